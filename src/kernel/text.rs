@@ -1,0 +1,170 @@
+//! Text that people choose, as types that can only be made by parsing (INP-06).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text was refused: a sentence for the person who typed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextError(pub &'static str);
+
+impl fmt::Display for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $parse:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Parses what a person typed.
+            pub fn parse(text: &str) -> Result<Self, TextError> {
+                let parse: fn(&str) -> Result<String, TextError> = $parse;
+                parse(text).map(|text| $name(text.into_boxed_str()))
+            }
+
+            /// Returns the canonical text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = TextError;
+            fn try_from(text: String) -> Result<Self, TextError> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> String {
+                text.0.into_string()
+            }
+        }
+    };
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+text!(
+    /// A sign-in name: `[a-z0-9._-]{1,64}`; upper case is folded while parsing (LIM-02).
+    Username,
+    |text| {
+        let folded = text.to_ascii_lowercase();
+        if folded.is_empty() || folded.len() > 64 {
+            return Err(TextError("A username has 1 to 64 characters."));
+        }
+        if !folded.bytes().all(is_name_byte) {
+            return Err(TextError("A username holds only the letters a-z, digits, dot, underscore and hyphen."));
+        }
+        Ok(folded)
+    }
+);
+
+text!(
+    /// A group name: `[a-z0-9._-]{1,64}`, so that a comma-separated `Remote-Groups` is never ambiguous (FWD-10).
+    GroupName,
+    |text| {
+        let folded = text.to_ascii_lowercase();
+        if folded.is_empty() || folded.len() > 64 || !folded.bytes().all(is_name_byte) {
+            return Err(TextError(
+                "A group name has 1 to 64 of the letters a-z, digits, dot, underscore and hyphen.",
+            ));
+        }
+        Ok(folded)
+    }
+);
+
+/// Characters that reorder, hide or break text where it is shown.
+fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+text!(
+    /// The name shown to people and apps: 1 to 100 characters, no control, invisible or direction-changing ones.
+    DisplayName,
+    |text| {
+        let trimmed = text.trim();
+        if trimmed.is_empty() || trimmed.chars().count() > 100 {
+            return Err(TextError("A display name has 1 to 100 characters."));
+        }
+        if trimmed.chars().any(is_deceptive) {
+            return Err(TextError("A display name cannot hold control or invisible characters."));
+        }
+        Ok(trimmed.to_owned())
+    }
+);
+
+text!(
+    /// An e-mail address as far as Doorward needs to know: one `@`, printable ASCII without spaces, a dotted or
+    /// single-label domain, at most 254 bytes (RFC 5321 section 4.5.3.1). The domain is folded to lower case.
+    Email,
+    |text| {
+        const SHAPE: TextError = TextError("An e-mail address looks like name@example.org.");
+        if text.len() > 254 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(SHAPE);
+        }
+        let (local, domain) = text.split_once('@').ok_or(SHAPE)?;
+        let domain_is_sound = !domain.is_empty()
+            && domain.split('.').all(|label| {
+                !label.is_empty()
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            });
+        let local_is_sound = !local.is_empty()
+            && local.len() <= 64
+            && !local.bytes().any(|byte| matches!(byte, b'@' | b',' | b';' | b':' | b'<' | b'>' | b'(' | b')' | b'[' | b']' | b'\\' | b'"'));
+        if !domain_is_sound || !local_is_sound {
+            return Err(SHAPE);
+        }
+        Ok(format!("{local}@{}", domain.to_ascii_lowercase()))
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames_are_folded_and_narrow() {
+        assert_eq!(Username::parse("Ada.Lovelace").unwrap().as_str(), "ada.lovelace");
+        for bad in
+            ["", "a b", " ada", "ada ", "a\0b", "аda", "ada\u{200b}", "a@b", "a/b", "a,b", &"a".repeat(65)]
+        {
+            assert!(Username::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn emails_have_one_at_sign() {
+        assert_eq!(Email::parse("Ada@Example.ORG").unwrap().as_str(), "Ada@example.org");
+        for bad in ["", "a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b..c", "a@-b", "a@b\r\nx", "a,b@c", "ä@b"]
+        {
+            assert!(Email::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn display_names_refuse_what_deceives() {
+        assert_eq!(DisplayName::parse("  Ada Lovelace ").unwrap().as_str(), "Ada Lovelace");
+        for bad in ["", "  ", "a\nb", "a\u{202e}b", "\u{feff}"] {
+            assert!(DisplayName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

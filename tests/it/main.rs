@@ -1,0 +1,1 @@
+//! One integration binary against the real server; one file a feature.
