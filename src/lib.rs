@@ -6,7 +6,7 @@ pub mod config;
 pub mod crypto;
 pub mod http;
 pub mod limits;
-pub mod store;
+// pub mod store; joins with crypto::sealed
 pub mod views;
 
 pub mod access;

@@ -1,1 +1,151 @@
-//! (room to be filled)
+//! The store: an ordered key-value engine behind one narrow trait, and typed tables on top of it.
+//!
+//! An engine offers `get`, `scan` and `commit(batch)`. A batch is a list of preconditions and writes that apply all
+//! or nothing; `commit` answers only after the data is on disk (FAIL-01). Single-use objects, uniqueness and
+//! rotation are preconditions (GEN-03). Everything above speaks [`Store`], which turns records into sealed or
+//! checksummed envelopes.
+
+mod batch;
+mod engine;
+mod envelope;
+mod memory;
+mod tables;
+
+pub use batch::Batch;
+pub use engine::{CommitError, CommitFuture, Engine, Precondition, RawBatch, StoreError, Write};
+pub use envelope::Versioned;
+pub use memory::MemoryEngine;
+pub use tables::{Protection, TABLES, Table};
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::crypto::sealed::Sealer;
+use crate::kernel::random::Random;
+use crate::kernel::time::Timestamp;
+
+/// A typed value of one table.
+pub trait Record: Serialize + DeserializeOwned {
+    /// The table it lives in.
+    const TABLE: Table;
+    /// The schema version that `Serialize` writes (postcard).
+    const VERSION: u8;
+
+    /// Reads a value that an older version wrote; `None` refuses it.
+    fn upgrade(_version: u8, _body: &[u8]) -> Option<Self> {
+        None
+    }
+
+    /// Returns when the record may be purged; `None` keeps it for ever. Must be `Some` for a record that is put
+    /// with [`Batch::expire`].
+    fn expires_at(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// Typed access to an engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    sealer: Arc<Sealer>,
+    random: Random,
+}
+
+impl Store {
+    /// Joins an engine with the key that seals secret tables.
+    pub fn new(engine: Arc<dyn Engine>, sealer: Arc<Sealer>, random: Random) -> Self {
+        Store { engine, sealer, random }
+    }
+
+    /// Returns the record at `row`, or `None`.
+    pub fn get<R: Record>(&self, row: &[u8]) -> Result<Option<Versioned<R>>, StoreError> {
+        let key = R::TABLE.key(row);
+        match self.engine.get(&key)? {
+            Some(raw) => envelope::open(&self.sealer, row, raw).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns at most `limit` records whose row starts with `prefix`, in row order, starting after the row `after`.
+    pub fn scan<R: Record>(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Versioned<R>)>, StoreError> {
+        let prefix = R::TABLE.key(prefix);
+        let after = after.map(|row| R::TABLE.key(row));
+        let mut found = Vec::new();
+        for (key, raw) in self.engine.scan(&prefix, after.as_deref(), limit, false)? {
+            let row = R::TABLE.row(&key).ok_or(StoreError::Corrupt { table: R::TABLE.name })?.to_vec();
+            let record = envelope::open(&self.sealer, &row, raw)?;
+            found.push((row, record));
+        }
+        Ok(found)
+    }
+
+    /// Like [`Store::scan`], newest row first: in descending order, starting before the row `before`.
+    pub fn scan_back<R: Record>(
+        &self,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Versioned<R>)>, StoreError> {
+        let prefix = R::TABLE.key(prefix);
+        let before = before.map(|row| R::TABLE.key(row));
+        let mut found = Vec::new();
+        for (key, raw) in self.engine.scan(&prefix, before.as_deref(), limit, true)? {
+            let row = R::TABLE.row(&key).ok_or(StoreError::Corrupt { table: R::TABLE.name })?.to_vec();
+            let record = envelope::open(&self.sealer, &row, raw)?;
+            found.push((row, record));
+        }
+        Ok(found)
+    }
+
+    /// Starts a batch that is committed with [`Store::commit`].
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.sealer.clone(), self.random.clone())
+    }
+
+    /// Applies a batch all or nothing, and answers after it is on disk. The hooks of [`Batch::after`] have run by then.
+    pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
+        self.engine.commit(batch.into_raw()?).await
+    }
+
+    /// Deletes up to `limit` records of `R`'s table that expired before `now`, with their index rows.
+    /// Returns how many index rows were visited; fewer than `limit` means the table is clean.
+    pub async fn purge<R: Record>(&self, now: Timestamp, limit: usize) -> Result<usize, CommitError> {
+        let prefix = tables::expiry_prefix(R::TABLE);
+        let mut raw = RawBatch::default();
+        let mut visited = 0;
+        for (index_key, _) in self.engine.scan(&prefix, None, limit, false).map_err(CommitError::Store)? {
+            let Some((at, row)) = tables::split_expiry_key(&index_key) else { continue };
+            if at > now {
+                break;
+            }
+            visited += 1;
+            let key = R::TABLE.key(row);
+            raw.writes.push(Write::Remove(index_key.clone()));
+            let Some(stored) = self.engine.get(&key).map_err(CommitError::Store)? else { continue };
+            let record: Versioned<R> =
+                envelope::open(&self.sealer, row, stored.clone()).map_err(CommitError::Store)?;
+            raw.preconditions.push(Precondition::Equals(key.clone(), stored));
+            match record.value.expires_at() {
+                // A record that slid forward since it was indexed gets an index row at its new expiry.
+                Some(later) if later > now => raw.writes.push(Write::Put(tables::expiry_key(R::TABLE, later, row), Vec::new())),
+                _ => raw.writes.push(Write::Remove(key)),
+            }
+        }
+        if visited > 0 {
+            self.engine.commit(raw).await?;
+        }
+        Ok(visited)
+    }
+
+    /// The engine below, for export, import and checks.
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+}

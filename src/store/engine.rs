@@ -1,0 +1,125 @@
+//! The narrow waist: what any engine must offer. A second engine (over a network) implements just this.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+/// What must hold for a batch to apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// The key has no value.
+    Absent(Vec<u8>),
+    /// The key still has exactly this value.
+    Equals(Vec<u8>, Vec<u8>),
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Sets the key to the value.
+    Put(Vec<u8>, Vec<u8>),
+    /// Removes the key; removing a missing key is no error.
+    Remove(Vec<u8>),
+}
+
+/// Preconditions and writes that apply all or nothing.
+#[derive(Default)]
+pub struct RawBatch {
+    /// Checked against the newest state, in the order of commits.
+    pub preconditions: Vec<Precondition>,
+    /// Applied in order if every precondition holds.
+    pub writes: Vec<Write>,
+    /// Run in commit order after the data is on disk and before the answer is sent: this is where in-memory views
+    /// are updated. They must be short and must not touch the engine.
+    pub after: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// Why a read failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// The engine stopped after an I/O error; the process must be restarted.
+    Failed(String),
+    /// A value does not pass its checksum, its seal or its schema.
+    Corrupt {
+        /// The table it was found in.
+        table: &'static str,
+    },
+    /// A value is larger than the store takes (3.5 KiB).
+    TooLarge {
+        /// The table it was meant for.
+        table: &'static str,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Failed(why) => write!(f, "the store stopped: {why}"),
+            StoreError::Corrupt { table } => write!(f, "a value of table {table} is damaged"),
+            StoreError::TooLarge { table } => write!(f, "a value for table {table} is too large"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// Why a batch did not apply. Nothing of it was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitError {
+    /// A precondition did not hold.
+    Conflict,
+    /// Writes are refused at the moment (free space below the floor, queue full); reads go on. Try again later.
+    Unavailable(&'static str),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommitError::Conflict => f.write_str("someone else changed this at the same moment"),
+            CommitError::Unavailable(why) => write!(f, "the store takes no writes now: {why}"),
+            CommitError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CommitError {}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        CommitError::Store(error)
+    }
+}
+
+/// The answer to a commit, given once the data is on disk.
+pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
+
+/// An ordered key-value engine.
+pub trait Engine: Send + Sync + 'static {
+    /// Returns the value of `key`.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Returns at most `limit` pairs whose key starts with `prefix`, ascending and after `from`, or (if `descending`)
+    /// descending and before `from`; `from` itself is excluded.
+    fn scan(
+        &self,
+        prefix: &[u8],
+        from: Option<&[u8]>,
+        limit: usize,
+        descending: bool,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+
+    /// Applies `batch` all or nothing and answers after the data is on disk.
+    fn commit(&self, batch: RawBatch) -> CommitFuture;
+
+    /// Returns the bytes the engine holds on disk, for metrics; zero if it has none.
+    fn size_on_disk(&self) -> u64 {
+        0
+    }
+
+    /// Returns why writes are refused at the moment, if they are.
+    fn write_refusal(&self) -> Option<&'static str> {
+        None
+    }
+}
