@@ -4,7 +4,7 @@ pub mod kernel;
 
 pub mod config;
 pub mod crypto;
-pub mod http;
+// pub mod http; joins with store
 pub mod limits;
 // pub mod store; joins with crypto::sealed
 pub mod views;

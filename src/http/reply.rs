@@ -1,0 +1,91 @@
+//! A response as handlers make it. It becomes bytes only in `server::finish`, which adds the security headers, so no
+//! response can leave without them (WEB-08).
+
+use askama::Template;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::Problem;
+use super::cookies::SetCookie;
+
+/// A response.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers beyond the ones every response gets. `Cache-Control: no-store` is added unless one is set here.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// Origins that forms of this page may lead to beyond our own (WEB-07), such as the app to return to.
+    pub form_targets: Vec<String>,
+}
+
+impl Reply {
+    /// Answers with a status and nothing else.
+    pub fn empty(status: StatusCode) -> Self {
+        Reply { status, headers: HeaderMap::new(), body: Bytes::new(), form_targets: Vec::new() }
+    }
+
+    /// Answers 204.
+    pub fn no_content() -> Self {
+        Reply::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// Answers with JSON.
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => Reply::bytes(status, "application/json", body),
+            Err(_) => Reply::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// Answers with a page. Templates escape what people typed.
+    pub fn html(status: StatusCode, page: &impl Template) -> Result<Self, Problem> {
+        let body = page.render().map_err(|error| Problem::internal(error.to_string()))?;
+        Ok(Reply::bytes(status, "text/html; charset=utf-8", body.into_bytes()))
+    }
+
+    /// Answers with bytes of a fixed content type.
+    pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut reply = Reply::empty(status);
+        reply.body = body.into();
+        reply.set(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        reply
+    }
+
+    /// Answers 303 See Other: the next request is a GET (OA-07).
+    pub fn see_other(location: &str) -> Self {
+        let mut reply = Reply::empty(StatusCode::SEE_OTHER);
+        if let Ok(location) = HeaderValue::from_str(location) {
+            reply.set(header::LOCATION, location);
+        }
+        reply
+    }
+
+    /// Sets a header.
+    pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.insert(name, value);
+    }
+
+    /// Sets a header; for chaining.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Adds a cookie.
+    pub fn with_cookie(mut self, cookie: SetCookie) -> Self {
+        if let Ok(value) = HeaderValue::from_str(&cookie.to_header()) {
+            self.headers.append(header::SET_COOKIE, value);
+        }
+        self
+    }
+
+    /// Lets the forms of this page lead to `origin` after a redirect.
+    pub fn with_form_target(mut self, origin: String) -> Self {
+        self.form_targets.push(origin);
+        self
+    }
+}

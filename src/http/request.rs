@@ -1,0 +1,85 @@
+//! A request as handlers see it: body read and bounded, client address decided, nothing ambient.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Uri};
+
+use super::Problem;
+use super::address::Client;
+use crate::kernel::ids::RequestId;
+use crate::kernel::time::Timestamp;
+
+/// One request.
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The target as it was sent.
+    pub uri: Uri,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body, already read within the route's limit.
+    pub body: Bytes,
+    /// Who is at the other end, as far as addresses tell.
+    pub client: Client,
+    /// For the log and for people who report a problem.
+    pub id: RequestId,
+    /// When the request arrived, by the wall clock.
+    pub now: Timestamp,
+    /// The values of `{name}` segments of the route, percent-decoded.
+    pub params: Vec<(String, String)>,
+}
+
+/// A header that was sent twice, or holds bytes that are not visible ASCII.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambiguous;
+
+impl Request {
+    /// Returns the path as it was sent.
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// Returns the value of a `{name}` segment, or an empty text.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// Returns the first query parameter with this name, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let query = self.uri.query()?;
+        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// Returns a header that may be sent at most once, as visible ASCII.
+    pub fn header(&self, name: &HeaderName) -> Result<Option<&str>, Ambiguous> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => value.to_str().map(Some).map_err(|_| Ambiguous),
+            _ => Err(Ambiguous),
+        }
+    }
+
+    /// Returns the cookie with this name. Two of them are refused: a sibling app may have tossed one in (SES-11).
+    pub fn cookie(&self, name: &str) -> Result<Option<&str>, Ambiguous> {
+        super::cookies::find(&self.headers, name)
+    }
+
+    /// Tells whether the client would rather see a page than JSON.
+    pub fn wants_html(&self) -> bool {
+        self.headers
+            .get_all(http::header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|accept| accept.contains("text/html"))
+    }
+
+    /// Parses the body as JSON: right content type (WEB-05), UTF-8, bounded depth, no duplicate and no unknown keys (INP-05).
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Problem> {
+        super::json::parse(&self.headers, &self.body)
+    }
+
+    /// Parses the body as a form (`application/x-www-form-urlencoded`, UTF-8, each field at most once).
+    pub fn form(&self) -> Result<super::form::Form, Problem> {
+        super::form::parse(&self.headers, &self.body)
+    }
+}
