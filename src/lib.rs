@@ -10,12 +10,12 @@ pub mod limits;
 pub mod views;
 
 pub mod access;
-pub mod accounts;
+// pub mod accounts; joins with store
 pub mod admin;
 pub mod audit;
 pub mod my_account;
 pub mod operations;
-pub mod sessions;
+// pub mod sessions; joins with store
 pub mod setup;
 pub mod sign_in;
 

@@ -1,1 +1,15 @@
-//! (room to be filled)
+//! Users, groups and their factors: records, use-cases and the directory in memory.
+//!
+//! This room knows what a user is and proves factors (password, TOTP, recovery codes). It knows nothing of sessions
+//! or of who is asking: the rooms above decide that and call in here.
+
+pub mod directory;
+pub mod links;
+pub mod passwords;
+pub mod records;
+pub mod totp;
+pub mod users;
+
+pub use directory::{Directory, User};
+pub use records::{Role, Status};
+pub use users::Accounts;

@@ -1,0 +1,204 @@
+//! What the store keeps of users.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::ids::UserId;
+use crate::kernel::text::{DisplayName, Email, GroupName, Username};
+use crate::kernel::time::Timestamp;
+use crate::store::{Record, Table};
+
+/// What a user may do in Doorward itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Signs in and manages the own account.
+    Member,
+    /// Manages people, rules and settings.
+    Admin,
+    /// An admin who set the instance up; the last one cannot be removed.
+    Owner,
+}
+
+impl Role {
+    /// Tells whether the role may administer.
+    pub fn is_admin(self) -> bool {
+        self >= Role::Admin
+    }
+
+    /// Returns the name used in the API and the CLI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Member => "member",
+            Role::Admin => "admin",
+            Role::Owner => "owner",
+        }
+    }
+
+    /// Parses the name used in the API and the CLI.
+    pub fn parse(text: &str) -> Option<Role> {
+        match text {
+            "member" => Some(Role::Member),
+            "admin" => Some(Role::Admin),
+            "owner" => Some(Role::Owner),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a user may sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// May sign in.
+    Active,
+    /// May not, until an admin enables the account again.
+    Disabled,
+}
+
+/// A user without secrets. Row: user id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UserRecord {
+    /// The sign-in name.
+    pub username: Username,
+    /// The name shown to people and apps.
+    pub display_name: DisplayName,
+    /// The address given to apps; never used to send anything unless configured.
+    pub email: Option<Email>,
+    /// The groups, in order, each once.
+    pub groups: Vec<GroupName>,
+    /// What the user may do here.
+    pub role: Role,
+    /// Whether the user may sign in.
+    pub status: Status,
+    /// Sessions begun before this moment are dead (logout everywhere, password change, disable).
+    pub not_before: Timestamp,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When the password was last set.
+    pub password_changed_at: Option<Timestamp>,
+    /// Whether a confirmed TOTP secret exists; changed in the same commit as the secret.
+    pub has_totp: bool,
+    /// How many recovery codes are left; changed in the same commit as the codes.
+    pub recovery_codes_left: u8,
+    /// Set when an admin reset the second factor and the user has not been told yet (OTP-11).
+    pub notice: Option<String>,
+}
+
+impl Record for UserRecord {
+    const TABLE: Table = Table::USER;
+    const VERSION: u8 = 1;
+}
+
+/// Username to user. Row: canonical username.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UsernameRecord {
+    /// Whose name it is.
+    pub user: UserId,
+}
+
+impl Record for UsernameRecord {
+    const TABLE: Table = Table::USERNAME;
+    const VERSION: u8 = 1;
+}
+
+/// E-mail address to user. Row: lower-cased address.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EmailRecord {
+    /// Whose address it is.
+    pub user: UserId,
+}
+
+impl Record for EmailRecord {
+    const TABLE: Table = Table::EMAIL;
+    const VERSION: u8 = 1;
+}
+
+/// A password hash. Row: user id.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PasswordRecord {
+    /// argon2id in PHC string format.
+    pub phc: String,
+}
+
+impl Record for PasswordRecord {
+    const TABLE: Table = Table::PASSWORD;
+    const VERSION: u8 = 1;
+}
+
+/// A confirmed TOTP secret. Row: user id.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TotpRecord {
+    /// 160 bits (RFC 4226 section 4).
+    pub secret: [u8; 20],
+    /// The highest step ever accepted; a code of this or an earlier step is refused (OTP-04).
+    pub last_step: u64,
+    /// When it was confirmed.
+    pub confirmed_at: Timestamp,
+}
+
+impl Record for TotpRecord {
+    const TABLE: Table = Table::TOTP;
+    const VERSION: u8 = 1;
+}
+
+/// A TOTP secret waiting for its first code. Row: user id.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PendingTotpRecord {
+    /// 160 bits.
+    pub secret: [u8; 20],
+    /// When it dies unless confirmed (OTP-02).
+    pub expires_at: Timestamp,
+}
+
+impl Record for PendingTotpRecord {
+    const TABLE: Table = Table::TOTP_PENDING;
+    const VERSION: u8 = 1;
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+}
+
+/// An unused recovery code. Row: user id, SHA-256 digest of user and code. Using it removes it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RecoveryCodeRecord {
+    /// When the set was made.
+    pub created_at: Timestamp,
+}
+
+impl Record for RecoveryCodeRecord {
+    const TABLE: Table = Table::RECOVERY_CODE;
+    const VERSION: u8 = 1;
+}
+
+/// What a one-time link is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkPurpose {
+    /// Set a new password for this user. Never skips the second factor (PWD-12).
+    ResetPassword(UserId),
+    /// Make an account with this role and these groups.
+    Invite {
+        /// The role of the new user.
+        role: Role,
+        /// The groups of the new user.
+        groups: Vec<GroupName>,
+    },
+}
+
+/// A one-time link. Row: SHA-256 of its secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct LinkRecord {
+    /// What it does.
+    pub purpose: LinkPurpose,
+    /// When it dies.
+    pub expires_at: Timestamp,
+}
+
+impl Record for LinkRecord {
+    const TABLE: Table = Table::LINK;
+    const VERSION: u8 = 1;
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+}

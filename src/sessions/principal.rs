@@ -1,0 +1,93 @@
+//! Who is asking, and what has been proven.
+
+use std::sync::Arc;
+
+use crate::accounts::User;
+use crate::kernel::ids::SessionId;
+use crate::kernel::time::Timestamp;
+
+use super::records::SessionKind;
+
+/// The factors that a sign-in proved, as a set. Names in tokens are those of RFC 8176.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Factors(u8);
+
+impl Factors {
+    /// No factor.
+    pub const NONE: Factors = Factors(0);
+    /// A password (`pwd`).
+    pub const PASSWORD: Factors = Factors(1);
+    /// A TOTP code (`otp`).
+    pub const TOTP: Factors = Factors(2);
+    /// A recovery code (`kba` is wrong for it; Doorward says `rec`).
+    pub const RECOVERY: Factors = Factors(4);
+
+    /// Returns both sets together.
+    pub fn with(self, other: Factors) -> Factors {
+        Factors(self.0 | other.0)
+    }
+
+    /// Tells whether every factor of `other` is in the set.
+    pub fn has(self, other: Factors) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns the level that the set reaches: two factors of different kinds make two.
+    pub fn level(self) -> Level {
+        if self.has(Factors::PASSWORD) && (self.has(Factors::TOTP) || self.has(Factors::RECOVERY)) {
+            Level::TwoFactor
+        } else {
+            Level::OneFactor
+        }
+    }
+
+    /// Returns the `amr` claim (RFC 8176 section 2).
+    pub fn amr(self) -> Vec<&'static str> {
+        let mut names = Vec::with_capacity(3);
+        if self.has(Factors::PASSWORD) {
+            names.push("pwd");
+        }
+        if self.has(Factors::TOTP) {
+            names.push("otp");
+        }
+        if self.has(Factors::RECOVERY) {
+            names.push("rec");
+        }
+        if self.level() == Level::TwoFactor {
+            names.push("mfa");
+        }
+        names
+    }
+}
+
+/// How much was proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// One factor.
+    OneFactor,
+    /// Two factors of different kinds.
+    TwoFactor,
+}
+
+/// A caller whose session is alive and whose account is active. Made only by `Sessions::admit`.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The user as the directory has it now.
+    pub user: Arc<User>,
+    /// The session.
+    pub session: SessionId,
+    /// Browser session or API token family.
+    pub kind: SessionKind,
+    /// The factors proven at sign-in.
+    pub factors: Factors,
+    /// When the user last proved factors by signing in or stepping up.
+    pub authenticated_at: Timestamp,
+}
+
+impl Principal {
+    /// Returns the level of the session.
+    pub fn level(&self) -> Level {
+        self.factors.level()
+    }
+}
