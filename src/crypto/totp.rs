@@ -1,0 +1,261 @@
+//! Time-based one-time codes: RFC 6238 with SHA-1, six digits and steps of 30 seconds, which every app supports.
+
+use std::fmt::{self, Write as _};
+
+use data_encoding::BASE32_NOPAD;
+use hmac::digest::KeyInit as _;
+use hmac::{Hmac, Mac as _};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha1::Sha1;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::kernel::random::Random;
+use crate::kernel::secret::Secret;
+use crate::kernel::time::Timestamp;
+
+/// Seconds of one step.
+pub const STEP_SECONDS: u64 = 30;
+/// Steps before and after the present one that are accepted (OTP-03).
+const WINDOW: u64 = 1;
+const DIGITS: usize = 6;
+const QUIET_ZONE: usize = 4;
+
+/// Everything but the unreserved characters of RFC 3986 section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A seed of 160 bits (OTP-01).
+#[derive(Clone)]
+pub struct TotpSecret(Secret<[u8; 20]>);
+
+impl fmt::Debug for TotpSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TotpSecret")
+    }
+}
+
+impl TotpSecret {
+    /// Makes a fresh seed.
+    pub fn random(random: &Random) -> Self {
+        TotpSecret(Secret::new(random.bytes()))
+    }
+
+    /// Takes the 20 bytes of a seed.
+    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+        TotpSecret(Secret::new(bytes))
+    }
+
+    /// Takes exactly 20 bytes, as opened from the store.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_bytes)
+    }
+
+    /// Gives the bytes to code that seals them.
+    pub fn expose(&self) -> &[u8; 20] {
+        self.0.expose()
+    }
+
+    /// Returns the seed as a person types it into an app: 32 characters of base32.
+    pub fn to_base32(&self) -> Zeroizing<String> {
+        Zeroizing::new(BASE32_NOPAD.encode(self.0.expose()))
+    }
+}
+
+/// Returns the step that `now` lies in.
+pub fn step_at(now: Timestamp) -> u64 {
+    now.as_secs() / STEP_SECONDS
+}
+
+/// Returns the six-digit code of a step (RFC 4226 section 5.3).
+pub fn code_at(secret: &TotpSecret, step: u64) -> String {
+    format!("{:0DIGITS$}", truncated(secret, step) % 1_000_000)
+}
+
+fn truncated(secret: &TotpSecret, step: u64) -> u32 {
+    let mut block = Zeroizing::new([0_u8; 64]);
+    for (to, from) in block.iter_mut().zip(secret.0.expose()) {
+        *to = *from;
+    }
+    let mut mac = Hmac::<Sha1>::new((&*block).into());
+    mac.update(&step.to_be_bytes());
+    let digest: [u8; 20] = mac.finalize().into_bytes().into();
+    let offset = usize::from(digest.last().copied().unwrap_or(0) & 0x0f);
+    let word = digest.get(offset..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+    u32::from_be_bytes(word) & 0x7fff_ffff
+}
+
+/// Brings a typed code to six ASCII digits; spaces do not matter. `None` if it cannot be a code (OTP-05).
+pub fn canonical_code(typed: &str) -> Option<String> {
+    if typed.len() > 64 {
+        return None;
+    }
+    let code: String = typed.chars().filter(|character| !character.is_whitespace()).collect();
+    (code.len() == DIGITS && code.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
+}
+
+/// Checks a typed code. Returns the step it belongs to, which the caller must store, by compare-and-swap, as the
+/// new `last_step` before it acts on the code (OTP-04). The step before, at, and after `now` count, and only those
+/// later than `last_step`. A replayed code answers like a wrong one (OTP-05).
+pub fn verify(secret: &TotpSecret, code: &str, now: Timestamp, last_step: Option<u64>) -> Option<u64> {
+    let code = canonical_code(code)?;
+    let present = step_at(now);
+    let mut matched = None;
+    for step in present.saturating_sub(WINDOW)..=present.saturating_add(WINDOW) {
+        // All three are always computed and compared: the time tells nothing about which one it was.
+        let is_equal: bool = code_at(secret, step).as_bytes().ct_eq(code.as_bytes()).into();
+        let is_new = last_step.is_none_or(|last| step > last);
+        if is_equal && is_new {
+            matched = Some(step);
+        }
+    }
+    matched
+}
+
+/// Returns the `otpauth://` URI that authenticator apps read. It holds the seed.
+pub fn otpauth_uri(issuer: &str, account: &str, secret: &TotpSecret) -> Zeroizing<String> {
+    let issuer = utf8_percent_encode(issuer, RESERVED);
+    let account = utf8_percent_encode(account, RESERVED);
+    Zeroizing::new(format!(
+        "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}",
+        *secret.to_base32()
+    ))
+}
+
+/// Draws `text` as a QR code: an SVG element without script or style that may stand in a page, black on its own
+/// white ground, so that it is readable on a dark page as well. Empty if the text is too long for a QR code
+/// (about 2300 bytes).
+pub fn qr_svg(text: &str) -> String {
+    let Ok(code) = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M) else {
+        return String::new();
+    };
+    let width = code.width();
+    let side = width + 2 * QUIET_ZONE;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" role=\"img\" \
+         aria-label=\"QR code\" shape-rendering=\"crispEdges\"><rect width=\"{side}\" height=\"{side}\" \
+         fill=\"#fff\"/><path fill=\"#000\" d=\""
+    );
+    for (y, row) in code.to_colors().chunks(width).enumerate() {
+        let mut x = 0;
+        for run in row.chunk_by(|a, b| a == b) {
+            if run.first() == Some(&qrcode::Color::Dark) {
+                // Writing to a String cannot fail.
+                let _ = write!(svg, "M{} {}h{n}v1h-{n}z", x + QUIET_ZONE, y + QUIET_ZONE, n = run.len());
+            }
+            x += run.len();
+        }
+    }
+    svg.push_str("\"/></svg>");
+    svg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rfc_secret() -> TotpSecret {
+        TotpSecret::from_bytes(*b"12345678901234567890")
+    }
+
+    #[test]
+    fn codes_match_rfc_6238_appendix_b() {
+        for (seconds, last_six_digits) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+            (20_000_000_000, "353130"),
+        ] {
+            let now = Timestamp::from_secs(seconds);
+            assert_eq!(code_at(&rfc_secret(), step_at(now)), last_six_digits);
+            assert_eq!(verify(&rfc_secret(), last_six_digits, now, None), Some(seconds / 30));
+        }
+    }
+
+    #[test]
+    fn codes_match_rfc_4226_appendix_d() {
+        let codes = [
+            "755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871",
+            "520489",
+        ];
+        for (counter, code) in codes.iter().enumerate() {
+            assert_eq!(code_at(&rfc_secret(), counter as u64), *code);
+        }
+    }
+
+    /// OTP-03: one step to either side, no more.
+    #[test]
+    fn only_the_neighbouring_steps_are_accepted() {
+        let now = Timestamp::from_secs(3_000_000);
+        let present = step_at(now);
+        for (step, is_accepted) in [(-2, false), (-1, true), (0, true), (1, true), (2, false)] {
+            let step = present.checked_add_signed(step).unwrap();
+            let found = verify(&rfc_secret(), &code_at(&rfc_secret(), step), now, None);
+            assert_eq!(found, is_accepted.then_some(step));
+        }
+    }
+
+    /// OTP-04: a step that was used, and every step before it, is refused.
+    #[test]
+    fn a_used_step_and_all_before_it_are_refused() {
+        let now = Timestamp::from_secs(3_000_000);
+        let present = step_at(now);
+        let code = code_at(&rfc_secret(), present);
+        assert_eq!(verify(&rfc_secret(), &code, now, Some(present - 1)), Some(present));
+        assert_eq!(verify(&rfc_secret(), &code, now, Some(present)), None);
+        assert_eq!(verify(&rfc_secret(), &code, now, Some(present + 1)), None);
+    }
+
+    /// OTP-05: spelling variants of a code are one code.
+    #[test]
+    fn a_code_is_six_ascii_digits_after_spaces_are_removed() {
+        assert_eq!(canonical_code(" 287 082\n").as_deref(), Some("287082"));
+        for bad in ["", "28708", "2870822", "28708a", "+87082", "２８７０８２", "287-082", &" ".repeat(70)]
+        {
+            assert_eq!(canonical_code(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_first_steps_of_time_do_not_overflow() {
+        assert_eq!(verify(&rfc_secret(), "755224", Timestamp::ZERO, None), Some(0));
+        assert_eq!(verify(&rfc_secret(), "000000", Timestamp::from_millis(u64::MAX), None), None);
+    }
+
+    #[test]
+    fn the_uri_escapes_what_could_end_it_early() {
+        let uri = otpauth_uri("Home & Co", "ada:x?y@example.org", &rfc_secret());
+        assert_eq!(
+            uri.as_str(),
+            "otpauth://totp/Home%20%26%20Co:ada%3Ax%3Fy%40example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+             &issuer=Home%20%26%20Co&algorithm=SHA1&digits=6&period=30"
+        );
+    }
+
+    #[test]
+    fn a_qr_code_is_plain_svg_on_a_white_ground() {
+        let svg = qr_svg(&otpauth_uri("Doorward", "ada", &rfc_secret()));
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>"));
+        for part in ["viewBox=\"0 0 ", "role=\"img\"", "fill=\"#fff\""] {
+            assert!(svg.contains(part), "{part}");
+        }
+        for forbidden in ["style", "script", "<?xml", "on"] {
+            // "on" stands for event handlers; no attribute here starts with it.
+            assert!(
+                !svg.contains(&format!(" {forbidden}")) && !svg.contains(&format!("<{forbidden}")),
+                "{forbidden}"
+            );
+        }
+        assert_eq!(qr_svg(&"x".repeat(5000)), "");
+    }
+
+    /// OTP-01, KEY-05
+    #[test]
+    fn a_seed_has_160_bits_and_no_debug_output() {
+        let secret = TotpSecret::random(&Random::os());
+        assert_eq!(secret.to_base32().len(), 32);
+        assert_eq!(format!("{secret:?}"), "TotpSecret");
+        assert!(TotpSecret::from_slice(&[0; 19]).is_none());
+    }
+}
