@@ -12,7 +12,7 @@ pub mod views;
 pub mod access;
 // pub mod accounts; joins with store
 pub mod admin;
-pub mod audit;
+// pub mod audit; joins with store
 pub mod my_account;
 pub mod operations;
 // pub mod sessions; joins with store

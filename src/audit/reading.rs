@@ -1,0 +1,227 @@
+//! Reading the log: pages, newest first, and counts by hour.
+
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use serde::Serialize;
+
+use super::records::{self, AuditRecord};
+use super::{Actor, Audit, Kind, Outcome};
+use crate::kernel::ids::UserId;
+use crate::kernel::time::Timestamp;
+use crate::store::StoreError;
+
+/// The largest number of rows of one page (INP-07).
+pub const LARGEST_PAGE: usize = 200;
+
+/// The largest number of events that one question looks at; a page that stops there says where to go on.
+const MOST_VISITED: usize = 10_000;
+
+/// How many events are read at a time.
+const CHUNK: usize = 500;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Which events are wanted. The default wants all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Kinds whose name starts with this, such as `sign_in.`.
+    pub kind_prefix: Option<String>,
+    /// Events that this user did, or that were done to this user.
+    pub user: Option<UserId>,
+    /// Events that ended so.
+    pub outcome: Option<Outcome>,
+    /// Events at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Events before this moment.
+    pub until: Option<Timestamp>,
+}
+
+impl Filter {
+    fn accepts(&self, record: &AuditRecord) -> bool {
+        let is_of_user = |user: UserId| {
+            matches!(record.actor, Actor::User(id, _) if id == user)
+                || record.user.as_ref().is_some_and(|(id, _)| *id == user)
+        };
+        self.kind_prefix.as_ref().is_none_or(|prefix| record.kind.starts_with(prefix.as_str()))
+            && self.user.is_none_or(is_of_user)
+            && self.outcome.is_none_or(|outcome| outcome == record.outcome)
+    }
+}
+
+/// One event as people and the API see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditRow {
+    /// When it happened.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub at: Timestamp,
+    /// Grows with every event, across restarts; gaps mean nothing.
+    pub sequence: u64,
+    /// The name of the kind.
+    pub kind: String,
+    /// The sentence of the kind; empty if this version does not know the kind.
+    pub sentence: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The name of who did it; `nobody`, or a part of the system in parentheses.
+    pub actor: String,
+    /// The user who did it.
+    pub actor_id: Option<UserId>,
+    /// The name of the user it was done to.
+    pub user: Option<String>,
+    /// The user it was done to.
+    pub user_id: Option<UserId>,
+    /// Anything else it was done to.
+    pub target: Option<String>,
+    /// Where it came from.
+    pub place: Option<String>,
+    /// The request it was part of.
+    pub request: Option<String>,
+    /// Keys and values.
+    pub details: Vec<(String, String)>,
+}
+
+fn as_rfc3339<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_rfc3339())
+}
+
+impl AuditRow {
+    fn new(at: Timestamp, sequence: u64, record: AuditRecord) -> Self {
+        let actor_id = match &record.actor {
+            Actor::User(id, _) => Some(*id),
+            Actor::Nobody | Actor::System(_) => None,
+        };
+        AuditRow {
+            at,
+            sequence,
+            sentence: Kind::parse(&record.kind).map_or("", Kind::sentence),
+            kind: record.kind,
+            outcome: record.outcome,
+            actor: record.actor.to_string(),
+            actor_id,
+            user_id: record.user.as_ref().map(|(id, _)| *id),
+            user: record.user.map(|(_, name)| name.to_string()),
+            target: record.target,
+            place: record.place,
+            request: record.request.map(|request| request.to_string()),
+            details: record.details,
+        }
+    }
+}
+
+/// A page of events, newest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page {
+    /// The events.
+    pub rows: Vec<AuditRow>,
+    /// Where the next, older page begins; `None` at the end. A page may be short and still have a next one.
+    pub next_cursor: Option<String>,
+}
+
+/// The events of one hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Hour {
+    /// When the hour began.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub start: Timestamp,
+    /// How many succeeded.
+    pub succeeded: u32,
+    /// How many were refused or failed.
+    pub refused: u32,
+}
+
+impl Audit {
+    /// Returns the newest events that `filter` accepts and that are older than the cursor `before`.
+    /// `limit` is brought into 1..=[`LARGEST_PAGE`]; a cursor that we did not make means the newest page.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn page(&self, filter: &Filter, before: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        let limit = limit.clamp(1, LARGEST_PAGE);
+        let end = filter.until.map(|until| records::row(until, 0));
+        let mut before = match (before.and_then(parse_cursor), end) {
+            (Some(cursor), Some(end)) => Some(cursor.min(end)),
+            (cursor, end) => cursor.or(end),
+        };
+        let mut rows = Vec::new();
+        let mut visited = 0;
+        while visited < MOST_VISITED {
+            let chunk = self.read_back(before, CHUNK)?;
+            let is_last = chunk.len() < CHUNK;
+            for (row, at, sequence, record) in chunk {
+                if filter.from.is_some_and(|from| at < from) {
+                    return Ok(Page { rows, next_cursor: None });
+                }
+                before = Some(row);
+                visited += 1;
+                if filter.accepts(&record) {
+                    rows.push(AuditRow::new(at, sequence, record));
+                }
+                if rows.len() == limit {
+                    return Ok(Page { rows, next_cursor: Some(BASE64URL_NOPAD.encode(&row)) });
+                }
+            }
+            if is_last {
+                return Ok(Page { rows, next_cursor: None });
+            }
+        }
+        Ok(Page { rows, next_cursor: before.map(|row| BASE64URL_NOPAD.encode(&row)) })
+    }
+
+    /// Returns the events whose kind starts with `kind_prefix`, counted by hour: the last `count` hours, oldest first,
+    /// the running hour last. At most the newest 10,000 events are looked at.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn hours(&self, kind_prefix: &str, count: usize) -> Result<Vec<Hour>, StoreError> {
+        let running = self.shared.clock.now().as_secs() / HOUR.as_secs();
+        let first = running.saturating_sub(count.saturating_sub(1) as u64);
+        let mut hours: Vec<Hour> = (first..=running)
+            .map(|hour| Hour { start: Timestamp::from_secs(hour * HOUR.as_secs()), succeeded: 0, refused: 0 })
+            .collect();
+        let mut before = None;
+        let mut visited = 0;
+        while visited < MOST_VISITED {
+            let chunk = self.read_back(before, CHUNK)?;
+            let is_last = chunk.len() < CHUNK;
+            for (row, at, _, record) in chunk {
+                before = Some(row);
+                visited += 1;
+                let Some(index) = (at.as_secs() / HOUR.as_secs()).checked_sub(first) else {
+                    return Ok(hours);
+                };
+                let hour = usize::try_from(index).ok().and_then(|index| hours.get_mut(index));
+                if let (Some(hour), true) = (hour, record.kind.starts_with(kind_prefix)) {
+                    match record.outcome {
+                        Outcome::Succeeded => hour.succeeded += 1,
+                        Outcome::Refused | Outcome::Failed => hour.refused += 1,
+                    }
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(hours)
+    }
+
+    fn read_back(&self, before: Option<[u8; 16]>, limit: usize) -> Result<Vec<Found>, StoreError> {
+        let before = before.as_ref().map(<[u8; 16]>::as_slice);
+        let mut found = Vec::new();
+        for (row, record) in self.shared.store.scan_back::<AuditRecord>(&[], before, limit)? {
+            let damaged = StoreError::Corrupt { table: "audit" };
+            let (at, sequence) = records::split_row(&row).ok_or(damaged.clone())?;
+            found.push((row.try_into().map_err(|_| damaged)?, at, sequence, record.value));
+        }
+        Ok(found)
+    }
+}
+
+type Found = ([u8; 16], Timestamp, u64, AuditRecord);
+
+fn parse_cursor(text: &str) -> Option<[u8; 16]> {
+    if text.len() != 22 {
+        return None;
+    }
+    BASE64URL_NOPAD.decode(text.as_bytes()).ok()?.try_into().ok()
+}
