@@ -6,13 +6,13 @@ pub mod config;
 pub mod crypto;
 // pub mod http; joins with store
 pub mod limits;
-// pub mod store; joins with crypto::sealed
+pub mod store;
 pub mod views;
 
 pub mod access;
 // pub mod accounts; joins with store
 pub mod admin;
-// pub mod audit; joins with store
+pub mod audit;
 pub mod my_account;
 pub mod operations;
 // pub mod sessions; joins with store
