@@ -6,6 +6,7 @@ pub mod config;
 pub mod crypto;
 // pub mod http; joins with store
 pub mod limits;
+pub mod metrics;
 pub mod store;
 pub mod views;
 
