@@ -134,7 +134,9 @@ impl Store {
             raw.preconditions.push(Precondition::Equals(key.clone(), stored));
             match record.value.expires_at() {
                 // A record that slid forward since it was indexed gets an index row at its new expiry.
-                Some(later) if later > now => raw.writes.push(Write::Put(tables::expiry_key(R::TABLE, later, row), Vec::new())),
+                Some(later) if later > now => {
+                    raw.writes.push(Write::Put(tables::expiry_key(R::TABLE, later, row), Vec::new()))
+                }
                 _ => raw.writes.push(Write::Remove(key)),
             }
         }
