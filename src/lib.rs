@@ -4,9 +4,8 @@ pub mod kernel;
 
 pub mod config;
 pub mod crypto;
-pub mod http;
+// pub mod http; joins with store
 pub mod limits;
-pub mod metrics;
 pub mod store;
 pub mod views;
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Bound;
 use std::pin::Pin;
 
 /// What must hold for a batch to apply.
@@ -95,6 +96,12 @@ impl From<StoreError> for CommitError {
 /// The answer to a commit, given once the data is on disk.
 pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
+/// A key with its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// A consistent view of everything, in key order.
+pub type Snapshot = Box<dyn Iterator<Item = Result<Pair, StoreError>> + Send>;
+
 /// An ordered key-value engine.
 pub trait Engine: Send + Sync + 'static {
     /// Returns the value of `key`.
@@ -108,10 +115,16 @@ pub trait Engine: Send + Sync + 'static {
         from: Option<&[u8]>,
         limit: usize,
         descending: bool,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    ) -> Result<Vec<Pair>, StoreError>;
 
     /// Applies `batch` all or nothing and answers after the data is on disk.
     fn commit(&self, batch: RawBatch) -> CommitFuture;
+
+    /// Returns every pair as of one moment between two commits, in key order. Commits go on meanwhile. An engine
+    /// whose data others back up need not offer it.
+    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Err(StoreError::Failed("this engine makes no exports".to_owned()))
+    }
 
     /// Returns the bytes the engine holds on disk, for metrics; zero if it has none.
     fn size_on_disk(&self) -> u64 {
@@ -122,4 +135,44 @@ pub trait Engine: Send + Sync + 'static {
     fn write_refusal(&self) -> Option<&'static str> {
         None
     }
+}
+
+/// A range of an ordered map.
+pub(super) type Span = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// The keys that a scan may return, as bounds for an ordered map; `None` if there can be none.
+pub(super) fn span(prefix: &[u8], from: Option<&[u8]>, descending: bool) -> Option<Span> {
+    let end = successor(prefix);
+    let (lower, upper) = if descending {
+        let upper = match (from, end) {
+            (Some(from), Some(end)) => Bound::Excluded(from.min(&end).to_vec()),
+            (Some(from), None) => Bound::Excluded(from.to_vec()),
+            (None, Some(end)) => Bound::Excluded(end),
+            (None, None) => Bound::Unbounded,
+        };
+        (Bound::Included(prefix.to_vec()), upper)
+    } else {
+        let lower = match from {
+            Some(from) if from >= prefix => Bound::Excluded(from.to_vec()),
+            _ => Bound::Included(prefix.to_vec()),
+        };
+        (lower, end.map_or(Bound::Unbounded, Bound::Excluded))
+    };
+    let is_empty = match (&lower, &upper) {
+        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Excluded(upper)) => lower >= upper,
+        _ => false,
+    };
+    (!is_empty).then_some((lower, upper))
+}
+
+/// Returns the smallest key above every key that starts with `prefix`.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
 }

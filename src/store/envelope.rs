@@ -10,7 +10,9 @@ use crate::kernel::random::Random;
 /// The largest stored value. Larger ones would make sled write blob files, which it never syncs.
 pub(super) const LARGEST_VALUE: usize = 3584;
 
-const FLAG_SEALED: u8 = 1;
+pub(super) const FLAG_SEALED: u8 = 1;
+/// The column that every seal of a record names.
+pub(super) const COLUMN: &str = "record";
 
 /// A record together with the exact bytes it was read from, so that a batch can require that nobody changed it.
 #[derive(Clone)]
@@ -91,5 +93,5 @@ pub(super) fn split(raw: &[u8]) -> Option<(u8, u8, &[u8])> {
 }
 
 fn context<R: Record>(row: &[u8]) -> Context<'_> {
-    Context { table: R::TABLE.name, row, column: "record" }
+    Context { table: R::TABLE.name, row, column: COLUMN }
 }

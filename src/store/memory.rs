@@ -1,11 +1,12 @@
 //! The model engine: a map in memory. Property tests compare the real engine with it.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use parking_lot::Mutex;
 
-use super::engine::{CommitError, CommitFuture, Engine, Precondition, RawBatch, StoreError, Write};
+use super::engine::{
+    CommitError, CommitFuture, Engine, Pair, Precondition, RawBatch, Snapshot, StoreError, Write, span,
+};
 
 /// An engine that keeps everything in memory and forgets it when dropped.
 #[derive(Default)]
@@ -24,30 +25,11 @@ impl Engine for MemoryEngine {
         from: Option<&[u8]>,
         limit: usize,
         descending: bool,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<Pair>, StoreError> {
+        let Some(span) = span(prefix, from, descending) else { return Ok(Vec::new()) };
         let map = self.map.lock();
-        let pair = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
-        let in_prefix = |(key, _): &(&Vec<u8>, &Vec<u8>)| key.starts_with(prefix);
-        if descending {
-            let upper = match from {
-                Some(from) => Bound::Excluded(from.to_vec()),
-                None => Bound::Unbounded,
-            };
-            Ok(map
-                .range((Bound::Included(prefix.to_vec()), upper))
-                .rev()
-                .skip_while(|entry| !in_prefix(entry))
-                .take_while(in_prefix)
-                .take(limit)
-                .map(pair)
-                .collect())
-        } else {
-            let lower = match from {
-                Some(from) if from >= prefix => Bound::Excluded(from.to_vec()),
-                _ => Bound::Included(prefix.to_vec()),
-            };
-            Ok(map.range((lower, Bound::Unbounded)).take_while(in_prefix).take(limit).map(pair).collect())
-        }
+        let range = map.range(span).map(|(key, value)| (key.clone(), value.clone()));
+        Ok(if descending { range.rev().take(limit).collect() } else { range.take(limit).collect() })
     }
 
     fn commit(&self, batch: RawBatch) -> CommitFuture {
@@ -69,5 +51,9 @@ impl Engine for MemoryEngine {
             update();
         }
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Box::new(self.map.lock().clone().into_iter().map(Ok)))
     }
 }

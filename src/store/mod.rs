@@ -6,16 +6,38 @@
 //! checksummed envelopes.
 
 mod batch;
+mod check;
+pub mod clock_mark;
+mod directory;
+mod durability;
 mod engine;
 mod envelope;
+pub mod export;
+mod guarded;
 mod memory;
+pub mod meta;
+mod migrations;
+mod open;
+mod restore;
+mod sled_engine;
+pub mod snapshots;
+mod swap;
 mod tables;
+mod writer;
 
 pub use batch::Batch;
-pub use engine::{CommitError, CommitFuture, Engine, Precondition, RawBatch, StoreError, Write};
+pub use check::{BackgroundCheck, CheckReport, check_now};
+pub use durability::syncs;
+pub use engine::{
+    CommitError, CommitFuture, Engine, Pair, Precondition, RawBatch, Snapshot, StoreError, Write,
+};
 pub use envelope::Versioned;
 pub use memory::MemoryEngine;
+pub use open::{OpenError, OpenSettings, Opened, Refusal, has_data, open};
+pub use restore::{CompactReport, ImportOptions, ImportReport, compact, import};
+pub use sled_engine::{EngineStats, SledEngine};
 pub use tables::{Protection, TABLES, Table};
+pub use writer::OnFailure;
 
 use std::sync::Arc;
 
@@ -44,6 +66,9 @@ pub trait Record: Serialize + DeserializeOwned {
         None
     }
 }
+
+/// A record with its row.
+pub type Row<R> = (Vec<u8>, Versioned<R>);
 
 /// Typed access to an engine. Cheap to clone.
 #[derive(Clone)]
@@ -74,7 +99,7 @@ impl Store {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Versioned<R>)>, StoreError> {
+    ) -> Result<Vec<Row<R>>, StoreError> {
         let prefix = R::TABLE.key(prefix);
         let after = after.map(|row| R::TABLE.key(row));
         let mut found = Vec::new();
@@ -92,7 +117,7 @@ impl Store {
         prefix: &[u8],
         before: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Versioned<R>)>, StoreError> {
+    ) -> Result<Vec<Row<R>>, StoreError> {
         let prefix = R::TABLE.key(prefix);
         let before = before.map(|row| R::TABLE.key(row));
         let mut found = Vec::new();
@@ -146,8 +171,32 @@ impl Store {
         Ok(visited)
     }
 
+    /// The key that seals secret tables, for checks of whole stores.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// The engine below, for export, import and checks.
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
+    }
+}
+
+/// Blocks the calling thread until `future` is done. For threads outside the async runtime: start, end, command line.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
     }
 }

@@ -1,1 +1,5 @@
 //! One integration binary against the real server; one file a feature.
+
+// `cfg(test)` always holds here; it tells the lints that helpers of tests may unwrap.
+#[cfg(test)]
+mod store;
