@@ -4,8 +4,9 @@ pub mod kernel;
 
 pub mod config;
 pub mod crypto;
-// pub mod http; joins with store
+pub mod http;
 pub mod limits;
+pub mod metrics;
 pub mod store;
 pub mod views;
 

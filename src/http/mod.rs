@@ -1,10 +1,30 @@
 //! The HTTP edge: one server loop with limits, request and response types, cookies, CSRF, client addresses, problem
 //! documents and the headers that no response can leave without. Knows nothing of accounts or sessions.
+//!
+//! The way in: `wire` lets only sound heads through (`head`), `connection` resolves the client, reads the body within
+//! the route's limits and calls the [`Handler`]; the way out: `headers::finish`.
 
+pub mod address;
+mod connection;
+pub mod cookies;
+pub mod csrf;
+pub mod form;
+mod head;
+pub mod headers;
+pub mod json;
+pub mod path;
 pub mod problem;
+pub mod redirect;
 pub mod reply;
 pub mod request;
+pub mod server;
+mod store_errors;
+mod wire;
 
+pub use address::{Client, TrustedProxies};
+pub use cookies::SetCookie;
+pub use form::Form;
 pub use problem::Problem;
 pub use reply::Reply;
-pub use request::Request;
+pub use request::{Ambiguous, Request};
+pub use server::{Handler, RequestMeta, RouteLimits, ServerSettings, serve};

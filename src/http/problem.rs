@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::store::{CommitError, StoreError};
-
 /// A refusal. `code` is stable and part of the API; `detail` is a sentence that says what to do; `private` goes to the
 /// log with the request id and never to the client.
 #[derive(Debug)]
@@ -143,32 +141,4 @@ impl Problem {
 /// Returns whole seconds, rounded up, as `Retry-After` wants them.
 pub fn seconds_rounded_up(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::TooLarge { table } => {
-                Problem::bad_request("too_large", "There is too much text in this request.").because(table)
-            }
-            other => Problem::internal(other.to_string()),
-        }
-    }
-}
-
-impl From<CommitError> for Problem {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Conflict => {
-                Problem::conflict("conflict", "Someone else changed this at the same moment. Please try again.")
-            }
-            CommitError::Unavailable(why) => Problem::unavailable(
-                "store_unavailable",
-                "Doorward cannot save anything at the moment. Nothing was changed; please try again soon.",
-                Duration::from_secs(10),
-            )
-            .because(why),
-            CommitError::Store(error) => error.into(),
-        }
-    }
 }

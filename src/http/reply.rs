@@ -1,4 +1,4 @@
-//! A response as handlers make it. It becomes bytes only in `server::finish`, which adds the security headers, so no
+//! A response as handlers make it. It becomes bytes only in `headers::finish`, which adds the security headers, so no
 //! response can leave without them (WEB-08).
 
 use askama::Template;
@@ -20,12 +20,27 @@ pub struct Reply {
     pub body: Bytes,
     /// Origins that forms of this page may lead to beyond our own (WEB-07), such as the app to return to.
     pub form_targets: Vec<String>,
+    /// Origins that scripts of this page may fetch from beyond our own, such as the address the wizard probes.
+    pub connect_targets: Vec<String>,
+    /// Whether scripts of this page compile WebAssembly (argon2id in the browser).
+    pub runs_wasm: bool,
+    /// Whether a proxy may hand this answer on in the name of another host, as with forward-auth. What binds a
+    /// browser to HTTPS for a year (HSTS) is then left to that host.
+    pub is_for_other_host: bool,
 }
 
 impl Reply {
     /// Answers with a status and nothing else.
     pub fn empty(status: StatusCode) -> Self {
-        Reply { status, headers: HeaderMap::new(), body: Bytes::new(), form_targets: Vec::new() }
+        Reply {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            form_targets: Vec::new(),
+            connect_targets: Vec::new(),
+            runs_wasm: false,
+            is_for_other_host: false,
+        }
     }
 
     /// Answers 204.
@@ -86,6 +101,24 @@ impl Reply {
     /// Lets the forms of this page lead to `origin` after a redirect.
     pub fn with_form_target(mut self, origin: String) -> Self {
         self.form_targets.push(origin);
+        self
+    }
+
+    /// Lets the scripts of this page fetch from `origin`.
+    pub fn with_connect_target(mut self, origin: String) -> Self {
+        self.connect_targets.push(origin);
+        self
+    }
+
+    /// Lets the scripts of this page compile WebAssembly.
+    pub fn with_wasm(mut self) -> Self {
+        self.runs_wasm = true;
+        self
+    }
+
+    /// Marks an answer that a proxy may hand on in the name of another host.
+    pub fn for_other_host(mut self) -> Self {
+        self.is_for_other_host = true;
         self
     }
 }

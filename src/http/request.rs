@@ -46,7 +46,9 @@ impl Request {
     /// Returns the first query parameter with this name, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         let query = self.uri.query()?;
-        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
     }
 
     /// Returns a header that may be sent at most once, as visible ASCII.

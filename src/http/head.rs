@@ -1,0 +1,381 @@
+//! The judge of request heads. hyper is lenient where RFC 9112 lets it be (bare LF, Content-Length beside
+//! Transfer-Encoding, two Hosts) and answers what it does refuse without our security headers; so every head is
+//! judged here first, and only sound ones reach hyper (INP-02, INP-03, WEB-08).
+
+use std::ops::Range;
+
+/// A head larger than this is refused.
+pub(super) const MAX_HEAD: usize = 32 * 1024;
+/// A request target longer than this is refused.
+pub(super) const MAX_TARGET: usize = 8 * 1024;
+/// More header lines than this are refused.
+pub(super) const MAX_HEADERS: usize = 100;
+
+/// Why a head was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// 400: not HTTP/1.x as RFC 9112 writes it, or two readings are possible.
+    Malformed,
+    /// 405: TRACE or CONNECT (INP-04).
+    Method,
+    /// 414: the target is too long.
+    TargetTooLong,
+    /// 431: the head is too large or has too many lines.
+    HeadTooLarge,
+    /// 505: another version of HTTP.
+    Version,
+}
+
+/// What follows the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// A body of this many bytes, then the next head.
+    Length(u64),
+    /// A chunked body. What follows it is not read: the connection closes after the answer.
+    Chunked,
+}
+
+/// A sound head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// What follows.
+    pub framing: Framing,
+    /// Header lines whose name holds an underscore; gateways read them as if it were a hyphen, so they are dropped
+    /// (`Remote_User`).
+    pub underscored: Vec<Range<usize>>,
+}
+
+/// Looks for the end of the head in `bytes`, of which the first `scanned` have been looked at before. Returns the
+/// length of the head with its empty line, `None` if more is needed, or a refusal at the first bare LF.
+pub(super) fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> {
+    let from = scanned.saturating_sub(3);
+    for (index, byte) in bytes.iter().enumerate().skip(from) {
+        if *byte != b'\n' {
+            continue;
+        }
+        let before = bytes.get(..index).unwrap_or_default();
+        if !before.ends_with(b"\r") {
+            return Err(Refusal::Malformed);
+        }
+        if before.ends_with(b"\r\n\r") {
+            return if index < MAX_HEAD { Ok(Some(index + 1)) } else { Err(Refusal::HeadTooLarge) };
+        }
+    }
+    if bytes.len() >= MAX_HEAD { Err(too_large(bytes)) } else { Ok(None) }
+}
+
+/// A head that does not end is usually one overlong target.
+fn too_large(bytes: &[u8]) -> Refusal {
+    match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(at) if at <= MAX_TARGET => Refusal::HeadTooLarge,
+        _ => Refusal::TargetTooLong,
+    }
+}
+
+/// Judges a whole head, from the request line to its empty line.
+pub(super) fn judge(head: &[u8]) -> Result<Head, Refusal> {
+    let text = head.strip_suffix(b"\r\n\r\n").ok_or(Refusal::Malformed)?;
+    let line_end = text.iter().position(|byte| *byte == b'\r').unwrap_or(text.len());
+    let (line, mut rest) = text.split_at_checked(line_end).ok_or(Refusal::Malformed)?;
+    let RequestLine { target, is_http_11 } = request_line(line)?;
+    let mut fields = Fields::default();
+    let mut underscored = Vec::new();
+    let mut lines = 0;
+    // `rest` starts with the CRLF before each line.
+    while let Some(after) = rest.strip_prefix(b"\r\n") {
+        lines += 1;
+        if lines > MAX_HEADERS {
+            return Err(Refusal::HeadTooLarge);
+        }
+        let end = after.iter().position(|byte| *byte == b'\r').unwrap_or(after.len());
+        let (line, next) = after.split_at_checked(end).ok_or(Refusal::Malformed)?;
+        if fields.take(line)? {
+            let start = text.len() - after.len();
+            underscored.push(start..start + end + 2);
+        }
+        rest = next;
+    }
+    if !rest.is_empty() {
+        return Err(Refusal::Malformed);
+    }
+    let framing = fields.framing(is_http_11)?;
+    check_host(target, fields.host, is_http_11)?;
+    Ok(Head { framing, underscored })
+}
+
+struct RequestLine<'a> {
+    target: &'a [u8],
+    is_http_11: bool,
+}
+
+fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Refusal::Malformed);
+    };
+    if method.is_empty() || method.len() > 32 || !method.iter().copied().all(is_token) {
+        return Err(Refusal::Malformed);
+    }
+    let is_http_11 = match version {
+        b"HTTP/1.1" => true,
+        b"HTTP/1.0" => false,
+        _ if version.starts_with(b"HTTP/") => return Err(Refusal::Version),
+        _ => return Err(Refusal::Malformed),
+    };
+    if method == b"TRACE" || method == b"CONNECT" {
+        return Err(Refusal::Method);
+    }
+    if target.len() > MAX_TARGET {
+        return Err(Refusal::TargetTooLong);
+    }
+    if target.is_empty() || !target.iter().copied().all(is_target_byte) {
+        return Err(Refusal::Malformed);
+    }
+    Ok(RequestLine { target, is_http_11 })
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a [u8]>,
+    length: Option<u64>,
+    is_chunked: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes one header line. Tells whether its name holds an underscore.
+    fn take(&mut self, line: &'a [u8]) -> Result<bool, Refusal> {
+        // No colon, a space before it, or a folded line: the name is no token.
+        let colon = line.iter().position(|byte| *byte == b':').ok_or(Refusal::Malformed)?;
+        let (name, value) = line.split_at_checked(colon).ok_or(Refusal::Malformed)?;
+        let value = value.get(1..).unwrap_or_default();
+        if name.is_empty() || !name.iter().copied().all(is_token) || !value.iter().copied().all(is_value_byte)
+        {
+            return Err(Refusal::Malformed);
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if self.host.replace(value.trim_ascii()).is_some() {
+                    return Err(Refusal::Malformed);
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let length = decimal(value.trim_ascii()).ok_or(Refusal::Malformed)?;
+                if self.length.replace(length).is_some() {
+                    return Err(Refusal::Malformed);
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if self.is_chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                    return Err(Refusal::Malformed);
+                }
+                self.is_chunked = true;
+            }
+            _ => {}
+        }
+        Ok(name.contains(&b'_'))
+    }
+
+    fn framing(&self, is_http_11: bool) -> Result<Framing, Refusal> {
+        match (self.is_chunked, self.length) {
+            (true, Some(_)) => Err(Refusal::Malformed),
+            (true, None) if !is_http_11 => Err(Refusal::Malformed),
+            (true, None) => Ok(Framing::Chunked),
+            (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
+        }
+    }
+}
+
+/// HTTP/1.1 has exactly one Host (RFC 9112 section 3.2), and an absolute target names the same one.
+fn check_host(target: &[u8], host: Option<&[u8]>, is_http_11: bool) -> Result<(), Refusal> {
+    if is_http_11 && host.is_none() {
+        return Err(Refusal::Malformed);
+    }
+    if host.is_some_and(|host| !host.iter().all(|byte| byte.is_ascii_graphic())) {
+        return Err(Refusal::Malformed);
+    }
+    if target.starts_with(b"/") || target == b"*" {
+        return Ok(());
+    }
+    let text = std::str::from_utf8(target).map_err(|_| Refusal::Malformed)?;
+    let uri = text.parse::<http::Uri>().map_err(|_| Refusal::Malformed)?;
+    let authority = uri.authority().ok_or(Refusal::Malformed)?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let is_same = host.is_none_or(|host| host.eq_ignore_ascii_case(authority.as_str().as_bytes()));
+    if is_web && is_same && !authority.as_str().contains('@') { Ok(()) } else { Err(Refusal::Malformed) }
+}
+
+/// Decimal digits alone, without sign, list or more than 18 of them.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// `tchar` of RFC 9110 section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Visible characters, spaces, tabs and bytes beyond ASCII (RFC 9110 section 5.5).
+fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Visible ASCII but `#` (a target has no fragment) and the few that no URL holds.
+fn is_target_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'#' | b'<' | b'>' | b'\\' | b'^' | b'`')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(head: &[u8]) -> Result<Head, Refusal> {
+        match find_end(head, 0)? {
+            Some(end) => judge(&head[..end]),
+            None => judge(head),
+        }
+    }
+
+    #[test]
+    fn sound_heads_pass() {
+        for (head, framing) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0)),
+            ("GET /a?b=c[]&d={}|\" HTTP/1.1\r\nhost:a\r\n\r\n", Framing::Length(0)),
+            ("GET / HTTP/1.0\r\n\r\n", Framing::Length(0)),
+            ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0)),
+            ("GET http://A:80/x HTTP/1.1\r\nHost: a:80\r\n\r\n", Framing::Length(0)),
+            ("PROPFIND /dav HTTP/1.1\r\nHost: a\r\nDepth: 1\r\n\r\n", Framing::Length(0)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length:  12 \r\n\r\n", Framing::Length(12)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n", Framing::Chunked),
+            ("GET / HTTP/1.1\r\nHost:\r\nX: ä\t \r\nY:\r\n\r\n", Framing::Length(0)),
+        ] {
+            assert_eq!(check(head.as_bytes()).map(|head| head.framing), Ok(framing), "{head}");
+        }
+    }
+
+    /// INP-03: everything that two parsers may read differently is refused.
+    #[test]
+    fn heads_that_smuggle_are_refused() {
+        use Refusal::{HeadTooLarge, Malformed, Method, TargetTooLong, Version};
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(100));
+        let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000));
+        let huge = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(40_000));
+        let endless = "GET /".to_owned() + &"a".repeat(40_000);
+        for (head, refusal) in [
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Malformed,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+                Malformed,
+            ),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x3\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999999999\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", Malformed),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Malformed,
+            ),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n", Malformed),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding\x0b: chunked\r\n\r\n", Malformed),
+            ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\nHost: a\n\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\rX: y\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\n X: y\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\tz\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nX: y\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\n: y\r\n\r\n", Malformed),
+            ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("GET /\tHTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("GET / x HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("GET /\\x HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("GET x HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("GET http://u@a/ HTTP/1.1\r\nHost: u@a\r\n\r\n", Malformed),
+            ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("GET /\r\nHost: a\r\n\r\n", Malformed),
+            ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", Version),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Version),
+            ("GET / http/1.1\r\nHost: a\r\n\r\n", Malformed),
+            ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", Method),
+            ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", Method),
+            (&many, HeadTooLarge),
+            (&long, TargetTooLong),
+            (&huge, HeadTooLarge),
+            (&endless, TargetTooLong),
+        ] {
+            assert_eq!(check(head.as_bytes()), Err(refusal), "{}", head.get(..90).unwrap_or(head));
+        }
+    }
+
+    #[test]
+    fn underscored_names_are_pointed_out() {
+        let head = b"GET / HTTP/1.1\r\nRemote_User: a\r\nHost: a\r\nX_: b\r\n\r\n";
+        let lines: Vec<_> =
+            check(head).unwrap().underscored.into_iter().map(|range| head[range].to_vec()).collect();
+        assert_eq!(lines, [b"Remote_User: a\r\n".to_vec(), b"X_: b\r\n".to_vec()]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = check(&bytes);
+            let mut head = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();
+            head.extend(&bytes);
+            head.extend(b"\r\n\r\n");
+            let _ = check(&head);
+        }
+
+        #[test]
+        fn the_end_is_found_however_the_bytes_arrive(cut in 0usize..60) {
+            let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nbody\n";
+            let cut = cut.min(34);
+            let first = find_end(&head[..cut.min(33)], 0).unwrap();
+            prop_assert_eq!(first, None);
+            prop_assert_eq!(find_end(head, cut.min(33)), Ok(Some(35)));
+        }
+    }
+}

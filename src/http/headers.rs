@@ -1,0 +1,222 @@
+//! The headers no response leaves without (WEB-07, WEB-08), made once and copied.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http_body_util::Full;
+
+use super::Reply;
+
+const POLICY_START: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
+const POLICY_END: &str = "; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// Every response: name and value. `Cache-Control` gives way to one that the reply sets.
+const ALWAYS: [(HeaderName, &str); 9] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("x-permitted-cross-domain-policies"), "none"),
+    (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
+         magnetometer=(), microphone=(), midi=(), payment=(), usb=(), \
+         publickey-credentials-create=(self), publickey-credentials-get=(self)",
+    ),
+];
+
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+static PLAIN: LazyLock<HeaderMap> = LazyLock::new(|| template(false));
+static SECURE: LazyLock<HeaderMap> = LazyLock::new(|| template(true));
+
+fn template(is_https: bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(24);
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY_START}{POLICY_END}")) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    headers
+}
+
+/// Writes the security headers as HTTP/1.1 text, for answers to requests that were no HTTP.
+pub(super) fn as_text() -> String {
+    let mut text = String::new();
+    for (name, value) in PLAIN.iter() {
+        // Writing to a String cannot fail; the values above are ASCII.
+        let _ = write!(text, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    text
+}
+
+/// Turns a reply into a response with every header it must have. What the reply sets itself wins.
+pub fn finish(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
+    let is_https = is_https && !reply.is_for_other_host;
+    let mut headers = if is_https { SECURE.clone() } else { PLAIN.clone() };
+    if !reply.form_targets.is_empty() || !reply.connect_targets.is_empty() || reply.runs_wasm {
+        if let Ok(policy) = HeaderValue::from_str(&policy_of(&reply)) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+    }
+    let mut last = None;
+    for (name, value) in reply.headers {
+        match (name, &last) {
+            (Some(name), _) => {
+                headers.insert(name.clone(), value);
+                last = Some(name);
+            }
+            (None, Some(name)) => {
+                headers.append(name, value);
+            }
+            (None, None) => {}
+        }
+    }
+    let mut response = Response::new(Full::new(reply.body));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn policy_of(reply: &Reply) -> String {
+    let mut policy = POLICY_START.to_owned();
+    for target in reply.form_targets.iter().filter(|target| is_source(target)) {
+        policy.push(' ');
+        policy.push_str(target);
+    }
+    for target in reply.connect_targets.iter().filter(|target| is_source(target)) {
+        policy = policy.replacen("connect-src 'self'", &format!("connect-src 'self' {target}"), 1);
+    }
+    if reply.runs_wasm {
+        policy = policy.replacen("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'", 1);
+    }
+    policy.push_str(POLICY_END);
+    policy
+}
+
+/// Tells whether `source` is an origin (`https://app.example.org:8443`) or a scheme (`com.example.app:`), and so
+/// cannot add a directive. A bare `javascript:` or `data:` and a wildcard are never sources of ours.
+fn is_source(source: &str) -> bool {
+    let Some((scheme, rest)) = source.split_once(':') else { return false };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    let is_script = ["javascript", "data", "blob", "vbscript", "filesystem", "about"]
+        .iter()
+        .any(|bad| scheme.eq_ignore_ascii_case(bad));
+    let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let is_authority = rest.strip_prefix("//").is_some_and(|host| {
+        !host.is_empty()
+            && host.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+            })
+    });
+    is_scheme && !is_script && (is_authority || (rest.is_empty() && !is_web))
+}
+
+/// Adds `Clear-Site-Data: "cookies", "storage"`, for sign-out (SES-08).
+pub fn clear_site_data(reply: &mut Reply) {
+    reply
+        .set(HeaderName::from_static("clear-site-data"), HeaderValue::from_static(r#""cookies", "storage""#));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    /// WEB-07, WEB-08: every response has every header, whatever its status.
+    #[test]
+    fn every_response_has_every_header() {
+        for status in [
+            StatusCode::OK,
+            StatusCode::BAD_REQUEST,
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::INTERNAL_SERVER_ERROR,
+        ] {
+            let response = finish(Reply::empty(status), true);
+            assert_eq!(response.status(), status);
+            for (name, value) in ALWAYS {
+                assert_eq!(response.headers()[&name], value);
+            }
+            assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
+            let policy = response.headers()["content-security-policy"].to_str().unwrap();
+            for part in [
+                "default-src 'none'",
+                "form-action 'self';",
+                "base-uri 'none'",
+                "frame-ancestors 'none'",
+                "object-src 'none'",
+            ] {
+                assert!(policy.contains(part), "{policy}");
+            }
+            assert!(!policy.contains("unsafe"));
+            assert!(response.headers().get("server").is_none());
+        }
+        assert!(finish(Reply::no_content(), false).headers().get("strict-transport-security").is_none());
+        assert!(
+            finish(Reply::no_content().for_other_host(), true)
+                .headers()
+                .get("strict-transport-security")
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_reply_may_set_its_own_cache_control_and_many_cookies() {
+        let reply = Reply::no_content()
+            .with(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"))
+            .with_cookie(super::super::SetCookie::host_only("a", "1"))
+            .with_cookie(super::super::SetCookie::host_only("b", "2"));
+        let response = finish(reply, false);
+        assert_eq!(response.headers().get_all(header::CACHE_CONTROL).iter().count(), 1);
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
+        assert_eq!(response.headers().get_all(header::SET_COOKIE).iter().count(), 2);
+    }
+
+    /// WEB-07: a page's forms lead to one more origin, and to no more than that.
+    #[test]
+    fn form_targets_cannot_add_directives() {
+        let policy = |targets: &[&str]| {
+            let reply = targets
+                .iter()
+                .fold(Reply::no_content(), |reply, target| reply.with_form_target((*target).to_owned()));
+            finish(reply, false).headers()["content-security-policy"].to_str().unwrap().to_owned()
+        };
+        let plain = policy(&[]);
+        assert!(
+            policy(&["https://app.example.org:8443"])
+                .contains("form-action 'self' https://app.example.org:8443; base-uri")
+        );
+        assert!(policy(&["com.example.app:"]).contains("form-action 'self' com.example.app:; base-uri"));
+        for bad in [
+            "*",
+            "https:",
+            "http://",
+            "https://*",
+            "https://a b",
+            "https://a; script-src *",
+            "javascript:",
+            "data:",
+            "https://a/x",
+            "'unsafe-inline'",
+            "",
+            "https://a\r\nx: y",
+        ] {
+            assert_eq!(policy(&[bad]), plain, "{bad}");
+        }
+        let reply = Reply::no_content().with_connect_target("https://new.example.org".to_owned()).with_wasm();
+        let both = finish(reply, false).headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(both.contains("connect-src 'self' https://new.example.org;"));
+        assert!(both.contains("script-src 'self' 'wasm-unsafe-eval';"));
+    }
+}

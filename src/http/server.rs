@@ -1,0 +1,285 @@
+//! The server: accepts connections within limits, and stops in order (INP-01, INP-09).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Method, Uri};
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::connection;
+use super::wire::Patience;
+use super::{Problem, Reply, Request, TrustedProxies};
+use crate::kernel::ids::RequestId;
+use crate::kernel::random::Random;
+use crate::kernel::time::SharedClock;
+
+pub use super::headers::finish;
+
+/// What answers requests. `routes.rs` implements it once.
+///
+/// HEAD must be answered like GET; the body is left out on the way.
+pub trait Handler: Send + Sync + 'static {
+    /// Returns the limits of the route that this request will take.
+    fn limits(&self, method: &Method, path: &str) -> RouteLimits;
+
+    /// Answers a request whose body has been read.
+    fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
+
+    /// Turns a refusal of the server itself (body too large, deadline passed, panic) into an answer.
+    fn problem(&self, meta: &RequestMeta, problem: Problem) -> Reply;
+}
+
+/// The limits of one route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteLimits {
+    /// The largest body, in bytes. More is 413.
+    pub body: usize,
+    /// Whether the body is read at all. Forward-auth checks carry the headers of somebody else's request, so their
+    /// Content-Length and Content-Encoding mean nothing.
+    pub is_body_ignored: bool,
+    /// How long the handler may take. More is 503.
+    pub deadline: Duration,
+}
+
+impl RouteLimits {
+    /// Takes a largest body, with ten seconds for the handler.
+    pub const fn body(bytes: usize) -> Self {
+        RouteLimits { body: bytes, is_body_ignored: false, deadline: Duration::from_secs(10) }
+    }
+
+    /// Ignores the body.
+    pub const fn without_body() -> Self {
+        RouteLimits { body: 0, is_body_ignored: true, deadline: Duration::from_secs(10) }
+    }
+}
+
+/// What is known of a request that did not reach its handler.
+#[derive(Clone, Debug)]
+pub struct RequestMeta {
+    /// The method.
+    pub method: Method,
+    /// The target as it was sent.
+    pub uri: Uri,
+    /// The request's id.
+    pub id: RequestId,
+    /// Whether the client would rather see a page than JSON.
+    pub wants_html: bool,
+}
+
+/// Bounds and time-outs of a server.
+#[derive(Clone)]
+pub struct ServerSettings {
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Connections at the same time; trusted proxies have as many again for themselves.
+    pub max_connections: usize,
+    /// Connections of one address (of one /64 for IPv6); trusted proxies are not held to it.
+    pub max_connections_per_address: usize,
+    /// For a head to arrive, from its first byte.
+    pub head_timeout: Duration,
+    /// For the next request to begin on an open connection. Trusted proxies get twice as long and five seconds, so
+    /// that they close first and never race us.
+    pub idle_timeout: Duration,
+    /// For a body to arrive, plus one second for each 16 KiB that the route allows.
+    pub body_timeout: Duration,
+    /// For the peer to take some bytes of an answer.
+    pub write_timeout: Duration,
+    /// For requests under way to finish when the server stops.
+    pub drain_timeout: Duration,
+    /// The clock that stamps requests.
+    pub clock: SharedClock,
+    /// Where request ids come from.
+    pub random: Random,
+}
+
+impl ServerSettings {
+    /// The limits of security.md: 1024 connections, 128 of one address, 10 s for a head, 60 s idle.
+    pub fn new(trusted_proxies: TrustedProxies, clock: SharedClock, random: Random) -> Self {
+        ServerSettings {
+            trusted_proxies,
+            max_connections: 1024,
+            max_connections_per_address: 128,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(5),
+            clock,
+            random,
+        }
+    }
+
+    fn patience(&self, is_proxy: bool, is_crowded: bool) -> Patience {
+        let idle = if is_proxy {
+            self.idle_timeout * 2 + Duration::from_secs(5)
+        } else if is_crowded {
+            self.idle_timeout.min(Duration::from_secs(5))
+        } else {
+            self.idle_timeout
+        };
+        Patience { head: self.head_timeout, idle, write: self.write_timeout }
+    }
+}
+
+/// Bodies larger than this wait for one of [`LARGE_BODIES`] places, which bounds the memory of all uploads together.
+pub(super) const LARGE_BODY: usize = 256 * 1024;
+const LARGE_BODIES: usize = 16;
+
+/// What all connections of a server share.
+pub(super) struct Shared<H> {
+    pub handler: Arc<H>,
+    pub settings: ServerSettings,
+    pub large_bodies: Semaphore,
+    id_prefix: [u8; 8],
+    next_id: AtomicUsize,
+    places: Places,
+}
+
+impl<H> Shared<H> {
+    /// Request ids are a random prefix per process and a count: unique and cheap, and no secret.
+    pub(super) fn request_id(&self) -> RequestId {
+        let count = u64::try_from(self.next_id.fetch_add(1, Ordering::Relaxed)).unwrap_or(u64::MAX);
+        let mut id = [0; 16];
+        let (prefix, suffix) = id.split_at_mut(8);
+        prefix.copy_from_slice(&self.id_prefix);
+        suffix.copy_from_slice(&count.to_be_bytes());
+        RequestId(id)
+    }
+}
+
+/// Serves `handler` on `listener` until `shutdown` completes, then stops accepting, lets requests under way finish
+/// within the drain time-out, and returns.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    settings: ServerSettings,
+    handler: Arc<H>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let shared = Arc::new(Shared {
+        handler,
+        id_prefix: settings.random.bytes(),
+        next_id: AtomicUsize::new(0),
+        large_bodies: Semaphore::new(LARGE_BODIES),
+        places: Places::default(),
+        settings,
+    });
+    let (stop, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    let Some(place) = Place::take(&shared, peer) else { continue };
+                    connections.spawn(hold(socket, peer, shared.clone(), place, stopped.clone()));
+                }
+                Err(error) => {
+                    // Usually out of file descriptors: connections that end will free some.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    drop(stop);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(shared.settings.drain_timeout, drained).await.is_err() {
+        tracing::warn!("some requests did not finish in time and were cut off");
+        connections.shutdown().await;
+    }
+}
+
+async fn hold<H: Handler>(
+    socket: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared<H>>,
+    place: Place<H>,
+    stopped: watch::Receiver<()>,
+) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let patience = shared.settings.patience(place.is_proxy, place.is_crowded);
+    connection::run(socket, peer, shared, patience, stopped).await;
+    drop(place);
+}
+
+/// The connections that are open.
+#[derive(Default)]
+struct Places {
+    direct: AtomicUsize,
+    proxied: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// The right to hold one connection; given back on drop.
+struct Place<H> {
+    shared: Arc<Shared<H>>,
+    address: IpAddr,
+    is_proxy: bool,
+    is_crowded: bool,
+}
+
+impl<H> Place<H> {
+    /// Takes a place, or `None` if there is none left: the connection is closed at once. Proxies have places of their
+    /// own, so a flood of direct connections cannot shut them out.
+    fn take(shared: &Arc<Shared<H>>, peer: SocketAddr) -> Option<Self> {
+        let is_proxy = shared.settings.trusted_proxies.contains(peer.ip());
+        let address = network_of(peer.ip().to_canonical());
+        let limit = shared.settings.max_connections;
+        let count = if is_proxy { &shared.places.proxied } else { &shared.places.direct };
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        // From here on dropping `place` gives everything back.
+        let place = Place { shared: shared.clone(), address, is_proxy, is_crowded: before >= limit / 4 * 3 };
+        let held = if is_proxy {
+            0
+        } else {
+            let mut by_address = shared.places.by_address.lock();
+            let held = by_address.entry(address).or_insert(0);
+            *held += 1;
+            *held
+        };
+        let fits = before < limit && held <= shared.settings.max_connections_per_address;
+        if !fits {
+            tracing::debug!(is_proxy, "too many connections; closed a new one");
+        }
+        fits.then_some(place)
+    }
+}
+
+impl<H> Drop for Place<H> {
+    fn drop(&mut self) {
+        let places = &self.shared.places;
+        if self.is_proxy {
+            places.proxied.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        places.direct.fetch_sub(1, Ordering::Relaxed);
+        let mut by_address = places.by_address.lock();
+        if let Some(held) = by_address.get_mut(&self.address) {
+            *held -= 1;
+            if *held == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// One v4 address, or the /64 that one v6 customer owns (LIM-01).
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+    }
+}

@@ -1,0 +1,58 @@
+//! Rate limits as response fields: draft-ietf-httpapi-ratelimit-headers-10 and `Retry-After` (RFC 9110 section 10.2.3).
+
+use std::time::Duration;
+
+use super::Verdict;
+
+/// Returns the fields that tell a client about a limit. `name` is the name of the rule, in lower-case letters.
+///
+/// Do not send counts of a limit that is keyed by an account before the person has signed in: they would tell
+/// whether others try that account.
+pub fn rate_limit_headers(name: &str, verdict: &Verdict) -> Vec<(&'static str, String)> {
+    let name: String = name
+        .chars()
+        .filter(|character| character.is_ascii_alphanumeric() || "-_.".contains(*character))
+        .collect();
+    let mut fields = vec![
+        ("ratelimit-policy", format!("\"{name}\";q={};w={}", verdict.limit, whole_seconds(verdict.window))),
+        ("ratelimit", format!("\"{name}\";r={};t={}", verdict.remaining, whole_seconds(verdict.reset_after))),
+    ];
+    if !verdict.allowed {
+        fields.push(("retry-after", whole_seconds(verdict.retry_after).max(1).to_string()));
+    }
+    fields
+}
+
+/// Rounds up: a client that waits this long has waited long enough.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Reservation;
+
+    #[test]
+    fn the_fields_are_those_of_the_draft() {
+        let mut verdict = Verdict {
+            allowed: true,
+            limit: 5,
+            remaining: 2,
+            retry_after: Duration::ZERO,
+            reset_after: Duration::from_millis(179_100),
+            window: Duration::from_secs(300),
+            reservation: Reservation::NONE,
+        };
+        let login = |verdict: &Verdict| rate_limit_headers("login", verdict);
+        assert_eq!(
+            login(&verdict),
+            [
+                ("ratelimit-policy", "\"login\";q=5;w=300".to_owned()),
+                ("ratelimit", "\"login\";r=2;t=180".to_owned())
+            ]
+        );
+        (verdict.allowed, verdict.remaining, verdict.retry_after) = (false, 0, Duration::from_millis(1));
+        assert_eq!(login(&verdict)[2], ("retry-after", "1".to_owned()));
+    }
+}

@@ -1,0 +1,164 @@
+//! My account: profile, security, sessions, activity.
+
+use askama::Template;
+
+use super::frame::{Frame, Kind};
+use super::parts::{Event, FieldErrors, Pager, SessionRow, Svg, When};
+
+/// How well an account is protected, in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strip {
+    /// `Ok`: good. `Warn`: could be better. `Danger`: at risk.
+    pub kind: Kind,
+    /// One sentence: what is good, or what to do.
+    pub text: String,
+}
+
+/// `GET /account`: who I am.
+///
+/// Form: POST `/account`, fields `csrf`, `display_name`, `email`. Deleting leads to `/account/delete`.
+#[derive(Debug, Template)]
+#[template(path = "account/profile.html", config = "web/askama.toml")]
+pub struct Profile {
+    /// Common parts.
+    pub frame: Frame,
+    /// Username; cannot be changed here.
+    pub username: String,
+    /// Display name.
+    pub display_name: String,
+    /// E-mail address; may be empty.
+    pub email: String,
+    /// Role in words: `Owner`, `Admin`, `Member`.
+    pub role: String,
+    /// Group names.
+    pub groups: Vec<String>,
+    /// Since when the account exists.
+    pub since: When,
+    /// Why the account cannot be deleted (the owner's), or `None` if it can.
+    pub cannot_delete: Option<String>,
+    /// Errors on `display_name`, `email`.
+    pub errors: FieldErrors,
+}
+
+/// `GET /account/delete`.
+///
+/// Form: POST `/account/delete`, fields `csrf`, `confirm_username`.
+#[derive(Debug, Template)]
+#[template(path = "account/delete.html", config = "web/askama.toml")]
+pub struct Delete {
+    /// Common parts.
+    pub frame: Frame,
+    /// What must be typed.
+    pub username: String,
+    /// Errors on `confirm_username`.
+    pub errors: FieldErrors,
+}
+
+impl Delete {
+    fn confirm_label(&self) -> String {
+        format!("Type {} to confirm", self.username)
+    }
+}
+
+/// The authenticator app of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TotpState {
+    /// When it was added.
+    pub added: When,
+    /// When a code was last accepted.
+    pub last_used: Option<When>,
+}
+
+/// `GET /account/security`: password, authenticator app, recovery codes.
+///
+/// Forms: POST `/account/password` (`csrf`, `current_password`, `new_password`); POST `/account/totp/remove` (`csrf`);
+/// POST `/account/recovery-codes` (`csrf`) makes ten new codes. Enrolment starts at GET `/account/totp`.
+#[derive(Debug, Template)]
+#[template(path = "account/security.html", config = "web/askama.toml")]
+pub struct Security {
+    /// Common parts.
+    pub frame: Frame,
+    /// Username, for password managers.
+    pub username: String,
+    /// Summary line.
+    pub strip: Strip,
+    /// When the password was last changed.
+    pub password_changed: Option<When>,
+    /// Fewest characters of a password.
+    pub min_length: u32,
+    /// The authenticator app, if there is one.
+    pub totp: Option<TotpState>,
+    /// Why the app cannot be removed ("Your admin asks for a second factor"), or `None` if it can.
+    pub cannot_remove_totp: Option<String>,
+    /// Unused recovery codes.
+    pub recovery_left: u32,
+    /// Size of a set of recovery codes, 10.
+    pub recovery_total: u32,
+    /// Errors on `current_password`, `new_password`.
+    pub errors: FieldErrors,
+}
+
+/// `GET /account/totp`: add or replace the authenticator app.
+///
+/// Form: POST `/account/totp`, fields `csrf`, `code`.
+#[derive(Debug, Template)]
+#[template(path = "account/totp.html", config = "web/askama.toml")]
+pub struct Totp {
+    /// Common parts.
+    pub frame: Frame,
+    /// QR code of the otpauth URI.
+    pub qr: Svg,
+    /// The secret in base32, in groups of four.
+    pub secret_text: String,
+    /// The otpauth URI, for a link on the same device.
+    pub otpauth_uri: String,
+    /// Whether it replaces an app in use (which works until the new code is confirmed).
+    pub replaces: bool,
+    /// Errors on `code`.
+    pub errors: FieldErrors,
+}
+
+/// Ten new recovery codes, shown once.
+///
+/// No form: "Done" leads back to `/account/security`.
+#[derive(Debug, Template)]
+#[template(path = "account/recovery_codes.html", config = "web/askama.toml")]
+pub struct RecoveryCodes {
+    /// Common parts.
+    pub frame: Frame,
+    /// Username, for the heading of the saved file.
+    pub username: String,
+    /// The codes.
+    pub codes: Vec<String>,
+}
+
+/// `GET /account/sessions`: where I am signed in.
+///
+/// Forms: POST `/account/sessions/end` (`csrf`, `handle`); POST `/account/sessions/end-others` (`csrf`).
+#[derive(Debug, Template)]
+#[template(path = "account/sessions.html", config = "web/askama.toml")]
+pub struct Sessions {
+    /// Common parts.
+    pub frame: Frame,
+    /// All sessions, the current one first.
+    pub rows: Vec<SessionRow>,
+}
+
+impl Sessions {
+    /// Whether there are sessions besides the current one.
+    pub fn has_others(&self) -> bool {
+        self.rows.iter().any(|row| !row.is_current)
+    }
+}
+
+/// `GET /account/activity`: what happened with my account.
+#[derive(Debug, Template)]
+#[template(path = "account/activity.html", config = "web/askama.toml")]
+pub struct Activity {
+    /// Common parts.
+    pub frame: Frame,
+    /// Newest first.
+    pub events: Vec<Event>,
+    /// Older and newer pages.
+    pub pager: Pager,
+}

@@ -1,0 +1,336 @@
+//! Administration: people, access rules, audit.
+
+use askama::Template;
+
+use super::chart::{HourBar, hour_bars};
+use super::frame::{Frame, Kind};
+use super::parts::{Badge, Choice, Event, Fact, FieldErrors, Pager, SessionRow, Svg, When};
+
+/// One filter above a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterLink {
+    /// Such as `No second factor`.
+    pub label: String,
+    /// Address of the filtered list.
+    pub url: String,
+    /// Whether it is on.
+    pub is_current: bool,
+}
+
+/// One person in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonRow {
+    /// Address of the detail page: `/admin/people/{id}`.
+    pub url: String,
+    /// Username.
+    pub username: String,
+    /// Display name.
+    pub display_name: String,
+    /// One or two letters.
+    pub initials: String,
+    /// Role in words.
+    pub role: String,
+    /// Group names.
+    pub groups: Vec<String>,
+    /// Such as `Disabled`, `No second factor`, `Invited`.
+    pub badges: Vec<Badge>,
+    /// Last sign-in or use.
+    pub last_seen: Option<When>,
+}
+
+/// `GET /admin/people`. The search form sends GET `/admin/people?q=…`, keeping `filter`.
+#[derive(Debug, Template)]
+#[template(path = "admin/people.html", config = "web/askama.toml")]
+pub struct People {
+    /// Common parts.
+    pub frame: Frame,
+    /// Search text.
+    pub q: String,
+    /// Value of the current `filter` query parameter, kept by the search form; may be empty.
+    pub filter: String,
+    /// Filters.
+    pub filters: Vec<FilterLink>,
+    /// People on this page.
+    pub rows: Vec<PersonRow>,
+    /// Older and newer pages.
+    pub pager: Pager,
+}
+
+/// `GET /admin/people/new`: creates an account that chooses its password by a one-time link.
+///
+/// Form: POST `/admin/people/new`, fields `csrf`, `username`, `display_name`, `email`, `role`, `group` (repeated),
+/// `new_group`.
+#[derive(Debug, Template)]
+#[template(path = "admin/person_new.html", config = "web/askama.toml")]
+pub struct PersonNew {
+    /// Common parts.
+    pub frame: Frame,
+    /// Prefilled username.
+    pub username: String,
+    /// Prefilled display name.
+    pub display_name: String,
+    /// Prefilled e-mail address.
+    pub email: String,
+    /// Roles the viewer may give.
+    pub roles: Vec<Choice>,
+    /// Existing groups.
+    pub groups: Vec<Choice>,
+    /// Errors on the fields.
+    pub errors: FieldErrors,
+}
+
+/// A one-time link, shown once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneTimeLink {
+    /// The whole address.
+    pub url: String,
+    /// What it is for, such as "invites Ana to choose a password".
+    pub purpose: String,
+    /// Until when it works.
+    pub expires: When,
+    /// QR code of the address.
+    pub qr: Option<Svg>,
+}
+
+/// A pause of sign-in for this account from one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspension {
+    /// Handle for lifting it.
+    pub handle: String,
+    /// Shortened address.
+    pub place: String,
+    /// When it ends by itself.
+    pub until: When,
+}
+
+/// `GET /admin/people/{id}`.
+///
+/// Forms, all POST below `url`: `/profile` (`csrf`, `display_name`, `email`, `role`, `group` repeated, `new_group`);
+/// `/disable`, `/enable`, `/reset-second-factor`, `/link`, `/sign-out`, `/delete` (`csrf`); `/lift` (`csrf`, `handle`).
+#[derive(Debug, Template)]
+#[template(path = "admin/person.html", config = "web/askama.toml")]
+pub struct Person {
+    /// Common parts.
+    pub frame: Frame,
+    /// `/admin/people/{id}`.
+    pub url: String,
+    /// Username.
+    pub username: String,
+    /// Display name.
+    pub display_name: String,
+    /// One or two letters.
+    pub initials: String,
+    /// E-mail address; may be empty.
+    pub email: String,
+    /// Roles the viewer may give; the current one selected.
+    pub roles: Vec<Choice>,
+    /// All groups; the person's selected.
+    pub groups: Vec<Choice>,
+    /// Such as `Disabled`, `Owner`.
+    pub badges: Vec<Badge>,
+    /// Facts such as created, last seen, second factor, recovery codes left.
+    pub facts: Vec<Fact>,
+    /// Whether the account is disabled.
+    pub is_disabled: bool,
+    /// Whether there is a second factor to reset.
+    pub has_second_factor: bool,
+    /// Whether the viewer may change this account at all (nobody disables or deletes the owner or themselves).
+    pub may_change: bool,
+    /// Why not, if `may_change` is false.
+    pub cannot_change: String,
+    /// Pauses of sign-in.
+    pub suspensions: Vec<Suspension>,
+    /// A link that was just made.
+    pub link: Option<OneTimeLink>,
+    /// Open sessions.
+    pub sessions: Vec<SessionRow>,
+    /// Newest first.
+    pub timeline: Vec<Event>,
+    /// Errors on the profile fields.
+    pub errors: FieldErrors,
+}
+
+/// A piece of a rule's sentence; names are set apart from words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The text, without spaces around it.
+    pub text: String,
+    /// Whether it is a name (a group, a host) rather than a word.
+    pub is_name: bool,
+}
+
+impl Words {
+    /// Makes plain words.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Words { text: text.into(), is_name: false }
+    }
+
+    /// Makes a name.
+    pub fn name(text: impl Into<String>) -> Self {
+        Words { text: text.into(), is_name: true }
+    }
+}
+
+/// One access rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleRow {
+    /// `/admin/rules/{id}`.
+    pub url: String,
+    /// Place in the order, from 1.
+    pub position: usize,
+    /// "People in / family / may open / photos.home.example / with / one factor".
+    pub sentence: Vec<Words>,
+    /// `Open to all`, `Password`, `Two factors`, `Refused`.
+    pub badge: Badge,
+    /// Whether it is the first rule.
+    pub is_first: bool,
+    /// Whether it is the last rule.
+    pub is_last: bool,
+    /// Whether the test below was decided by this rule.
+    pub decided: bool,
+}
+
+/// What the test box was asked and what came out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleTest {
+    /// Username; empty for nobody signed in.
+    pub user: String,
+    /// Address to open.
+    pub address: String,
+    /// Client address; may be empty.
+    pub ip: String,
+    /// The answer; `None` before a test.
+    pub verdict: Option<Verdict>,
+}
+
+/// The answer of the test box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// `Ok` for allowed, `Danger` for refused, `Warn` for "must sign in first".
+    pub kind: Kind,
+    /// One sentence, naming the rule that decided.
+    pub text: String,
+}
+
+/// `GET /admin/rules`; the test box sends GET `/admin/rules?user=…&address=…&ip=…`.
+///
+/// Forms, POST below a rule's `url`: `/move` (`csrf`, `direction`: `up` or `down`), `/remove` (`csrf`).
+#[derive(Debug, Template)]
+#[template(path = "admin/rules.html", config = "web/askama.toml")]
+pub struct Rules {
+    /// Common parts.
+    pub frame: Frame,
+    /// Rules in order.
+    pub rules: Vec<RuleRow>,
+    /// What happens if no rule matches: "Everything else is refused."
+    pub otherwise: String,
+    /// Whether the test was decided by no rule at all.
+    pub otherwise_decided: bool,
+    /// The test box.
+    pub test: RuleTest,
+    /// Errors on `user`, `address`, `ip` of the test box.
+    pub errors: FieldErrors,
+}
+
+/// `GET /admin/rules/new` and `GET /admin/rules/{id}`.
+///
+/// Form: POST `action_url`, fields `csrf`, `domains` (one per line or separated by spaces), `paths` (one pattern per
+/// line; may be empty), `method` (repeated), `who` (radio), `group` (repeated), `users`, `networks`, `policy` (radio).
+#[derive(Debug, Template)]
+#[template(path = "admin/rule_form.html", config = "web/askama.toml")]
+pub struct RuleForm {
+    /// Common parts.
+    pub frame: Frame,
+    /// Where the form goes.
+    pub action_url: String,
+    /// Hosts, one per line; `*.home.example` allowed.
+    pub domains: String,
+    /// Regular expressions on the path, one per line; may be empty.
+    pub paths: String,
+    /// Request methods; none selected means all.
+    pub methods: Vec<Choice>,
+    /// Who: `anyone`, `signed-in`, `some` (groups and people below).
+    pub who: Vec<Choice>,
+    /// Groups, for `some`.
+    pub groups: Vec<Choice>,
+    /// Usernames separated by spaces, for `some`.
+    pub users: String,
+    /// Networks (CIDR) separated by spaces; empty means anywhere.
+    pub networks: String,
+    /// What is asked: `bypass`, `one_factor`, `two_factor`, `deny`.
+    pub policies: Vec<Choice>,
+    /// Errors on the fields.
+    pub errors: FieldErrors,
+}
+
+/// One audit event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// When it happened.
+    pub when: When,
+    /// Sequence number in the chain.
+    pub seq: u64,
+    /// Who; `—` if nobody.
+    pub actor: String,
+    /// In words: "signed in".
+    pub action: String,
+    /// On whom or what; may be empty.
+    pub target: String,
+    /// Outcome color and word: `Ok`/"ok", `Danger`/"refused".
+    pub outcome: Badge,
+    /// Shortened address; may be empty.
+    pub place: String,
+    /// More facts, such as the request id and the user agent.
+    pub facts: Vec<Fact>,
+}
+
+/// `GET /admin/audit`; the filter form sends GET `/admin/audit?who=…&kind=…&outcome=…&from=…&to=…`.
+#[derive(Debug, Template)]
+#[template(path = "admin/audit.html", config = "web/askama.toml")]
+pub struct Audit {
+    /// Common parts.
+    pub frame: Frame,
+    /// Filter: person.
+    pub who: String,
+    /// Filter: kinds of event, "all" first.
+    pub kinds: Vec<Choice>,
+    /// Filter: outcomes, "all" first.
+    pub outcomes: Vec<Choice>,
+    /// Filter: first day, `YYYY-MM-DD`; may be empty.
+    pub from: String,
+    /// Filter: last day; may be empty.
+    pub to: String,
+    /// What the bars show: "Sign-ins in the last 24 hours".
+    pub bars_title: String,
+    /// The last hours, oldest first; empty hides the chart.
+    pub bars: Vec<HourBar>,
+    /// Events, newest first.
+    pub rows: Vec<AuditRow>,
+    /// Older and newer pages.
+    pub pager: Pager,
+    /// Such as "Addresses are shortened and dropped after 30 days."
+    pub retention: String,
+    /// Address of the JSON Lines export with the same filters.
+    pub export_url: String,
+    /// Whether the chain was found intact; `None` if not checked.
+    pub chain: Option<Strip>,
+}
+
+pub use super::account::Strip;
+
+impl Audit {
+    /// The drawing of the bars.
+    pub fn chart(&self) -> Svg {
+        hour_bars(&self.bars)
+    }
+
+    /// All allowed things in the chart.
+    pub fn total_ok(&self) -> u64 {
+        self.bars.iter().map(|bar| u64::from(bar.ok)).sum()
+    }
+
+    /// All refused things in the chart.
+    pub fn total_refused(&self) -> u64 {
+        self.bars.iter().map(|bar| u64::from(bar.refused)).sum()
+    }
+}

@@ -1,0 +1,286 @@
+//! Small values that several pages share.
+
+use std::fmt;
+
+use super::frame::Kind;
+use crate::kernel::time::Timestamp;
+
+/// Messages about form fields, shown beside the field and in a summary with links on top.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldErrors(Vec<(&'static str, String)>);
+
+impl FieldErrors {
+    /// No errors.
+    pub const fn none() -> Self {
+        FieldErrors(Vec::new())
+    }
+
+    /// Makes one error: the id of the field (equal to its name in every form here) and a full sentence.
+    pub fn one(field: &'static str, text: impl Into<String>) -> Self {
+        FieldErrors(vec![(field, text.into())])
+    }
+
+    /// Adds an error.
+    pub fn push(&mut self, field: &'static str, text: impl Into<String>) {
+        self.0.push((field, text.into()));
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the first message for `field`, or an empty string.
+    pub fn of(&self, field: &str) -> &str {
+        self.0.iter().find(|(name, _)| *name == field).map_or("", |(_, text)| text.as_str())
+    }
+
+    /// Returns every field id with its message, in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(field, text)| (*field, text.as_str()))
+    }
+
+    /// Returns how many fields are wrong.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A moment: machine-readable for `<time datetime>`, and a text for readers without scripts. A script turns the
+/// text into the visitor's own time zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct When {
+    /// RFC 3339, UTC.
+    pub iso: String,
+    /// Such as `12 Nov 2026, 14:02 UTC`.
+    pub text: String,
+}
+
+impl From<Timestamp> for When {
+    fn from(at: Timestamp) -> Self {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (year, month, day) = at.civil_date();
+        let month = usize::try_from(month).ok().and_then(|m| MONTHS.get(m.wrapping_sub(1))).unwrap_or(&"");
+        let second = at.as_secs() % 86_400;
+        When {
+            iso: at.to_rfc3339(),
+            text: format!("{day} {month} {year}, {:02}:{:02} UTC", second / 3600, second / 60 % 60),
+        }
+    }
+}
+
+/// "Not now": a pause that ends. The page counts down; the text says everything without a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// A full sentence such as "Too many attempts. Try again in 4 minutes." It must read the same for unknown names.
+    pub text: String,
+    /// Seconds left, rounded up.
+    pub seconds: u64,
+}
+
+impl Wait {
+    /// Makes the message of a rate limit: "Too many attempts from here. Try again in 4 minutes."
+    pub fn rate_limited(seconds: u64) -> Self {
+        Wait { text: format!("Too many attempts from here. Try again in {}.", duration(seconds)), seconds }
+    }
+
+    /// Makes the message of a suspension: "Sign-in is paused here until … (12 hours after five failures)".
+    /// The same for unknown names (LIM-07).
+    pub fn suspended(until: &When, seconds: u64) -> Self {
+        Wait {
+            text: format!(
+                "Sign-in for this name is paused from where you are until {}, after five failed attempts. An admin can lift the pause.",
+                until.text
+            ),
+            seconds,
+        }
+    }
+}
+
+/// Returns `45 seconds`, `4 minutes` or `12 hours`, rounded up.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=90 => plural(seconds.max(1), "second"),
+        91..=5400 => plural(seconds.div_ceil(60), "minute"),
+        _ => plural(seconds.div_ceil(3600), "hour"),
+    }
+}
+
+/// Returns `1 day`, `2 days`.
+pub fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// A hidden form field, such as the address to continue to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// Field name.
+    pub name: &'static str,
+    /// Field value.
+    pub value: String,
+}
+
+/// One option of a select, a group of radio buttons or a group of checkboxes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// What is posted.
+    pub value: String,
+    /// What people read.
+    pub label: String,
+    /// One more sentence; may be empty.
+    pub hint: String,
+    /// Whether it is chosen.
+    pub selected: bool,
+}
+
+impl Choice {
+    /// Makes a choice without a hint.
+    pub fn new(value: impl Into<String>, label: impl Into<String>, selected: bool) -> Self {
+        Choice { value: value.into(), label: label.into(), hint: String::new(), selected }
+    }
+}
+
+/// A name and its value in a list of facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Such as `Address`.
+    pub label: String,
+    /// Such as `https://auth.home.example`.
+    pub value: String,
+}
+
+impl Fact {
+    /// Makes a fact.
+    pub fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
+        Fact { label: label.into(), value: value.into() }
+    }
+}
+
+/// A small colored word beside a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Badge {
+    /// Color.
+    pub kind: Kind,
+    /// One or two words.
+    pub text: String,
+}
+
+impl Badge {
+    /// Makes a badge.
+    pub fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Badge { kind, text: text.into() }
+    }
+}
+
+/// What a live check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckState {
+    /// Fine.
+    Pass,
+    /// Something to change.
+    Fix,
+    /// Could not be looked at (yet).
+    Skipped,
+}
+
+/// One line of a list of checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was found.
+    pub state: CheckState,
+    /// What was looked at: "HTTPS".
+    pub label: String,
+    /// One sentence: what was seen, and if it needs a fix, how.
+    pub sentence: String,
+    /// Lines to copy into a configuration file; empty if none.
+    pub snippet: String,
+}
+
+impl Check {
+    /// Makes a check without a snippet.
+    pub fn new(state: CheckState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Check { state, label: label.into(), sentence: sentence.into(), snippet: String::new() }
+    }
+}
+
+/// One line of a timeline or of somebody's activity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When it happened.
+    pub when: When,
+    /// Color and icon: `Ok` for success, `Danger` for a refusal, `Warn` for a change worth noticing.
+    pub kind: Kind,
+    /// In plain words: "Signed in with password and code".
+    pub text: String,
+    /// Device or place: "Firefox on Linux · 192.168.1.x"; may be empty.
+    pub detail: String,
+}
+
+/// One browser session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Random handle that ends the session; never its secret (SES-10).
+    pub handle: String,
+    /// Such as `Firefox on Linux`.
+    pub device: String,
+    /// Shortened address, such as `192.168.1.x`; may be empty.
+    pub place: String,
+    /// When it began.
+    pub since: When,
+    /// When it was last used.
+    pub last_seen: When,
+    /// Whether this is the session that looks at the page.
+    pub is_current: bool,
+}
+
+/// The links below a long list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pager {
+    /// Such as `1–50 of 312`; may be empty.
+    pub label: String,
+    /// Address of the page before, if there is one.
+    pub previous: Option<String>,
+    /// Address of the page after, if there is one.
+    pub next: Option<String>,
+}
+
+impl Pager {
+    /// Whether there is anything to show.
+    pub fn is_needed(&self) -> bool {
+        self.previous.is_some() || self.next.is_some() || !self.label.is_empty()
+    }
+}
+
+/// Markup made by this room alone; the only text that reaches a page unescaped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Svg(String);
+
+impl Svg {
+    /// Takes markup that contains no foreign text.
+    pub(super) fn new(markup: String) -> Self {
+        Svg(markup)
+    }
+
+    /// Returns the markup, for an API answer.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Svg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl askama::filters::HtmlSafe for Svg {}
+
+/// Returns the first letters of the first and last word, in upper case; `?` for an empty name.
+pub fn initials(name: &str) -> String {
+    let mut words = name.split_whitespace();
+    let first = words.next().and_then(|word| word.chars().next());
+    let last = words.next_back().and_then(|word| word.chars().next());
+    let letters: String = first.into_iter().chain(last).flat_map(char::to_uppercase).take(2).collect();
+    if letters.is_empty() { "?".to_owned() } else { letters }
+}

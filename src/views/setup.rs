@@ -1,0 +1,337 @@
+//! The setup wizard: `/setup` and its steps.
+
+use askama::Template;
+
+use super::frame::Frame;
+use super::parts::{Check, Choice, Fact, FieldErrors, Svg, Wait};
+
+/// A step of the wizard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `/setup/welcome`.
+    Welcome,
+    /// `/setup/owner`.
+    Owner,
+    /// `/setup/address`.
+    Address,
+    /// `/setup/second-factor` and `/setup/recovery-codes`.
+    SecondFactor,
+    /// `/setup/protect`.
+    Protect,
+    /// `/setup/done`.
+    Done,
+}
+
+impl Step {
+    /// The usual order. Over plain HTTP from another machine, `Address` comes before `Owner`.
+    pub const ORDER: [Step; 6] =
+        [Step::Welcome, Step::Owner, Step::Address, Step::SecondFactor, Step::Protect, Step::Done];
+    /// The order when the wizard is visited over plain HTTP from another machine.
+    pub const ORDER_INSECURE: [Step; 6] =
+        [Step::Welcome, Step::Address, Step::Owner, Step::SecondFactor, Step::Protect, Step::Done];
+
+    /// Returns the name in the steps bar.
+    pub fn label(self) -> &'static str {
+        match self {
+            Step::Welcome => "Welcome",
+            Step::Owner => "Owner",
+            Step::Address => "Address",
+            Step::SecondFactor => "Second factor",
+            Step::Protect => "First app",
+            Step::Done => "Done",
+        }
+    }
+
+    /// Returns the path.
+    pub fn path(self) -> &'static str {
+        match self {
+            Step::Welcome => "/setup/welcome",
+            Step::Owner => "/setup/owner",
+            Step::Address => "/setup/address",
+            Step::SecondFactor => "/setup/second-factor",
+            Step::Protect => "/setup/protect",
+            Step::Done => "/setup/done",
+        }
+    }
+}
+
+/// One entry of the steps bar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepItem {
+    /// Name of the step.
+    pub label: &'static str,
+    /// Set for a finished step one may go back to.
+    pub url: Option<&'static str>,
+    /// `done`, `current` or `todo`.
+    pub state: &'static str,
+}
+
+/// The steps bar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// Entries in order.
+    pub items: Vec<StepItem>,
+    /// Position of the current step, from 1.
+    pub position: usize,
+    /// Name of the current step.
+    pub label: &'static str,
+}
+
+impl Steps {
+    /// Takes the order, the finished steps one may go back to, and the current step.
+    pub fn new(order: &[Step], done: &[Step], current: Step) -> Self {
+        let position = order.iter().position(|step| *step == current).unwrap_or(0);
+        let items = order
+            .iter()
+            .enumerate()
+            .map(|(at, step)| {
+                let state = match at.cmp(&position) {
+                    std::cmp::Ordering::Less => "done",
+                    std::cmp::Ordering::Equal => "current",
+                    std::cmp::Ordering::Greater => "todo",
+                };
+                let url = (*step != current && done.contains(step)).then(|| step.path());
+                StepItem { label: step.label(), url, state }
+            })
+            .collect();
+        Steps { items, position: position + 1, label: current.label() }
+    }
+}
+
+/// Shown when the wizard is visited over plain HTTP from another machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InsecureVisit {
+    /// Such as `ssh -L 8080:localhost:8080 pi@192.168.1.5`.
+    pub ssh_command: String,
+    /// Where to go after that command: `http://localhost:8080/setup`.
+    pub tunnel_url: String,
+}
+
+/// `GET /setup`: asks for the setup code.
+///
+/// Form: POST `/setup`, fields `csrf`, `token`. A script moves a code in the URL fragment into the field.
+#[derive(Debug, Template)]
+#[template(path = "setup/claim.html", config = "web/askama.toml")]
+pub struct Claim {
+    /// Common parts.
+    pub frame: Frame,
+    /// File that holds the code, such as `/var/lib/doorward/setup-token`.
+    pub token_file: String,
+    /// Errors on `token`.
+    pub errors: FieldErrors,
+    /// Set after many wrong tries from this address.
+    pub wait: Option<Wait>,
+    /// Set for an insecure visit.
+    pub insecure: Option<InsecureVisit>,
+}
+
+/// `GET /setup/welcome`: the name of this instance.
+///
+/// Form: POST `/setup/welcome`, fields `csrf`, `instance_name`.
+#[derive(Debug, Template)]
+#[template(path = "setup/welcome.html", config = "web/askama.toml")]
+pub struct Welcome {
+    /// Common parts.
+    pub frame: Frame,
+    /// Steps bar.
+    pub steps: Steps,
+    /// Prefilled name.
+    pub instance_name: String,
+    /// Errors on `instance_name`.
+    pub errors: FieldErrors,
+}
+
+/// `GET /setup/owner`: the first account.
+///
+/// Form: POST `/setup/owner`, fields `csrf`, `username`, `display_name`, `email` (optional), `password`.
+#[derive(Debug, Template)]
+#[template(path = "setup/owner.html", config = "web/askama.toml")]
+pub struct Owner {
+    /// Common parts.
+    pub frame: Frame,
+    /// Steps bar.
+    pub steps: Steps,
+    /// Prefilled username.
+    pub username: String,
+    /// Prefilled display name.
+    pub display_name: String,
+    /// Prefilled e-mail address.
+    pub email: String,
+    /// Fewest characters of a password.
+    pub min_length: u32,
+    /// Errors on the fields.
+    pub errors: FieldErrors,
+    /// Set for an insecure visit that was explicitly continued: shows a warning.
+    pub insecure: Option<InsecureVisit>,
+}
+
+/// The question "is this your reverse proxy?".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyQuestion {
+    /// Address the requests come from, such as `172.18.0.3`.
+    pub peer: String,
+    /// Whether it is trusted already.
+    pub is_trusted: bool,
+}
+
+/// `GET /setup/address`: where Doorward lives, and live checks.
+///
+/// Form: POST `/setup/address`, fields `csrf`, `origin`, `cookie_domain`, `browser_time` (milliseconds since 1970,
+/// filled by a script, else empty), `accept_insecure` (`yes` if ticked; only shown when `insecure` is set), and
+/// `action`: `check` (look again), `save` (continue) or `trust-proxy`.
+#[derive(Debug, Template)]
+#[template(path = "setup/address.html", config = "web/askama.toml")]
+pub struct Address {
+    /// Common parts.
+    pub frame: Frame,
+    /// Steps bar.
+    pub steps: Steps,
+    /// Public origin: `https://auth.home.example`.
+    pub origin: String,
+    /// Parent domain of the protected apps: `home.example`; may be empty.
+    pub cookie_domain: String,
+    /// Findings; empty before the first check.
+    pub checks: Vec<Check>,
+    /// Set if the request came through another machine.
+    pub proxy: Option<ProxyQuestion>,
+    /// Set for an insecure visit: the explicit continue box appears.
+    pub insecure: Option<InsecureVisit>,
+    /// Set once the new origin is known to work and differs from the one in use: "Continue at the new address".
+    pub continue_at: Option<String>,
+    /// Address the browser itself should try (`ORIGIN/setup/probe/NONCE`), if a live probe was prepared.
+    pub probe_url: Option<String>,
+    /// Errors on `origin`, `cookie_domain`, `accept_insecure`.
+    pub errors: FieldErrors,
+}
+
+/// `GET /setup/second-factor`: an authenticator app for the owner.
+///
+/// Form: POST `/setup/second-factor`, fields `csrf`, `code`, `action`: `confirm` or, if allowed, `skip`.
+#[derive(Debug, Template)]
+#[template(path = "setup/second_factor.html", config = "web/askama.toml")]
+pub struct SecondFactor {
+    /// Common parts.
+    pub frame: Frame,
+    /// Steps bar.
+    pub steps: Steps,
+    /// QR code of the otpauth URI; see [`super::qr::qr_svg`].
+    pub qr: Svg,
+    /// The secret in base32, in groups of four.
+    pub secret_text: String,
+    /// The otpauth URI, for a link on the same device.
+    pub otpauth_uri: String,
+    /// Whether the step may be skipped for now.
+    pub may_skip: bool,
+    /// Errors on `code`.
+    pub errors: FieldErrors,
+}
+
+/// `GET /setup/recovery-codes`: shown once.
+///
+/// Form: POST `/setup/recovery-codes`, fields `csrf`, `saved` (`yes`), `typed` (the code that was asked for).
+#[derive(Debug, Template)]
+#[template(path = "setup/recovery_codes.html", config = "web/askama.toml")]
+pub struct RecoveryCodes {
+    /// Common parts.
+    pub frame: Frame,
+    /// Steps bar.
+    pub steps: Steps,
+    /// Username, for the heading of the saved file.
+    pub username: String,
+    /// The codes.
+    pub codes: Vec<String>,
+    /// Which code must be typed back, from 1.
+    pub ask_for: usize,
+    /// Errors on `saved`, `typed`.
+    pub errors: FieldErrors,
+}
+
+impl RecoveryCodes {
+    fn typed_label(&self) -> String {
+        format!("Type code number {}", self.ask_for)
+    }
+}
+
+/// Lines for the configuration of a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snippet {
+    /// What it is for: "nginx".
+    pub title: String,
+    /// Where it goes, as a sentence.
+    pub place: String,
+    /// The lines.
+    pub text: String,
+}
+
+/// `GET /setup/protect`: the first app behind the door.
+///
+/// Form: POST `/setup/protect`, fields `csrf`, `app_host`, `who` (one of `who`), and `action`: `save` (make the rule
+/// and show the snippet), `test` or `skip`; after saving also `finish`.
+#[derive(Debug, Template)]
+#[template(path = "setup/protect.html", config = "web/askama.toml")]
+pub struct Protect {
+    /// Common parts.
+    pub frame: Frame,
+    /// Steps bar.
+    pub steps: Steps,
+    /// Host of the app: `photos.home.example`.
+    pub app_host: String,
+    /// An example under the parent domain, for the hint.
+    pub example_host: String,
+    /// Who may open it.
+    pub who: Vec<Choice>,
+    /// Lines to paste; empty before the app was saved.
+    pub snippets: Vec<Snippet>,
+    /// Result of the live test; empty before it ran.
+    pub test: Vec<Check>,
+    /// Errors on `app_host`, `who`.
+    pub errors: FieldErrors,
+}
+
+impl Protect {
+    fn host_hint(&self) -> String {
+        format!("As it stands in the browser’s address bar, such as {}", self.example_host)
+    }
+
+    /// Whether the app was saved and the snippets are shown.
+    pub fn is_saved(&self) -> bool {
+        !self.snippets.is_empty()
+    }
+}
+
+/// Something worth doing next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextStep {
+    /// Verb first: "Add people".
+    pub title: String,
+    /// One sentence.
+    pub text: String,
+    /// Where.
+    pub url: String,
+}
+
+/// `GET /setup/done`: the summary.
+#[derive(Debug, Template)]
+#[template(path = "setup/done.html", config = "web/askama.toml")]
+pub struct Done {
+    /// Common parts.
+    pub frame: Frame,
+    /// Steps bar.
+    pub steps: Steps,
+    /// What was set up.
+    pub facts: Vec<Fact>,
+    /// What is left; shown as `Fix` lines such as "No second factor yet".
+    pub left: Vec<Check>,
+    /// What to do next.
+    pub next: Vec<NextStep>,
+}
+
+/// Answer to somebody who submitted the owner form after another visitor had finished setup (409).
+#[derive(Debug, Template)]
+#[template(path = "setup/taken.html", config = "web/askama.toml")]
+pub struct Taken {
+    /// Common parts.
+    pub frame: Frame,
+    /// When setup was finished, and from which address: "12 Nov 2026, 14:02 UTC from 192.168.1.20".
+    pub by: String,
+}

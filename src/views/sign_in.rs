@@ -1,0 +1,270 @@
+//! Sign-in, sign-out, step-up, one-time links and registration.
+
+use askama::Template;
+
+use super::frame::Frame;
+use super::parts::{FieldErrors, Hidden, Svg, Wait};
+
+/// `GET /signin`.
+///
+/// Form: POST `/signin`, fields `csrf`, everything in `hidden`, `username`, `password`, `remember` (`yes` if ticked).
+#[derive(Debug, Template)]
+#[template(path = "signin/password.html", config = "web/askama.toml")]
+pub struct SignIn {
+    /// Common parts.
+    pub frame: Frame,
+    /// Fields to carry along, such as `rd`, `rm` or `flow`.
+    pub hidden: Vec<Hidden>,
+    /// Host the visitor wants to open: "Continue to photos.home.example".
+    pub continue_to: Option<String>,
+    /// Prefilled username.
+    pub username: String,
+    /// Whether "Keep me signed in" is ticked.
+    pub remember: bool,
+    /// How long that lasts, such as `30 days`; empty hides the box.
+    pub remember_for: String,
+    /// One neutral sentence, the same for unknown name and wrong password; see [`SignIn::WRONG`].
+    pub error: Option<String>,
+    /// Set while rate limited or suspended.
+    pub wait: Option<Wait>,
+    /// Whether anyone may register.
+    pub is_registration_open: bool,
+    /// Whether the page came over plain HTTP with the insecure switch on: shows a warning (SES-06).
+    pub is_insecure: bool,
+}
+
+impl SignIn {
+    /// The sentence for every refused name and password (ENU-01).
+    pub const WRONG: &'static str = "That username and password do not match.";
+}
+
+/// `GET /signin/second-factor`: the code of the authenticator app.
+///
+/// Form: POST `/signin/second-factor`, fields `csrf`, everything in `hidden`, `code`.
+#[derive(Debug, Template)]
+#[template(path = "signin/second_factor.html", config = "web/askama.toml")]
+pub struct SecondFactor {
+    /// Common parts.
+    pub frame: Frame,
+    /// Fields to carry along.
+    pub hidden: Vec<Hidden>,
+    /// Host the visitor wants to open.
+    pub continue_to: Option<String>,
+    /// Where "Use a recovery code" leads, query included: `/signin/recovery?flow=…`.
+    pub recovery_url: String,
+    /// One sentence, the same for a wrong and a used code (OTP-05); see [`SecondFactor::WRONG`].
+    pub error: Option<String>,
+    /// Set while rate limited.
+    pub wait: Option<Wait>,
+    /// Adds the hint that the clock of the phone may be off.
+    pub hint_clock: bool,
+}
+
+impl SecondFactor {
+    /// The sentence for every refused code.
+    pub const WRONG: &'static str = "That code was not accepted. Wait for the next one and try again.";
+}
+
+/// `GET /signin/recovery`: one of the ten recovery codes.
+///
+/// Form: POST `/signin/recovery`, fields `csrf`, everything in `hidden`, `recovery_code`.
+#[derive(Debug, Template)]
+#[template(path = "signin/recovery.html", config = "web/askama.toml")]
+pub struct Recovery {
+    /// Common parts.
+    pub frame: Frame,
+    /// Fields to carry along.
+    pub hidden: Vec<Hidden>,
+    /// Host the visitor wants to open.
+    pub continue_to: Option<String>,
+    /// Where "Use the authenticator app" leads.
+    pub second_factor_url: String,
+    /// One sentence, the same for a wrong and a used code.
+    pub error: Option<String>,
+    /// Set while rate limited.
+    pub wait: Option<Wait>,
+}
+
+impl Recovery {
+    /// The sentence for every refused recovery code.
+    pub const WRONG: &'static str = "That recovery code was not accepted. Each code works once.";
+}
+
+/// `GET /signin/enrol`: a second factor is required before this sign-in may finish.
+///
+/// Form: POST `/signin/enrol`, fields `csrf`, everything in `hidden`, `code`.
+#[derive(Debug, Template)]
+#[template(path = "signin/enrol.html", config = "web/askama.toml")]
+pub struct Enrol {
+    /// Common parts.
+    pub frame: Frame,
+    /// Fields to carry along.
+    pub hidden: Vec<Hidden>,
+    /// QR code of the otpauth URI.
+    pub qr: Svg,
+    /// The secret in base32, in groups of four.
+    pub secret_text: String,
+    /// The otpauth URI, for a link on the same device.
+    pub otpauth_uri: String,
+    /// Errors on `code`.
+    pub errors: FieldErrors,
+    /// Set while rate limited.
+    pub wait: Option<Wait>,
+}
+
+/// Ten new recovery codes, shown once after enrolment during sign-in.
+///
+/// Form: POST `action_url`, fields `csrf`, everything in `hidden`, `saved` (`yes`).
+#[derive(Debug, Template)]
+#[template(path = "signin/recovery_codes.html", config = "web/askama.toml")]
+pub struct NewRecoveryCodes {
+    /// Common parts.
+    pub frame: Frame,
+    /// Where the form goes: `/signin/recovery-codes`.
+    pub action_url: String,
+    /// Fields to carry along.
+    pub hidden: Vec<Hidden>,
+    /// Username, for the heading of the saved file.
+    pub username: String,
+    /// The codes.
+    pub codes: Vec<String>,
+    /// Errors on `saved`.
+    pub errors: FieldErrors,
+}
+
+/// `GET /signout`: asks before signing out (WEB-04: a GET changes nothing).
+///
+/// Form: POST `/signout`, fields `csrf`, everything in `hidden`, `scope`: `here` or `everywhere`.
+#[derive(Debug, Template)]
+#[template(path = "signin/sign_out.html", config = "web/askama.toml")]
+pub struct SignOut {
+    /// Common parts.
+    pub frame: Frame,
+    /// Fields to carry along, such as `rd`.
+    pub hidden: Vec<Hidden>,
+    /// Who is signed in.
+    pub display_name: String,
+}
+
+/// Shown after signing out.
+#[derive(Debug, Template)]
+#[template(path = "signin/signed_out.html", config = "web/askama.toml")]
+pub struct SignedOut {
+    /// Common parts.
+    pub frame: Frame,
+    /// A validated address to go on to, and the host it belongs to.
+    pub continue_to: Option<(String, String)>,
+}
+
+/// `GET /step-up`: confirm it is you before a sensitive change.
+///
+/// Form: POST `/step-up`, fields `csrf`, everything in `hidden` (such as `next`), `password`, `code` (only if asked).
+#[derive(Debug, Template)]
+#[template(path = "signin/step_up.html", config = "web/askama.toml")]
+pub struct StepUp {
+    /// Common parts.
+    pub frame: Frame,
+    /// Fields to carry along.
+    pub hidden: Vec<Hidden>,
+    /// Username, for password managers.
+    pub username: String,
+    /// What it is for, lower case, after "To": `change your password`; may be empty.
+    pub purpose: String,
+    /// Whether to ask for the password.
+    pub asks_password: bool,
+    /// Whether to ask for the code of the authenticator app.
+    pub asks_code: bool,
+    /// One neutral sentence; see [`StepUp::WRONG`].
+    pub error: Option<String>,
+    /// Set while rate limited.
+    pub wait: Option<Wait>,
+    /// Where "Cancel" leads.
+    pub cancel_url: String,
+}
+
+impl StepUp {
+    /// The sentence for every refusal.
+    pub const WRONG: &'static str = "That was not accepted. Check what you typed and try again.";
+}
+
+/// What a one-time link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A new account chooses its first password.
+    Invite,
+    /// An existing account chooses a new password.
+    Reset,
+}
+
+/// `GET /link/{token}`: choose a password by a one-time link. Never signs in, never skips a second factor (PWD-12).
+///
+/// Form: POST `action_url`, fields `csrf`, `password`, and for an invite `display_name`.
+#[derive(Debug, Template)]
+#[template(path = "signin/link.html", config = "web/askama.toml")]
+pub struct Link {
+    /// Common parts.
+    pub frame: Frame,
+    /// What the link is for.
+    pub kind: LinkKind,
+    /// Where the form goes: `/link/{token}`.
+    pub action_url: String,
+    /// The account's username.
+    pub username: String,
+    /// Prefilled display name (invite only).
+    pub display_name: String,
+    /// Fewest characters of a password.
+    pub min_length: u32,
+    /// Errors on `password`, `display_name`.
+    pub errors: FieldErrors,
+}
+
+impl Link {
+    /// Whether the link invites a new person.
+    pub fn is_invite(&self) -> bool {
+        self.kind == LinkKind::Invite
+    }
+}
+
+/// A one-time link that is unknown, used or expired: one answer for all (404).
+#[derive(Debug, Template)]
+#[template(path = "signin/link_gone.html", config = "web/askama.toml")]
+pub struct LinkGone {
+    /// Common parts.
+    pub frame: Frame,
+}
+
+/// `GET /register`, when the policy allows it.
+///
+/// Form: POST `/register`, fields `csrf`, `username`, `display_name`, `email` (optional), `password`.
+#[derive(Debug, Template)]
+#[template(path = "signin/register.html", config = "web/askama.toml")]
+pub struct Register {
+    /// Common parts.
+    pub frame: Frame,
+    /// Prefilled username.
+    pub username: String,
+    /// Prefilled display name.
+    pub display_name: String,
+    /// Prefilled e-mail address.
+    pub email: String,
+    /// Fewest characters of a password.
+    pub min_length: u32,
+    /// Errors on the fields.
+    pub errors: FieldErrors,
+    /// Set while rate limited.
+    pub wait: Option<Wait>,
+}
+
+/// A short message with one way onward, such as "Your password is set".
+#[derive(Debug, Template)]
+#[template(path = "signin/message.html", config = "web/askama.toml")]
+pub struct Message {
+    /// Common parts; the title is the heading.
+    pub frame: Frame,
+    /// One or two sentences.
+    pub text: String,
+    /// Text of the button: `Sign in`.
+    pub button: String,
+    /// Where the button leads.
+    pub url: String,
+}

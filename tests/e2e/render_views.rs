@@ -1,0 +1,24 @@
+//! Writes every page with sample data, and all assets, into a directory, for looking at them in a browser.
+//!
+//! `cargo run --example render-views -- DIRECTORY`, then `node tests/e2e/look.mjs DIRECTORY`.
+
+use std::path::Path;
+use std::{env, fs, io};
+
+use doorward::views::*;
+
+#[path = "samples.rs"]
+mod samples;
+
+fn main() -> io::Result<()> {
+    let target = env::args_os().nth(1).ok_or_else(|| io::Error::other("name a directory to write to"))?;
+    let target = Path::new(&target);
+    fs::create_dir_all(target.join("assets"))?;
+    for page in samples::all() {
+        fs::write(target.join(format!("{}.html", page.name)), page.html)?;
+    }
+    for asset in assets::assets().iter() {
+        fs::write(target.join(asset.path.trim_start_matches('/')), &asset.body)?;
+    }
+    Ok(())
+}

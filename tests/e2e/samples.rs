@@ -1,0 +1,887 @@
+//! Every page with sample data: the unit tests of `src/views` and `render_views.rs` look at these.
+//!
+//! Included by path, so the views are found one module up: `super::*`.
+
+use super::account::{self, Strip, TotpState};
+use super::admin::{
+    Audit, AuditRow, FilterLink, OneTimeLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
+    RuleTest, Rules, Suspension, Verdict, Words,
+};
+use super::chart::HourBar;
+use super::errors::{ErrorPage, WrongHost};
+use super::home::{AppTile, Home};
+use super::qr::qr_svg;
+use super::setup::{self, InsecureVisit, NextStep, ProxyQuestion, Snippet, Step, Steps};
+use super::sign_in::{self, LinkKind};
+use super::{
+    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, Pager, SessionRow, Svg,
+    Template, Viewer, Wait, When, initials,
+};
+
+/// One rendered page.
+pub(crate) struct Sample {
+    /// File name without extension.
+    pub(crate) name: &'static str,
+    /// The page.
+    pub(crate) html: String,
+}
+
+/// A name that would break a page that forgot to escape.
+pub(crate) const NASTY: &str = "Ana <script>alert(1)</script> \"O'Neil\" &amp;";
+
+const URI: &str = "otpauth://totp/Home:ana?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Home";
+const SECRET: &str = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP";
+
+fn sample<T: Template>(name: &'static str, view: T) -> Sample {
+    Sample { name, html: view.render().expect("a page renders") }
+}
+
+fn gate(title: &str) -> Frame {
+    Frame::new(title, "Linden Street").with_csrf("c5rf.t0ken")
+}
+
+fn shell(title: &str, current: &'static str) -> Frame {
+    let viewer =
+        Viewer { display_name: "Ana Lindqvist".into(), initials: initials("Ana Lindqvist"), is_admin: true };
+    gate(title).for_viewer(viewer, current)
+}
+
+fn at(day: u32, clock: &str) -> When {
+    When { iso: format!("2026-11-{day:02}T{clock}:00Z"), text: format!("{day} Nov 2026, {clock} UTC") }
+}
+
+fn qr() -> Svg {
+    qr_svg(URI).expect("short enough")
+}
+
+fn codes() -> Vec<String> {
+    (0..10).map(|n| format!("k7wq{n}-x2m4p-9tr{n}d-hf3vz")).collect()
+}
+
+fn steps(current: Step) -> Steps {
+    let done: Vec<Step> = Step::ORDER.into_iter().take_while(|step| *step != current).collect();
+    Steps::new(&Step::ORDER, &done, current)
+}
+
+fn insecure() -> InsecureVisit {
+    InsecureVisit {
+        ssh_command: "ssh -L 8080:localhost:8080 pi@192.168.1.5".into(),
+        tunnel_url: "http://localhost:8080/setup".into(),
+    }
+}
+
+fn checks() -> Vec<Check> {
+    let mut kept = Check::new(
+        CheckState::Fix,
+        "Host name kept",
+        "Your proxy sends “127.0.0.1:8080” instead of the name people typed. Add this line to it.",
+    );
+    kept.snippet = "proxy_set_header Host $host;".into();
+    vec![
+        Check::new(CheckState::Pass, "Name", "auth.linden.example leads to this Doorward."),
+        Check::new(CheckState::Pass, "HTTPS", "The certificate is trusted and has 74 days left."),
+        kept,
+        Check::new(
+            CheckState::Fix,
+            "Clock",
+            "This computer’s clock is 95 seconds behind; codes may be refused.",
+        ),
+        Check::new(CheckState::Skipped, "Client address", "Answer the question about your proxy first."),
+    ]
+}
+
+fn who() -> Vec<Choice> {
+    vec![
+        Choice {
+            value: "everyone".into(),
+            label: "Everyone with an account".into(),
+            selected: true,
+            ..Choice::default()
+        },
+        Choice {
+            value: "owner".into(),
+            label: "Only me".into(),
+            hint: "You can open it to others later.".into(),
+            selected: false,
+        },
+    ]
+}
+
+fn setup_pages() -> Vec<Sample> {
+    let snippet = Snippet {
+        title: "nginx".into(),
+        place: "In the server block of photos.linden.example, then reload nginx.".into(),
+        text: "location /internal/doorward {\n  internal;\n  proxy_pass http://192.168.1.5:8080/api/authz/auth-request;\n  proxy_set_header X-Original-Method $request_method;\n  proxy_set_header X-Original-URL $scheme://$http_host$request_uri;\n  proxy_set_header X-Forwarded-For $remote_addr;\n  proxy_set_header Content-Length \"\";\n  proxy_pass_request_body off;\n}\nauth_request /internal/doorward;".into(),
+    };
+    let protect = |snippets: Vec<Snippet>, test: Vec<Check>| setup::Protect {
+        frame: gate("Protect your first app"),
+        steps: steps(Step::Protect),
+        app_host: "photos.linden.example".into(),
+        example_host: "photos.linden.example".into(),
+        who: who(),
+        snippets,
+        test,
+        errors: FieldErrors::none(),
+    };
+    vec![
+        sample(
+            "setup-claim",
+            setup::Claim {
+                frame: gate("Set up Doorward"),
+                token_file: "/var/lib/doorward/setup-token".into(),
+                errors: FieldErrors::none(),
+                wait: None,
+                insecure: None,
+            },
+        ),
+        sample(
+            "setup-claim-wrong",
+            setup::Claim {
+                frame: gate("Set up Doorward"),
+                token_file: "/var/lib/doorward/setup-token".into(),
+                errors: FieldErrors::one("token", "That is not the setup code. Copy it again from the log."),
+                wait: Some(Wait::rate_limited(20)),
+                insecure: Some(insecure()),
+            },
+        ),
+        sample(
+            "setup-welcome",
+            setup::Welcome {
+                frame: gate("Welcome"),
+                steps: steps(Step::Welcome),
+                instance_name: "Home".into(),
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "setup-owner",
+            setup::Owner {
+                frame: gate("Your account"),
+                steps: steps(Step::Owner),
+                username: String::new(),
+                display_name: String::new(),
+                email: String::new(),
+                min_length: 15,
+                errors: FieldErrors::none(),
+                insecure: None,
+            },
+        ),
+        sample("setup-owner-wrong", owner_wrong()),
+        sample(
+            "setup-address",
+            setup::Address {
+                frame: gate("Where does Doorward live?"),
+                steps: steps(Step::Address),
+                origin: "https://auth.linden.example".into(),
+                cookie_domain: "linden.example".into(),
+                checks: checks(),
+                proxy: Some(ProxyQuestion { peer: "172.18.0.3".into(), is_trusted: false }),
+                insecure: None,
+                continue_at: None,
+                probe_url: Some("https://auth.linden.example/setup/probe/abc".into()),
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "setup-address-insecure",
+            setup::Address {
+                frame: gate("Where does Doorward live?"),
+                steps: Steps::new(&Step::ORDER_INSECURE, &[Step::Welcome], Step::Address),
+                origin: String::new(),
+                cookie_domain: String::new(),
+                checks: Vec::new(),
+                proxy: Some(ProxyQuestion { peer: "172.18.0.3".into(), is_trusted: true }),
+                insecure: Some(insecure()),
+                continue_at: Some("https://auth.linden.example/setup/address".into()),
+                probe_url: None,
+                errors: FieldErrors::one(
+                    "accept_insecure",
+                    "Tick the box to continue without HTTPS, or use the tunnel.",
+                ),
+            },
+        ),
+        sample(
+            "setup-second-factor",
+            setup::SecondFactor {
+                frame: gate("Add a second factor"),
+                steps: steps(Step::SecondFactor),
+                qr: qr(),
+                secret_text: SECRET.into(),
+                otpauth_uri: URI.into(),
+                may_skip: true,
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "setup-recovery-codes",
+            setup::RecoveryCodes {
+                frame: gate("Keep your recovery codes"),
+                steps: steps(Step::SecondFactor),
+                username: "ana".into(),
+                codes: codes(),
+                ask_for: 4,
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample("setup-protect", protect(Vec::new(), Vec::new())),
+        sample(
+            "setup-protect-saved",
+            protect(
+                vec![snippet],
+                vec![
+                    Check::new(
+                        CheckState::Pass,
+                        "Asks to sign in",
+                        "A visitor without a session was sent to Doorward.",
+                    ),
+                    Check::new(
+                        CheckState::Fix,
+                        "Faked headers",
+                        "The app received a Remote-User header that the browser had made up. Paste all lines, not only some.",
+                    ),
+                ],
+            ),
+        ),
+        sample(
+            "setup-done",
+            setup::Done {
+                frame: gate("All set"),
+                steps: steps(Step::Done),
+                facts: vec![
+                    Fact::new("Address", "https://auth.linden.example"),
+                    Fact::new("Owner", "ana"),
+                    Fact::new("Second factor", "Authenticator app"),
+                    Fact::new("First app", "photos.linden.example"),
+                ],
+                left: vec![Check::new(
+                    CheckState::Fix,
+                    "Backup",
+                    "There is no backup yet. Run doorward backup, or add a schedule.",
+                )],
+                next: vec![
+                    NextStep {
+                        title: "Add people".into(),
+                        text: "Give your family or team their own sign-in.".into(),
+                        url: "/admin/people/new".into(),
+                    },
+                    NextStep {
+                        title: "Protect another app".into(),
+                        text: "Rules say who may open what.".into(),
+                        url: "/admin/rules".into(),
+                    },
+                ],
+            },
+        ),
+        sample(
+            "setup-taken",
+            setup::Taken {
+                frame: gate("Setup is already finished"),
+                by: "12 Nov 2026, 14:02 UTC from 192.168.1.20".into(),
+            },
+        ),
+    ]
+}
+
+fn owner_wrong() -> setup::Owner {
+    let mut errors = FieldErrors::one("username", "“Ana!” contains a character that usernames cannot have.");
+    errors.push("password", "This password is on lists of stolen passwords. Choose another one.");
+    setup::Owner {
+        frame: gate("Your account"),
+        steps: Steps::new(&Step::ORDER_INSECURE, &[Step::Welcome, Step::Address], Step::Owner),
+        username: "Ana!".into(),
+        display_name: NASTY.into(),
+        email: "ana@linden.example".into(),
+        min_length: 15,
+        errors,
+        insecure: Some(insecure()),
+    }
+}
+
+fn sign_in() -> sign_in::SignIn {
+    sign_in::SignIn {
+        frame: gate("Sign in"),
+        hidden: vec![Hidden { name: "rd", value: "https://photos.linden.example/?a=\"b\"".into() }],
+        continue_to: Some("photos.linden.example".into()),
+        username: String::new(),
+        remember: false,
+        remember_for: "30 days".into(),
+        error: None,
+        wait: None,
+        is_registration_open: true,
+        is_insecure: false,
+    }
+}
+
+fn sign_in_pages() -> Vec<Sample> {
+    vec![
+        sample("signin", sign_in()),
+        sample(
+            "signin-wrong",
+            sign_in::SignIn {
+                username: NASTY.into(),
+                error: Some(sign_in::SignIn::WRONG.into()),
+                is_insecure: true,
+                is_registration_open: false,
+                continue_to: None,
+                ..sign_in()
+            },
+        ),
+        sample(
+            "signin-suspended",
+            sign_in::SignIn {
+                username: "ana".into(),
+                wait: Some(Wait::suspended(&at(12, "14:02"), 43_200)),
+                ..sign_in()
+            },
+        ),
+        sample(
+            "signin-second-factor",
+            sign_in::SecondFactor {
+                frame: gate("One more step"),
+                hidden: vec![Hidden { name: "flow", value: "abc".into() }],
+                continue_to: Some("photos.linden.example".into()),
+                recovery_url: "/signin/recovery?flow=abc".into(),
+                error: Some(sign_in::SecondFactor::WRONG.into()),
+                wait: None,
+                hint_clock: true,
+            },
+        ),
+        sample(
+            "signin-recovery",
+            sign_in::Recovery {
+                frame: gate("Use a recovery code"),
+                hidden: Vec::new(),
+                continue_to: None,
+                second_factor_url: "/signin/second-factor?flow=abc".into(),
+                error: None,
+                wait: Some(Wait::rate_limited(300)),
+            },
+        ),
+        sample(
+            "signin-enrol",
+            sign_in::Enrol {
+                frame: gate("Add a second factor"),
+                hidden: Vec::new(),
+                qr: qr(),
+                secret_text: SECRET.into(),
+                otpauth_uri: URI.into(),
+                errors: FieldErrors::one(
+                    "code",
+                    "That code was not accepted. Wait for the next one and try again.",
+                ),
+                wait: None,
+            },
+        ),
+        sample(
+            "signin-recovery-codes",
+            sign_in::NewRecoveryCodes {
+                frame: gate("Keep your recovery codes"),
+                action_url: "/signin/recovery-codes".into(),
+                hidden: Vec::new(),
+                username: "ana".into(),
+                codes: codes(),
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "signout",
+            sign_in::SignOut { frame: gate("Sign out?"), hidden: Vec::new(), display_name: NASTY.into() },
+        ),
+        sample(
+            "signed-out",
+            sign_in::SignedOut {
+                frame: gate("Signed out"),
+                continue_to: Some(("https://photos.linden.example/".into(), "photos.linden.example".into())),
+            },
+        ),
+        sample(
+            "step-up",
+            sign_in::StepUp {
+                frame: gate("Is it you?"),
+                hidden: vec![Hidden { name: "next", value: "/account/security".into() }],
+                username: "ana".into(),
+                purpose: "remove your authenticator app".into(),
+                asks_password: true,
+                asks_code: true,
+                error: None,
+                wait: None,
+                cancel_url: "/account/security".into(),
+            },
+        ),
+        sample("link-invite", link(LinkKind::Invite, "Welcome to Linden Street")),
+        sample("link-reset", link(LinkKind::Reset, "New password")),
+        sample("link-gone", sign_in::LinkGone { frame: gate("This link is used up") }),
+        sample(
+            "register",
+            sign_in::Register {
+                frame: gate("Create an account"),
+                username: "ana".into(),
+                display_name: String::new(),
+                email: String::new(),
+                min_length: 15,
+                errors: FieldErrors::one("password", "A password needs at least 15 characters."),
+                wait: None,
+            },
+        ),
+        sample(
+            "message",
+            sign_in::Message {
+                frame: gate("Password set"),
+                text: "Now sign in with it.".into(),
+                button: "Sign in".into(),
+                url: "/signin".into(),
+            },
+        ),
+    ]
+}
+
+fn link(kind: LinkKind, title: &str) -> sign_in::Link {
+    sign_in::Link {
+        frame: gate(title),
+        kind,
+        action_url: "/link/abc".into(),
+        username: "ben".into(),
+        display_name: "Ben".into(),
+        min_length: 15,
+        errors: FieldErrors::none(),
+    }
+}
+
+fn sessions() -> Vec<SessionRow> {
+    let row = |handle: &str, device: &str, place: &str, is_current| SessionRow {
+        handle: handle.into(),
+        device: device.into(),
+        place: place.into(),
+        since: at(3, "08:15"),
+        last_seen: at(12, "13:59"),
+        is_current,
+    };
+    vec![
+        row("h1", "Firefox on Linux", "192.168.1.x", true),
+        row("h2", "Safari on iPhone", "203.0.113.x", false),
+        row("h3", NASTY, "", false),
+    ]
+}
+
+fn events() -> Vec<Event> {
+    let event = |kind, text: &str, detail: &str, clock| Event {
+        when: at(12, clock),
+        kind,
+        text: text.into(),
+        detail: detail.into(),
+    };
+    vec![
+        event(Kind::Ok, "Signed in with password and code", "Firefox on Linux · 192.168.1.x", "13:59"),
+        event(Kind::Danger, "A wrong password was tried", "Unknown browser · 203.0.113.x", "11:40"),
+        event(Kind::Warn, "Recovery codes were made anew", "Firefox on Linux", "09:02"),
+        event(Kind::Info, NASTY, "", "08:00"),
+    ]
+}
+
+fn strip(kind: Kind, text: &str) -> Strip {
+    Strip { kind, text: text.into() }
+}
+
+fn account_pages() -> Vec<Sample> {
+    let security = |totp: Option<TotpState>, kind, text: &str| account::Security {
+        frame: shell("Security", "security"),
+        username: "ana".into(),
+        strip: strip(kind, text),
+        password_changed: Some(at(1, "10:00")),
+        min_length: 15,
+        totp,
+        cannot_remove_totp: None,
+        recovery_left: 2,
+        recovery_total: 10,
+        errors: FieldErrors::none(),
+    };
+    let totp = TotpState { added: at(1, "10:04"), last_used: Some(at(12, "13:59")) };
+    vec![
+        sample(
+            "home",
+            Home {
+                frame: shell("Home", "home"),
+                display_name: "Ana".into(),
+                strip: strip(Kind::Ok, "Your account is well protected."),
+                apps: vec![
+                    AppTile {
+                        name: "Photos".into(),
+                        host: "photos.linden.example".into(),
+                        url: "https://photos.linden.example/".into(),
+                    },
+                    AppTile {
+                        name: "Music".into(),
+                        host: "music.linden.example".into(),
+                        url: "https://music.linden.example/".into(),
+                    },
+                ],
+                last_sign_in: Some(at(11, "20:30")),
+                last_sign_in_from: "Firefox on Linux".into(),
+            },
+        ),
+        sample(
+            "home-empty",
+            Home {
+                frame: shell("Home", "home").with_notice(Kind::Ok, "You are signed in."),
+                display_name: NASTY.into(),
+                strip: strip(Kind::Warn, "Add an authenticator app to protect your account."),
+                apps: Vec::new(),
+                last_sign_in: None,
+                last_sign_in_from: String::new(),
+            },
+        ),
+        sample(
+            "account",
+            account::Profile {
+                frame: shell("Profile", "profile").with_notice(Kind::Ok, "Saved."),
+                username: "ana".into(),
+                display_name: NASTY.into(),
+                email: "ana@linden.example".into(),
+                role: "Owner".into(),
+                groups: vec!["family".into(), "admins".into()],
+                since: at(1, "10:00"),
+                cannot_delete: None,
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "account-delete",
+            account::Delete {
+                frame: shell("Delete account", "profile"),
+                username: "ana".into(),
+                errors: FieldErrors::one("confirm_username", "That is not your username."),
+            },
+        ),
+        sample("account-security", security(Some(totp), Kind::Ok, "Good: a password and a second factor.")),
+        sample(
+            "account-security-plain",
+            security(None, Kind::Warn, "Could be better: add an authenticator app."),
+        ),
+        sample(
+            "account-totp",
+            account::Totp {
+                frame: shell("Authenticator app", "security"),
+                qr: qr(),
+                secret_text: SECRET.into(),
+                otpauth_uri: URI.into(),
+                replaces: true,
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "account-recovery-codes",
+            account::RecoveryCodes {
+                frame: shell("New recovery codes", "security"),
+                username: "ana".into(),
+                codes: codes(),
+            },
+        ),
+        sample(
+            "account-sessions",
+            account::Sessions { frame: shell("Sessions", "sessions"), rows: sessions() },
+        ),
+        sample(
+            "account-activity",
+            account::Activity {
+                frame: shell("Activity", "activity"),
+                events: events(),
+                pager: Pager {
+                    label: "1–50 of 312".into(),
+                    previous: None,
+                    next: Some("/account/activity?before=262".into()),
+                },
+            },
+        ),
+    ]
+}
+
+fn groups() -> Vec<Choice> {
+    vec![
+        Choice::new("admins", "admins", false),
+        Choice::new("family", "family", true),
+        Choice::new("guests", "guests", false),
+    ]
+}
+
+fn roles() -> Vec<Choice> {
+    vec![Choice::new("member", "Member", true), Choice::new("admin", "Admin", false)]
+}
+
+fn people() -> People {
+    let row = |name: &str, username: &str, badges: Vec<Badge>, last_seen| PersonRow {
+        url: format!("/admin/people/{username}"),
+        username: username.into(),
+        display_name: name.into(),
+        initials: initials(name),
+        role: "Member".into(),
+        groups: vec!["family".into(), "photos".into()],
+        badges,
+        last_seen,
+    };
+    People {
+        frame: shell("People", "people"),
+        q: String::new(),
+        filter: "no-2fa".into(),
+        filters: ["Everyone", "No second factor", "Paused", "Disabled", "Admins"]
+            .into_iter()
+            .enumerate()
+            .map(|(at, label)| FilterLink {
+                label: label.into(),
+                url: format!("/admin/people?filter={at}"),
+                is_current: at == 1,
+            })
+            .collect(),
+        rows: vec![
+            row("Ana Lindqvist", "ana", vec![Badge::new(Kind::Info, "Owner")], Some(at(12, "13:59"))),
+            row("Ben Okafor", "ben", vec![Badge::new(Kind::Warn, "No second factor")], Some(at(10, "07:12"))),
+            row("Chidi", "chidi", vec![Badge::new(Kind::Danger, "Disabled")], None),
+            row(NASTY, "dora", vec![Badge::new(Kind::Info, "Invited")], None),
+        ],
+        pager: Pager { label: "1–4 of 4".into(), previous: None, next: None },
+    }
+}
+
+fn person() -> Person {
+    Person {
+        frame: shell("Ben Okafor", "people"),
+        url: "/admin/people/u_7".into(),
+        username: "ben".into(),
+        display_name: "Ben Okafor".into(),
+        initials: "BO".into(),
+        email: "ben@linden.example".into(),
+        roles: roles(),
+        groups: groups(),
+        badges: vec![Badge::new(Kind::Warn, "Paused")],
+        facts: vec![
+            Fact::new("Created", "1 Nov 2026"),
+            Fact::new("Last seen", "10 Nov 2026, 07:12 UTC"),
+            Fact::new("Second factor", "Authenticator app"),
+            Fact::new("Recovery codes", "10 of 10 left"),
+        ],
+        is_disabled: false,
+        has_second_factor: true,
+        may_change: true,
+        cannot_change: String::new(),
+        suspensions: vec![Suspension {
+            handle: "s1".into(),
+            place: "203.0.113.x".into(),
+            until: at(12, "23:10"),
+        }],
+        link: Some(OneTimeLink {
+            url: "https://auth.linden.example/link/AfV3kQp0Zb1mJw9x2LrT7yUc5HnD8sEg".into(),
+            purpose: "lets Ben Okafor choose a new password".into(),
+            expires: at(13, "14:00"),
+            qr: Some(qr()),
+        }),
+        sessions: sessions(),
+        timeline: events(),
+        errors: FieldErrors::none(),
+    }
+}
+
+fn rules(test: RuleTest, decided: bool) -> Rules {
+    let rule = |position: usize, sentence: Vec<Words>, badge: Badge| RuleRow {
+        url: format!("/admin/rules/r{position}"),
+        position,
+        sentence,
+        badge,
+        is_first: position == 1,
+        is_last: position == 3,
+        decided: decided && position == 2,
+    };
+    Rules {
+        frame: shell("Access rules", "rules"),
+        rules: vec![
+            rule(
+                1,
+                vec![
+                    Words::plain("Anyone may open"),
+                    Words::name("photos.linden.example"),
+                    Words::plain("at paths like"),
+                    Words::name("^/share/"),
+                ],
+                Badge::new(Kind::Warn, "Open to all"),
+            ),
+            rule(
+                2,
+                vec![
+                    Words::plain("People in"),
+                    Words::name("family"),
+                    Words::plain("may open"),
+                    Words::name("photos.linden.example"),
+                    Words::plain("with a password"),
+                ],
+                Badge::new(Kind::Ok, "Password"),
+            ),
+            rule(
+                3,
+                vec![
+                    Words::plain("People in"),
+                    Words::name("admins"),
+                    Words::plain("may open"),
+                    Words::name("*.linden.example"),
+                    Words::plain("with two factors"),
+                ],
+                Badge::new(Kind::Ok, "Two factors"),
+            ),
+        ],
+        otherwise: "Everything else is refused.".into(),
+        otherwise_decided: false,
+        test,
+        errors: FieldErrors::none(),
+    }
+}
+
+fn audit() -> Audit {
+    let row = |seq: u64, actor: &str, action: &str, target: &str, outcome: Badge| AuditRow {
+        when: at(12, "13:59"),
+        seq,
+        actor: actor.into(),
+        action: action.into(),
+        target: target.into(),
+        outcome,
+        place: "192.168.1.x".into(),
+        facts: vec![
+            Fact::new("Request", "r_01HX9"),
+            Fact::new("Browser", NASTY),
+            Fact::new("Number", seq.to_string()),
+        ],
+    };
+    Audit {
+        frame: shell("Audit", "audit"),
+        who: String::new(),
+        kinds: vec![Choice::new("", "Everything", true), Choice::new("sign_in", "Sign-in", false)],
+        outcomes: vec![Choice::new("", "All", true), Choice::new("refused", "Refused", false)],
+        from: String::new(),
+        to: "2026-11-12".into(),
+        bars_title: "Sign-ins in the last 24 hours".into(),
+        bars: (0..24_u32)
+            .map(|hour| HourBar {
+                label: format!("{hour:02}:00"),
+                ok: (hour * 7) % 13,
+                refused: u32::from(hour % 5 == 0) * 3,
+            })
+            .collect(),
+        rows: vec![
+            row(812, "ana", "signed in with password and code", "", Badge::new(Kind::Ok, "ok")),
+            row(811, "—", "wrong password for", "ben", Badge::new(Kind::Danger, "refused")),
+            row(810, "ana", "made a one-time link for", "ben", Badge::new(Kind::Ok, "ok")),
+        ],
+        pager: Pager {
+            label: "Newest 50".into(),
+            previous: None,
+            next: Some("/admin/audit?before=763".into()),
+        },
+        retention: "Addresses are shortened and dropped after 30 days; events are kept for one year.".into(),
+        export_url: "/admin/audit/export".into(),
+        chain: Some(strip(Kind::Ok, "The record is complete and unchanged.")),
+    }
+}
+
+fn rule_form() -> RuleForm {
+    let policy = |value: &str, label: &str, hint: &str, selected| Choice {
+        value: value.into(),
+        label: label.into(),
+        hint: hint.into(),
+        selected,
+    };
+    RuleForm {
+        frame: shell("Edit rule 2", "rules"),
+        action_url: "/admin/rules/r2".into(),
+        domains: "photos.linden.example\n*.music.linden.example".into(),
+        paths: String::new(),
+        methods: ["GET", "POST", "PUT", "DELETE"].into_iter().map(|m| Choice::new(m, m, false)).collect(),
+        who: vec![
+            policy("anyone", "Anyone", "Even without an account.", false),
+            policy("signed-in", "Everyone with an account", "", false),
+            policy("some", "Only these groups and people", "", true),
+        ],
+        groups: groups(),
+        users: "ben".into(),
+        networks: String::new(),
+        policies: vec![
+            policy("one_factor", "A password", "", true),
+            policy("two_factor", "Two factors", "A password and a code.", false),
+            policy("bypass", "Nothing", "The app is open; it must protect itself.", false),
+            policy("deny", "Refuse", "", false),
+        ],
+        errors: FieldErrors::one("domains", "“photos linden” is not a host name."),
+    }
+}
+
+fn admin_pages() -> Vec<Sample> {
+    let asked = RuleTest {
+        user: "ben".into(),
+        address: "https://photos.linden.example/albums".into(),
+        ip: String::new(),
+        verdict: Some(Verdict {
+            kind: Kind::Ok,
+            text: "Allowed: rule 2 fits, and ben has proven a password.".into(),
+        }),
+    };
+    vec![
+        sample("admin-people", people()),
+        sample(
+            "admin-people-none",
+            People { rows: Vec::new(), q: NASTY.into(), pager: Pager::default(), ..people() },
+        ),
+        sample(
+            "admin-person-new",
+            PersonNew {
+                frame: shell("Add a person", "people"),
+                username: String::new(),
+                display_name: String::new(),
+                email: String::new(),
+                roles: roles(),
+                groups: groups(),
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample("admin-person", person()),
+        sample(
+            "admin-person-owner",
+            Person {
+                display_name: NASTY.into(),
+                may_change: false,
+                cannot_change: "This is the owner, who cannot be disabled or deleted.".into(),
+                link: None,
+                suspensions: Vec::new(),
+                sessions: Vec::new(),
+                timeline: Vec::new(),
+                has_second_factor: false,
+                ..person()
+            },
+        ),
+        sample("admin-rules", rules(asked, true)),
+        sample("admin-rules-empty", Rules { rules: Vec::new(), ..rules(RuleTest::default(), false) }),
+        sample("admin-rule", rule_form()),
+        sample("admin-audit", audit()),
+    ]
+}
+
+fn error_pages() -> Vec<Sample> {
+    let page = |status| ErrorPage::for_status(gate(""), status, "r_01HX9ZK3V7");
+    vec![
+        sample("error-403", page(403)),
+        sample("error-404", page(404)),
+        sample("error-429", ErrorPage { wait: Some(Wait::rate_limited(240)), ..page(429) }),
+        sample("error-500", page(500)),
+        sample(
+            "error-421",
+            WrongHost {
+                frame: gate("Wrong address"),
+                opened: "door.old.example".into(),
+                lives_at: "https://auth.linden.example".into(),
+                request_id: "r_01HX9ZK3V7".into(),
+            },
+        ),
+    ]
+}
+
+/// Renders every page, some of them in several states.
+pub(crate) fn all() -> Vec<Sample> {
+    [setup_pages(), sign_in_pages(), account_pages(), admin_pages(), error_pages()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
