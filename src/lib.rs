@@ -7,16 +7,17 @@ pub mod crypto;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+pub mod site;
 pub mod store;
 pub mod views;
 
 pub mod access;
-// pub mod accounts; joins with store
+pub mod accounts;
 pub mod admin;
 pub mod audit;
 pub mod my_account;
 pub mod operations;
-// pub mod sessions; joins with store
+pub mod sessions;
 pub mod setup;
 pub mod sign_in;
 

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use parking_lot::RwLock;
+use std::collections::HashMap;
 
 use super::records::{Role, Status, UserRecord};
 use crate::kernel::ids::UserId;

@@ -134,6 +134,8 @@ pub struct TotpRecord {
     pub last_step: u64,
     /// When it was confirmed.
     pub confirmed_at: Timestamp,
+    /// Wrong codes in a row since the last right one (OTP-06).
+    pub failures: u32,
 }
 
 impl Record for TotpRecord {

@@ -43,11 +43,13 @@ pub fn safe_return_target(
     if target.origin() == own.origin() {
         return Some(target);
     }
-    if target.scheme() != "https" {
+    // A lab without TLS leads to apps without TLS; an https portal never leads out of https.
+    let is_lab = own.scheme() == "http";
+    if target.scheme() != "https" && !is_lab {
         return None;
     }
     let host = match target.host()? {
-        Host::Domain(name) if !name.ends_with('.') && !is_loopback_name(name) => name,
+        Host::Domain(name) if !name.ends_with('.') && (is_lab || !is_loopback_name(name)) => name,
         _ => return None,
     };
     is_protected_host(host).then_some(target)

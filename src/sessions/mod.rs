@@ -1,7 +1,537 @@
 //! Browser sessions, refresh token families, access tokens and revocation; and the one function that decides who a
-//! caller is ([`Sessions::identify_cookie`] and [`Sessions::identify_bearer`] meet in `Sessions::admit`, GEN-01).
+//! caller is: [`Sessions::admit`], which every way in ends at (GEN-01).
 
+pub mod cookies;
+pub mod frames;
+mod live;
 pub mod principal;
 pub mod records;
+mod refresh;
+mod refreshing;
+pub mod tokens;
 
 pub use principal::{Factors, Level, Principal};
+pub use records::SessionKind;
+pub use refreshing::{RefreshRefusal, Refreshed};
+pub use tokens::{IssuedTokens, TokenRefusal, Verified};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+
+use crate::accounts::Accounts;
+use crate::audit::Audit;
+use crate::crypto::keys::MasterKey;
+use crate::crypto::mac::{hmac_sha256, sha256};
+use crate::http::Problem;
+use crate::kernel::ids::{SessionId, UserId};
+use crate::kernel::random::Random;
+use crate::kernel::secret::{SecretKey, SecretText, ct_eq};
+use crate::kernel::time::{SharedClock, Timestamp};
+use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
+
+use live::{Live, LiveSessions};
+use records::{RefreshFamily, RevokedRecord, SessionRecord};
+use tokens::Tokens;
+
+/// The most live sessions of one user; the oldest makes room (REF-10).
+const MOST_PER_USER: usize = 50;
+/// The most live sessions of all users (RES-03); beyond it nobody new can sign in.
+const MOST_IN_ALL: usize = 200_000;
+/// How far the stored `last_seen` may lag behind.
+const LAST_SEEN_LAG: Duration = Duration::from_secs(60);
+
+/// How long things live.
+#[derive(Clone, Debug)]
+pub struct Lifetimes {
+    /// The longest pause of a browser session.
+    pub idle: Duration,
+    /// The longest life of a browser session.
+    pub absolute: Duration,
+    /// Both of them with "remember me".
+    pub remembered: Duration,
+    /// The life of an access token.
+    pub access_token: Duration,
+    /// The longest pause between two refreshes.
+    pub refresh: Duration,
+    /// The longest life of a refresh family.
+    pub refresh_absolute: Duration,
+    /// The window in which a spent refresh token gets the same answer again.
+    pub refresh_grace: Duration,
+}
+
+/// What a new session is made of.
+pub struct NewSession {
+    /// Whose it is.
+    pub user: UserId,
+    /// Browser or program.
+    pub kind: SessionKind,
+    /// What was proven.
+    pub factors: Factors,
+    /// The browser or program as it named itself.
+    pub label: String,
+    /// A pseudonym of the address.
+    pub place: String,
+    /// Whether "remember me" was chosen.
+    pub is_remembered: bool,
+    /// Whether a refresh token is wanted.
+    pub with_refresh: bool,
+}
+
+/// The secrets of a new session, shown once.
+pub struct StartedSession {
+    /// The session.
+    pub id: SessionId,
+    /// The value of the browser cookie.
+    pub cookie: Option<SecretText>,
+    /// The value of the forward-auth cookie.
+    pub forward_cookie: Option<SecretText>,
+    /// The refresh token.
+    pub refresh_token: Option<SecretText>,
+    /// How long the browser should keep the cookie; `None` until it closes.
+    pub cookie_max_age: Option<Duration>,
+    /// When the session began.
+    pub started_at: Timestamp,
+    record: SessionRecord,
+}
+
+impl StartedSession {
+    /// Returns how long the browser should keep the refresh cookie.
+    pub fn refresh_max_age(&self) -> Option<Duration> {
+        self.record.refresh.as_ref().map(|family| family.expires_at.since(self.started_at))
+    }
+}
+
+/// A session as its owner sees it.
+pub struct SessionView {
+    /// The handle; not a secret.
+    pub id: SessionId,
+    /// Browser or program.
+    pub kind: SessionKind,
+    /// The browser or program as it named itself.
+    pub label: String,
+    /// A pseudonym of the address it started from.
+    pub place: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it was last used.
+    pub last_seen: Timestamp,
+    /// When it ends at the latest.
+    pub ends_at: Timestamp,
+    /// What was proven.
+    pub factors: Factors,
+}
+
+/// The use-cases of sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    accounts: Accounts,
+    audit: Audit,
+    clock: SharedClock,
+    random: Random,
+    lifetimes: Lifetimes,
+    live: LiveSessions,
+    tokens: Tokens,
+    refresh_key: SecretKey,
+    csrf_key: SecretKey,
+    /// Sessions at or before this moment are dead for everyone (after a restore).
+    not_before: Timestamp,
+}
+
+impl Sessions {
+    /// Reads live sessions, revocations and signing keys from the store.
+    #[expect(clippy::too_many_arguments, reason = "the composition root names every part once")]
+    pub fn open(
+        store: Store,
+        accounts: Accounts,
+        audit: Audit,
+        clock: SharedClock,
+        random: Random,
+        master: &MasterKey,
+        lifetimes: Lifetimes,
+        tokens: Tokens,
+        not_before: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let live = LiveSessions::new();
+        let now = clock.now();
+        for_each::<SessionRecord>(&store, |id, record| {
+            if record.ends_at() > now && record.started_at > not_before {
+                live.put(id, record);
+            }
+        })?;
+        for_each::<RevokedRecord>(&store, |id, record| live.revoke(id, record.until))?;
+        Ok(Sessions(Arc::new(Inner {
+            store,
+            accounts,
+            audit,
+            clock,
+            random,
+            lifetimes,
+            live,
+            tokens,
+            refresh_key: master.derive("refresh token"),
+            csrf_key: master.derive("csrf token"),
+            not_before,
+        })))
+    }
+
+    /// Decides whether a live session speaks for an active user: the one gate of every way in (GEN-01, GEN-02).
+    fn admit(&self, id: SessionId, live: &Live) -> Option<Principal> {
+        let user = self.0.accounts.user(&live.user)?;
+        let is_alive =
+            user.is_active() && live.started_at > user.not_before && live.started_at > self.0.not_before;
+        is_alive.then(|| Principal {
+            user,
+            session: id,
+            kind: live.kind,
+            factors: live.factors,
+            authenticated_at: live.authenticated_at,
+        })
+    }
+
+    /// Identifies the caller by the value of the browser cookie, and slides the session.
+    pub fn identify_cookie(&self, value: &str, now: Timestamp) -> Option<Principal> {
+        self.identify_secret(value, now, |live| live.cookie_hash.as_ref())
+    }
+
+    /// Identifies the caller by the value of the forward-auth cookie, and slides the session. This cookie is worth
+    /// nothing anywhere else (SES-05).
+    pub fn identify_forward_auth(&self, value: &str, now: Timestamp) -> Option<Principal> {
+        self.identify_secret(value, now, |live| live.forward_hash.as_ref())
+    }
+
+    fn identify_secret(
+        &self,
+        value: &str,
+        now: Timestamp,
+        hash_of: impl Fn(&Live) -> Option<&[u8; 32]>,
+    ) -> Option<Principal> {
+        let (id, secret) = parse_cookie(value)?;
+        let live = self.0.live.get(&id)?;
+        if !ct_eq(&sha256(secret), hash_of(&live)?) || !live.is_fresh(now) {
+            return None;
+        }
+        let principal = self.admit(id, &live)?;
+        live.touch(now);
+        Some(principal)
+    }
+
+    /// Identifies the caller by an access token.
+    pub fn identify_bearer(&self, token: &str, now: Timestamp) -> Result<Principal, TokenRefusal> {
+        let verified = self.0.tokens.verify(token, now)?;
+        self.admit_token(&verified, now)
+    }
+
+    /// Verifies an access token as a resource server would, including revocation.
+    pub fn validate(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, TokenRefusal> {
+        let verified = self.0.tokens.verify(token, now)?;
+        self.admit_token(&verified, now)?;
+        Ok(verified)
+    }
+
+    fn admit_token(&self, verified: &Verified, now: Timestamp) -> Result<Principal, TokenRefusal> {
+        let live = self.0.live.get(&verified.session).ok_or(TokenRefusal::Revoked)?;
+        if self.0.live.is_revoked(&verified.session) || live.kind != SessionKind::Api || live.ends_at <= now {
+            return Err(TokenRefusal::Revoked);
+        }
+        let principal = self.admit(verified.session, &live).ok_or(TokenRefusal::Revoked)?;
+        live.touch(now);
+        Ok(principal)
+    }
+
+    /// Returns the CSRF token of a session (WEB-01): an HMAC that only this session's pages and answers carry.
+    pub fn csrf_token(&self, session: &SessionId) -> String {
+        crate::http::csrf::token(self.0.csrf_key.expose(), session.as_bytes())
+    }
+
+    /// Checks a CSRF token against a session.
+    pub fn is_csrf_token(&self, session: &SessionId, presented: &str) -> bool {
+        crate::http::csrf::verify(self.0.csrf_key.expose(), session.as_bytes(), presented).is_ok()
+    }
+
+    /// Adds a new session to `batch`. The secrets are good once the batch is on disk.
+    pub fn stage_start(&self, batch: &mut Batch, new: NewSession) -> Result<StartedSession, Problem> {
+        if self.0.live.len() >= MOST_IN_ALL {
+            return Err(Problem::unavailable(
+                "too_many_sessions",
+                "Too many people are signed in at the moment. Please try again later.",
+                Duration::from_secs(60),
+            ));
+        }
+        let inner = &self.0;
+        let id = SessionId::random(&inner.random);
+        let user = inner.accounts.user(&new.user).ok_or_else(Problem::not_found)?;
+        // A session must be younger than the moment that ended all earlier ones, even within one millisecond.
+        let dead_until = user.not_before.max(inner.not_before).plus(Duration::from_millis(1));
+        let now = inner.clock.now().max(dead_until);
+        let is_web = new.kind == SessionKind::Web;
+        let (idle, absolute) = match (is_web, new.is_remembered) {
+            (true, true) => (inner.lifetimes.remembered, inner.lifetimes.remembered),
+            (true, false) => (inner.lifetimes.idle, inner.lifetimes.absolute),
+            (false, _) => (inner.lifetimes.refresh_absolute, inner.lifetimes.refresh_absolute),
+        };
+        let secret = zeroize::Zeroizing::new(inner.random.bytes::<32>());
+        let forward_secret = self.forward_secret(&secret);
+        let cookie = is_web.then(|| cookie_value(id, &secret));
+        let forward_cookie = is_web.then(|| cookie_value(id, &forward_secret));
+        let (refresh_token, family) = if new.with_refresh {
+            let secret = inner.random.bytes::<32>();
+            let ends_at = now.plus(inner.lifetimes.refresh_absolute);
+            let family = RefreshFamily {
+                generation: 0,
+                current: refresh::hash(&secret),
+                previous: None,
+                salt: [0; 16],
+                rotated_at: now,
+                expires_at: now.plus(inner.lifetimes.refresh).min(ends_at),
+                ends_at,
+            };
+            (Some(refresh::format(&inner.refresh_key, id, 0, &secret)), Some(family))
+        } else {
+            (None, None)
+        };
+        let record = SessionRecord {
+            user: new.user,
+            kind: new.kind,
+            started_at: now,
+            authenticated_at: now,
+            factors: new.factors,
+            cookie_hash: is_web.then(|| sha256(secret.as_slice())),
+            forward_hash: is_web.then(|| sha256(forward_secret)),
+            refresh: family,
+            last_seen: now,
+            idle_ms: u64::try_from(idle.as_millis()).unwrap_or(u64::MAX),
+            expires_at: now.plus(absolute),
+            label: new.label.chars().filter(|character| !character.is_control()).take(120).collect(),
+            place: new.place,
+            is_remembered: new.is_remembered,
+        };
+        batch.insert_new(id.as_bytes(), &record);
+        batch.expire::<SessionRecord>(id.as_bytes(), record.ends_at());
+        self.stage_room_for_one_more(batch, &new.user);
+        let (sessions, kept) = (self.clone(), record.clone());
+        batch.after(move || sessions.0.live.put(id, &kept));
+        let cookie_max_age = new.is_remembered.then_some(absolute);
+        Ok(StartedSession {
+            id,
+            cookie,
+            forward_cookie,
+            refresh_token,
+            cookie_max_age,
+            started_at: now,
+            record,
+        })
+    }
+
+    /// The secret of the forward-auth cookie follows from that of the browser cookie by a one-way step under a server
+    /// key: whoever holds the browser cookie can be given the other one again, and not the other way round (SES-05).
+    fn forward_secret(&self, cookie_secret: &[u8; 32]) -> [u8; 32] {
+        hmac_sha256(self.0.refresh_key.expose(), &[b"forward-auth-cookie", cookie_secret])
+    }
+
+    /// Returns the forward-auth cookie that belongs to a browser cookie which has just been accepted.
+    pub fn forward_cookie_of(&self, cookie: &str) -> Option<SecretText> {
+        let (id, secret) = parse_cookie(cookie)?;
+        Some(cookie_value(id, &self.forward_secret(&secret)))
+    }
+
+    fn stage_room_for_one_more(&self, batch: &mut Batch, user: &UserId) {
+        let ids = self.0.live.of_user(user);
+        let surplus = (ids.len() + 1).saturating_sub(MOST_PER_USER);
+        let mut by_age: Vec<_> = ids
+            .into_iter()
+            .filter_map(|id| self.0.live.get(&id).map(|live| (live.last_seen(), id)))
+            .collect();
+        by_age.sort();
+        for (_, id) in by_age.into_iter().take(surplus) {
+            self.stage_end(batch, id);
+        }
+    }
+
+    /// Adds the end of a session to `batch`: its cookies and tokens are refused from the moment of the commit, also
+    /// after a restart (TOK-11).
+    pub fn stage_end(&self, batch: &mut Batch, id: SessionId) {
+        let until = self.0.clock.now().plus(self.0.lifetimes.access_token).plus(Duration::from_secs(60));
+        batch.remove::<SessionRecord>(id.as_bytes());
+        batch.put(id.as_bytes(), &RevokedRecord { until });
+        batch.expire::<RevokedRecord>(id.as_bytes(), until);
+        let sessions = self.clone();
+        batch.after(move || {
+            sessions.0.live.revoke(id, until);
+            sessions.0.live.remove(&id);
+        });
+    }
+
+    /// Adds the end of every session of a user except `spared` to `batch`.
+    pub fn stage_end_all(&self, batch: &mut Batch, user: &UserId, spared: Option<SessionId>) -> usize {
+        let ids = self.0.live.of_user(user);
+        let mut ended = 0;
+        for id in ids.into_iter().filter(|id| Some(*id) != spared) {
+            self.stage_end(batch, id);
+            ended += 1;
+        }
+        ended
+    }
+
+    /// Signs the access token of a session that was just committed.
+    pub fn issue(&self, started: &StartedSession) -> Result<IssuedTokens, Problem> {
+        let user = self.0.accounts.user(&started.record.user).ok_or_else(Problem::not_found)?;
+        let access = self.0.tokens.issue(&tokens::Grant {
+            user: &user,
+            session: started.id,
+            factors: started.record.factors,
+            authenticated_at: started.record.authenticated_at,
+            issued_at: started.started_at,
+            jti: self.0.random.bytes(),
+        })?;
+        let refresh_expires_in =
+            started.record.refresh.as_ref().map(|f| f.expires_at.since(started.started_at));
+        Ok(IssuedTokens {
+            access_token: access,
+            expires_in: self.0.lifetimes.access_token,
+            refresh_token: started.refresh_token.clone(),
+            refresh_expires_in,
+        })
+    }
+
+    /// Lists the live sessions of a user, most recently used first.
+    pub fn list(&self, user: &UserId) -> Result<Vec<SessionView>, StoreError> {
+        let mut views = Vec::new();
+        for id in self.0.live.of_user(user) {
+            let Some(live) = self.0.live.get(&id) else { continue };
+            if self.admit(id, &live).is_none() {
+                continue;
+            }
+            let Some(found) = self.record(&id)? else { continue };
+            let record = found.value;
+            views.push(SessionView {
+                id,
+                kind: record.kind,
+                label: record.label.clone(),
+                place: record.place.clone(),
+                started_at: record.started_at,
+                last_seen: live.last_seen(),
+                ends_at: record.ends_at(),
+                factors: record.factors,
+            });
+        }
+        views.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
+        Ok(views)
+    }
+
+    /// Tells whose session this is, if it is live.
+    pub fn owner(&self, id: &SessionId) -> Option<UserId> {
+        self.0.live.get(id).map(|live| live.user)
+    }
+
+    /// Records that the user proved factors again in this session; the new moment counts for step-up. For API
+    /// sessions; a browser gets a new session instead (SES-02).
+    pub fn stage_step_up(&self, batch: &mut Batch, id: SessionId, factors: Factors) -> Result<(), Problem> {
+        let seen = self.record(&id)?.ok_or_else(Problem::not_found)?;
+        let mut record = seen.value.clone();
+        record.authenticated_at = self.0.clock.now();
+        record.factors = record.factors.with(factors);
+        batch.replace(id.as_bytes(), &seen, &record);
+        let sessions = self.clone();
+        batch.after(move || sessions.0.live.put(id, &record));
+        Ok(())
+    }
+
+    fn record(&self, id: &SessionId) -> Result<Option<Versioned<SessionRecord>>, StoreError> {
+        self.0.store.get(id.as_bytes())
+    }
+
+    /// Returns for how many days "remember me" keeps a browser signed in.
+    pub fn remembered_days(&self) -> u64 {
+        self.0.lifetimes.remembered.as_secs() / 86_400
+    }
+
+    /// Tells whether "remember me" was chosen for a session.
+    pub fn is_remembered(&self, id: &SessionId) -> bool {
+        self.record(id).ok().flatten().is_some_and(|found| found.value.is_remembered)
+    }
+
+    /// The tokens of this instance: keys and verification.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// Returns how many sessions are live.
+    pub fn live_count(&self) -> usize {
+        self.0.live.len()
+    }
+
+    /// Drops ended sessions from memory and store, and writes down when live ones were last used. Run every minute.
+    pub async fn sweep(&self) -> Result<(), CommitError> {
+        let lag = u64::try_from(LAST_SEEN_LAG.as_millis()).unwrap_or(u64::MAX);
+        let now = self.0.clock.now();
+        for chunk in self.0.live.sweep(now, lag).chunks(200) {
+            let mut batch = self.0.store.batch();
+            for (id, last_seen) in chunk {
+                if let Some(seen) = self.record(id).map_err(CommitError::Store)? {
+                    let mut record = seen.value.clone();
+                    record.last_seen = *last_seen;
+                    batch.replace(id.as_bytes(), &seen, &record);
+                }
+            }
+            match self.0.store.commit(batch).await {
+                // Someone rotated or ended one of them meanwhile; the next sweep writes the rest.
+                Ok(()) | Err(CommitError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        while self.0.store.purge::<SessionRecord>(now, 500).await? == 500 {}
+        while self.0.store.purge::<RevokedRecord>(now, 500).await? == 500 {}
+        Ok(())
+    }
+}
+
+/// Writes a cookie value: session id and secret. The id finds the session, the secret proves it.
+fn cookie_value(id: SessionId, secret: &[u8; 32]) -> SecretText {
+    let mut value = zeroize::Zeroizing::new([0_u8; 48]);
+    let (head, tail) = value.split_at_mut(16);
+    head.copy_from_slice(id.as_bytes());
+    tail.copy_from_slice(secret);
+    SecretText::new(BASE64URL_NOPAD.encode(value.as_slice()))
+}
+
+/// Returns the session that a refresh token names, without judging the token.
+pub fn refresh_session(token: &str) -> Option<SessionId> {
+    refresh::named_session(token)
+}
+
+fn parse_cookie(value: &str) -> Option<(SessionId, [u8; 32])> {
+    if value.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0_u8; 48];
+    let written = BASE64URL_NOPAD.decode_mut(value.as_bytes(), &mut bytes).ok()?;
+    if written != 48 {
+        return None;
+    }
+    let (id, secret) = bytes.split_first_chunk::<16>()?;
+    Some((SessionId(*id), secret.try_into().ok()?))
+}
+
+fn for_each<R: crate::store::Record>(
+    store: &Store,
+    mut visit: impl FnMut(SessionId, &R),
+) -> Result<(), StoreError> {
+    const PAGE: usize = 4096;
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.scan::<R>(&[], after.as_deref(), PAGE)?;
+        for (row, record) in &page {
+            let id = SessionId::from_slice(row).ok_or(StoreError::Corrupt { table: R::TABLE.name })?;
+            visit(id, &record.value);
+        }
+        if page.len() < PAGE {
+            return Ok(());
+        }
+        after = page.last().map(|(row, _)| row.clone());
+    }
+}

@@ -1,1 +1,764 @@
-//! (room to be filled)
+//! The sign-in state machine, the same for pages, the web API and the token API: password, then a second factor where
+//! the account has one or must have one, then a session. Also step-up, registration and one-time links.
+//!
+//! Every attempt passes [`SignIn::prove_password`] or [`SignIn::prove_second_factor`], which hold the limits; every
+//! success ends in `complete`, whose commit consumes what was proven and grants the session in one step (GEN-03).
+
+pub mod api;
+pub mod devices;
+mod errors;
+pub mod lockout;
+pub mod pages;
+pub mod pending;
+pub mod registration;
+
+pub use errors::SignInError;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+use crate::accounts::passwords::PasswordProof;
+use crate::accounts::totp::SecondFactor;
+use crate::accounts::{Accounts, User};
+use crate::audit::{Audit, Event, Kind, Outcome};
+use crate::crypto::keys::MasterKey;
+use crate::crypto::password::Ticket;
+use crate::kernel::ids::{RequestId, UserId};
+use crate::kernel::random::Random;
+use crate::kernel::secret::{SecretKey, SecretText};
+use crate::kernel::time::SharedClock;
+use crate::limits::{Key, Limits, Place, PlaceReservation, Reservation, Rule, Verdict};
+use crate::metrics::{Metrics, SignIn as SignInResult};
+use crate::sessions::{Factors, NewSession, Principal, SessionKind, Sessions, StartedSession};
+use crate::site::Site;
+use crate::store::{Batch, CommitError, Store, StoreError};
+
+use lockout::{Lockout, Subject};
+use pending::{PendingSignIn, PendingTable, Wanted};
+
+/// How long a proof counts as fresh for sensitive changes (ADM-01).
+pub const FRESH_FOR: Duration = Duration::from_secs(600);
+
+/// The rules that attempts are counted by.
+#[derive(Clone, Debug)]
+pub struct SignInRules {
+    /// Attempts on one account from one place.
+    pub sign_in: Rule,
+    /// Failures from one place, whatever the names.
+    pub place: Rule,
+    /// Failures on one account from one place until it is suspended there, and for how long.
+    pub suspend: Rule,
+    /// Second factors of one account.
+    pub totp: Rule,
+    /// Second factors of one account in an hour (OTP-06).
+    pub totp_hour: Rule,
+    /// Registrations from one place.
+    pub registration: Rule,
+}
+
+/// Who is knocking, as far as the connection tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit<'a> {
+    /// The client's address.
+    pub ip: IpAddr,
+    /// The request.
+    pub request: RequestId,
+    /// The browser or program as it names itself.
+    pub label: &'a str,
+    /// The known-device cookie.
+    pub device: Option<&'a str>,
+}
+
+/// What was typed, and what is wanted.
+pub struct Attempt<'a> {
+    /// Username or e-mail address.
+    pub name: &'a str,
+    /// The password.
+    pub password: &'a SecretText,
+    /// A second factor sent along, if any.
+    pub code: Option<&'a str>,
+    /// Browser or program.
+    pub kind: SessionKind,
+    /// Whether "remember me" was chosen.
+    pub is_remembered: bool,
+    /// Whether a refresh token is wanted.
+    pub with_refresh: bool,
+    /// Where to go afterwards, already checked.
+    pub return_to: Option<String>,
+}
+
+/// What an attempt came to.
+pub enum Step {
+    /// Signed in.
+    SignedIn(Box<SignedIn>),
+    /// The password was right; this token stands for it for five minutes.
+    Pending {
+        /// The opaque token.
+        token: SecretText,
+        /// What is missing.
+        wanted: Wanted,
+    },
+}
+
+/// A completed sign-in.
+pub struct SignedIn {
+    /// Who.
+    pub user: Arc<User>,
+    /// The new session and its secrets.
+    pub started: StartedSession,
+    /// The new value of the known-device cookie.
+    pub device: String,
+    /// Where to go.
+    pub return_to: Option<String>,
+    /// How many recovery codes are left, if one was just used.
+    pub recovery_codes_left: Option<u8>,
+    /// Something the user should be told, such as an administrator's reset (OTP-11).
+    pub notice: Option<String>,
+}
+
+/// The use-cases of signing in. Cheap to clone.
+#[derive(Clone)]
+pub struct SignIn(Arc<Inner>);
+
+/// What [`SignIn`] is made of, shared by its faces in this crate.
+pub struct Inner {
+    pub(crate) store: Store,
+    pub(crate) accounts: Accounts,
+    pub(crate) sessions: Sessions,
+    pub(crate) site: Site,
+    pub(crate) audit: Audit,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: SharedClock,
+    pub(crate) random: Random,
+    pub(crate) rules: SignInRules,
+    pub(crate) lockout: Lockout,
+    pub(crate) pending: PendingTable,
+    /// How many attempts of each account and place are being judged right now.
+    judged: Mutex<HashMap<Key, u32>>,
+    pub(crate) registration: registration::Policy,
+    device_key: SecretKey,
+}
+
+/// The parts that signing in is made of.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Users.
+    pub accounts: Accounts,
+    /// Sessions.
+    pub sessions: Sessions,
+    /// The installation.
+    pub site: Site,
+    /// Events.
+    pub audit: Audit,
+    /// Counters.
+    pub limits: Limits,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub random: Random,
+    /// Rules.
+    pub rules: SignInRules,
+    /// Who may register.
+    pub registration: registration::Policy,
+}
+
+/// What stands for an attempt while it is judged: the counters it reserved.
+struct Reserved {
+    scope: Scope,
+    slot: Reservation,
+    place_slot: PlaceReservation,
+    _turn: Turn,
+}
+
+/// An attempt that is being judged; it ends when this is dropped, also if the client goes away meanwhile.
+struct Turn {
+    sign_in: SignIn,
+    key: Key,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut judged = self.sign_in.judged.lock();
+        if let Some(count) = judged.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                judged.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// What the attempts of one account from one place (or one known device) are counted under.
+struct Scope {
+    subject: Subject,
+    place: Vec<u8>,
+    is_known_device: bool,
+}
+
+impl std::ops::Deref for SignIn {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl SignIn {
+    /// Reads suspensions from the store.
+    pub fn open(parts: Parts, master: &MasterKey) -> Result<Self, StoreError> {
+        let lockout = Lockout::open(&parts.store, master.derive("lockout"), parts.clock.clone())?;
+        Ok(SignIn(Arc::new(Inner {
+            store: parts.store,
+            accounts: parts.accounts,
+            sessions: parts.sessions,
+            site: parts.site,
+            audit: parts.audit,
+            limits: parts.limits,
+            metrics: parts.metrics,
+            clock: parts.clock,
+            random: parts.random,
+            rules: parts.rules,
+            lockout,
+            pending: PendingTable::default(),
+            judged: Mutex::default(),
+            registration: parts.registration,
+            device_key: master.derive("known device"),
+        })))
+    }
+
+    /// Judges a password and, if it came along, the second factor.
+    pub async fn attempt(&self, attempt: Attempt<'_>, visit: &Visit<'_>) -> Result<Step, SignInError> {
+        let user = self.accounts.resolve(attempt.name)?;
+        let user = self.prove_password(user, attempt.name, attempt.password, visit).await?;
+        let wanted = if user.has_totp {
+            Wanted::SecondFactor
+        } else if self.accounts.second_factor_policy().requires(user.role) {
+            Wanted::Enrolment
+        } else {
+            let done = Completion {
+                kind: attempt.kind,
+                factors: Factors::PASSWORD,
+                is_remembered: attempt.is_remembered,
+                with_refresh: attempt.with_refresh,
+                return_to: attempt.return_to,
+                recovery_codes_left: None,
+            };
+            let signed_in = self.complete(&user, done, self.store.batch(), visit).await?;
+            return Ok(Step::SignedIn(Box::new(signed_in)));
+        };
+        let now = self.clock.monotonic();
+        let waiting =
+            PendingSignIn::new(user.id, attempt.kind, wanted, attempt.is_remembered, attempt.return_to, now);
+        let token = self.pending.insert(&self.random, waiting, now);
+        match (attempt.code, wanted) {
+            (Some(code), Wanted::SecondFactor) => {
+                let signed_in =
+                    self.finish(token.expose(), code, attempt.kind, attempt.with_refresh, visit).await?;
+                Ok(Step::SignedIn(Box::new(signed_in)))
+            }
+            _ => Ok(Step::Pending { token, wanted }),
+        }
+    }
+
+    /// Judges the second factor of a waiting sign-in.
+    pub async fn finish(
+        &self,
+        token: &str,
+        code: &str,
+        kind: SessionKind,
+        with_refresh: bool,
+        visit: &Visit<'_>,
+    ) -> Result<SignedIn, SignInError> {
+        let now = self.clock.monotonic();
+        let mut waiting = self.pending.take(token, now).ok_or(SignInError::NothingPending)?;
+        if waiting.kind != kind || waiting.wanted != Wanted::SecondFactor {
+            self.pending.put_back(token, waiting);
+            return Err(SignInError::NothingPending);
+        }
+        // The account may have been disabled while its owner looked for the phone (GEN-02).
+        let user = self.accounts.user(&waiting.user).filter(|user| user.is_active());
+        let Some(user) = user else { return Err(SignInError::NothingPending) };
+        let mut batch = self.store.batch();
+        let proven = self.prove_second_factor(&mut batch, &user, code, visit).await;
+        let result = match proven {
+            Ok((factors, recovery_codes_left)) => {
+                let done = Completion {
+                    kind,
+                    factors: Factors::PASSWORD.with(factors),
+                    is_remembered: waiting.is_remembered,
+                    with_refresh,
+                    return_to: waiting.return_to.clone(),
+                    recovery_codes_left,
+                };
+                self.complete(&user, done, batch, visit).await
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Err(SignInError::Commit(CommitError::Conflict)) => {
+                // Someone used this very code a moment earlier: it is a replay, and answers like a wrong one (OTP-05).
+                Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode))
+            }
+            Err(SignInError::WrongCode) => {
+                waiting.failures += 1;
+                Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode))
+            }
+            Err(error) => Err(self.put_back_or_kill(token, waiting, error)),
+            Ok(signed_in) => Ok(signed_in),
+        }
+    }
+
+    fn put_back_or_kill(&self, token: &str, waiting: PendingSignIn, error: SignInError) -> SignInError {
+        if waiting.failures >= pending::MOST_FAILURES {
+            return SignInError::TooManyCodes;
+        }
+        self.pending.put_back(token, waiting);
+        error
+    }
+
+    /// Confirms the enrolment that a waiting sign-in demands, and signs in. Returns the new recovery codes too.
+    pub async fn finish_enrolment(
+        &self,
+        token: &str,
+        code: &str,
+        kind: SessionKind,
+        with_refresh: bool,
+        visit: &Visit<'_>,
+    ) -> Result<(SignedIn, Vec<String>), SignInError> {
+        let now = self.clock.monotonic();
+        let mut waiting = self.pending.take(token, now).ok_or(SignInError::NothingPending)?;
+        let user = self.accounts.user(&waiting.user).filter(|user| user.is_active());
+        let (Wanted::Enrolment, true, Some(user)) = (waiting.wanted, waiting.kind == kind, user) else {
+            return Err(SignInError::NothingPending);
+        };
+        let event = |name: &crate::kernel::text::Username| {
+            Event::new(Kind::TotpEnrolled, Outcome::Succeeded)
+                .by(user.id, name)
+                .from(visit.ip)
+                .request(visit.request)
+        };
+        let confirmed = self
+            .accounts
+            .confirm_totp(user.id, code, |batch, record| self.audit.write(batch, event(&record.username)))
+            .await?;
+        let Some(codes) = confirmed else {
+            waiting.failures += 1;
+            return Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode));
+        };
+        let user = self.accounts.user(&user.id).ok_or(SignInError::NothingPending)?;
+        let done = Completion {
+            kind,
+            factors: Factors::PASSWORD.with(Factors::TOTP),
+            is_remembered: waiting.is_remembered,
+            with_refresh,
+            return_to: waiting.return_to,
+            recovery_codes_left: None,
+        };
+        let signed_in = self.complete(&user, done, self.store.batch(), visit).await?;
+        Ok((signed_in, codes))
+    }
+
+    /// Judges a password under all limits. The counters are reserved before the hash runs, so that parallel guesses
+    /// do not slip past them (LIM-03), and given back when the password is right.
+    async fn prove_password(
+        &self,
+        user: Option<Arc<User>>,
+        name: &str,
+        password: &SecretText,
+        visit: &Visit<'_>,
+    ) -> Result<Arc<User>, SignInError> {
+        let reserved = self.reserve(user.as_deref(), name, visit).await?;
+        let ticket = Ticket {
+            place: self.limits.place_hash(Place::of(visit.ip)),
+            is_known_device: reserved.scope.is_known_device,
+        };
+        let id = user.as_ref().map(|user| user.id);
+        let proof = match self.accounts.verify_password(id, password, ticket).await {
+            Ok(proof) => proof,
+            Err(fault) => {
+                self.give_back(reserved);
+                return Err(fault.into());
+            }
+        };
+        match (proof, user) {
+            (PasswordProof::Correct { needs_rehash }, Some(user)) if user.is_active() => {
+                self.give_back(reserved);
+                if needs_rehash {
+                    self.accounts.rehash_password(user.id, password, ticket).await;
+                }
+                Ok(user)
+            }
+            (_, user) => Err(self.refuse_password(user.as_deref(), &reserved.scope, visit).await),
+        }
+    }
+
+    fn scope(&self, user: Option<&User>, name: &str, visit: &Visit<'_>) -> Scope {
+        let device = user
+            .zip(visit.device)
+            .and_then(|(user, cookie)| devices::proves(&self.device_key, cookie, &user.id, user.not_before));
+        let place = match device {
+            Some(device) => [b"device".as_slice(), &device].concat(),
+            None => Place::of(visit.ip).to_bytes().to_vec(),
+        };
+        let subject = self.lockout.subject(user.map(|user| user.id), name);
+        Scope { subject, place, is_known_device: device.is_some() }
+    }
+
+    async fn reserve(
+        &self,
+        user: Option<&User>,
+        name: &str,
+        visit: &Visit<'_>,
+    ) -> Result<Reserved, SignInError> {
+        let scope = self.scope(user, name, visit);
+        if let Some(until) = self.lockout.suspended_until(scope.subject, &scope.place) {
+            self.metrics.sign_in(SignInResult::Suspended);
+            return Err(SignInError::Suspended { until, now: self.clock.now() });
+        }
+        if !scope.is_known_device
+            && let Some(wait) = self.lockout.delay(scope.subject)
+        {
+            self.metrics.sign_in(SignInResult::Limited);
+            return Err(SignInError::Delayed { wait });
+        }
+        let rule = &self.rules.sign_in;
+        let key = self.pair_key(rule, &scope);
+        let (verdict, turn) = self.acquire_in_turn(rule, key).await;
+        let Some(turn) = turn else { return Err(self.limited(rule, verdict)) };
+        let place = self.limits.acquire_place(&self.rules.place, visit.ip, b"");
+        if !place.verdict.allowed {
+            self.limits.release(rule, &key, verdict.reservation);
+            return Err(self.limited(&self.rules.place, place.verdict));
+        }
+        Ok(Reserved { scope, slot: verdict.reservation, place_slot: place.reservation, _turn: turn })
+    }
+
+    /// Reserves a slot. If all are taken by attempts still being judged, waits for them: many right passwords at once
+    /// all get in, and many wrong ones still hash no more often than the limit says (LIM-03).
+    async fn acquire_in_turn(&self, rule: &Rule, key: Key) -> (Verdict, Option<Turn>) {
+        const TURNS: u32 = 100;
+        const TURN: Duration = Duration::from_millis(50);
+        for _ in 0..TURNS {
+            let verdict = self.limits.acquire(rule, &key);
+            {
+                let mut judged = self.judged.lock();
+                if verdict.allowed {
+                    *judged.entry(key).or_insert(0) += 1;
+                    return (verdict, Some(Turn { sign_in: self.clone(), key }));
+                }
+                if !judged.contains_key(&key) {
+                    return (verdict, None);
+                }
+            }
+            tokio::time::sleep(TURN).await;
+        }
+        (self.limits.peek(rule, &key), None)
+    }
+
+    fn limited(&self, rule: &Rule, verdict: Verdict) -> SignInError {
+        self.metrics.sign_in(SignInResult::Limited);
+        self.metrics.rate_limited(rule.name);
+        SignInError::Limited { policy: rule.name, verdict }
+    }
+
+    fn pair_key(&self, rule: &Rule, scope: &Scope) -> Key {
+        self.limits.key(rule, &[scope.subject.as_bytes(), scope.place.as_slice()].concat())
+    }
+
+    fn give_back(&self, reserved: Reserved) {
+        let rule = &self.rules.sign_in;
+        let key = self.pair_key(rule, &reserved.scope);
+        self.limits.release(rule, &key, reserved.slot);
+        self.limits.release_place(&self.rules.place, reserved.place_slot);
+    }
+
+    /// A wrong password: the reserved slots stay taken, and the fifth from one place suspends the account there.
+    async fn refuse_password(&self, user: Option<&User>, scope: &Scope, visit: &Visit<'_>) -> SignInError {
+        self.metrics.sign_in(SignInResult::Refused);
+        self.lockout.note_failure(scope.subject);
+        let verdict = self.limits.record(&self.rules.suspend, &self.pair_key(&self.rules.suspend, scope));
+        if verdict.remaining == 0 {
+            self.suspend(user, scope, visit).await;
+        }
+        self.audit.note(self.refusal(Kind::SignInFailed, user, visit));
+        let key = self.pair_key(&self.rules.sign_in, scope);
+        let verdict = self.limits.peek(&self.rules.sign_in, &key);
+        SignInError::Wrong { policy: self.rules.sign_in.name, verdict }
+    }
+
+    fn refusal(&self, kind: Kind, user: Option<&User>, visit: &Visit<'_>) -> Event {
+        let event = Event::new(kind, Outcome::Refused).from(visit.ip).request(visit.request);
+        match user {
+            Some(user) => event.on_user(user.id, &user.username),
+            None => event,
+        }
+    }
+
+    async fn suspend(&self, user: Option<&User>, scope: &Scope, visit: &Visit<'_>) {
+        let until = self.clock.now().plus(self.rules.suspend.window);
+        let mut batch = self.store.batch();
+        let place_name = self.audit.place(visit.ip);
+        let id = user.map(|user| user.id);
+        self.lockout.stage_suspend(&mut batch, scope.subject, id, &scope.place, place_name, until);
+        self.audit.write(&mut batch, self.refusal(Kind::SignInSuspended, user, visit));
+        self.metrics.locked_out();
+        if let Err(error) = self.store.commit(batch).await {
+            // The counter in memory still refuses (FAIL-02): a full disk does not open the door.
+            tracing::warn!(%error, "a suspension could not be written down");
+            self.lockout.suspend_in_memory(scope.subject, id, &scope.place, until);
+        }
+    }
+
+    /// Judges a second factor under its limits and stages its consumption in `batch`.
+    async fn prove_second_factor(
+        &self,
+        batch: &mut Batch,
+        user: &User,
+        code: &str,
+        visit: &Visit<'_>,
+    ) -> Result<(Factors, Option<u8>), SignInError> {
+        let mut slots = Vec::with_capacity(2);
+        for rule in [&self.rules.totp, &self.rules.totp_hour] {
+            let key = self.limits.key(rule, user.id.as_bytes());
+            let verdict = self.limits.acquire(rule, &key);
+            if !verdict.allowed {
+                return Err(self.limited(rule, verdict));
+            }
+            slots.push((rule, key, verdict.reservation));
+        }
+        match self.accounts.stage_second_factor(batch, user.id, code)? {
+            Some(factor) => {
+                for (rule, key, slot) in slots {
+                    self.limits.release(rule, &key, slot);
+                }
+                Ok(match factor {
+                    SecondFactor::Totp => (Factors::TOTP, None),
+                    SecondFactor::Recovery { left } => (Factors::RECOVERY, Some(left)),
+                })
+            }
+            None => {
+                self.metrics.sign_in(SignInResult::SecondFactorRefused);
+                self.accounts.note_second_factor_failure(user.id).await?;
+                self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(user), visit));
+                Err(SignInError::WrongCode)
+            }
+        }
+    }
+
+    /// Grants the session: one commit with whatever `batch` consumes and with the audit event.
+    async fn complete(
+        &self,
+        user: &Arc<User>,
+        done: Completion,
+        mut batch: Batch,
+        visit: &Visit<'_>,
+    ) -> Result<SignedIn, SignInError> {
+        let started = self.sessions.stage_start(
+            &mut batch,
+            NewSession {
+                user: user.id,
+                kind: done.kind,
+                factors: done.factors,
+                label: visit.label.to_owned(),
+                place: self.audit.place(visit.ip),
+                is_remembered: done.is_remembered,
+                with_refresh: done.with_refresh,
+            },
+        )?;
+        let event = |kind| {
+            Event::new(kind, Outcome::Succeeded)
+                .by(user.id, &user.username)
+                .from(visit.ip)
+                .request(visit.request)
+        };
+        let amr = done.factors.amr().join(" ");
+        self.audit.write(&mut batch, event(Kind::SignInSucceeded).detail("factors", amr));
+        if done.recovery_codes_left.is_some() {
+            self.audit.write(&mut batch, event(Kind::RecoveryCodeUsed));
+        }
+        let known = visit
+            .device
+            .and_then(|cookie| devices::proves(&self.device_key, cookie, &user.id, user.not_before));
+        if known.is_none() && done.kind == SessionKind::Web {
+            self.audit.write(&mut batch, event(Kind::NewDevice).detail("device", visit.label));
+        }
+        let notice = self.accounts.record(&user.id)?.value.notice;
+        self.store.commit(batch).await?;
+        self.forget_failures(user, visit);
+        self.metrics.sign_in(SignInResult::Succeeded);
+        let device = devices::remember(&self.device_key, visit.device, &user.id, started.started_at);
+        let (return_to, recovery_codes_left) = (done.return_to, done.recovery_codes_left);
+        Ok(SignedIn { user: user.clone(), started, device, return_to, recovery_codes_left, notice })
+    }
+
+    /// A complete sign-in clears the counters of this account for this place (LIM-11).
+    fn forget_failures(&self, user: &User, visit: &Visit<'_>) {
+        let scope = self.scope(Some(user), "", visit);
+        self.lockout.forgive(scope.subject);
+        for rule in [&self.rules.sign_in, &self.rules.suspend] {
+            self.limits.clear(rule, &self.pair_key(rule, &scope));
+        }
+        self.limits.clear(&self.rules.totp, &self.limits.key(&self.rules.totp, user.id.as_bytes()));
+    }
+
+    /// Tells whether the caller proved every factor of the account within the last ten minutes (OTP-08, PK-07).
+    pub fn is_fresh(&self, principal: &Principal) -> bool {
+        let is_recent = self.clock.now().since(principal.authenticated_at) <= FRESH_FOR;
+        let has_all = principal.factors.has(Factors::PASSWORD)
+            && (!principal.user.has_totp || principal.level() == crate::sessions::Level::TwoFactor);
+        is_recent && has_all
+    }
+
+    /// Proves the password of a signed-in user again, under the same limits as a sign-in.
+    pub async fn confirm_password(
+        &self,
+        principal: &Principal,
+        password: &SecretText,
+        visit: &Visit<'_>,
+    ) -> Result<(), SignInError> {
+        let user = principal.user.clone();
+        let name = user.username.as_str().to_owned();
+        self.prove_password(Some(user), &name, password, visit).await.map(|_| ())
+    }
+
+    /// Steps up: proves password and, where there is one, the second factor again. A browser gets a new session in
+    /// place of the old one (SES-02); a program keeps its tokens, whose session now counts as fresh.
+    pub async fn step_up(
+        &self,
+        principal: &Principal,
+        password: &SecretText,
+        code: Option<&str>,
+        is_remembered: bool,
+        visit: &Visit<'_>,
+    ) -> Result<Option<SignedIn>, SignInError> {
+        let result = self.try_step_up(principal, password, code, is_remembered, visit).await;
+        if let Err(SignInError::Wrong { .. } | SignInError::WrongCode) = &result {
+            let user = &principal.user;
+            let event = Event::new(Kind::StepUpFailed, Outcome::Refused).by(user.id, &user.username);
+            self.audit.note(event.from(visit.ip).request(visit.request));
+        }
+        result
+    }
+
+    async fn try_step_up(
+        &self,
+        principal: &Principal,
+        password: &SecretText,
+        code: Option<&str>,
+        is_remembered: bool,
+        visit: &Visit<'_>,
+    ) -> Result<Option<SignedIn>, SignInError> {
+        self.confirm_password(principal, password, visit).await?;
+        let user = self.accounts.user(&principal.user.id).ok_or(SignInError::NothingPending)?;
+        let mut batch = self.store.batch();
+        let mut factors = Factors::PASSWORD;
+        let mut recovery_codes_left = None;
+        if user.has_totp {
+            let (second, left) =
+                self.prove_second_factor(&mut batch, &user, code.unwrap_or_default(), visit).await?;
+            factors = factors.with(second);
+            recovery_codes_left = left;
+        }
+        let event = Event::new(Kind::StepUpSucceeded, Outcome::Succeeded).by(user.id, &user.username);
+        self.audit.write(&mut batch, event.from(visit.ip).request(visit.request));
+        if principal.kind == SessionKind::Api {
+            self.sessions.stage_step_up(&mut batch, principal.session, factors)?;
+            return match self.store.commit(batch).await {
+                Ok(()) => Ok(None),
+                Err(CommitError::Conflict) => Err(SignInError::WrongCode),
+                Err(error) => Err(error.into()),
+            };
+        }
+        self.sessions.stage_end(&mut batch, principal.session);
+        let done = Completion {
+            kind: SessionKind::Web,
+            factors,
+            is_remembered,
+            with_refresh: false,
+            return_to: None,
+            recovery_codes_left,
+        };
+        match self.complete(&user, done, batch, visit).await {
+            Err(SignInError::Commit(CommitError::Conflict)) => Err(SignInError::WrongCode),
+            other => other.map(Some),
+        }
+    }
+
+    /// Signs the session out: it is dead on every path once this returns (SES-08).
+    pub async fn sign_out(&self, principal: &Principal, visit: &Visit<'_>) -> Result<(), CommitError> {
+        let mut batch = self.store.batch();
+        self.sessions.stage_end(&mut batch, principal.session);
+        let user = &principal.user;
+        let event = Event::new(Kind::SessionEnded, Outcome::Succeeded).by(user.id, &user.username);
+        self.audit.write(&mut batch, event.from(visit.ip).request(visit.request));
+        self.store.commit(batch).await
+    }
+
+    /// Signs the user out everywhere by moving the moment before which sessions are dead (SES-09).
+    pub async fn sign_out_everywhere(
+        &self,
+        principal: &Principal,
+        visit: &Visit<'_>,
+    ) -> Result<(), SignInError> {
+        let now = self.clock.now();
+        let user = principal.user.id;
+        self.accounts
+            .change(
+                user,
+                |record| {
+                    record.not_before = crate::accounts::passwords::end_of_sessions(record.not_before, now);
+                    Ok(())
+                },
+                |batch, record| {
+                    self.sessions.stage_end_all(batch, &user, None);
+                    let event =
+                        Event::new(Kind::AllSessionsEnded, Outcome::Succeeded).by(user, &record.username);
+                    self.audit.write(batch, event.from(visit.ip).request(visit.request));
+                },
+            )
+            .await
+            .map_err(SignInError::from)
+    }
+
+    /// The suspensions, for administrators and the CLI.
+    pub fn lockout(&self) -> &Lockout {
+        &self.lockout
+    }
+
+    /// Returns the user of a waiting sign-in, to show its page.
+    pub fn waiting(&self, token: &str) -> Option<(PendingSignIn, Arc<User>)> {
+        let waiting = self.pending.peek(token, self.clock.monotonic())?;
+        let user = self.accounts.user(&waiting.user)?;
+        Some((waiting, user))
+    }
+
+    /// Drops what has expired. Run every minute.
+    pub async fn sweep(&self) -> Result<(), CommitError> {
+        self.pending.sweep(self.clock.monotonic());
+        self.lockout.sweep();
+        let now = self.clock.now();
+        while self.store.purge::<lockout::SuspensionRecord>(now, 500).await? == 500 {}
+        Ok(())
+    }
+
+    /// Tells whether this is the id of an active user; for paths that carry an id.
+    pub fn active_user(&self, id: &UserId) -> Option<Arc<User>> {
+        self.accounts.user(id).filter(|user| user.is_active())
+    }
+}
+
+struct Completion {
+    kind: SessionKind,
+    factors: Factors,
+    is_remembered: bool,
+    with_refresh: bool,
+    return_to: Option<String>,
+    recovery_codes_left: Option<u8>,
+}

@@ -241,6 +241,8 @@ pub struct LinkGone {
 pub struct Register {
     /// Common parts.
     pub frame: Frame,
+    /// Fields to carry along, such as `invitation`.
+    pub hidden: Vec<Hidden>,
     /// Prefilled username.
     pub username: String,
     /// Prefilled display name.

@@ -415,6 +415,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "register",
             sign_in::Register {
                 frame: gate("Create an account"),
+                hidden: Vec::new(),
                 username: "ana".into(),
                 display_name: String::new(),
                 email: String::new(),

@@ -1,0 +1,63 @@
+//! One-time links: an invitation or a password reset, 256 bits, stored as a hash, dead after use (PWD-11).
+
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+
+use super::records::{LinkPurpose, LinkRecord};
+use super::users::{AccountError, Accounts};
+use crate::crypto::mac::sha256;
+use crate::store::{Batch, Versioned};
+
+/// How long an invitation lives.
+pub const INVITE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a reset link lives.
+pub const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// A link that may be used, as found.
+pub struct FoundLink {
+    row: [u8; 32],
+    seen: Versioned<LinkRecord>,
+}
+
+impl FoundLink {
+    /// What the link is for.
+    pub fn purpose(&self) -> &LinkPurpose {
+        &self.seen.value.purpose
+    }
+}
+
+impl Accounts {
+    /// Makes a link and returns its secret, which is shown once. `also` adds the audit event to the same commit.
+    pub async fn make_link(
+        &self,
+        purpose: LinkPurpose,
+        lifetime: Duration,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<String, AccountError> {
+        let secret = BASE64URL_NOPAD.encode(&self.random.bytes::<32>());
+        let row = sha256(secret.as_bytes());
+        let expires_at = self.clock.now().plus(lifetime);
+        let mut batch = self.store.batch();
+        batch.insert_new(&row, &LinkRecord { purpose, expires_at });
+        batch.expire::<LinkRecord>(&row, expires_at);
+        also(&mut batch);
+        self.store.commit(batch).await?;
+        Ok(secret)
+    }
+
+    /// Finds a live link by its secret.
+    pub fn find_link(&self, secret: &str) -> Result<Option<FoundLink>, AccountError> {
+        let row = sha256(secret.as_bytes());
+        let Some(seen) = self.store.get::<LinkRecord>(&row)? else { return Ok(None) };
+        if seen.value.expires_at <= self.clock.now() {
+            return Ok(None);
+        }
+        Ok(Some(FoundLink { row, seen }))
+    }
+
+    /// Stages the use of a link: the commit that grants its effect also consumes it.
+    pub fn stage_use_link(&self, batch: &mut Batch, link: &FoundLink) {
+        batch.take(&link.row, &link.seen);
+    }
+}

@@ -1,0 +1,161 @@
+//! Passwords: what is acceptable, proving one, setting one.
+
+use super::records::{PasswordRecord, Role, UserRecord};
+use super::users::{AccountError, Accounts};
+use crate::crypto::password::{Busy, Ticket, Verdict};
+use crate::crypto::password_policy::{self, PolicyError, Strength};
+use crate::http::Problem;
+use crate::kernel::ids::UserId;
+use crate::kernel::secret::SecretText;
+use crate::kernel::time::Timestamp;
+use crate::store::{Batch, CommitError, StoreError};
+
+/// The shortest password when it is the only factor, in code points (PWD-01).
+pub const MINIMUM_ALONE: usize = 15;
+/// The shortest password when the account must also pass a second factor, in code points (PWD-01).
+pub const MINIMUM_WITH_SECOND_FACTOR: usize = 8;
+
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        Problem::unavailable(
+            "busy",
+            "Many people are signing in at this moment. Please try again in a few seconds.",
+            busy.retry_after,
+        )
+    }
+}
+
+impl Accounts {
+    /// Returns the shortest password that a user with this role may have.
+    pub fn minimum_password_length(&self, role: Role) -> usize {
+        if self.second_factor.requires(role) { MINIMUM_WITH_SECOND_FACTOR } else { MINIMUM_ALONE }
+    }
+
+    /// Checks a new password: length, blocklist, and words that an attacker would try first (PWD-04).
+    pub fn check_password(
+        &self,
+        password: &SecretText,
+        role: Role,
+        username: &str,
+        email: Option<&str>,
+    ) -> Result<Strength, PolicyError> {
+        let mut context: Vec<&str> = self.context_words.iter().map(String::as_str).collect();
+        context.push(username);
+        if let Some((local, _)) = email.and_then(|email| email.split_once('@')) {
+            context.push(local);
+        }
+        password_policy::check(password.expose(), self.minimum_password_length(role), &context)
+    }
+
+    /// Hashes a password that passed [`Accounts::check_password`].
+    pub async fn hash_password(&self, password: &SecretText, ticket: Ticket) -> Result<String, Busy> {
+        self.hasher.hash(password, ticket).await
+    }
+
+    /// Proves a password. An unknown user costs the same time and is simply wrong (ENU-01).
+    pub async fn verify_password(
+        &self,
+        user: Option<UserId>,
+        password: &SecretText,
+        ticket: Ticket,
+    ) -> Result<PasswordProof, PasswordFault> {
+        let stored = match user {
+            Some(id) => self.store.get::<PasswordRecord>(id.as_bytes())?,
+            None => None,
+        };
+        let phc = stored.as_ref().map(|stored| stored.value.phc.as_str());
+        let verdict = self.hasher.verify(password, phc, ticket).await?;
+        Ok(match (verdict, stored) {
+            (Verdict::Correct { needs_rehash }, Some(_)) => PasswordProof::Correct { needs_rehash },
+            _ => PasswordProof::Wrong,
+        })
+    }
+
+    /// Hashes again with today's parameters after a successful sign-in (PWD-06). Losing the race to another change
+    /// is fine: that change is newer.
+    pub async fn rehash_password(&self, user: UserId, password: &SecretText, ticket: Ticket) {
+        let Ok(Some(seen)) = self.store.get::<PasswordRecord>(user.as_bytes()) else { return };
+        let Ok(phc) = self.hasher.hash(password, ticket).await else { return };
+        let mut batch = self.store.batch();
+        batch.replace(user.as_bytes(), &seen, &PasswordRecord { phc });
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::warn!(%error, "a password could not be rehashed");
+        }
+    }
+
+    /// Sets a password hash and ends every session of the user, in one commit (PWD-09).
+    pub async fn set_password(
+        &self,
+        user: UserId,
+        phc: &str,
+        also: impl Fn(&mut Batch, &UserRecord),
+    ) -> Result<(), AccountError> {
+        let now = self.clock.now();
+        self.change(
+            user,
+            |record| {
+                record.password_changed_at = Some(now);
+                record.not_before = end_of_sessions(record.not_before, now);
+                Ok(())
+            },
+            |batch, record| {
+                batch.put(user.as_bytes(), &PasswordRecord { phc: phc.to_owned() });
+                also(batch, record);
+            },
+        )
+        .await
+    }
+}
+
+/// Returns the moment at or before which all sessions are dead. Never moves backwards, even if the clock does.
+pub fn end_of_sessions(before: Timestamp, now: Timestamp) -> Timestamp {
+    before.max(now)
+}
+
+/// What proving a password came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordProof {
+    /// It is right.
+    Correct {
+        /// It was hashed with older parameters.
+        needs_rehash: bool,
+    },
+    /// It is wrong, or there is no such user.
+    Wrong,
+}
+
+/// Why a password could not be proven at all.
+#[derive(Debug)]
+pub enum PasswordFault {
+    /// The hashing queue is full.
+    Busy(Busy),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<Busy> for PasswordFault {
+    fn from(busy: Busy) -> Self {
+        PasswordFault::Busy(busy)
+    }
+}
+
+impl From<StoreError> for PasswordFault {
+    fn from(error: StoreError) -> Self {
+        PasswordFault::Store(error)
+    }
+}
+
+impl From<PasswordFault> for Problem {
+    fn from(fault: PasswordFault) -> Self {
+        match fault {
+            PasswordFault::Busy(busy) => busy.into(),
+            PasswordFault::Store(error) => CommitError::Store(error).into(),
+        }
+    }
+}
+
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        Problem::unprocessable("password", error.code(), error.to_string())
+    }
+}

@@ -1,0 +1,260 @@
+//! The second factor: TOTP enrolment and proof, recovery codes.
+
+use std::time::Duration;
+
+use super::records::{PendingTotpRecord, RecoveryCodeRecord, TotpRecord, UserRecord};
+use super::users::{AccountError, Accounts};
+use crate::crypto::recovery_code;
+use crate::crypto::totp::{self, TotpSecret};
+use crate::kernel::ids::UserId;
+use crate::store::{Batch, CommitError, StoreError, Versioned};
+
+/// How long an unconfirmed secret lives (OTP-02).
+pub const ENROLMENT_LIFETIME: Duration = Duration::from_secs(600);
+
+/// So many wrong second factors in a row, ever, and the factor is refused until an administrator resets it (OTP-06).
+pub const MOST_CONSECUTIVE_FAILURES: u32 = 100;
+
+/// What an authenticator app needs; shown once.
+pub struct Enrolment {
+    /// `otpauth://totp/...`; it contains the secret.
+    pub otpauth_uri: String,
+    /// The secret in base32, for typing.
+    pub secret_base32: String,
+}
+
+/// A proof of a second factor that will be consumed by the commit of the batch it was staged in (GEN-03).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondFactor {
+    /// A TOTP code.
+    Totp,
+    /// A recovery code; so many are left after it.
+    Recovery {
+        /// How many codes are left.
+        left: u8,
+    },
+}
+
+impl Accounts {
+    /// Starts enrolment: a new secret that waits for its first code and displaces nothing until then (OTP-02).
+    pub async fn begin_totp(&self, user: UserId, issuer: &str) -> Result<Enrolment, AccountError> {
+        let mut batch = self.store.batch();
+        let enrolment =
+            self.stage_begin_totp(&mut batch, user, self.record(&user)?.value.username.as_str(), issuer);
+        self.store.commit(batch).await?;
+        Ok(enrolment)
+    }
+
+    /// Like [`Accounts::begin_totp`], in the caller's batch.
+    pub fn stage_begin_totp(
+        &self,
+        batch: &mut Batch,
+        user: UserId,
+        username: &str,
+        issuer: &str,
+    ) -> Enrolment {
+        let secret = TotpSecret::random(&self.random);
+        let expires_at = self.clock.now().plus(ENROLMENT_LIFETIME);
+        batch.put(user.as_bytes(), &PendingTotpRecord { secret: *secret.expose(), expires_at });
+        batch.expire::<PendingTotpRecord>(user.as_bytes(), expires_at);
+        enrolment(&secret, username, issuer)
+    }
+
+    /// Returns the enrolment that waits for its first code, so that a page can be shown again; `None` if there is none.
+    pub fn pending_totp(&self, user: UserId, issuer: &str) -> Result<Option<Enrolment>, AccountError> {
+        let Some(pending) = self.store.get::<PendingTotpRecord>(user.as_bytes())? else { return Ok(None) };
+        if pending.value.expires_at <= self.clock.now() {
+            return Ok(None);
+        }
+        let username = self.record(&user)?.value.username;
+        Ok(Some(enrolment(&TotpSecret::from_bytes(pending.value.secret), username.as_str(), issuer)))
+    }
+
+    /// Confirms the waiting secret with its first code. Returns ten new recovery codes, shown once, or `None` if the
+    /// code is wrong or nothing waits. The secret, the codes and the user's flags change in one commit.
+    pub async fn confirm_totp(
+        &self,
+        user: UserId,
+        code: &str,
+        also: impl Fn(&mut Batch, &UserRecord),
+    ) -> Result<Option<Vec<String>>, AccountError> {
+        let now = self.clock.now();
+        let Some(pending) = self.store.get::<PendingTotpRecord>(user.as_bytes())? else { return Ok(None) };
+        let secret = TotpSecret::from_bytes(pending.value.secret);
+        let Some(step) = totp::verify(&secret, code, now, None) else { return Ok(None) };
+        if pending.value.expires_at <= now {
+            return Ok(None);
+        }
+        let codes = recovery_code::generate(&self.random);
+        let old = self.recovery_rows(user)?;
+        let count = u8::try_from(codes.len()).unwrap_or(u8::MAX);
+        let result = self
+            .change(
+                user,
+                |record| {
+                    record.has_totp = true;
+                    record.recovery_codes_left = count;
+                    Ok(())
+                },
+                |batch, record| {
+                    batch.take(user.as_bytes(), &pending);
+                    batch.put(
+                        user.as_bytes(),
+                        &TotpRecord {
+                            secret: pending.value.secret,
+                            last_step: step,
+                            confirmed_at: now,
+                            failures: 0,
+                        },
+                    );
+                    self.stage_recovery_set(batch, user, &old, &codes);
+                    also(batch, record);
+                },
+            )
+            .await;
+        match result {
+            Ok(()) => Ok(Some(codes)),
+            // The waiting secret was confirmed by a parallel request: this one confirmed nothing.
+            Err(AccountError::Commit(CommitError::Conflict)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the second factor and its recovery codes in one commit. The caller has stepped up (OTP-08).
+    pub async fn remove_totp(
+        &self,
+        user: UserId,
+        change: impl Fn(&mut UserRecord),
+        also: impl Fn(&mut Batch, &UserRecord),
+    ) -> Result<(), AccountError> {
+        let old = self.recovery_rows(user)?;
+        self.change(
+            user,
+            |record| {
+                record.has_totp = false;
+                record.recovery_codes_left = 0;
+                change(record);
+                Ok(())
+            },
+            |batch, record| {
+                batch.remove::<TotpRecord>(user.as_bytes());
+                batch.remove::<PendingTotpRecord>(user.as_bytes());
+                for row in &old {
+                    batch.remove::<RecoveryCodeRecord>(row);
+                }
+                also(batch, record);
+            },
+        )
+        .await
+    }
+
+    /// Replaces all recovery codes; the old set dies in the same commit (OTP-09). Returns the new ones, shown once.
+    pub async fn renew_recovery_codes(
+        &self,
+        user: UserId,
+        also: impl Fn(&mut Batch, &UserRecord),
+    ) -> Result<Vec<String>, AccountError> {
+        let codes = recovery_code::generate(&self.random);
+        let old = self.recovery_rows(user)?;
+        let count = u8::try_from(codes.len()).unwrap_or(u8::MAX);
+        self.change(
+            user,
+            |record| {
+                record.recovery_codes_left = count;
+                Ok(())
+            },
+            |batch, record| {
+                self.stage_recovery_set(batch, user, &old, &codes);
+                also(batch, record);
+            },
+        )
+        .await?;
+        Ok(codes)
+    }
+
+    /// Checks a TOTP or recovery code and stages its consumption. `None` means wrong, replayed or not enrolled, which
+    /// look the same (OTP-05). If the batch then conflicts, someone else used the code first.
+    pub fn stage_second_factor(
+        &self,
+        batch: &mut Batch,
+        user: UserId,
+        code: &str,
+    ) -> Result<Option<SecondFactor>, StoreError> {
+        if let Some(normalized) = recovery_code::normalize(code) {
+            return self.stage_recovery_code(batch, user, &normalized);
+        }
+        let Some(stored) = self.store.get::<TotpRecord>(user.as_bytes())? else { return Ok(None) };
+        if stored.value.failures >= MOST_CONSECUTIVE_FAILURES {
+            return Ok(None);
+        }
+        let secret = TotpSecret::from_bytes(stored.value.secret);
+        let Some(step) = totp::verify(&secret, code, self.clock.now(), Some(stored.value.last_step)) else {
+            return Ok(None);
+        };
+        let mut used = stored.value.clone();
+        used.last_step = step;
+        used.failures = 0;
+        batch.replace(user.as_bytes(), &stored, &used);
+        Ok(Some(SecondFactor::Totp))
+    }
+
+    /// Counts a wrong second factor. The count is durable and is reset by a right code alone; at a hundred in a row
+    /// only an administrator's reset helps (OTP-06).
+    pub async fn note_second_factor_failure(&self, user: UserId) -> Result<(), CommitError> {
+        let Some(seen) = self.store.get::<TotpRecord>(user.as_bytes())? else { return Ok(()) };
+        let mut counted = seen.value.clone();
+        counted.failures = counted.failures.saturating_add(1);
+        let mut batch = self.store.batch();
+        batch.replace(user.as_bytes(), &seen, &counted);
+        match self.store.commit(batch).await {
+            // A parallel attempt was counted or succeeded.
+            Ok(()) | Err(CommitError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn stage_recovery_code(
+        &self,
+        batch: &mut Batch,
+        user: UserId,
+        normalized: &str,
+    ) -> Result<Option<SecondFactor>, StoreError> {
+        let row = recovery_row(user, normalized);
+        let Some(code) = self.store.get::<RecoveryCodeRecord>(&row)? else { return Ok(None) };
+        let Some(seen): Option<Versioned<UserRecord>> = self.store.get(user.as_bytes())? else {
+            return Ok(None);
+        };
+        batch.take(&row, &code);
+        let mut changed = seen.value.clone();
+        changed.recovery_codes_left = changed.recovery_codes_left.saturating_sub(1);
+        let left = changed.recovery_codes_left;
+        self.stage_change(batch, user, &seen, changed);
+        Ok(Some(SecondFactor::Recovery { left }))
+    }
+
+    fn recovery_rows(&self, user: UserId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows = self.store.scan::<RecoveryCodeRecord>(user.as_bytes(), None, 100)?;
+        Ok(rows.into_iter().map(|(row, _)| row).collect())
+    }
+
+    fn stage_recovery_set(&self, batch: &mut Batch, user: UserId, old: &[Vec<u8>], codes: &[String]) {
+        for row in old {
+            batch.remove::<RecoveryCodeRecord>(row);
+        }
+        let created_at = self.clock.now();
+        for code in codes.iter().filter_map(|code| recovery_code::normalize(code)) {
+            batch.put(&recovery_row(user, &code), &RecoveryCodeRecord { created_at });
+        }
+    }
+}
+
+fn recovery_row(user: UserId, normalized: &str) -> Vec<u8> {
+    let mut row = user.as_bytes().to_vec();
+    row.extend_from_slice(&recovery_code::digest(user.as_bytes(), normalized));
+    row
+}
+
+fn enrolment(secret: &TotpSecret, username: &str, issuer: &str) -> Enrolment {
+    let otpauth_uri = totp::otpauth_uri(issuer, username, secret);
+    Enrolment { otpauth_uri: otpauth_uri.to_string(), secret_base32: secret.to_base32().to_string() }
+}

@@ -1,0 +1,326 @@
+//! Making, finding, changing and deleting users.
+
+use std::sync::Arc;
+
+use super::directory::{Directory, User};
+use super::records::{
+    EmailRecord, PasswordRecord, PendingTotpRecord, RecoveryCodeRecord, Role, Status, TotpRecord, UserRecord,
+    UsernameRecord,
+};
+use crate::crypto::password::PasswordHasher;
+use crate::http::Problem;
+use crate::kernel::ids::UserId;
+use crate::kernel::random::Random;
+use crate::kernel::text::{DisplayName, Email, GroupName, Username};
+use crate::kernel::time::{SharedClock, Timestamp};
+use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
+
+/// How many times a change is tried again when someone else changed the same user at the same moment.
+const TRIES: usize = 5;
+
+/// Who must have a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondFactorPolicy {
+    /// Nobody must; everyone may.
+    Optional,
+    /// Owners and admins must.
+    Admins,
+    /// Everyone must.
+    Everyone,
+}
+
+impl SecondFactorPolicy {
+    /// Tells whether a user with this role must have a second factor.
+    pub fn requires(self, role: Role) -> bool {
+        match self {
+            SecondFactorPolicy::Optional => false,
+            SecondFactorPolicy::Admins => role.is_admin(),
+            SecondFactorPolicy::Everyone => true,
+        }
+    }
+}
+
+/// Why a use-case of this room refused.
+#[derive(Debug)]
+pub enum AccountError {
+    /// There is no such user.
+    NotFound,
+    /// Someone has that username.
+    UsernameTaken,
+    /// Someone has that e-mail address.
+    EmailTaken,
+    /// It would leave nobody who can administer (ADM-03).
+    LastAdmin,
+    /// The store refused.
+    Commit(CommitError),
+}
+
+impl From<CommitError> for AccountError {
+    fn from(error: CommitError) -> Self {
+        AccountError::Commit(error)
+    }
+}
+
+impl From<StoreError> for AccountError {
+    fn from(error: StoreError) -> Self {
+        AccountError::Commit(CommitError::Store(error))
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::NotFound => Problem::not_found(),
+            AccountError::UsernameTaken => Problem::conflict(
+                "username_taken",
+                "Someone already has this username. Please choose another one.",
+            ),
+            AccountError::EmailTaken => {
+                Problem::conflict("email_taken", "Another account already has this e-mail address.")
+            }
+            AccountError::LastAdmin => Problem::conflict(
+                "last_admin",
+                "This is the last active administrator. Make someone else an administrator first.",
+            ),
+            AccountError::Commit(error) => error.into(),
+        }
+    }
+}
+
+/// What a new user starts with.
+pub struct NewUser {
+    /// The sign-in name.
+    pub username: Username,
+    /// The name shown.
+    pub display_name: DisplayName,
+    /// The address, if any.
+    pub email: Option<Email>,
+    /// The groups.
+    pub groups: Vec<GroupName>,
+    /// The role.
+    pub role: Role,
+    /// argon2id in PHC format; `None` for a user who sets the password through a link.
+    pub password_hash: Option<String>,
+}
+
+/// The use-cases of users. Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    pub(crate) store: Store,
+    pub(super) directory: Directory,
+    pub(super) hasher: PasswordHasher,
+    pub(super) clock: SharedClock,
+    pub(super) random: Random,
+    pub(super) second_factor: SecondFactorPolicy,
+    /// Words that a password may not consist of, beyond the user's own: the host name, the product.
+    pub(super) context_words: Arc<[String]>,
+}
+
+impl Accounts {
+    /// Reads the directory from the store.
+    pub fn open(
+        store: Store,
+        hasher: PasswordHasher,
+        clock: SharedClock,
+        random: Random,
+        second_factor: SecondFactorPolicy,
+        context_words: Vec<String>,
+    ) -> Result<Self, StoreError> {
+        let directory = Directory::load(&store)?;
+        let context_words = context_words.into();
+        Ok(Accounts { store, directory, hasher, clock, random, second_factor, context_words })
+    }
+
+    /// All users in memory.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The policy for second factors.
+    pub fn second_factor_policy(&self) -> SecondFactorPolicy {
+        self.second_factor
+    }
+
+    /// Returns the user as the directory has it.
+    pub fn user(&self, id: &UserId) -> Option<Arc<User>> {
+        self.directory.get(id)
+    }
+
+    /// Finds a user by username or e-mail address, whichever way it is spelled (LIM-02).
+    pub fn resolve(&self, name: &str) -> Result<Option<Arc<User>>, StoreError> {
+        let name = name.trim();
+        let id = if name.contains('@') {
+            let Ok(email) = Email::parse(name) else { return Ok(None) };
+            self.store.get::<EmailRecord>(email_row(&email).as_bytes())?.map(|found| found.value.user)
+        } else {
+            let Ok(username) = Username::parse(name) else { return Ok(None) };
+            self.store.get::<UsernameRecord>(username.as_str().as_bytes())?.map(|found| found.value.user)
+        };
+        Ok(id.and_then(|id| self.directory.get(&id)))
+    }
+
+    /// Reads the record of a user.
+    pub fn record(&self, id: &UserId) -> Result<Versioned<UserRecord>, AccountError> {
+        self.store.get::<UserRecord>(id.as_bytes())?.ok_or(AccountError::NotFound)
+    }
+
+    /// Adds a new user to `batch` and returns the id. The commit conflicts if the name or address is taken meanwhile.
+    pub fn stage_create(&self, batch: &mut Batch, new: NewUser) -> Result<UserId, AccountError> {
+        let taken = |row: Option<UserId>| row.is_some_and(|id| self.directory.get(&id).is_some());
+        let by_name = self.store.get::<UsernameRecord>(new.username.as_str().as_bytes())?;
+        if taken(by_name.map(|found| found.value.user)) {
+            return Err(AccountError::UsernameTaken);
+        }
+        let id = UserId::random(&self.random);
+        let now = self.clock.now();
+        batch.insert_new(new.username.as_str().as_bytes(), &UsernameRecord { user: id });
+        if let Some(email) = &new.email {
+            let row = email_row(email);
+            let by_email = self.store.get::<EmailRecord>(row.as_bytes())?;
+            if taken(by_email.map(|found| found.value.user)) {
+                return Err(AccountError::EmailTaken);
+            }
+            batch.insert_new(row.as_bytes(), &EmailRecord { user: id });
+        }
+        let record = UserRecord {
+            username: new.username,
+            display_name: new.display_name,
+            email: new.email,
+            groups: sorted(new.groups),
+            role: new.role,
+            status: Status::Active,
+            not_before: Timestamp::ZERO,
+            created_at: now,
+            password_changed_at: new.password_hash.as_ref().map(|_| now),
+            has_totp: false,
+            recovery_codes_left: 0,
+            notice: None,
+        };
+        batch.insert_new(id.as_bytes(), &record);
+        if let Some(phc) = new.password_hash {
+            batch.insert_new(id.as_bytes(), &PasswordRecord { phc });
+        }
+        let directory = self.directory.clone();
+        batch.after(move || directory.put(id, &record));
+        Ok(id)
+    }
+
+    /// Adds a change of `seen` to `batch`; the commit conflicts if someone else changed the user meanwhile.
+    pub fn stage_change(
+        &self,
+        batch: &mut Batch,
+        id: UserId,
+        seen: &Versioned<UserRecord>,
+        changed: UserRecord,
+    ) {
+        batch.replace(id.as_bytes(), seen, &changed);
+        let directory = self.directory.clone();
+        batch.after(move || directory.put(id, &changed));
+    }
+
+    /// Changes a user in one commit. `change` edits the record; `also` adds what belongs to the same commit, such as
+    /// the audit event. Both run again if someone else changed the user at the same moment.
+    pub async fn change(
+        &self,
+        id: UserId,
+        change: impl Fn(&mut UserRecord) -> Result<(), AccountError>,
+        also: impl Fn(&mut Batch, &UserRecord),
+    ) -> Result<(), AccountError> {
+        for _ in 0..TRIES {
+            let seen = self.record(&id)?;
+            let mut changed = seen.value.clone();
+            change(&mut changed)?;
+            changed.groups = sorted(changed.groups);
+            self.refuse_to_lose_the_last_admin(&seen.value, Some(&changed))?;
+            let mut batch = self.store.batch();
+            self.stage_email_move(&mut batch, id, seen.value.email.as_ref(), changed.email.as_ref())?;
+            also(&mut batch, &changed);
+            self.stage_change(&mut batch, id, &seen, changed);
+            match self.store.commit(batch).await {
+                Err(CommitError::Conflict) => {}
+                other => return other.map_err(AccountError::from),
+            }
+        }
+        Err(AccountError::Commit(CommitError::Conflict))
+    }
+
+    /// Deletes a user with all factors in one commit. The username is free again; the id never returns (PRI-03).
+    /// Sessions die with the directory entry: the check of every request finds no user.
+    pub async fn delete(
+        &self,
+        id: UserId,
+        also: impl Fn(&mut Batch, &UserRecord),
+    ) -> Result<(), AccountError> {
+        for _ in 0..TRIES {
+            let seen = self.record(&id)?;
+            self.refuse_to_lose_the_last_admin(&seen.value, None)?;
+            let mut batch = self.store.batch();
+            batch.take(id.as_bytes(), &seen);
+            batch.remove::<UsernameRecord>(seen.value.username.as_str().as_bytes());
+            if let Some(email) = &seen.value.email {
+                batch.remove::<EmailRecord>(email_row(email).as_bytes());
+            }
+            batch.remove::<PasswordRecord>(id.as_bytes());
+            batch.remove::<TotpRecord>(id.as_bytes());
+            batch.remove::<PendingTotpRecord>(id.as_bytes());
+            for (row, _) in self.store.scan::<RecoveryCodeRecord>(id.as_bytes(), None, 100)? {
+                batch.remove::<RecoveryCodeRecord>(&row);
+            }
+            also(&mut batch, &seen.value);
+            let directory = self.directory.clone();
+            batch.after(move || directory.remove(&id));
+            match self.store.commit(batch).await {
+                Err(CommitError::Conflict) => {}
+                other => return other.map_err(AccountError::from),
+            }
+        }
+        Err(AccountError::Commit(CommitError::Conflict))
+    }
+
+    fn refuse_to_lose_the_last_admin(
+        &self,
+        before: &UserRecord,
+        after: Option<&UserRecord>,
+    ) -> Result<(), AccountError> {
+        let counts = |record: &UserRecord| record.role.is_admin() && record.status == Status::Active;
+        let still_counts = after.is_some_and(counts);
+        if counts(before) && !still_counts && self.directory.count_active(|user| user.role.is_admin()) <= 1 {
+            return Err(AccountError::LastAdmin);
+        }
+        Ok(())
+    }
+
+    fn stage_email_move(
+        &self,
+        batch: &mut Batch,
+        id: UserId,
+        before: Option<&Email>,
+        after: Option<&Email>,
+    ) -> Result<(), AccountError> {
+        let (before, after) = (before.map(email_row), after.map(email_row));
+        if before == after {
+            return Ok(());
+        }
+        if let Some(row) = before {
+            batch.remove::<EmailRecord>(row.as_bytes());
+        }
+        if let Some(row) = after {
+            if self.store.get::<EmailRecord>(row.as_bytes())?.is_some() {
+                return Err(AccountError::EmailTaken);
+            }
+            batch.insert_new(row.as_bytes(), &EmailRecord { user: id });
+        }
+        Ok(())
+    }
+}
+
+/// The index row of an address: two spellings that differ in case are the same mailbox for us.
+fn email_row(email: &Email) -> String {
+    email.as_str().to_ascii_lowercase()
+}
+
+fn sorted(mut groups: Vec<GroupName>) -> Vec<GroupName> {
+    groups.sort();
+    groups.dedup();
+    groups
+}

@@ -1,0 +1,166 @@
+//! Live sessions in memory: what the check of each request reads. Filled from the store at start, changed in the same
+//! step as the commit that changes a session; a session that is not in here is dead.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use std::collections::HashMap;
+
+use super::principal::Factors;
+use super::records::{SessionKind, SessionRecord};
+use crate::kernel::ids::{SessionId, UserId};
+use crate::kernel::time::Timestamp;
+
+const SHARDS: usize = 16;
+
+/// One live session.
+pub(super) struct Live {
+    pub(super) user: UserId,
+    pub(super) kind: SessionKind,
+    pub(super) started_at: Timestamp,
+    pub(super) authenticated_at: Timestamp,
+    pub(super) factors: Factors,
+    pub(super) cookie_hash: Option<[u8; 32]>,
+    pub(super) forward_hash: Option<[u8; 32]>,
+    pub(super) idle_ms: u64,
+    pub(super) expires_at: Timestamp,
+    pub(super) ends_at: Timestamp,
+    last_seen: AtomicU64,
+    /// What the store has as `last_seen`; the sweep writes when they drift apart.
+    stored_last_seen: AtomicU64,
+}
+
+impl Live {
+    fn from_record(record: &SessionRecord, last_seen: Timestamp) -> Self {
+        Live {
+            user: record.user,
+            kind: record.kind,
+            started_at: record.started_at,
+            authenticated_at: record.authenticated_at,
+            factors: record.factors,
+            cookie_hash: record.cookie_hash,
+            forward_hash: record.forward_hash,
+            idle_ms: record.idle_ms,
+            expires_at: record.expires_at,
+            ends_at: record.ends_at(),
+            last_seen: AtomicU64::new(last_seen.as_millis()),
+            stored_last_seen: AtomicU64::new(record.last_seen.as_millis()),
+        }
+    }
+
+    /// Returns when the session was last used.
+    pub(super) fn last_seen(&self) -> Timestamp {
+        Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// Slides the session; at most one write a second so that parallel requests do not fight for the cache line.
+    pub(super) fn touch(&self, now: Timestamp) {
+        if now.as_millis() > self.last_seen.load(Ordering::Relaxed).saturating_add(1000) {
+            self.last_seen.fetch_max(now.as_millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// Tells whether a cookie of this session is within its idle and absolute limits (SES-07).
+    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
+        let idle_until = self.last_seen.load(Ordering::Relaxed).saturating_add(self.idle_ms);
+        now < self.expires_at && now.as_millis() < idle_until
+    }
+
+    /// Returns the newest use if the store is more than `lag_ms` behind it, and remembers that it is being written.
+    pub(super) fn take_unwritten(&self, lag_ms: u64) -> Option<Timestamp> {
+        let seen = self.last_seen.load(Ordering::Relaxed);
+        let stored = self.stored_last_seen.load(Ordering::Relaxed);
+        if seen <= stored.saturating_add(lag_ms) {
+            return None;
+        }
+        self.stored_last_seen.store(seen, Ordering::Relaxed);
+        Some(Timestamp::from_millis(seen))
+    }
+}
+
+/// All live sessions.
+pub(super) struct LiveSessions {
+    shards: [RwLock<HashMap<SessionId, Arc<Live>>>; SHARDS],
+    by_user: RwLock<HashMap<UserId, Vec<SessionId>>>,
+    revoked: RwLock<HashMap<SessionId, Timestamp>>,
+}
+
+impl LiveSessions {
+    pub(super) fn new() -> Self {
+        LiveSessions {
+            shards: std::array::from_fn(|_| RwLock::default()),
+            by_user: RwLock::default(),
+            revoked: RwLock::default(),
+        }
+    }
+
+    fn shard(&self, id: &SessionId) -> &RwLock<HashMap<SessionId, Arc<Live>>> {
+        let [first, ..] = id.as_bytes();
+        let [shard, ..] = &self.shards;
+        self.shards.get(usize::from(*first) % SHARDS).unwrap_or(shard)
+    }
+
+    pub(super) fn get(&self, id: &SessionId) -> Option<Arc<Live>> {
+        self.shard(id).read().get(id).cloned()
+    }
+
+    /// Puts the newest state; keeps the newer of the known and the recorded last use.
+    pub(super) fn put(&self, id: SessionId, record: &SessionRecord) {
+        let mut shard = self.shard(&id).write();
+        let known = shard.get(&id).map_or(Timestamp::ZERO, |live| live.last_seen());
+        let is_new =
+            shard.insert(id, Arc::new(Live::from_record(record, record.last_seen.max(known)))).is_none();
+        drop(shard);
+        if is_new {
+            self.by_user.write().entry(record.user).or_default().push(id);
+        }
+    }
+
+    pub(super) fn remove(&self, id: &SessionId) {
+        let Some(live) = self.shard(id).write().remove(id) else { return };
+        let mut by_user = self.by_user.write();
+        if let Some(ids) = by_user.get_mut(&live.user) {
+            ids.retain(|other| other != id);
+            if ids.is_empty() {
+                by_user.remove(&live.user);
+            }
+        }
+    }
+
+    pub(super) fn of_user(&self, user: &UserId) -> Vec<SessionId> {
+        self.by_user.read().get(user).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn revoke(&self, id: SessionId, until: Timestamp) {
+        self.revoked.write().insert(id, until);
+    }
+
+    pub(super) fn is_revoked(&self, id: &SessionId) -> bool {
+        self.revoked.read().contains_key(id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Drops what has ended, and returns the sessions whose last use the store does not know yet.
+    pub(super) fn sweep(&self, now: Timestamp, lag_ms: u64) -> Vec<(SessionId, Timestamp)> {
+        let mut ended = Vec::new();
+        let mut unwritten = Vec::new();
+        for shard in &self.shards {
+            for (id, live) in shard.read().iter() {
+                if live.ends_at <= now {
+                    ended.push(*id);
+                } else if let Some(seen) = live.take_unwritten(lag_ms) {
+                    unwritten.push((*id, seen));
+                }
+            }
+        }
+        for id in &ended {
+            self.remove(id);
+        }
+        self.revoked.write().retain(|_, until| *until > now);
+        unwritten
+    }
+}

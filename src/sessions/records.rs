@@ -1,0 +1,105 @@
+//! What the store keeps of sessions.
+
+use serde::{Deserialize, Serialize};
+
+use super::principal::Factors;
+use crate::kernel::ids::UserId;
+use crate::kernel::time::Timestamp;
+use crate::store::{Record, Table};
+
+/// How a session is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionKind {
+    /// A browser: an HttpOnly cookie.
+    Web,
+    /// A program: access and refresh tokens.
+    Api,
+}
+
+/// A session. Row: session id. Secrets are kept as SHA-256 hashes only (TOK-13).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Whose session it is.
+    pub user: UserId,
+    /// Browser or program.
+    pub kind: SessionKind,
+    /// When the person signed in; sessions at or before the user's `not_before` are dead.
+    pub started_at: Timestamp,
+    /// When factors were last proven.
+    pub authenticated_at: Timestamp,
+    /// What was proven.
+    pub factors: Factors,
+    /// Hash of the browser cookie's secret.
+    pub cookie_hash: Option<[u8; 32]>,
+    /// Hash of the forward-auth cookie's secret: another secret, useless at Doorward itself (SES-05).
+    pub forward_hash: Option<[u8; 32]>,
+    /// The refresh family, if there is one.
+    pub refresh: Option<RefreshFamily>,
+    /// When the session was last used, as far as it was written down.
+    pub last_seen: Timestamp,
+    /// The longest pause in milliseconds.
+    pub idle_ms: u64,
+    /// When the cookie dies whatever happens.
+    pub expires_at: Timestamp,
+    /// The browser or program as it named itself, shortened.
+    pub label: String,
+    /// A pseudonym of the address it started from (PRI-01).
+    pub place: String,
+    /// Whether "remember me" was chosen.
+    pub is_remembered: bool,
+}
+
+/// The refresh token family of a session. Only the newest token and its predecessor are known, as hashes; older ones
+/// are recognised by the authenticity tag that every token carries.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RefreshFamily {
+    /// Counts rotations.
+    pub generation: u32,
+    /// Hash of the newest token's secret.
+    pub current: [u8; 32],
+    /// Hash of the secret it replaced.
+    pub previous: Option<[u8; 32]>,
+    /// From this salt and the predecessor the newest secret is derived, so that a client that lost the answer gets
+    /// the same successor again within the grace window (REF-03).
+    pub salt: [u8; 16],
+    /// When the newest token was made.
+    pub rotated_at: Timestamp,
+    /// When the newest token dies unless used (REF-06).
+    pub expires_at: Timestamp,
+    /// When the family dies whatever happens (REF-06).
+    pub ends_at: Timestamp,
+}
+
+impl SessionRecord {
+    /// Returns when nothing of the session can be alive any more.
+    pub fn ends_at(&self) -> Timestamp {
+        self.refresh.as_ref().map_or(self.expires_at, |family| family.expires_at.max(self.expires_at))
+    }
+}
+
+impl Record for SessionRecord {
+    const TABLE: Table = Table::SESSION;
+    const VERSION: u8 = 1;
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.ends_at())
+    }
+}
+
+/// A session that was ended before its time. Row: session id. Kept until the last access token of the session has
+/// expired, so that a token can be told to be revoked.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RevokedRecord {
+    /// When the entry may go.
+    pub until: Timestamp,
+}
+
+impl Record for RevokedRecord {
+    const TABLE: Table = Table::REVOKED;
+    const VERSION: u8 = 1;
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.until)
+    }
+}

@@ -1,0 +1,319 @@
+//! Access tokens: signing, verification with a cache of verified ones, and the ring of signing keys.
+//!
+//! Verifying an Ed25519 signature costs as much as a hundred cache hits, so a token that was verified once is
+//! remembered under its SHA-256. A hit still checks expiry here, and session, user and revocation in `Sessions`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use data_encoding::BASE64URL_NOPAD;
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use super::principal::Factors;
+use crate::accounts::User;
+use crate::crypto::jws::{self, Expected, TokenError};
+use crate::crypto::key_ring::{KeyRing, Plan, RingKey, RingKeyRecord, Schedule};
+use crate::crypto::mac::sha256;
+use crate::http::Problem;
+use crate::kernel::ids::{SessionId, UserId};
+use crate::kernel::random::Random;
+use crate::kernel::secret::SecretText;
+use crate::kernel::time::{SharedClock, Timestamp};
+use crate::metrics::Metrics;
+use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
+
+/// The `typ` of an access token (RFC 9068 section 2.1).
+const ACCESS_TYPE: &str = "at+jwt";
+/// The `client_id` of tokens that Doorward's own API issues.
+const OWN_CLIENT: &str = "doorward";
+/// What an access token may do.
+const SCOPE: &str = "account";
+
+/// The claims of an access token (RFC 9068 section 2.2).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccessClaims {
+    /// Issuer: the public origin.
+    pub iss: String,
+    /// Subject: the user id.
+    pub sub: String,
+    /// Audience: the API of this instance.
+    pub aud: String,
+    /// Expiry, seconds since the epoch.
+    pub exp: u64,
+    /// Issued at, seconds since the epoch.
+    pub iat: u64,
+    /// Token id.
+    pub jti: String,
+    /// Session id.
+    pub sid: String,
+    /// The client it was issued to.
+    pub client_id: String,
+    /// What it may do.
+    pub scope: String,
+    /// The username at the time of issue.
+    pub preferred_username: String,
+    /// The factors proven (RFC 8176).
+    pub amr: Vec<String>,
+    /// When they were proven, seconds since the epoch.
+    pub auth_time: u64,
+}
+
+/// What a token is issued for.
+pub(super) struct Grant<'a> {
+    pub(super) user: &'a User,
+    pub(super) session: SessionId,
+    pub(super) factors: Factors,
+    pub(super) authenticated_at: Timestamp,
+    pub(super) issued_at: Timestamp,
+    pub(super) jti: [u8; 16],
+}
+
+/// Tokens as the API answers them.
+pub struct IssuedTokens {
+    /// The access token.
+    pub access_token: SecretText,
+    /// Its life.
+    pub expires_in: Duration,
+    /// The refresh token.
+    pub refresh_token: Option<SecretText>,
+    /// Its life unless it is used.
+    pub refresh_expires_in: Option<Duration>,
+}
+
+/// A token whose signature and claims have been verified.
+#[derive(Debug)]
+pub struct Verified {
+    /// The claims.
+    pub claims: AccessClaims,
+    /// The session.
+    pub session: SessionId,
+    /// The user.
+    pub user: UserId,
+}
+
+/// Why a token was refused; the client branches on the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// Not a token at all.
+    Malformed,
+    /// Not signed by a key of ours.
+    BadSignature,
+    /// Signed by us for something else, or with claims that cannot be.
+    InvalidClaims,
+    /// Too old: refresh.
+    Expired,
+    /// Its session was ended: sign in again.
+    Revoked,
+}
+
+impl TokenRefusal {
+    /// Returns the stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            TokenRefusal::Malformed => "token_malformed",
+            TokenRefusal::BadSignature => "token_bad_signature",
+            TokenRefusal::InvalidClaims => "token_invalid_claims",
+            TokenRefusal::Expired => "token_expired",
+            TokenRefusal::Revoked => "token_revoked",
+        }
+    }
+
+    /// Returns a sentence that says what to do.
+    pub fn detail(self) -> &'static str {
+        match self {
+            TokenRefusal::Malformed => "This is not an access token. Sign in again.",
+            TokenRefusal::BadSignature => "This token was not signed here. Sign in again.",
+            TokenRefusal::InvalidClaims => "This token is not meant for this. Sign in again.",
+            TokenRefusal::Expired => "This access token has expired. Use the refresh token to get a new one.",
+            TokenRefusal::Revoked => "This session has ended. Sign in again.",
+        }
+    }
+}
+
+impl From<TokenError> for TokenRefusal {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Malformed => TokenRefusal::Malformed,
+            TokenError::BadSignature => TokenRefusal::BadSignature,
+            TokenError::Expired => TokenRefusal::Expired,
+            _ => TokenRefusal::InvalidClaims,
+        }
+    }
+}
+
+impl From<TokenRefusal> for Problem {
+    fn from(refusal: TokenRefusal) -> Self {
+        // RFC 6750 section 3.1.
+        let challenge = http::HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        Problem::unauthorized(refusal.code(), refusal.detail())
+            .with_header(http::header::WWW_AUTHENTICATE, challenge)
+    }
+}
+
+/// A signing key in the store. Row: key id.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SigningKeyRecord(RingKeyRecord);
+
+impl Record for SigningKeyRecord {
+    const TABLE: Table = Table::SIGNING_KEY;
+    const VERSION: u8 = 1;
+}
+
+/// Signing and verification of access tokens.
+pub struct Tokens {
+    ring: ArcSwap<KeyRing>,
+    issuer: ArcSwap<Issuer>,
+    verified: Cache<[u8; 32], Arc<Verified>>,
+    lifetime: Duration,
+    schedule: Schedule,
+    store: Store,
+    clock: SharedClock,
+    random: Random,
+    metrics: Arc<Metrics>,
+}
+
+struct Issuer {
+    origin: String,
+    audience: String,
+}
+
+impl Issuer {
+    fn of(origin: &str) -> Self {
+        Issuer { origin: origin.to_owned(), audience: format!("{origin}/api") }
+    }
+}
+
+impl Tokens {
+    /// Reads the ring from the store; `cache_entries` bounds the cache of verified tokens.
+    #[expect(clippy::too_many_arguments, reason = "the composition root names every part once")]
+    pub fn open(
+        store: Store,
+        clock: SharedClock,
+        random: Random,
+        metrics: Arc<Metrics>,
+        origin: &str,
+        lifetime: Duration,
+        schedule: Schedule,
+        cache_entries: usize,
+    ) -> Result<Self, StoreError> {
+        jws::install();
+        let keys = store.scan::<SigningKeyRecord>(&[], None, 1000)?;
+        let keys = keys.iter().map(|(_, found)| RingKey::from_record(&found.value.0)).collect();
+        let ring = KeyRing::new(keys);
+        Ok(Tokens {
+            ring: ArcSwap::from_pointee(ring),
+            issuer: ArcSwap::from_pointee(Issuer::of(origin)),
+            verified: Cache::new(cache_entries),
+            lifetime,
+            schedule,
+            store,
+            clock,
+            random,
+            metrics,
+        })
+    }
+
+    /// Uses another public origin from now on; tokens of the old one are refused.
+    pub fn set_origin(&self, origin: &str) {
+        self.issuer.store(Arc::new(Issuer::of(origin)));
+        self.verified.clear();
+    }
+
+    pub(super) fn issue(&self, grant: &Grant<'_>) -> Result<SecretText, Problem> {
+        let started = self.clock.monotonic();
+        let ring = self.ring.load();
+        let key = ring
+            .signing_key(self.clock.now())
+            .ok_or_else(|| Problem::internal("there is no signing key; run `doorward keys rotate`"))?;
+        let issuer = self.issuer.load();
+        let claims = AccessClaims {
+            iss: issuer.origin.clone(),
+            sub: grant.user.id.to_string(),
+            aud: issuer.audience.clone(),
+            exp: grant.issued_at.plus(self.lifetime).as_secs(),
+            iat: grant.issued_at.as_secs(),
+            jti: BASE64URL_NOPAD.encode(&grant.jti),
+            sid: grant.session.to_string(),
+            client_id: OWN_CLIENT.to_owned(),
+            scope: SCOPE.to_owned(),
+            preferred_username: grant.user.username.as_str().to_owned(),
+            amr: grant.factors.amr().into_iter().map(str::to_owned).collect(),
+            auth_time: grant.authenticated_at.as_secs(),
+        };
+        let token =
+            jws::sign(key, ACCESS_TYPE, &claims).map_err(|error| Problem::internal(error.to_string()))?;
+        self.metrics.token_created(self.clock.monotonic().saturating_sub(started));
+        Ok(SecretText::new(token))
+    }
+
+    /// Verifies signature and claims; whether the session still lives is for the caller to ask.
+    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, TokenRefusal> {
+        let digest = sha256(token.as_bytes());
+        if let Some(verified) = self.verified.get(&digest) {
+            if now.as_secs() >= verified.claims.exp {
+                self.verified.remove(&digest);
+                return Err(TokenRefusal::Expired);
+            }
+            return Ok(verified);
+        }
+        let ring = self.ring.load();
+        let issuer = self.issuer.load();
+        let expected = Expected {
+            typ: ACCESS_TYPE,
+            issuer: &issuer.origin,
+            audience: &issuer.audience,
+            now,
+            leeway: jws::LEEWAY,
+            max_lifetime: self.lifetime,
+        };
+        let claims: AccessClaims = jws::verify(token, |kid| ring.find(kid), &expected)?;
+        let session = SessionId::parse(&claims.sid).ok_or(TokenRefusal::InvalidClaims)?;
+        let user = UserId::parse(&claims.sub).ok_or(TokenRefusal::InvalidClaims)?;
+        if claims.client_id != OWN_CLIENT || claims.scope != SCOPE {
+            return Err(TokenRefusal::InvalidClaims);
+        }
+        let verified = Arc::new(Verified { claims, session, user });
+        self.verified.insert(digest, verified.clone());
+        Ok(verified)
+    }
+
+    /// Returns the public keys as a JWK set (RFC 7517), for resource servers that verify tokens themselves.
+    pub fn public_keys(&self) -> serde_json::Value {
+        self.ring.load().public_jwks()
+    }
+
+    /// Makes, publishes and retires keys as the schedule wants. Run at start and every hour.
+    pub async fn keep_schedule(&self) -> Result<(), CommitError> {
+        let plan = self.ring.load().plan_rotation(self.clock.now(), &self.schedule, &self.random);
+        self.carry_out(plan, |_| {}).await
+    }
+
+    /// Replaces every key at once, for a key that became known to others: every access token is void after it, and
+    /// clients get new ones with their refresh tokens (TOK-15). `also` adds the audit event to the same commit.
+    pub async fn replace_keys(&self, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
+        let plan = self.ring.load().plan_replacement(self.clock.now(), &self.random);
+        self.carry_out(plan, also).await
+    }
+
+    async fn carry_out(&self, plan: Plan, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.store.batch();
+        for kid in &plan.remove {
+            batch.remove::<SigningKeyRecord>(kid.as_bytes());
+        }
+        for key in &plan.add {
+            batch.put(key.kid().as_bytes(), &SigningKeyRecord(key.to_record()));
+        }
+        also(&mut batch);
+        self.store.commit(batch).await?;
+        let mut ring = KeyRing::clone(&self.ring.load());
+        ring.apply(plan);
+        self.ring.store(Arc::new(ring));
+        self.verified.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,426 @@
+//! The JSON faces of signing in: the web flow (cookies) and the API flow (tokens), kept apart.
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::pending::{self, Wanted};
+use super::registration::Registration;
+use super::{Attempt, SignIn, SignInError, SignedIn, Step, Visit};
+use crate::accounts::User;
+use crate::accounts::totp::Enrolment;
+use crate::http::{Problem, Reply, Request};
+use crate::kernel::secret::SecretText;
+use crate::metrics::{RefreshFault, TokenFault};
+use crate::sessions::cookies::{self, Cookie};
+use crate::sessions::{IssuedTokens, Principal, RefreshRefusal, SessionKind, TokenRefusal};
+
+/// Returns who is knocking.
+pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>, Problem> {
+    let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let device = Cookie::Device.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
+    Ok(Visit { ip: request.client.ip, request: request.id, label: label.unwrap_or("unknown"), device })
+}
+
+pub(crate) fn ambiguous_cookie() -> Problem {
+    Problem::bad_request(
+        "ambiguous_cookie",
+        "The browser sent the same cookie twice. Delete the cookies of this domain and try again.",
+    )
+}
+
+/// A user as the API shows it to its owner.
+#[derive(Serialize)]
+pub(crate) struct UserDto {
+    id: String,
+    username: String,
+    display_name: String,
+    email: Option<String>,
+    groups: Vec<String>,
+    role: &'static str,
+    second_factor: bool,
+}
+
+impl UserDto {
+    pub(crate) fn of(user: &User) -> Self {
+        UserDto {
+            id: user.id.to_string(),
+            username: user.username.to_string(),
+            display_name: user.display_name.to_string(),
+            email: user.email.as_ref().map(ToString::to_string),
+            groups: user.groups.iter().map(ToString::to_string).collect(),
+            role: user.role.as_str(),
+            second_factor: user.has_totp,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EnrolmentDto {
+    otpauth_uri: String,
+    secret: String,
+    qr_svg: String,
+}
+
+pub(crate) fn enrolment_json(enrolment: &Enrolment) -> serde_json::Value {
+    let qr_svg =
+        crate::views::qr::qr_svg(&enrolment.otpauth_uri).map(|svg| svg.to_string()).unwrap_or_default();
+    serde_json::json!(EnrolmentDto {
+        otpauth_uri: enrolment.otpauth_uri.clone(),
+        secret: enrolment.secret_base32.clone(),
+        qr_svg,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginDto {
+    username: String,
+    password: String,
+    #[serde(default)]
+    otp: Option<String>,
+    #[serde(default)]
+    remember: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MfaDto {
+    #[serde(default)]
+    pending_token: Option<String>,
+    otp: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshDto {
+    refresh_token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ValidateDto {
+    token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegisterDto {
+    username: String,
+    password: String,
+    #[serde(default)]
+    display_name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    invitation: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepUpDto {
+    password: String,
+    #[serde(default)]
+    otp: Option<String>,
+}
+
+/// `POST /api/v1/users`: registers by policy; 201 with a TOTP secret that waits for its first code.
+pub async fn register(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let body: RegisterDto = request.json()?;
+    let password = SecretText::new(body.password);
+    let registration = Registration {
+        username: &body.username,
+        display_name: &body.display_name,
+        email: &body.email,
+        password: &password,
+        invitation: &body.invitation,
+    };
+    let registered = room.register(registration, &visit(room, request)?).await?;
+    let document = serde_json::json!({
+        "user": UserDto::of(&registered.user),
+        "totp": enrolment_json(&registered.enrolment),
+    });
+    Ok(Reply::json(StatusCode::CREATED, &document))
+}
+
+/// `POST /api/v1/auth/login/web`: cookies and a CSRF token, or `mfa_required` with a pending cookie.
+pub async fn login_web(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let step = login(room, request, SessionKind::Web).await?;
+    match step {
+        Step::SignedIn(signed_in) => web_answer(room, &signed_in, None),
+        Step::Pending { token, wanted } => {
+            let reply = Reply::json(StatusCode::OK, &pending_json(room, &token, wanted, false).await?);
+            Ok(Cookie::Pending.set(&room.site, reply, token.expose(), Some(pending::LIFETIME)))
+        }
+    }
+}
+
+/// `POST /api/v1/auth/login/api`: tokens, or `mfa_required` with a pending token.
+pub async fn login_api(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    match login(room, request, SessionKind::Api).await? {
+        Step::SignedIn(signed_in) => api_answer(room, &signed_in, None),
+        Step::Pending { token, wanted } => {
+            Ok(Reply::json(StatusCode::OK, &pending_json(room, &token, wanted, true).await?))
+        }
+    }
+}
+
+async fn login(room: &SignIn, request: &Request, kind: SessionKind) -> Result<Step, Problem> {
+    let body: LoginDto = request.json()?;
+    let password = SecretText::new(body.password);
+    let attempt = Attempt {
+        name: &body.username,
+        password: &password,
+        code: body.otp.as_deref(),
+        kind,
+        is_remembered: body.remember,
+        with_refresh: true,
+        return_to: None,
+    };
+    Ok(room.attempt(attempt, &visit(room, request)?).await?)
+}
+
+async fn pending_json(
+    room: &SignIn,
+    token: &SecretText,
+    wanted: Wanted,
+    with_token: bool,
+) -> Result<serde_json::Value, Problem> {
+    let mut document = serde_json::json!({ "expires_in": pending::LIFETIME.as_secs() });
+    match wanted {
+        Wanted::SecondFactor => {
+            document["status"] = "mfa_required".into();
+            document["methods"] = serde_json::json!(["totp", "recovery_code"]);
+        }
+        Wanted::Enrolment => {
+            document["status"] = "mfa_enrolment_required".into();
+            let (_, user) = room.waiting(token.expose()).ok_or(SignInError::NothingPending)?;
+            let enrolment = room.accounts.begin_totp(user.id, &room.site.name()).await?;
+            document["totp"] = enrolment_json(&enrolment);
+        }
+    }
+    if with_token {
+        document["pending_token"] = token.expose().as_str().into();
+    }
+    Ok(document)
+}
+
+/// `POST /api/v1/auth/mfa/web`: the second factor of a web sign-in; the pending token is the cookie.
+pub async fn mfa_web(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let body: MfaDto = request.json()?;
+    let cookie = Cookie::Pending.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
+    let token = cookie.ok_or(SignInError::NothingPending)?;
+    let (signed_in, codes) = mfa(room, request, token, &body.otp, SessionKind::Web).await?;
+    web_answer(room, &signed_in, codes)
+}
+
+/// `POST /api/v1/auth/mfa/api`: the second factor of an API sign-in.
+pub async fn mfa_api(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let body: MfaDto = request.json()?;
+    let token = body.pending_token.as_deref().ok_or_else(|| {
+        Problem::unprocessable("pending_token", "missing_field", "`pending_token` is missing.")
+    })?;
+    let (signed_in, codes) = mfa(room, request, token, &body.otp, SessionKind::Api).await?;
+    api_answer(room, &signed_in, codes)
+}
+
+async fn mfa(
+    room: &SignIn,
+    request: &Request,
+    token: &str,
+    code: &str,
+    kind: SessionKind,
+) -> Result<(SignedIn, Option<Vec<String>>), Problem> {
+    let visit = visit(room, request)?;
+    let wanted = room.waiting(token).map(|(waiting, _)| waiting.wanted);
+    if wanted == Some(Wanted::Enrolment) {
+        let (signed_in, codes) = room.finish_enrolment(token, code, kind, true, &visit).await?;
+        return Ok((signed_in, Some(codes)));
+    }
+    Ok((room.finish(token, code, kind, true, &visit).await?, None))
+}
+
+fn signed_in_json(signed_in: &SignedIn, codes: Option<Vec<String>>) -> serde_json::Value {
+    let mut document = serde_json::json!({
+        "status": "signed_in",
+        "session": signed_in.started.id.to_string(),
+        "user": UserDto::of(&signed_in.user),
+    });
+    if let Some(codes) = codes {
+        document["recovery_codes"] = codes.into();
+    }
+    if let Some(left) = signed_in.recovery_codes_left {
+        document["recovery_codes_left"] = left.into();
+    }
+    if let Some(notice) = &signed_in.notice {
+        document["notice"] = notice.as_str().into();
+    }
+    document
+}
+
+fn web_answer(room: &SignIn, signed_in: &SignedIn, codes: Option<Vec<String>>) -> Result<Reply, Problem> {
+    let mut document = signed_in_json(signed_in, codes);
+    document["csrf_token"] = room.sessions.csrf_token(&signed_in.started.id).into();
+    let reply = Reply::json(StatusCode::OK, &document);
+    Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
+}
+
+fn api_answer(room: &SignIn, signed_in: &SignedIn, codes: Option<Vec<String>>) -> Result<Reply, Problem> {
+    let mut document = signed_in_json(signed_in, codes);
+    add_tokens(&mut document, &room.sessions.issue(&signed_in.started)?);
+    Ok(Reply::json(StatusCode::OK, &document))
+}
+
+fn add_tokens(document: &mut serde_json::Value, tokens: &IssuedTokens) {
+    document["token_type"] = "Bearer".into();
+    document["access_token"] = tokens.access_token.expose().as_str().into();
+    document["expires_in"] = tokens.expires_in.as_secs().into();
+    if let Some(refresh) = &tokens.refresh_token {
+        document["refresh_token"] = refresh.expose().as_str().into();
+    }
+    if let Some(life) = tokens.refresh_expires_in {
+        document["refresh_expires_in"] = life.as_secs().into();
+    }
+}
+
+/// `POST /api/v1/auth/refresh/api`: rotates the refresh token in the body; never reads a cookie (REF-11).
+pub async fn refresh_api(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let body: RefreshDto = request.json()?;
+    let refreshed = refresh(room, &body.refresh_token, SessionKind::Api).await?;
+    let mut document = serde_json::json!({ "session": refreshed.session.to_string() });
+    add_tokens(&mut document, &refreshed.tokens);
+    Ok(Reply::json(StatusCode::OK, &document))
+}
+
+/// `POST /api/v1/auth/refresh/web`: rotates the refresh cookie; needs the CSRF token of the session (REF-11).
+pub async fn refresh_web(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let cookie = Cookie::Refresh.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
+    let token = cookie.ok_or_else(invalid_refresh)?;
+    let session = crate::sessions::refresh_session(token).ok_or_else(invalid_refresh)?;
+    let presented =
+        request.headers.get("x-csrf-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !room.sessions.is_csrf_token(&session, presented) {
+        return Err(Problem::forbidden("csrf", "The CSRF token of this session is missing or wrong."));
+    }
+    let refreshed = refresh(room, token, SessionKind::Web).await?;
+    let document = serde_json::json!({
+        "session": refreshed.session.to_string(),
+        "csrf_token": room.sessions.csrf_token(&refreshed.session),
+        "user": UserDto::of(&refreshed.user),
+    });
+    Ok(cookies::grant_refreshed(&room.site, Reply::json(StatusCode::OK, &document), &refreshed))
+}
+
+async fn refresh(
+    room: &SignIn,
+    token: &str,
+    kind: SessionKind,
+) -> Result<crate::sessions::Refreshed, Problem> {
+    let started = room.clock.monotonic();
+    match room.sessions.refresh(token, kind).await {
+        Ok(refreshed) => {
+            room.metrics.token_refreshed(room.clock.monotonic().saturating_sub(started));
+            Ok(refreshed)
+        }
+        Err(refusal) => {
+            let (fault, problem) = match refusal {
+                RefreshRefusal::Invalid => (RefreshFault::Unknown, invalid_refresh()),
+                RefreshRefusal::Expired => (
+                    RefreshFault::Expired,
+                    Problem::unauthorized("refresh_expired", "This session has expired. Sign in again."),
+                ),
+                RefreshRefusal::Reused => (
+                    RefreshFault::Reused,
+                    Problem::unauthorized(
+                        "refresh_reused",
+                        "This refresh token had been used before, so its session was ended. Sign in again.",
+                    ),
+                ),
+                RefreshRefusal::Problem(problem) => (RefreshFault::Unavailable, problem),
+            };
+            room.metrics.refresh_failed(fault);
+            Err(problem)
+        }
+    }
+}
+
+fn invalid_refresh() -> Problem {
+    Problem::unauthorized("refresh_invalid", "This refresh token is not valid any more. Sign in again.")
+}
+
+/// `POST /api/v1/auth/validate`: tells what an access token is worth, with distinct codes.
+pub async fn validate(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let body: ValidateDto = request.json()?;
+    let started = room.clock.monotonic();
+    match room.sessions.validate(&body.token, request.now) {
+        Ok(verified) => {
+            room.metrics.token_validated(room.clock.monotonic().saturating_sub(started));
+            let answer = ValidDto {
+                active: true,
+                expires_in: verified.claims.exp.saturating_sub(request.now.as_secs()),
+                claims: &verified.claims,
+            };
+            Ok(Reply::json(StatusCode::OK, &answer))
+        }
+        Err(refusal) => {
+            match refusal {
+                TokenRefusal::Expired => room.metrics.token_expired(),
+                TokenRefusal::Malformed => room.metrics.token_invalid(TokenFault::Malformed),
+                TokenRefusal::BadSignature => room.metrics.token_invalid(TokenFault::BadSignature),
+                TokenRefusal::InvalidClaims => room.metrics.token_invalid(TokenFault::Misplaced),
+                TokenRefusal::Revoked => room.metrics.token_invalid(TokenFault::Revoked),
+            }
+            let answer =
+                serde_json::json!({ "active": false, "code": refusal.code(), "detail": refusal.detail() });
+            Ok(Reply::json(StatusCode::OK, &answer))
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ValidDto<'a> {
+    active: bool,
+    expires_in: u64,
+    claims: &'a crate::sessions::tokens::AccessClaims,
+}
+
+/// `POST /api/v1/auth/logout`: ends this session.
+pub async fn logout(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    room.sign_out(principal, &visit(room, request)?).await?;
+    Ok(signed_out(room, principal))
+}
+
+/// `POST /api/v1/auth/logout/all`: ends every session of this user.
+pub async fn logout_all(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    room.sign_out_everywhere(principal, &visit(room, request)?).await?;
+    Ok(signed_out(room, principal))
+}
+
+fn signed_out(room: &SignIn, principal: &Principal) -> Reply {
+    let reply = Reply::no_content();
+    match principal.kind {
+        SessionKind::Api => reply,
+        SessionKind::Web => {
+            let mut reply = cookies::revoke(&room.site, reply);
+            crate::http::headers::clear_site_data(&mut reply);
+            reply
+        }
+    }
+}
+
+/// `POST /api/v1/auth/step-up`: proves the factors again, for sensitive changes within the next ten minutes.
+pub async fn step_up(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    let body: StepUpDto = request.json()?;
+    let password = SecretText::new(body.password);
+    let code = body.otp.as_deref();
+    match room.step_up(principal, &password, code, false, &visit(room, request)?).await? {
+        Some(signed_in) => web_answer(room, &signed_in, None),
+        None => Ok(Reply::no_content()),
+    }
+}
+
+/// `GET /api/v1/keys`: the public keys of access tokens (RFC 7517).
+pub async fn public_keys(room: &SignIn, _request: &Request) -> Result<Reply, Problem> {
+    let cache = http::HeaderValue::from_static("public, max-age=300");
+    Ok(Reply::json(StatusCode::OK, &room.sessions.tokens().public_keys())
+        .with(http::header::CACHE_CONTROL, cache))
+}

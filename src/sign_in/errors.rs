@@ -1,0 +1,144 @@
+//! Why a sign-in was refused, and what the person or program is told.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::accounts::passwords::PasswordFault;
+use crate::accounts::users::AccountError;
+use crate::http::Problem;
+use crate::kernel::time::Timestamp;
+use crate::limits::{Verdict, rate_limit_headers};
+use crate::store::{CommitError, StoreError};
+
+/// Why a step of signing in was refused.
+#[derive(Debug)]
+pub enum SignInError {
+    /// Unknown name, wrong password, or an account that may not sign in: all the same (ENU-01).
+    Wrong {
+        /// The name of the limit.
+        policy: &'static str,
+        /// What is left of it; the same for unknown names.
+        verdict: Verdict,
+    },
+    /// A wrong, replayed or missing second factor.
+    WrongCode,
+    /// So many wrong codes that the password has to be typed again.
+    TooManyCodes,
+    /// No sign-in waits for this code: it expired, was finished, or never was.
+    NothingPending,
+    /// Too many attempts.
+    Limited {
+        /// The name of the limit that was reached.
+        policy: &'static str,
+        /// What it says.
+        verdict: Verdict,
+    },
+    /// Too many failures on this account from everywhere; unknown devices wait.
+    Delayed {
+        /// How long.
+        wait: Duration,
+    },
+    /// This name is suspended for this place.
+    Suspended {
+        /// Until when.
+        until: Timestamp,
+        /// What time it is, for `Retry-After`.
+        now: Timestamp,
+    },
+    /// The store refused.
+    Commit(CommitError),
+    /// Anything else that stopped it.
+    Problem(Problem),
+}
+
+impl From<StoreError> for SignInError {
+    fn from(error: StoreError) -> Self {
+        SignInError::Commit(CommitError::Store(error))
+    }
+}
+
+impl From<CommitError> for SignInError {
+    fn from(error: CommitError) -> Self {
+        SignInError::Commit(error)
+    }
+}
+
+impl From<AccountError> for SignInError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Commit(error) => SignInError::Commit(error),
+            other => SignInError::Problem(other.into()),
+        }
+    }
+}
+
+impl From<PasswordFault> for SignInError {
+    fn from(fault: PasswordFault) -> Self {
+        SignInError::Problem(fault.into())
+    }
+}
+
+impl From<Problem> for SignInError {
+    fn from(problem: Problem) -> Self {
+        SignInError::Problem(problem)
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong { policy, verdict } => with_limit_headers(
+                Problem::unauthorized("invalid_credentials", "That username and password do not match."),
+                policy,
+                &verdict,
+            ),
+            SignInError::WrongCode => Problem::unauthorized(
+                "invalid_code",
+                "That code was not accepted. Wait for the next one and try again.",
+            ),
+            SignInError::TooManyCodes => Problem::unauthorized(
+                "too_many_codes",
+                "That were too many wrong codes. Please sign in again with your password.",
+            ),
+            SignInError::NothingPending => Problem::unauthorized(
+                "sign_in_expired",
+                "This sign-in has expired. Please start again with your password.",
+            ),
+            SignInError::Limited { policy, verdict } => {
+                let problem = Problem::too_many_requests(
+                    "rate_limited",
+                    "There were too many attempts. Please wait and try again.",
+                    verdict.retry_after,
+                );
+                with_limit_headers(problem, policy, &verdict)
+            }
+            SignInError::Delayed { wait } => Problem::too_many_requests(
+                "rate_limited",
+                "There were too many attempts. Please wait and try again.",
+                wait,
+            ),
+            SignInError::Suspended { until, now } => {
+                let mut problem = Problem::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "suspended",
+                    format!("Sign-in for this name is paused from where you are until {until}."),
+                );
+                problem.retry_after = Some(until.since(now));
+                problem.with_member("until", until.to_rfc3339())
+            }
+            SignInError::Commit(error) => error.into(),
+            SignInError::Problem(problem) => problem,
+        }
+    }
+}
+
+/// Adds the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10).
+pub(crate) fn with_limit_headers(mut problem: Problem, policy: &str, verdict: &Verdict) -> Problem {
+    for (name, value) in rate_limit_headers(policy, verdict) {
+        if let Ok(value) = http::HeaderValue::from_str(&value) {
+            problem.headers.push((http::HeaderName::from_static(name), value));
+        }
+    }
+    problem
+}

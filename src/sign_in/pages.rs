@@ -1,0 +1,673 @@
+//! The pages of signing in and out. They work without JavaScript; every form leads to a redirect or the same page.
+
+use http::StatusCode;
+
+use super::api::{ambiguous_cookie, visit};
+use super::pending::{self, PendingSignIn, Wanted};
+use super::registration::{Policy, Registration, link_gone};
+use super::{Attempt, SignIn, SignInError, SignedIn, Step};
+use crate::accounts::passwords::MINIMUM_ALONE;
+use crate::http::problem::seconds_rounded_up;
+use crate::http::redirect::{origin_of, safe_return_target};
+use crate::http::{Problem, Reply, Request};
+use crate::kernel::secret::SecretText;
+use crate::sessions::cookies::{self, Cookie};
+use crate::sessions::{Level, Principal, SessionKind, frames};
+use crate::views::sign_in as views;
+use crate::views::{FieldErrors, Hidden, Wait, When};
+
+/// Returns where `rd` may lead: our own pages and protected apps (WEB-11).
+fn return_target(room: &SignIn, rd: Option<&str>) -> Option<url::Url> {
+    let own = room.site.origin();
+    safe_return_target(rd?, &own.text, |host| room.site.is_protected_host(host))
+}
+
+/// Returns the host to name in "Continue to …", for targets that are apps.
+fn app_host(room: &SignIn, target: &url::Url) -> Option<String> {
+    let own = room.site.origin();
+    (origin_of(target) != own.text).then(|| target.host_str().unwrap_or_default().to_owned())
+}
+
+/// What a page says about an error: a sentence, or a pause with a countdown.
+fn explain(error: SignInError) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
+    let suspended = match &error {
+        SignInError::Suspended { until, now } => {
+            Some(Wait::suspended(&When::from(*until), seconds_rounded_up(until.since(*now))))
+        }
+        _ => None,
+    };
+    let problem = Problem::from(error);
+    let wait = problem.retry_after.map(seconds_rounded_up);
+    match (problem.status, suspended, wait) {
+        (status, Some(wait), _) => Ok((status, None, Some(wait))),
+        (StatusCode::TOO_MANY_REQUESTS, _, Some(seconds)) => {
+            Ok((problem.status, None, Some(Wait::rate_limited(seconds.max(1)))))
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, _, _) if problem.code == "busy" => {
+            Ok((problem.status, Some(problem.detail), None))
+        }
+        (
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::CONFLICT | StatusCode::GONE,
+            _,
+            _,
+        ) => Ok((problem.status, Some(problem.detail), None)),
+        _ => Err(problem),
+    }
+}
+
+fn with_target(reply: Reply, target: Option<&url::Url>) -> Reply {
+    match target {
+        Some(target) => reply.with_form_target(origin_of(target)),
+        None => reply,
+    }
+}
+
+struct SignInForm<'a> {
+    rd: Option<&'a str>,
+    username: &'a str,
+    remember: bool,
+}
+
+fn sign_in_page(
+    room: &SignIn,
+    request: &Request,
+    form: &SignInForm<'_>,
+    error: Option<SignInError>,
+) -> Result<Reply, Problem> {
+    let (status, error, wait) = match error {
+        Some(error) => explain(error)?,
+        None => (StatusCode::OK, None, None),
+    };
+    let target = return_target(room, form.rd);
+    let own = room.site.origin();
+    let page = views::SignIn {
+        frame: frames::anonymous(&room.site, request, "Sign in"),
+        hidden: target.iter().map(|url| Hidden { name: "rd", value: url.to_string() }).collect(),
+        continue_to: target.as_ref().and_then(|url| app_host(room, url)),
+        username: form.username.to_owned(),
+        remember: form.remember,
+        remember_for: crate::views::plural(room.sessions.remembered_days(), "day"),
+        error,
+        wait,
+        is_registration_open: room.registration == Policy::Open,
+        is_insecure: !own.is_https && !request.client.is_local(),
+    };
+    Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
+}
+
+/// Refuses sign-in over plain HTTP from another machine unless the owner asked for it (SES-06).
+fn refuse_plain_http(room: &SignIn, request: &Request) -> Result<(), Problem> {
+    if request.client.is_https || request.client.is_local() || room.site.allows_insecure_http() {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "insecure_connection",
+        format!(
+            "This connection is not encrypted, so nobody can sign in over it. Open {} instead.",
+            room.site.origin().text
+        ),
+    ))
+}
+
+/// `GET /signin`.
+pub async fn show(room: &SignIn, request: &Request, caller: Option<&Principal>) -> Result<Reply, Problem> {
+    refuse_plain_http(room, request)?;
+    let rd = request.query("rd");
+    if caller.is_some() {
+        return Ok(Reply::see_other(&portal_path(rd.as_deref())));
+    }
+    let form = SignInForm { rd: rd.as_deref(), username: "", remember: false };
+    sign_in_page(room, request, &form, None)
+}
+
+/// Returns the path of the portal, which decides what to do with a return address.
+fn portal_path(rd: Option<&str>) -> String {
+    match rd {
+        Some(rd) => {
+            format!("/?{}", form_urlencoded::Serializer::new(String::new()).append_pair("rd", rd).finish())
+        }
+        None => "/".to_owned(),
+    }
+}
+
+/// `POST /signin`.
+pub async fn submit(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    refuse_plain_http(room, request)?;
+    let form = request.form()?;
+    let rd = form.get("rd");
+    let password = SecretText::new(form.text("password").to_owned());
+    let remember = form.is_ticked("remember");
+    let attempt = Attempt {
+        name: form.text("username"),
+        password: &password,
+        code: None,
+        kind: SessionKind::Web,
+        is_remembered: remember,
+        with_refresh: false,
+        return_to: return_target(room, rd).map(|url| url.to_string()),
+    };
+    match room.attempt(attempt, &visit(room, request)?).await {
+        Ok(Step::SignedIn(signed_in)) => Ok(welcome(room, &signed_in)),
+        Ok(Step::Pending { token, wanted }) => {
+            let path = match wanted {
+                Wanted::SecondFactor => "/signin/second-factor",
+                Wanted::Enrolment => "/signin/enrol",
+            };
+            let reply = Reply::see_other(path);
+            Ok(Cookie::Pending.set(&room.site, reply, token.expose(), Some(pending::LIFETIME)))
+        }
+        Err(error) => sign_in_page(
+            room,
+            request,
+            &SignInForm { rd, username: form.text("username"), remember },
+            Some(error),
+        ),
+    }
+}
+
+/// Sends a person who has just signed in where they wanted to go.
+fn welcome(room: &SignIn, signed_in: &SignedIn) -> Reply {
+    let target = return_target(room, signed_in.return_to.as_deref());
+    let reply = Reply::see_other(target.as_ref().map_or("/", url::Url::as_str));
+    cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device)
+}
+
+/// Returns the waiting sign-in of this browser, or sends it back to the start.
+fn waiting<'a>(
+    room: &SignIn,
+    request: &'a Request,
+    wanted: Wanted,
+) -> Result<Result<(&'a str, PendingSignIn), Reply>, Problem> {
+    let cookie = Cookie::Pending.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
+    let found = cookie.and_then(|token| room.waiting(token).map(|(waiting, _)| (token, waiting)));
+    Ok(match found {
+        Some((token, waiting)) if waiting.wanted == wanted => Ok((token, waiting)),
+        _ => Err(Reply::see_other("/signin")),
+    })
+}
+
+/// `GET /signin/second-factor`.
+pub async fn show_second_factor(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    match waiting(room, request, Wanted::SecondFactor)? {
+        Ok((_, waiting)) => second_factor_page(room, request, &waiting, None),
+        Err(reply) => Ok(reply),
+    }
+}
+
+fn second_factor_page(
+    room: &SignIn,
+    request: &Request,
+    waiting: &PendingSignIn,
+    error: Option<SignInError>,
+) -> Result<Reply, Problem> {
+    let (status, error, wait) = match error {
+        Some(error) => explain(error)?,
+        None => (StatusCode::OK, None, None),
+    };
+    let target = return_target(room, waiting.return_to.as_deref());
+    let page = views::SecondFactor {
+        frame: frames::anonymous(&room.site, request, "Enter your code"),
+        hidden: Vec::new(),
+        continue_to: target.as_ref().and_then(|url| app_host(room, url)),
+        recovery_url: "/signin/recovery".to_owned(),
+        hint_clock: error.is_some(),
+        error,
+        wait,
+    };
+    Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
+}
+
+/// `POST /signin/second-factor`.
+pub async fn submit_second_factor(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    submit_code(room, request, "code", second_factor_page).await
+}
+
+/// `GET /signin/recovery`.
+pub async fn show_recovery(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    match waiting(room, request, Wanted::SecondFactor)? {
+        Ok((_, waiting)) => recovery_page(room, request, &waiting, None),
+        Err(reply) => Ok(reply),
+    }
+}
+
+fn recovery_page(
+    room: &SignIn,
+    request: &Request,
+    waiting: &PendingSignIn,
+    error: Option<SignInError>,
+) -> Result<Reply, Problem> {
+    let (status, error, wait) = match error {
+        Some(SignInError::WrongCode) => {
+            (StatusCode::UNAUTHORIZED, Some(views::Recovery::WRONG.to_owned()), None)
+        }
+        Some(error) => explain(error)?,
+        None => (StatusCode::OK, None, None),
+    };
+    let target = return_target(room, waiting.return_to.as_deref());
+    let page = views::Recovery {
+        frame: frames::anonymous(&room.site, request, "Use a recovery code"),
+        hidden: Vec::new(),
+        continue_to: target.as_ref().and_then(|url| app_host(room, url)),
+        second_factor_url: "/signin/second-factor".to_owned(),
+        error,
+        wait,
+    };
+    Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
+}
+
+/// `POST /signin/recovery`.
+pub async fn submit_recovery(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    submit_code(room, request, "recovery_code", recovery_page).await
+}
+
+type PageOf = fn(&SignIn, &Request, &PendingSignIn, Option<SignInError>) -> Result<Reply, Problem>;
+
+async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf) -> Result<Reply, Problem> {
+    let (token, before) = match waiting(room, request, Wanted::SecondFactor)? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
+    let form = request.form()?;
+    let visit = visit(room, request)?;
+    match room.finish(token, form.text(field), SessionKind::Web, false, &visit).await {
+        Ok(signed_in) => Ok(welcome(room, &signed_in)),
+        Err(error @ (SignInError::TooManyCodes | SignInError::NothingPending)) => {
+            let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
+            let reply = sign_in_page(room, request, &form, Some(error))?;
+            Ok(Cookie::Pending.clear(&room.site, reply))
+        }
+        Err(error) => page(room, request, &before, Some(error)),
+    }
+}
+
+/// `GET /signin/enrol`: the account must have a second factor before it may go on.
+pub async fn show_enrolment(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    match waiting(room, request, Wanted::Enrolment)? {
+        Ok((_, waiting)) => enrolment_page(room, request, &waiting, None).await,
+        Err(reply) => Ok(reply),
+    }
+}
+
+async fn enrolment_page(
+    room: &SignIn,
+    request: &Request,
+    waiting: &PendingSignIn,
+    error: Option<SignInError>,
+) -> Result<Reply, Problem> {
+    let issuer = room.site.name();
+    let enrolment = match room.accounts.pending_totp(waiting.user, &issuer)? {
+        Some(enrolment) => enrolment,
+        None => room.accounts.begin_totp(waiting.user, &issuer).await?,
+    };
+    let (status, error, wait) = match error {
+        Some(error) => explain(error)?,
+        None => (StatusCode::OK, None, None),
+    };
+    let target = return_target(room, waiting.return_to.as_deref());
+    let page = views::Enrol {
+        frame: frames::anonymous(&room.site, request, "Set up your second factor"),
+        hidden: Vec::new(),
+        qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
+        secret_text: in_groups(&enrolment.secret_base32),
+        otpauth_uri: enrolment.otpauth_uri,
+        errors: error.map_or_else(FieldErrors::none, |text| FieldErrors::one("code", text)),
+        wait,
+    };
+    Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
+}
+
+/// Returns a secret in groups of four, for typing.
+pub fn in_groups(secret: &str) -> String {
+    let characters: Vec<char> = secret.chars().collect();
+    characters.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
+/// `POST /signin/enrol`: signs in and shows the recovery codes once.
+pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let (token, before) = match waiting(room, request, Wanted::Enrolment)? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
+    let form = request.form()?;
+    let visit = visit(room, request)?;
+    match room.finish_enrolment(token, form.text("code"), SessionKind::Web, false, &visit).await {
+        Ok((signed_in, codes)) => {
+            let target = return_target(room, signed_in.return_to.as_deref());
+            let rd = target.as_ref().map(url::Url::as_str);
+            let page = views::NewRecoveryCodes {
+                frame: frames::anonymous(&room.site, request, "Keep these recovery codes"),
+                action_url: "/signin/recovery-codes".to_owned(),
+                hidden: rd.iter().map(|rd| Hidden { name: "rd", value: (*rd).to_owned() }).collect(),
+                username: signed_in.user.username.to_string(),
+                codes,
+                errors: FieldErrors::none(),
+            };
+            let reply = with_target(Reply::html(StatusCode::OK, &page)?, target.as_ref());
+            Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
+        }
+        Err(error @ (SignInError::TooManyCodes | SignInError::NothingPending)) => {
+            let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
+            let reply = sign_in_page(room, request, &form, Some(error))?;
+            Ok(Cookie::Pending.clear(&room.site, reply))
+        }
+        Err(error) => enrolment_page(room, request, &before, Some(error)).await,
+    }
+}
+
+/// `POST /signin/recovery-codes`: the codes are kept; go on.
+pub async fn leave_recovery_codes(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let form = request.form()?;
+    let target = return_target(room, form.get("rd"));
+    Ok(Reply::see_other(target.as_ref().map_or("/", url::Url::as_str)))
+}
+
+/// `GET /signout`: asks, because a GET changes nothing (WEB-04).
+pub async fn show_sign_out(
+    room: &SignIn,
+    request: &Request,
+    caller: Option<&Principal>,
+) -> Result<Reply, Problem> {
+    let rd = request.query("rd");
+    let target = return_target(room, rd.as_deref());
+    let Some(principal) = caller else { return signed_out_page(room, request, target.as_ref()) };
+    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Sign out", "");
+    frame.viewer = None;
+    let page = views::SignOut {
+        frame,
+        hidden: target.iter().map(|url| Hidden { name: "rd", value: url.to_string() }).collect(),
+        display_name: principal.user.display_name.to_string(),
+    };
+    Reply::html(StatusCode::OK, &page)
+}
+
+fn signed_out_page(room: &SignIn, request: &Request, target: Option<&url::Url>) -> Result<Reply, Problem> {
+    let page = views::SignedOut {
+        frame: frames::anonymous(&room.site, request, "Signed out"),
+        continue_to: target.and_then(|url| app_host(room, url).map(|host| (host, url.to_string()))),
+    };
+    Reply::html(StatusCode::OK, &page)
+}
+
+/// `POST /signout`: here, or everywhere.
+pub async fn sign_out(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    let form = request.form()?;
+    let visit = visit(room, request)?;
+    if form.text("scope") == "everywhere" {
+        room.sign_out_everywhere(principal, &visit).await?;
+    } else {
+        room.sign_out(principal, &visit).await?;
+    }
+    let target = return_target(room, form.get("rd"));
+    let reply = signed_out_page(room, request, target.as_ref())?;
+    Ok(cookies::revoke(&room.site, reply))
+}
+
+/// `GET /?rd=`: the portal that forward-auth sends browsers to. A person who is signed in well enough goes on to the
+/// app; the cookie for the apps is renewed on the way, in case the protected domain was set after the sign-in.
+pub fn portal(
+    room: &SignIn,
+    request: &Request,
+    caller: Option<&Principal>,
+) -> Result<Option<Reply>, Problem> {
+    let Some(rd) = request.query("rd") else { return Ok(None) };
+    let Some(principal) = caller else {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", &rd).finish();
+        return Ok(Some(Reply::see_other(&format!("/signin?{query}"))));
+    };
+    let Some(target) = return_target(room, Some(&rd)) else { return Ok(None) };
+    let host = target.host_str().unwrap_or_default().to_owned();
+    if is_going_in_circles(room, request) {
+        let text = format!(
+            "Your browser was sent between Doorward and {host} several times without getting in. \
+             {host} does not receive the sign-in cookie, or asks for more than you have. \
+             Ask the person who runs this server to check the access rules and the address of {host}."
+        );
+        let frame = frames::personal(&room.site, &room.sessions, request, principal, "That is a circle", "");
+        let page = views::Message { frame, text, button: "Try again".to_owned(), url: target.to_string() };
+        let reply = Reply::html(StatusCode::FORBIDDEN, &page)?;
+        return Ok(Some(reply.with_cookie(hop_cookie(room, 0))));
+    }
+    if request.query("level").as_deref() == Some("two_factor") && principal.level() < Level::TwoFactor {
+        let frame = frames::personal(&room.site, &room.sessions, request, principal, "One more step", "");
+        let page = views::Message {
+            frame,
+            text: format!("{host} asks for a second factor, and your account has none yet."),
+            button: "Set up an authenticator app".to_owned(),
+            url: "/account/totp".to_owned(),
+        };
+        return Ok(Some(Reply::html(StatusCode::FORBIDDEN, &page)?));
+    }
+    let mut reply = Reply::see_other(target.as_str()).with_cookie(hop_cookie(room, hops(request) + 1));
+    let cookie = Cookie::Session.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
+    if let Some(value) = cookie.and_then(|cookie| room.sessions.forward_cookie_of(cookie)) {
+        reply = Cookie::ForwardAuth.set(&room.site, reply, value.expose(), None);
+    }
+    Ok(Some(reply))
+}
+
+/// The browser counts how often the portal sent it on within half a minute; more than a few times is a loop.
+const HOP_COOKIE: &str = "dw_hops";
+const MOST_HOPS: u32 = 4;
+
+fn hops(request: &Request) -> u32 {
+    request.cookie(HOP_COOKIE).ok().flatten().and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+fn is_going_in_circles(_room: &SignIn, request: &Request) -> bool {
+    hops(request) >= MOST_HOPS
+}
+
+fn hop_cookie(room: &SignIn, hops: u32) -> crate::http::SetCookie {
+    let cookie = crate::http::SetCookie::host_only(HOP_COOKIE, &hops.to_string())
+        .max_age(std::time::Duration::from_secs(30));
+    if room.site.has_secure_cookies() { cookie } else { cookie.insecure() }
+}
+
+/// `GET /step-up`: asks for the factors again before a sensitive change.
+pub async fn show_step_up(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    let next = request.query("next");
+    step_up_page(room, request, principal, next.as_deref(), None)
+}
+
+fn step_up_page(
+    room: &SignIn,
+    request: &Request,
+    principal: &Principal,
+    next: Option<&str>,
+    error: Option<SignInError>,
+) -> Result<Reply, Problem> {
+    let (status, error, wait) = match error {
+        Some(SignInError::Wrong { .. } | SignInError::WrongCode) => {
+            (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
+        }
+        Some(error) => explain(error)?,
+        None => (StatusCode::OK, None, None),
+    };
+    let next = own_path(room, next);
+    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");
+    frame.viewer = None;
+    let page = views::StepUp {
+        frame,
+        hidden: vec![Hidden { name: "next", value: next.clone() }],
+        username: principal.user.username.to_string(),
+        purpose: String::new(),
+        asks_password: true,
+        asks_code: principal.user.has_totp,
+        error,
+        wait,
+        cancel_url: "/account/security".to_owned(),
+    };
+    Reply::html(status, &page)
+}
+
+/// Returns a path of our own to go on to.
+fn own_path(room: &SignIn, next: Option<&str>) -> String {
+    let own = room.site.origin();
+    let target = next.and_then(|next| safe_return_target(next, &own.text, |_| false));
+    match target {
+        Some(url) => match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        },
+        None => "/account/security".to_owned(),
+    }
+}
+
+/// `POST /step-up`.
+pub async fn submit_step_up(
+    room: &SignIn,
+    request: &Request,
+    principal: &Principal,
+) -> Result<Reply, Problem> {
+    let form = request.form()?;
+    let password = SecretText::new(form.text("password").to_owned());
+    let next = form.get("next");
+    let visit = visit(room, request)?;
+    let is_remembered = room.sessions.is_remembered(&principal.session);
+    match room.step_up(principal, &password, form.get("code"), is_remembered, &visit).await {
+        Ok(Some(signed_in)) => {
+            let reply = Reply::see_other(&own_path(room, next));
+            Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
+        }
+        Ok(None) => Ok(Reply::see_other(&own_path(room, next))),
+        Err(error) => step_up_page(room, request, principal, next, Some(error)),
+    }
+}
+
+/// `GET /link/{secret}`: what a one-time link offers.
+pub async fn show_link(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    link_page(room, request, FieldErrors::none(), StatusCode::OK)
+}
+
+fn link_page(
+    room: &SignIn,
+    request: &Request,
+    errors: FieldErrors,
+    status: StatusCode,
+) -> Result<Reply, Problem> {
+    let secret = request.param("secret");
+    let found = room.look_at_link(secret)?;
+    let Some((_, user)) = found else {
+        let page = views::LinkGone { frame: frames::anonymous(&room.site, request, "This link is used up") };
+        return Reply::html(StatusCode::GONE, &page);
+    };
+    let Some(user) = user else {
+        return Ok(Reply::see_other(&format!("/register?invitation={secret}")));
+    };
+    let is_invite = room.accounts.record(&user.id)?.value.password_changed_at.is_none();
+    let title = if is_invite { "Welcome" } else { "Choose a new password" };
+    let page = views::Link {
+        frame: frames::anonymous(&room.site, request, title),
+        kind: if is_invite { views::LinkKind::Invite } else { views::LinkKind::Reset },
+        action_url: format!("/link/{secret}"),
+        username: user.username.to_string(),
+        display_name: user.display_name.to_string(),
+        min_length: minimum(room, &user),
+        errors,
+    };
+    Reply::html(status, &page)
+}
+
+fn minimum(room: &SignIn, user: &crate::accounts::User) -> u32 {
+    u32::try_from(room.accounts.minimum_password_length(user.role)).unwrap_or(u32::MAX)
+}
+
+/// `POST /link/{secret}`: sets the password. It signs nobody in (PWD-12).
+pub async fn submit_link(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let form = request.form()?;
+    let password = SecretText::new(form.text("password").to_owned());
+    let visit = visit(room, request)?;
+    match room.reset_password(request.param("secret"), &password, &visit).await {
+        Ok(()) => {
+            let page = views::Message {
+                frame: frames::anonymous(&room.site, request, "Password set"),
+                text: "Your password is set. You can sign in with it now.".to_owned(),
+                button: "Sign in".to_owned(),
+                url: "/signin".to_owned(),
+            };
+            Reply::html(StatusCode::OK, &page)
+        }
+        Err(SignInError::Problem(problem)) if problem.status == StatusCode::UNPROCESSABLE_ENTITY => {
+            link_page(room, request, FieldErrors::one("password", problem.detail), problem.status)
+        }
+        Err(SignInError::Problem(problem)) if problem.code == link_gone().code => {
+            link_page(room, request, FieldErrors::none(), StatusCode::GONE)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `GET /register`.
+pub async fn show_registration(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let invitation = request.query("invitation").unwrap_or_default();
+    if room.registration != Policy::Open && invitation.is_empty() {
+        return Err(Problem::not_found());
+    }
+    registration_page(room, request, None, &invitation)
+}
+
+fn registration_page(
+    room: &SignIn,
+    request: &Request,
+    refused: Option<(crate::http::Form, Problem)>,
+    invitation: &str,
+) -> Result<Reply, Problem> {
+    let mut page = views::Register {
+        frame: frames::anonymous(&room.site, request, "Create your account"),
+        hidden: vec![Hidden { name: "invitation", value: invitation.to_owned() }],
+        username: String::new(),
+        display_name: String::new(),
+        email: String::new(),
+        min_length: u32::try_from(MINIMUM_ALONE).unwrap_or(u32::MAX),
+        errors: FieldErrors::none(),
+        wait: None,
+    };
+    let mut status = StatusCode::OK;
+    if let Some((form, problem)) = refused {
+        status = problem.status;
+        form.text("username").clone_into(&mut page.username);
+        form.text("display_name").clone_into(&mut page.display_name);
+        form.text("email").clone_into(&mut page.email);
+        match (problem.status, problem.retry_after) {
+            (StatusCode::TOO_MANY_REQUESTS, Some(wait)) => {
+                page.wait = Some(Wait::rate_limited(seconds_rounded_up(wait)));
+            }
+            _ if problem.fields.is_empty() => page.errors.push("username", problem.detail),
+            _ => problem.fields.into_iter().for_each(|(field, text)| page.errors.push(field, text)),
+        }
+    }
+    Reply::html(status, &page)
+}
+
+/// `POST /register`.
+pub async fn submit_registration(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    refuse_plain_http(room, request)?;
+    let form = request.form()?;
+    let password = SecretText::new(form.text("password").to_owned());
+    let invitation = form.text("invitation").to_owned();
+    let registration = Registration {
+        username: form.text("username"),
+        display_name: form.text("display_name"),
+        email: form.text("email"),
+        password: &password,
+        invitation: &invitation,
+    };
+    match room.register(registration, &visit(room, request)?).await {
+        Ok(_) => {
+            let page = views::Message {
+                frame: frames::anonymous(&room.site, request, "Account made"),
+                text: "Your account is ready. Sign in to set up an authenticator app.".to_owned(),
+                button: "Sign in".to_owned(),
+                url: "/signin".to_owned(),
+            };
+            Reply::html(StatusCode::CREATED, &page)
+        }
+        Err(error) => {
+            let problem = Problem::from(error);
+            if problem.status.is_server_error() {
+                return Err(problem);
+            }
+            registration_page(room, request, Some((form, problem)), &invitation)
+        }
+    }
+}

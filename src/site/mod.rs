@@ -1,0 +1,248 @@
+//! What this installation is called and where it lives: instance name, public origin, protected domain, trusted
+//! proxies. A value from the configuration is fixed; otherwise an administrator's choice is kept in the store
+//! (decision 16). Links, issuer and cookie rules come from here, never from a request's Host (WEB-12).
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
+use crate::http::address::TrustedProxies;
+use crate::store::{Batch, Record, Store, StoreError, Table};
+
+/// A setting in the store. Row: key name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SettingRecord {
+    /// The value as text.
+    pub value: String,
+}
+
+impl Record for SettingRecord {
+    const TABLE: Table = Table::SETTING;
+    const VERSION: u8 = 1;
+}
+
+/// A setting that an administrator may change in the UI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// The name shown on every page.
+    InstanceName,
+    /// Scheme, host and port under which people open Doorward.
+    PublicOrigin,
+    /// The parent domain of the protected apps.
+    ProtectedDomain,
+    /// Networks whose forwarded headers are believed, separated by commas.
+    TrustedProxies,
+}
+
+impl Setting {
+    const ALL: [Setting; 4] =
+        [Setting::InstanceName, Setting::PublicOrigin, Setting::ProtectedDomain, Setting::TrustedProxies];
+
+    /// Returns the key in the store and in the configuration.
+    pub fn key(self) -> &'static str {
+        match self {
+            Setting::InstanceName => "instance.name",
+            Setting::PublicOrigin => "server.public_origin",
+            Setting::ProtectedDomain => "protect.domain",
+            Setting::TrustedProxies => "server.trusted_proxies",
+        }
+    }
+}
+
+/// Values that the configuration fixes.
+#[derive(Clone, Debug, Default)]
+pub struct Fixed {
+    /// The public origin.
+    pub public_origin: Option<String>,
+    /// The protected domain.
+    pub protected_domain: Option<String>,
+    /// Trusted proxies.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Sign-in over plain HTTP from other machines is allowed (SES-06).
+    pub insecure_http: bool,
+    /// The origin until one is set, such as `http://localhost:8080`.
+    pub default_origin: String,
+}
+
+/// Scheme, host and port in the form of an `Origin` header (RFC 6454 section 6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The whole text, such as `https://auth.home.example`.
+    pub text: String,
+    /// The host without port, lower-case.
+    pub host: String,
+    /// Whether the scheme is https.
+    pub is_https: bool,
+}
+
+impl Origin {
+    /// Parses an origin; the sentence says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Origin, String> {
+        let wrong =
+            || format!("`{text}` is not an address such as https://auth.home.example, without a path.");
+        let url = url::Url::parse(text.trim()).map_err(|_| wrong())?;
+        let host = url.host_str().ok_or_else(wrong)?.to_ascii_lowercase();
+        let is_bare = matches!(url.path(), "" | "/")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !is_bare || !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong());
+        }
+        Ok(Origin { text: url.origin().ascii_serialization(), host, is_https: url.scheme() == "https" })
+    }
+}
+
+struct State {
+    name: String,
+    origin: Origin,
+    is_origin_set: bool,
+    protected_domain: Option<String>,
+}
+
+/// The installation as every room sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Site(Arc<Inner>);
+
+struct Inner {
+    state: ArcSwap<State>,
+    proxies: TrustedProxies,
+    fixed: Fixed,
+}
+
+impl Site {
+    /// Joins the configuration with what is in the store.
+    pub fn open(store: &Store, fixed: Fixed) -> Result<Site, StoreError> {
+        let origin = Origin::parse(&fixed.default_origin).map_err(StoreError::Failed)?;
+        let proxies = TrustedProxies::new(fixed.trusted_proxies.clone());
+        let state =
+            State { name: "Doorward".to_owned(), origin, is_origin_set: false, protected_domain: None };
+        let site = Site(Arc::new(Inner { state: ArcSwap::from_pointee(state), proxies, fixed }));
+        for setting in Setting::ALL {
+            if let Some(found) = store.get::<SettingRecord>(setting.key().as_bytes())? {
+                site.adopt(setting, &found.value.value);
+            }
+        }
+        let fixed = site.0.fixed.clone();
+        for (setting, value) in [
+            (Setting::PublicOrigin, &fixed.public_origin),
+            (Setting::ProtectedDomain, &fixed.protected_domain),
+        ] {
+            if let Some(value) = value {
+                site.adopt(setting, value);
+            }
+        }
+        Ok(site)
+    }
+
+    fn adopt(&self, setting: Setting, value: &str) {
+        let old = self.0.state.load();
+        let mut state = State {
+            name: old.name.clone(),
+            origin: old.origin.clone(),
+            is_origin_set: old.is_origin_set,
+            protected_domain: old.protected_domain.clone(),
+        };
+        match setting {
+            Setting::InstanceName => value.clone_into(&mut state.name),
+            Setting::PublicOrigin => {
+                if let Ok(origin) = Origin::parse(value) {
+                    state.origin = origin;
+                    state.is_origin_set = true;
+                }
+            }
+            Setting::ProtectedDomain => {
+                state.protected_domain = (!value.is_empty()).then(|| value.to_ascii_lowercase());
+            }
+            Setting::TrustedProxies => {
+                let mut networks = self.0.fixed.trusted_proxies.clone();
+                networks.extend(value.split(',').filter_map(|text| text.trim().parse::<ipnet::IpNet>().ok()));
+                self.0.proxies.set(networks);
+            }
+        }
+        self.0.state.store(Arc::new(state));
+    }
+
+    /// Tells whether the configuration fixes a setting, so that the UI cannot change it.
+    pub fn is_fixed(&self, setting: Setting) -> bool {
+        match setting {
+            Setting::InstanceName | Setting::TrustedProxies => false,
+            Setting::PublicOrigin => self.0.fixed.public_origin.is_some(),
+            Setting::ProtectedDomain => self.0.fixed.protected_domain.is_some(),
+        }
+    }
+
+    /// Adds a change to `batch`; it is in force from the moment of the commit.
+    pub fn stage_set(&self, batch: &mut Batch, setting: Setting, value: &str) {
+        batch.put(setting.key().as_bytes(), &SettingRecord { value: value.to_owned() });
+        if self.is_fixed(setting) {
+            return;
+        }
+        let (site, value) = (self.clone(), value.to_owned());
+        batch.after(move || site.adopt(setting, &value));
+    }
+
+    /// Returns the name shown on pages.
+    pub fn name(&self) -> String {
+        self.0.state.load().name.clone()
+    }
+
+    /// Returns the public origin.
+    pub fn origin(&self) -> Origin {
+        self.0.state.load().origin.clone()
+    }
+
+    /// Tells whether someone chose the public origin; until then it is a guess for this machine.
+    pub fn is_origin_set(&self) -> bool {
+        self.0.state.load().is_origin_set
+    }
+
+    /// Returns the parent domain of the protected apps.
+    pub fn protected_domain(&self) -> Option<String> {
+        self.0.state.load().protected_domain.clone()
+    }
+
+    /// Tells whether `host` (no port) is a protected app: below the parent domain, and not Doorward itself.
+    pub fn is_protected_host(&self, host: &str) -> bool {
+        let state = self.0.state.load();
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        state.protected_domain.as_ref().is_some_and(|domain| {
+            host != state.origin.host
+                && (host == *domain
+                    || host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.')))
+        })
+    }
+
+    /// The networks whose forwarded headers are believed.
+    pub fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.0.proxies
+    }
+
+    /// Tells whether sign-in over plain HTTP from other machines is allowed.
+    pub fn allows_insecure_http(&self) -> bool {
+        self.0.fixed.insecure_http
+    }
+
+    /// Tells whether cookies carry `Secure`: whenever people come by https.
+    pub fn has_secure_cookies(&self) -> bool {
+        self.0.state.load().origin.is_https
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_has_scheme_host_and_port_only() {
+        assert_eq!(Origin::parse("https://Auth.Home.Example/").unwrap().text, "https://auth.home.example");
+        assert_eq!(Origin::parse("http://localhost:8080").unwrap().text, "http://localhost:8080");
+        for bad in
+            ["", "auth.home.example", "https://a/b", "https://a?x", "ftp://a", "https://u@a", "javascript:1"]
+        {
+            assert!(Origin::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
