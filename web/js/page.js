@@ -5,7 +5,7 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   const date = new Date(time.dateTime);
   if (Number.isNaN(date.valueOf())) continue;
   time.title = time.textContent;
-  time.textContent = date.toLocaleString(root.lang, { dateStyle: "medium", timeStyle: "short" });
+  time.textContent = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
 // A second click must not send the form twice. The button stays enabled, so its name and value are still sent.
