@@ -167,6 +167,7 @@ pub struct LimitStats {
 pub struct Limits {
     clock: SharedClock,
     hash_key: [u8; 16],
+    bucket_key: u64,
     started: u64,
     caution: u64,
     exact: Box<[Mutex<Table<Log>>]>,
@@ -205,6 +206,7 @@ impl Limits {
         let started = nanos(clock.monotonic());
         Limits {
             hash_key: random.bytes(),
+            bucket_key: u64::from_ne_bytes(random.bytes()) | 1,
             started,
             caution: nanos(settings.caution_after_start),
             exact: shards(settings.exact_capacity),
@@ -225,9 +227,10 @@ impl Limits {
 
     /// Returns the key of a place under `rule`, alone (`extra` empty) or together with a further subject.
     pub fn place_key(&self, rule: &Rule, place: Place, extra: &[u8]) -> Key {
-        let id = self.hash(rule.name, &[&place.to_bytes(), extra]);
-        let bucket = bucket_of(self.hash(rule.name, &[&place.neighborhood().to_bytes()]));
-        Key { id, bucket }
+        Key {
+            id: self.hash(rule.name, &[&place.to_bytes(), extra]),
+            bucket: self.bucket_of_place(rule, place),
+        }
     }
 
     /// Returns a number for a place that means nothing outside this process, for queues that count by place.
@@ -489,14 +492,38 @@ impl Limits {
     }
 
     fn hash(&self, name: &str, parts: &[&[u8]]) -> Id {
+        // Every part is preceded by its length. Short subjects, which is nearly all, are hashed in one go.
+        let mut buffer = [0_u8; 96];
+        let mut filled = 0;
+        let mut fits = true;
+        for part in std::iter::once(name.as_bytes()).chain(parts.iter().copied()) {
+            let end = filled + 2 + part.len();
+            let Some(space) = buffer.get_mut(filled..end) else {
+                fits = false;
+                break;
+            };
+            let (length, content) = space.split_at_mut(2);
+            length.copy_from_slice(&u16::try_from(part.len()).unwrap_or(u16::MAX).to_le_bytes());
+            content.copy_from_slice(part);
+            filled = end;
+        }
         let mut hasher = SipHasher13::new_with_key(&self.hash_key);
-        hasher.write_u8(u8::try_from(name.len()).unwrap_or(u8::MAX));
-        hasher.write(name.as_bytes());
-        for part in parts {
-            hasher.write_u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
+        if let (true, Some(input)) = (fits, buffer.get(..filled)) {
+            return hasher.hash(input).as_u64();
+        }
+        for part in std::iter::once(name.as_bytes()).chain(parts.iter().copied()) {
+            hasher.write_u64(part.len() as u64);
             hasher.write(part);
         }
         hasher.finish128().as_u64()
+    }
+
+    /// Chooses the shared bucket of a part of the network. Keyed, so that nobody can look for an address that shares
+    /// a bucket with somebody else's; cheap, as it is rarely used.
+    fn bucket_of_place(&self, rule: &Rule, place: Place) -> u16 {
+        let rule = rule.window.as_secs() << 32 ^ u64::from(rule.limit);
+        let mixed = (place.neighborhood() ^ rule.rotate_left(17)).wrapping_mul(self.bucket_key);
+        bucket_of((0, mixed.rotate_left(32).wrapping_mul(self.bucket_key)))
     }
 }
 
