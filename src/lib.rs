@@ -21,4 +21,6 @@ pub mod sessions;
 pub mod setup;
 pub mod sign_in;
 
+pub mod app;
 pub mod cli;
+pub mod routes;

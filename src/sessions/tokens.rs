@@ -22,6 +22,7 @@ use crate::kernel::random::Random;
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::metrics::Metrics;
+use crate::site::Site;
 use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
 
 /// The `typ` of an access token (RFC 9068 section 2.1).
@@ -164,7 +165,7 @@ impl Record for SigningKeyRecord {
 /// Signing and verification of access tokens.
 pub struct Tokens {
     ring: ArcSwap<KeyRing>,
-    issuer: ArcSwap<Issuer>,
+    site: Site,
     verified: Cache<[u8; 32], Arc<Verified>>,
     lifetime: Duration,
     schedule: Schedule,
@@ -174,15 +175,9 @@ pub struct Tokens {
     metrics: Arc<Metrics>,
 }
 
-struct Issuer {
-    origin: String,
-    audience: String,
-}
-
-impl Issuer {
-    fn of(origin: &str) -> Self {
-        Issuer { origin: origin.to_owned(), audience: format!("{origin}/api") }
-    }
+/// Returns the audience of our own API under an origin.
+fn audience(origin: &str) -> String {
+    format!("{origin}/api")
 }
 
 impl Tokens {
@@ -193,7 +188,7 @@ impl Tokens {
         clock: SharedClock,
         random: Random,
         metrics: Arc<Metrics>,
-        origin: &str,
+        site: Site,
         lifetime: Duration,
         schedule: Schedule,
         cache_entries: usize,
@@ -204,7 +199,7 @@ impl Tokens {
         let ring = KeyRing::new(keys);
         Ok(Tokens {
             ring: ArcSwap::from_pointee(ring),
-            issuer: ArcSwap::from_pointee(Issuer::of(origin)),
+            site,
             verified: Cache::new(cache_entries),
             lifetime,
             schedule,
@@ -215,23 +210,17 @@ impl Tokens {
         })
     }
 
-    /// Uses another public origin from now on; tokens of the old one are refused.
-    pub fn set_origin(&self, origin: &str) {
-        self.issuer.store(Arc::new(Issuer::of(origin)));
-        self.verified.clear();
-    }
-
     pub(super) fn issue(&self, grant: &Grant<'_>) -> Result<SecretText, Problem> {
         let started = self.clock.monotonic();
         let ring = self.ring.load();
         let key = ring
             .signing_key(self.clock.now())
             .ok_or_else(|| Problem::internal("there is no signing key; run `doorward keys rotate`"))?;
-        let issuer = self.issuer.load();
+        let origin = self.site.origin().text;
         let claims = AccessClaims {
-            iss: issuer.origin.clone(),
+            aud: audience(&origin),
+            iss: origin,
             sub: grant.user.id.to_string(),
-            aud: issuer.audience.clone(),
             exp: grant.issued_at.plus(self.lifetime).as_secs(),
             iat: grant.issued_at.as_secs(),
             jti: BASE64URL_NOPAD.encode(&grant.jti),
@@ -256,14 +245,19 @@ impl Tokens {
                 self.verified.remove(&digest);
                 return Err(TokenRefusal::Expired);
             }
+            // The public origin may have changed since the token was verified.
+            if !self.site.is_origin(&verified.claims.iss) {
+                return Err(TokenRefusal::InvalidClaims);
+            }
             return Ok(verified);
         }
         let ring = self.ring.load();
-        let issuer = self.issuer.load();
+        let origin = self.site.origin().text;
+        let audience = audience(&origin);
         let expected = Expected {
             typ: ACCESS_TYPE,
-            issuer: &issuer.origin,
-            audience: &issuer.audience,
+            issuer: &origin,
+            audience: &audience,
             now,
             leeway: jws::LEEWAY,
             max_lifetime: self.lifetime,
@@ -277,6 +271,11 @@ impl Tokens {
         let verified = Arc::new(Verified { claims, session, user });
         self.verified.insert(digest, verified.clone());
         Ok(verified)
+    }
+
+    /// Tells whether there is a key to sign with.
+    pub fn has_signing_key(&self) -> bool {
+        self.ring.load().signing_key(self.clock.now()).is_some()
     }
 
     /// Returns the public keys as a JWK set (RFC 7517), for resource servers that verify tokens themselves.

@@ -229,6 +229,16 @@ impl Lockout {
         count
     }
 
+    /// Returns how many suspensions there are.
+    pub fn len(&self) -> usize {
+        self.0.suspensions.lock().len()
+    }
+
+    /// Tells whether nobody is suspended.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Drops ended suspensions from memory. Run every minute.
     pub fn sweep(&self) {
         let now = self.0.clock.now();

@@ -131,7 +131,7 @@ pub struct Inner {
     pub(crate) sessions: Sessions,
     pub(crate) site: Site,
     pub(crate) audit: Audit,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: SharedClock,
     pub(crate) random: Random,
@@ -157,7 +157,7 @@ pub struct Parts {
     /// Events.
     pub audit: Audit,
     /// Counters.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// Time.

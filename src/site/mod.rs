@@ -194,6 +194,11 @@ impl Site {
         self.0.state.load().origin.clone()
     }
 
+    /// Tells whether `text` is the public origin.
+    pub fn is_origin(&self, text: &str) -> bool {
+        self.0.state.load().origin.text == text
+    }
+
     /// Tells whether someone chose the public origin; until then it is a guess for this machine.
     pub fn is_origin_set(&self) -> bool {
         self.0.state.load().is_origin_set

@@ -1,0 +1,375 @@
+//! The composition root: opens every room in order, owns the background jobs, and shuts down in order.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::access::Access;
+use crate::accounts::Accounts;
+use crate::accounts::records::{LinkRecord, PendingTotpRecord};
+use crate::accounts::users::SecondFactorPolicy;
+use crate::audit::{Audit, Event, Kind};
+use crate::crypto::key_ring::Schedule;
+use crate::crypto::keys::MasterKey;
+use crate::crypto::password::{HashSettings, PasswordHasher};
+use crate::crypto::sealed::Sealer;
+use crate::http::{Problem, Reply, Request, ServerSettings};
+use crate::kernel::random::Random;
+use crate::kernel::time::SharedClock;
+use crate::limits::{LimitSettings, Limits, Rule};
+use crate::metrics::{Metrics, Sample, TokenFault};
+use crate::operations::health::{Health, State};
+use crate::operations::metrics as metrics_server;
+use crate::routes::{Face, Service};
+use crate::sessions::tokens::Tokens;
+use crate::sessions::{Lifetimes, Sessions, TokenRefusal};
+use crate::sign_in::registration::Policy;
+use crate::sign_in::{Parts, SignIn, SignInRules};
+use crate::site::{Fixed, Site};
+use crate::store::clock_mark::ClockMark;
+use crate::store::{self, CommitError, OpenSettings, Opened};
+
+/// Everything that is decided before the start.
+pub struct Options {
+    /// Where people and proxies connect.
+    pub listen: SocketAddr,
+    /// Where Prometheus connects, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How the store is opened.
+    pub store: OpenSettings,
+    /// The key that everything secret is sealed with.
+    pub master: MasterKey,
+    /// What the configuration fixes.
+    pub site: Fixed,
+    /// How long things live.
+    pub lifetimes: Lifetimes,
+    /// When signing keys change.
+    pub keys: Schedule,
+    /// The most verified tokens that are remembered.
+    pub token_cache: usize,
+    /// How passwords are hashed.
+    pub hashing: HashSettings,
+    /// The sizes of the counter tables.
+    pub limits: LimitSettings,
+    /// The rules of signing in.
+    pub sign_in: SignInRules,
+    /// The rule of the API.
+    pub api_rule: Rule,
+    /// Who may register.
+    pub registration: Policy,
+    /// Who must have a second factor.
+    pub second_factor: SecondFactorPolicy,
+    /// How long audit events are kept.
+    pub audit_retention: Duration,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// The most connections of one address.
+    pub max_connections_per_address: usize,
+    /// Where store snapshots and the setup token live.
+    pub data_directory: PathBuf,
+}
+
+/// The application: one field a room.
+pub struct App {
+    /// The installation.
+    pub site: Site,
+    /// Users and their factors.
+    pub accounts: Accounts,
+    /// Sessions and tokens.
+    pub sessions: Sessions,
+    /// Signing in.
+    pub sign_in: SignIn,
+    /// Access rules and forward-auth.
+    pub access: Access,
+    /// Events.
+    pub audit: Audit,
+    /// Rate counters.
+    pub limits: Arc<Limits>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// The rule of the API.
+    pub api_rule: Rule,
+    clock: SharedClock,
+    clock_mark: ClockMark,
+    hasher: PasswordHasher,
+    opened: Opened,
+}
+
+/// Why Doorward did not start: a text for the administrator that says what to do.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+fn because(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> StartError {
+    move |why| StartError(format!("{what}: {why}"))
+}
+
+impl App {
+    /// Opens every room. Blocks on the store; no socket is bound yet.
+    pub async fn open(options: &Options, clock: SharedClock, random: Random) -> Result<Arc<App>, StartError> {
+        let sealer = Arc::new(Sealer::new(&options.master));
+        let opened = store::open(&options.store, &sealer, &random, &clock)
+            .map_err(|error| StartError(error.to_string()))?;
+        let store = opened.store.clone();
+        let reading = because("The store could not be read");
+        let clock_mark = ClockMark::load(&store).map_err(|error| reading(&error))?;
+        let not_before = store::meta::not_before(&store).map_err(|error| reading(&error))?;
+        let site = Site::open(&store, options.site.clone()).map_err(|error| reading(&error))?;
+        let audit = Audit::open(store.clone(), clock.clone(), random.clone(), options.audit_retention)
+            .map_err(|error| reading(&error))?;
+        let mut hashing = options.hashing.clone();
+        hashing.pepper = Some(options.master.derive("password pepper"));
+        let hasher = PasswordHasher::start(hashing, random.clone())
+            .map_err(|error| because("The password hasher did not start")(&error))?;
+        let metrics = Arc::new(Metrics::new());
+        metrics.set_started(clock.now());
+        let context = vec!["doorward".to_owned(), site.origin().host, site.name().to_lowercase()];
+        let accounts = Accounts::open(
+            store.clone(),
+            hasher.clone(),
+            clock.clone(),
+            random.clone(),
+            options.second_factor,
+            context,
+        )
+        .map_err(|error| reading(&error))?;
+        let tokens = Tokens::open(
+            store.clone(),
+            clock.clone(),
+            random.clone(),
+            metrics.clone(),
+            site.clone(),
+            options.lifetimes.access_token,
+            options.keys,
+            options.token_cache,
+        )
+        .map_err(|error| reading(&error))?;
+        let sessions = Sessions::open(
+            store.clone(),
+            accounts.clone(),
+            audit.clone(),
+            clock.clone(),
+            random.clone(),
+            &options.master,
+            options.lifetimes.clone(),
+            tokens,
+            not_before,
+        )
+        .map_err(|error| reading(&error))?;
+        let limits = Arc::new(Limits::new(options.limits, clock.clone(), &random));
+        let parts = Parts {
+            store: store.clone(),
+            accounts: accounts.clone(),
+            sessions: sessions.clone(),
+            site: site.clone(),
+            audit: audit.clone(),
+            limits: limits.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            rules: options.sign_in.clone(),
+            registration: options.registration,
+        };
+        let sign_in = SignIn::open(parts, &options.master).map_err(|error| reading(&error))?;
+        let access =
+            Access::load(store.clone(), audit.clone(), site.clone()).map_err(|error| reading(&error))?;
+        let app = Arc::new(App {
+            site,
+            accounts,
+            sessions,
+            sign_in,
+            access,
+            audit,
+            limits,
+            metrics,
+            api_rule: options.api_rule,
+            clock,
+            clock_mark,
+            hasher,
+            opened,
+        });
+        app.sessions
+            .tokens()
+            .keep_schedule()
+            .await
+            .map_err(|error| because("The signing keys could not be made")(&error))?;
+        Ok(app)
+    }
+
+    /// Decides whether a request may pass before the setup is finished; `None` lets it pass.
+    pub fn gate(&self, _request: &Request, _face: Face) -> Result<Option<Reply>, Problem> {
+        Ok(None)
+    }
+
+    /// Returns the origin that forms must come from: our own, or during the setup the one that was opened.
+    pub fn expected_origin(&self, request: &Request) -> String {
+        if !self.site.is_origin_set()
+            && let Some(origin) = request.client.origin()
+        {
+            return origin;
+        }
+        self.site.origin().text
+    }
+
+    /// Answers `/readyz`.
+    pub fn health(&self) -> Health {
+        let engine = self.opened.store.engine();
+        Health::ready(State {
+            write_refusal: engine.write_refusal(),
+            store_reads: engine.get(b"m").is_ok(),
+            clock_is_behind: self.clock_mark.is_clock_behind(self.clock.now()),
+            has_signing_key: self.sessions.tokens().has_signing_key(),
+        })
+    }
+
+    pub(crate) fn count_token_refusal(&self, refusal: TokenRefusal) {
+        match refusal {
+            TokenRefusal::Expired => self.metrics.token_expired(),
+            TokenRefusal::Malformed => self.metrics.token_invalid(TokenFault::Malformed),
+            TokenRefusal::BadSignature => self.metrics.token_invalid(TokenFault::BadSignature),
+            TokenRefusal::InvalidClaims => self.metrics.token_invalid(TokenFault::Misplaced),
+            TokenRefusal::Revoked => self.metrics.token_invalid(TokenFault::Revoked),
+        }
+    }
+
+    async fn every_minute(&self) -> Result<(), CommitError> {
+        let now = self.clock.now();
+        let store = &self.opened.store;
+        self.clock_mark.persist(store, now).await?;
+        self.sessions.sweep().await?;
+        self.sign_in.sweep().await?;
+        while store.purge::<PendingTotpRecord>(now, 500).await? == 500 {}
+        while store.purge::<LinkRecord>(now, 500).await? == 500 {}
+        self.sessions.tokens().keep_schedule().await
+    }
+
+    fn sample(&self) -> Sample {
+        let engine = self.opened.store.engine();
+        Sample {
+            users: self.accounts.directory().len() as u64,
+            sessions: self.sessions.live_count() as u64,
+            suspensions: self.sign_in.lockout().len() as u64,
+            hash_queue: self.hasher.stats().queued as u64,
+            audit_queue: self.audit.queued() as u64,
+            store_bytes: engine.size_on_disk(),
+            store_is_writable: engine.write_refusal().is_none(),
+        }
+    }
+}
+
+/// A running Doorward.
+pub struct Running {
+    /// The application.
+    pub app: Arc<App>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where metrics are served.
+    pub metrics_address: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    jobs: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Binds the sockets and starts to answer.
+    pub async fn start(options: Options, clock: SharedClock, random: Random) -> Result<Running, StartError> {
+        let app = App::open(&options, clock.clone(), random.clone()).await?;
+        let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+            StartError(format!(
+                "{} cannot be listened on: {error}. Is another program using it?",
+                options.listen
+            ))
+        })?;
+        let address = listener.local_addr().map_err(|error| StartError(error.to_string()))?;
+        let (stop, stopping) = watch::channel(false);
+        let mut jobs = vec![
+            tokio::spawn(app.audit.clone().run(stopping.clone())),
+            tokio::spawn(keep_house(app.clone(), stopping.clone())),
+        ];
+        let mut metrics_address = None;
+        if let Some(wanted) = options.metrics_listen {
+            let listener = metrics_server::bind(wanted).await.map_err(|error| {
+                StartError(format!(
+                    "{wanted} cannot be listened on for metrics: {error}. Set metrics.listen to another address or `off`."
+                ))
+            })?;
+            metrics_address = listener.local_addr().ok();
+            let (sampled, metrics) = (app.clone(), (*app.metrics).clone());
+            let sample = move || sampled.sample();
+            jobs.push(tokio::spawn(metrics_server::serve_metrics(
+                listener,
+                metrics,
+                sample,
+                stopping.clone(),
+            )));
+        }
+        let mut settings = ServerSettings::new(app.site.trusted_proxies().clone(), clock, random);
+        settings.max_connections = options.max_connections;
+        settings.max_connections_per_address = options.max_connections_per_address;
+        let service = Arc::new(Service::new(app.clone()).map_err(StartError)?);
+        let mut stopped = stopping;
+        let server = tokio::spawn(async move {
+            let shutdown = async move {
+                let _ = stopped.wait_for(|is_stopping| *is_stopping).await;
+            };
+            crate::http::serve(listener, settings, service, shutdown).await;
+        });
+        app.audit.note(Event::succeeded(Kind::ServerStarted).by_system("server"));
+        Ok(Running { app, address, metrics_address, stop, server, jobs })
+    }
+
+    /// Stops in order: no new connections, requests under way finish, events are written, the store closes.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        if tokio::time::timeout(Duration::from_secs(3), self.server).await.is_err() {
+            tracing::warn!("some connections were still open and are cut");
+        }
+        self.app.audit.note(Event::succeeded(Kind::ServerStopped).by_system("server"));
+        let now = self.app.clock.now();
+        let last_writes = async {
+            let _ = self.app.sessions.sweep().await;
+            let _ = self.app.clock_mark.persist(&self.app.opened.store, now).await;
+            if let Err(error) = self.app.audit.flush().await {
+                tracing::error!(%error, "the last audit events could not be written");
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(1), last_writes).await.is_err() {
+            tracing::warn!("the last writes took too long");
+        }
+        for job in &self.jobs {
+            job.abort();
+        }
+        self.app.opened.close();
+    }
+}
+
+/// The background jobs that keep tables small and clocks honest.
+async fn keep_house(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
+            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+        }
+        if let Err(error) = app.every_minute().await {
+            tracing::warn!(%error, "housekeeping could not write; it will try again");
+        }
+    }
+}
+
+/// Tells whether an address is reachable from other machines.
+pub fn is_exposed(address: IpAddr) -> bool {
+    !address.is_loopback()
+}

@@ -1,0 +1,139 @@
+//! The table. One row a route; a test walks it with every kind of caller (GEN-06).
+
+use http::StatusCode;
+
+use super::{Action, Face, Forgery, Method2, Rate, Route};
+use crate::access::forward_auth::Dialect;
+use crate::http::Reply;
+use crate::operations::health::Health;
+use crate::sign_in::{api as sign_in, pages as sign_in_pages};
+
+use Method2::{Get, Post};
+
+/// The largest JSON body or form of most routes (INP-02).
+const BODY: usize = 16 * 1024;
+
+const fn page(method: Method2, path: &'static str, action: Action) -> Route {
+    let forgery = match (method, action) {
+        (Method2::Get, _) => Forgery::None,
+        (_, Action::Browser(_) | Action::AdminBrowser(_)) => Forgery::Session,
+        _ => Forgery::Origin,
+    };
+    let body = match method {
+        Method2::Get => 0,
+        _ => BODY,
+    };
+    Route { method, path, action, face: Face::Page, body, rate: Rate::None, forgery }
+}
+
+const fn api(method: Method2, path: &'static str, action: Action) -> Route {
+    let forgery = match action {
+        Action::User(_) | Action::Admin(_) | Action::Browser(_) | Action::AdminBrowser(_) => Forgery::Session,
+        _ => Forgery::None,
+    };
+    let body = match method {
+        Method2::Get => 0,
+        _ => BODY,
+    };
+    Route { method, path, action, face: Face::Api, body, rate: Rate::Api, forgery }
+}
+
+/// The use-case has limits of its own.
+const fn limited_inside(mut route: Route) -> Route {
+    route.rate = Rate::None;
+    route
+}
+
+/// The answer sets cookies, so the request must come from our own pages (login CSRF, SES-13).
+const fn from_own_pages(mut route: Route) -> Route {
+    route.forgery = Forgery::Origin;
+    route
+}
+
+const fn proxy(path: &'static str, dialect: Dialect) -> Route {
+    Route {
+        method: Get,
+        path,
+        action: Action::Proxy(dialect),
+        face: Face::Api,
+        body: 0,
+        rate: Rate::None,
+        forgery: Forgery::None,
+    }
+}
+
+macro_rules! open {
+    ($handler:path, $room:ident) => {
+        Action::Open(|app, request| Box::pin($handler(&app.$room, request)))
+    };
+}
+
+macro_rules! maybe {
+    ($handler:path, $room:ident) => {
+        Action::Maybe(|app, request, caller| {
+            Box::pin(async move { $handler(&app.$room, request, caller.as_ref()).await })
+        })
+    };
+}
+
+macro_rules! signed_in {
+    ($guard:ident, $handler:path, $room:ident) => {
+        Action::$guard(|app, request, caller| {
+            Box::pin(async move { $handler(&app.$room, request, &caller).await })
+        })
+    };
+}
+
+/// Every route there is.
+pub const ROUTES: &[Route] = &[
+    // -- sign-in, for programs
+    limited_inside(api(Post, "/api/v1/users", open!(sign_in::register, sign_in))),
+    from_own_pages(limited_inside(api(Post, "/api/v1/auth/login/web", open!(sign_in::login_web, sign_in)))),
+    limited_inside(api(Post, "/api/v1/auth/login/api", open!(sign_in::login_api, sign_in))),
+    from_own_pages(limited_inside(api(Post, "/api/v1/auth/mfa/web", open!(sign_in::mfa_web, sign_in)))),
+    limited_inside(api(Post, "/api/v1/auth/mfa/api", open!(sign_in::mfa_api, sign_in))),
+    from_own_pages(api(Post, "/api/v1/auth/refresh/web", open!(sign_in::refresh_web, sign_in))),
+    api(Post, "/api/v1/auth/refresh/api", open!(sign_in::refresh_api, sign_in)),
+    api(Post, "/api/v1/auth/validate", open!(sign_in::validate, sign_in)),
+    api(Post, "/api/v1/auth/logout", signed_in!(User, sign_in::logout, sign_in)),
+    api(Post, "/api/v1/auth/logout/all", signed_in!(User, sign_in::logout_all, sign_in)),
+    api(Post, "/api/v1/auth/step-up", signed_in!(User, sign_in::step_up, sign_in)),
+    api(Get, "/api/v1/keys", open!(sign_in::public_keys, sign_in)),
+    // -- sign-in, for people
+    page(Get, "/signin", maybe!(sign_in_pages::show, sign_in)),
+    page(Post, "/signin", open!(sign_in_pages::submit, sign_in)),
+    page(Get, "/signin/second-factor", open!(sign_in_pages::show_second_factor, sign_in)),
+    page(Post, "/signin/second-factor", open!(sign_in_pages::submit_second_factor, sign_in)),
+    page(Get, "/signin/recovery", open!(sign_in_pages::show_recovery, sign_in)),
+    page(Post, "/signin/recovery", open!(sign_in_pages::submit_recovery, sign_in)),
+    page(Get, "/signin/enrol", open!(sign_in_pages::show_enrolment, sign_in)),
+    page(Post, "/signin/enrol", open!(sign_in_pages::submit_enrolment, sign_in)),
+    page(Post, "/signin/recovery-codes", open!(sign_in_pages::leave_recovery_codes, sign_in)),
+    page(Get, "/signout", maybe!(sign_in_pages::show_sign_out, sign_in)),
+    page(Post, "/signout", signed_in!(Browser, sign_in_pages::sign_out, sign_in)),
+    page(Get, "/step-up", signed_in!(Browser, sign_in_pages::show_step_up, sign_in)),
+    page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in)),
+    page(Get, "/link/{secret}", open!(sign_in_pages::show_link, sign_in)),
+    page(Post, "/link/{secret}", open!(sign_in_pages::submit_link, sign_in)),
+    page(Get, "/register", open!(sign_in_pages::show_registration, sign_in)),
+    page(Post, "/register", open!(sign_in_pages::submit_registration, sign_in)),
+    // -- reverse proxies
+    proxy("/api/authz/auth-request", Dialect::AuthRequest),
+    proxy("/api/authz/forward-auth", Dialect::ForwardAuth),
+    // -- operations
+    limited_inside(api(
+        Get,
+        "/healthz",
+        Action::Open(|_, _| Box::pin(async { Ok(Reply::json(StatusCode::OK, &Health::alive())) })),
+    )),
+    limited_inside(api(
+        Get,
+        "/readyz",
+        Action::Open(|app, _| {
+            Box::pin(async move {
+                let health = app.health();
+                Ok(Reply::json(health.code(), &health))
+            })
+        }),
+    )),
+];
