@@ -64,10 +64,10 @@ pub(super) fn as_text() -> String {
 pub fn finish(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
     let is_https = is_https && !reply.is_for_other_host;
     let mut headers = if is_https { SECURE.clone() } else { PLAIN.clone() };
-    if !reply.form_targets.is_empty() || !reply.connect_targets.is_empty() || reply.runs_wasm {
-        if let Ok(policy) = HeaderValue::from_str(&policy_of(&reply)) {
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-        }
+    if (!reply.form_targets.is_empty() || !reply.connect_targets.is_empty() || reply.runs_wasm)
+        && let Ok(policy) = HeaderValue::from_str(&policy_of(&reply))
+    {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     let mut last = None;
     for (name, value) in reply.headers {

@@ -49,20 +49,27 @@ pub fn safe_return_target(
         return None;
     }
     let host = match target.host()? {
-        Host::Domain(name) if !name.ends_with('.') && (is_lab || !is_loopback_name(name)) => name,
+        Host::Domain(name) if is_plain_name(name) && (is_lab || !is_loopback_name(name)) => name,
         _ => return None,
     };
     is_protected_host(host).then_some(target)
 }
 
-/// Checks that an absolute URL spells its scheme and host out: `https://host[:port]`, then `/`, `?`, `#` or the end.
+/// Checks that an absolute URL spells its scheme and host out: `https://host[:port]` in ASCII, as it stands in a `Host`
+/// header, then `/`, `?`, `#` or the end.
 fn authority_is_plain(rd: &str) -> Option<()> {
     let (scheme, rest) = rd.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
         return None;
     }
     let authority = rest.split(['/', '?', '#']).next()?;
-    (!authority.is_empty() && !authority.contains(['@', '%'])).then_some(())
+    (!authority.is_empty() && authority.is_ascii() && !authority.contains(['@', '%'])).then_some(())
+}
+
+/// The URL standard lets a host hold `;`, `&` and more. No name of an app does.
+fn is_plain_name(name: &str) -> bool {
+    !name.ends_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 /// Returns the origin of a URL as a Content-Security-Policy source: `https://host[:port]`.

@@ -206,6 +206,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.buffer = BytesMut::new();
     }
 
+    /// Idle time counts from the last bytes of an answer, not from the end of the request.
+    fn restart_idle_time(&mut self) {
+        if self.phase == Phase::Idle {
+            self.deadline = Instant::now() + self.patience.idle;
+        }
+    }
+
     fn poll_write_clock<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -269,6 +276,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Write for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
+        wire.restart_idle_time();
         let result = Pin::new(&mut wire.socket).poll_write(cx, bytes);
         wire.poll_write_clock(cx, result)
     }
@@ -297,6 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Wire<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
+        wire.restart_idle_time();
         let result = Pin::new(&mut wire.socket).poll_write_vectored(cx, slices);
         wire.poll_write_clock(cx, result)
     }

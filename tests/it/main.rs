@@ -2,4 +2,6 @@
 
 // `cfg(test)` always holds here; it tells the lints that helpers of tests may unwrap.
 #[cfg(test)]
+mod http_edge;
+#[cfg(test)]
 mod store;

@@ -1,0 +1,445 @@
+//! The HTTP edge, spoken to in raw bytes: what real peers send, slow, broken and hostile ones included.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward::http::{
+    Handler, Problem, Reply, Request, RequestMeta, RouteLimits, ServerSettings, TrustedProxies, address,
+    serve,
+};
+use doorward::kernel::random::Random;
+use doorward::kernel::time::SystemClock;
+use http::{Method, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// A small application with one route for each thing that can go wrong.
+struct Probe;
+
+impl Handler for Probe {
+    fn limits(&self, _method: &Method, path: &str) -> RouteLimits {
+        match path {
+            "/big" => RouteLimits::body(1024 * 1024),
+            "/check" => RouteLimits::without_body(),
+            "/stuck" => RouteLimits { deadline: Duration::from_millis(50), ..RouteLimits::body(0) },
+            _ => RouteLimits::body(16),
+        }
+    }
+
+    async fn handle(&self, request: Request) -> Reply {
+        match request.path() {
+            "/panic" => panic!("as asked"),
+            "/stuck" => std::future::pending().await,
+            "/slow" => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                text("slow")
+            }
+            "/big" => text(&request.body.len().to_string()),
+            "/whoami" => {
+                text(&format!("{} {:?} {}", request.client.ip, request.client.host, request.client.is_https))
+            }
+            "/names" => {
+                text(&request.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>().join(","))
+            }
+            "/missing" => self.problem(&meta_of(&request), Problem::not_found()),
+            _ => text(&format!("{} {}", request.method, String::from_utf8_lossy(&request.body))),
+        }
+    }
+
+    fn problem(&self, meta: &RequestMeta, problem: Problem) -> Reply {
+        Reply::json(problem.status, &problem.to_json(&meta.id.to_string()))
+    }
+}
+
+fn meta_of(request: &Request) -> RequestMeta {
+    RequestMeta {
+        method: request.method.clone(),
+        uri: request.uri.clone(),
+        id: request.id,
+        wants_html: false,
+    }
+}
+
+fn text(body: &str) -> Reply {
+    Reply::bytes(StatusCode::OK, "text/plain", body.to_owned().into_bytes())
+}
+
+struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    done: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(change: impl FnOnce(&mut ServerSettings)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut settings =
+            ServerSettings::new(TrustedProxies::default(), SystemClock::shared(), Random::os());
+        change(&mut settings);
+        let (stop, stopped) = oneshot::channel();
+        let done = tokio::spawn(serve(listener, settings, Arc::new(Probe), async move {
+            let _ = stopped.await;
+        }));
+        Server { address, stop: Some(stop), done }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends bytes on a new connection and returns everything up to its end.
+    async fn say(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes).await.unwrap();
+        rest(&mut stream).await
+    }
+}
+
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "the connection stays open after {:?}", String::from_utf8_lossy(&answer));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Reads one answer with a Content-Length and leaves the connection open.
+async fn one(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    loop {
+        let mut byte = [0];
+        let count =
+            tokio::time::timeout(Duration::from_secs(5), stream.read(&mut byte)).await.unwrap().unwrap();
+        assert_eq!(count, 1, "ended after {:?}", String::from_utf8_lossy(&answer));
+        answer.push(byte[0]);
+        if answer.ends_with(b"\r\n\r\n") {
+            break;
+        }
+    }
+    let head = String::from_utf8(answer).unwrap();
+    let length = head
+        .to_ascii_lowercase()
+        .split("content-length: ")
+        .nth(1)
+        .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse::<usize>().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    head + &String::from_utf8(body).unwrap()
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+#[track_caller]
+fn assert_protected(answer: &str) {
+    let head = answer.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
+    for needed in [
+        "content-security-policy: default-src 'none'",
+        "x-content-type-options: nosniff",
+        "x-frame-options: deny",
+        "referrer-policy: no-referrer",
+        "cross-origin-opener-policy: same-origin",
+        "cross-origin-resource-policy: same-origin",
+        "permissions-policy: ",
+        "cache-control: no-store",
+    ] {
+        assert!(head.contains(needed), "{needed} is missing in {answer}");
+    }
+    assert!(!head.contains("\nserver:"), "{answer}");
+}
+
+/// WEB-08: no answer leaves without the security headers, whoever makes it.
+#[tokio::test]
+async fn every_answer_has_the_security_headers() {
+    let server = Server::start(|_| {}).await;
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000));
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(200));
+    let huge = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(100_000));
+    for (request, expected) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 200),
+        ("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 200),
+        ("GET / HTTP/1.0\r\n\r\n", 200),
+        ("\r\nGET / HTTP/1.0\r\n\r\n", 200),
+        ("GET /missing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
+        ("GET /panic HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 500),
+        ("GET /stuck HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 503),
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 17\r\n\r\n12345678901234567", 413),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Encoding: gzip\r\n\r\nxx", 415),
+        (&long, 414),
+        (&many, 431),
+        (&huge, 431),
+    ] {
+        let answer = server.say(request.as_bytes()).await;
+        assert_eq!(status(&answer), expected, "{request:.60} {answer}");
+        assert_protected(&answer);
+    }
+}
+
+/// INP-03: what could smuggle a second request is 400 and the end of the connection.
+#[tokio::test]
+async fn smuggling_ends_the_connection() {
+    let server = Server::start(|_| {}).await;
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for request in [
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"
+        ),
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{smuggled}"
+        ),
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 30\r\n\r\n{smuggled}"),
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!("GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n{smuggled}"),
+        format!("GET / HTTP/1.1\nHost: a\n\n{smuggled}"),
+        format!("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n folded\r\n\r\n{smuggled}"),
+        format!("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n{smuggled}"),
+        format!("GET / HTTP/1.1\r\nHost : a\r\n\r\n{smuggled}"),
+        format!("GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n{smuggled}"),
+    ] {
+        let answer = server.say(request.as_bytes()).await;
+        assert_eq!(status(&answer), 400, "{request} {answer}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            2 - usize::from(!answer.contains("This is not HTTP/1.1")),
+            "{answer}"
+        );
+        assert!(!answer.contains("/smuggled") && answer.contains("connection: close"), "{answer}");
+    }
+    // After a chunked body nothing more is read: the answer closes.
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let answer = server.say(format!("{chunked}{smuggled}").as_bytes()).await;
+    assert!(answer.contains("POST abc") && answer.contains("connection: close"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1);
+}
+
+/// INP-01: a head that does not arrive in time ends the connection, and so does an idle one.
+#[tokio::test]
+async fn slow_heads_and_idle_connections_time_out() {
+    let server = Server::start(|settings| {
+        settings.head_timeout = Duration::from_millis(150);
+        settings.idle_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let started = tokio::time::Instant::now();
+    for beginning in ["", "GET", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+        assert_eq!(server.say(beginning.as_bytes()).await, "", "{beginning}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(2));
+
+    // A trickle does not win time.
+    let mut slow = server.connect().await;
+    let mut sent = 0;
+    for byte in b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" {
+        if slow.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        sent += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(sent < 20, "{sent} bytes were taken");
+
+    // Between requests the longer time holds; a slow handler is not cut off by either.
+    let mut idle = server.connect().await;
+    idle.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    assert_eq!(status(&one(&mut idle).await), 200);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    assert_eq!(status(&one(&mut idle).await), 200);
+    assert_eq!(rest(&mut idle).await, "");
+}
+
+/// INP-01, INP-02: a body has a size and a time.
+#[tokio::test]
+async fn bodies_have_a_size_and_a_time() {
+    let server = Server::start(|settings| settings.body_timeout = Duration::from_millis(200)).await;
+    let late = server.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").await;
+    assert_eq!(status(&late), 408);
+    assert_protected(&late);
+    let chunked = server
+        .say(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n1\r\nx\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(status(&chunked), 413);
+    let early = server.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n").await;
+    assert_eq!(status(&early), 413);
+    let ignored = server
+        .say(b"POST /check HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 9999\r\n\r\n")
+        .await;
+    assert_eq!(status(&ignored), 200);
+    let mut large =
+        b"POST /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 900000\r\n\r\n".to_vec();
+    large.resize(large.len() + 900_000, b'x');
+    assert!(server.say(&large).await.ends_with("\r\n900000"));
+    let broken = server.say(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+    assert_eq!(status(&broken), 400);
+    assert_protected(&broken);
+}
+
+/// FWD-09: a header name with an underscore never reaches a handler, because gateways read it as a hyphen.
+#[tokio::test]
+async fn names_with_underscores_are_dropped() {
+    let server = Server::start(|_| {}).await;
+    let answer = server
+        .say(b"GET /names HTTP/1.1\r\nRemote_User: admin\r\nHost: a\r\nX_Forwarded_For: 1\r\nRemote-Groups: x\r\nConnection: close\r\n\r\n")
+        .await;
+    assert!(answer.ends_with("\r\nhost,remote-groups,connection"), "{answer}");
+    let with_body = server
+        .say(b"POST / HTTP/1.1\r\nContent_Length: 999\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc")
+        .await;
+    assert!(with_body.ends_with("POST abc"), "{with_body}");
+}
+
+/// FWD-01: forwarding headers count only from a trusted peer.
+#[tokio::test]
+async fn forwarding_headers_count_from_trusted_peers_alone() {
+    let ask =
+        b"GET /whoami HTTP/1.1\r\nHost: inner\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
+        X-Forwarded-Host: Auth.Example.org\r\nConnection: close\r\n\r\n";
+    let server = Server::start(|_| {}).await;
+    let answer = server.say(ask).await;
+    assert!(answer.ends_with("127.0.0.1 Some(\"inner\") false"), "{answer}");
+    assert!(!answer.contains("strict-transport-security"));
+    let server = Server::start(|settings| {
+        settings.trusted_proxies.set(vec![address::parse_network("127.0.0.1").unwrap()]);
+    })
+    .await;
+    let answer = server.say(ask).await;
+    assert!(answer.ends_with("192.0.2.7 Some(\"auth.example.org\") true"), "{answer}");
+    assert!(answer.contains("strict-transport-security: max-age=31536000"));
+}
+
+/// INP-09: a panic is one 500; the connection and the server go on.
+#[tokio::test]
+async fn a_panic_is_one_answer() {
+    let server = Server::start(|_| {}).await;
+    let mut stream = server.connect().await;
+    for expected in [("/panic", 500), ("/", 200), ("/panic", 500), ("/", 200)] {
+        stream.write_all(format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", expected.0).as_bytes()).await.unwrap();
+        assert_eq!(status(&one(&mut stream).await), expected.1);
+    }
+}
+
+/// INP-01: connections are capped for each address and in total, and places come back.
+#[tokio::test]
+async fn connections_are_capped() {
+    let server = Server::start(|settings| {
+        settings.max_connections = 4;
+        settings.max_connections_per_address = 2;
+    })
+    .await;
+    let ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    for stream in [&mut first, &mut second] {
+        stream.write_all(ask).await.unwrap();
+        assert_eq!(status(&one(stream).await), 200);
+    }
+    let mut third = server.connect().await;
+    let _ = third.write_all(ask).await;
+    let mut byte = [0];
+    assert!(!matches!(third.read(&mut byte).await, Ok(1..)), "a third connection was served");
+    drop(first);
+    for attempt in 0.. {
+        let mut again = server.connect().await;
+        let _ = again.write_all(ask).await;
+        if matches!(again.read(&mut byte).await, Ok(1)) {
+            break;
+        }
+        assert!(attempt < 100, "the place never came back");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// FAIL-06: stopping lets the request under way finish, and closes what is idle.
+#[tokio::test]
+async fn stopping_finishes_what_is_under_way() {
+    let mut server = Server::start(|_| {}).await;
+    let mut idle = server.connect().await;
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    one(&mut idle).await;
+    let mut busy = server.connect().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.stop.take().unwrap().send(()).unwrap();
+    assert!(rest(&mut busy).await.ends_with("slow"));
+    assert_eq!(rest(&mut idle).await, "");
+    tokio::time::timeout(Duration::from_secs(2), server.done).await.unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+/// Many requests in one packet are answered in order.
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let server = Server::start(|_| {}).await;
+    let answer = server
+        .say(
+            b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1\
+              GET /slow HTTP/1.1\r\nHost: a\r\n\r\n\
+              POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\n2",
+        )
+        .await;
+    let bodies: Vec<_> = answer.split("\r\n\r\n").collect();
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3, "{answer}");
+    assert!(
+        bodies[1].starts_with("POST 1") && bodies[2].starts_with("slow") && bodies[3] == "POST 2",
+        "{answer}"
+    );
+}
+
+/// WEB-08: random heads never get an answer of the library's own making.
+#[tokio::test]
+async fn no_head_gets_an_answer_without_our_headers() {
+    let server = Server::start(|_| {}).await;
+    let random = Random::os();
+    let pieces: [&[u8]; 24] = [
+        b"GET",
+        b" ",
+        b"/",
+        b"HTTP/1.1",
+        b"HTTP/1.0",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"Host: a\r\n",
+        b"X: y\r\n",
+        b":",
+        b"\0",
+        b"\xff",
+        b"?",
+        b"*",
+        b"Content-Length: 1\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Connection: close\r\n",
+        b"\t",
+        b"%00",
+        b"POST",
+        b"0\r\n\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Upgrade: h2c\r\n",
+    ];
+    let mut answered = 0;
+    for _ in 0..1500 {
+        let mut request = b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_vec();
+        for byte in random.bytes::<3>() {
+            let at = usize::from(random.bytes::<1>()[0]) % request.len();
+            let piece = pieces[usize::from(byte) % pieces.len()];
+            request.splice(at..at, piece.iter().copied());
+        }
+        let mut stream = server.connect().await;
+        stream.write_all(&request).await.unwrap();
+        let _ = stream.shutdown().await;
+        let answer = rest(&mut stream).await;
+        let answer = answer.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&answer);
+        if !answer.is_empty() {
+            answered += 1;
+            assert_protected(answer);
+        }
+    }
+    assert!(answered > 500, "{answered}");
+}
