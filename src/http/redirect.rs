@@ -10,7 +10,8 @@ const MAX_LENGTH: usize = 4096;
 /// Checks `rd` and returns the URL to send, re-serialised by the parser that judged it.
 ///
 /// Allowed are paths of `own_origin` (`https://auth.example.org`), URLs of that very origin, and `https` URLs whose
-/// host `is_protected_host` accepts (given lower-case, without port, IDNA-encoded). Everything that parsers are known
+/// host `is_protected_host` accepts (given lower-case, without port, IDNA-encoded); `http` ones too if `own_origin`
+/// is itself without TLS, as in a lab. Everything that parsers are known
 /// to read differently is refused: user info, backslashes, control characters, spaces, `//host`, encoded hosts,
 /// schemes without two slashes.
 pub fn safe_return_target(
@@ -250,13 +251,22 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_allowed_for_our_own_origin_alone() {
-        let check = |rd: &str| safe_return_target(rd, "http://localhost:8080", |_| true).map(String::from);
+    fn a_lab_without_tls_leads_to_apps_without_tls() {
+        let check = |rd: &str| {
+            safe_return_target(rd, "http://localhost:8080", |host| host == "app.example.org")
+                .map(String::from)
+        };
         assert_eq!(check("/account").as_deref(), Some("http://localhost:8080/account"));
         assert_eq!(check("http://localhost:8080/x").as_deref(), Some("http://localhost:8080/x"));
-        assert_eq!(check("http://localhost:9090/x"), None);
-        assert_eq!(check("https://localhost:8080/x"), None);
-        assert_eq!(check("http://app.example.org/"), None);
+        assert_eq!(check("http://app.example.org/").as_deref(), Some("http://app.example.org/"));
         assert_eq!(check("https://app.example.org/").as_deref(), Some("https://app.example.org/"));
+        for rd in [
+            "http://localhost:9090/x",
+            "https://localhost:8080/x",
+            "http://evil.example/",
+            "ftp://app.example.org/",
+        ] {
+            assert_eq!(check(rd), None, "{rd}");
+        }
     }
 }
