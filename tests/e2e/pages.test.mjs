@@ -1,15 +1,21 @@
-// The scripts of the pages, on the sample pages and under the real policy. Needs the directory that
-// `cargo run --example render-views -- DIRECTORY` wrote, named by DOORWARD_PAGES (default: out/pages beside this file).
+// Every page with sample data under the real policy: axe, width, and what the scripts do. The pages are written by the
+// example `render-views`, into the directory DOORWARD_PAGES (default: out/pages beside this file).
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import test, { after, before } from "node:test";
-import { check, launch, open, serve } from "./browser.mjs";
+import { axe, check, launch, open, serve } from "./browser.mjs";
 
 const directory = process.env.DOORWARD_PAGES ?? fileURLToPath(new URL("out/pages", import.meta.url));
 let browser;
 let site;
 
 before(async () => {
+  if (!process.env.DOORWARD_PAGES) {
+    const root = fileURLToPath(new URL("../..", import.meta.url));
+    execFileSync("cargo", ["run", "--quiet", "--locked", "--example", "render-views", "--", directory], { cwd: root, stdio: "inherit" });
+  }
   site = await serve(directory);
   browser = await launch();
 });
@@ -23,6 +29,26 @@ async function visit(path, options) {
   const page = await open(browser, options);
   await page.goto(`${site.origin}/${path}`);
   return page;
+}
+
+for (const width of [1280, 360]) {
+  for (const colorScheme of ["light", "dark"]) {
+    test(`no page has an accessibility finding at ${width} px in ${colorScheme} colors, or is too wide`, async () => {
+      const page = await open(browser, { colorScheme, viewport: { width, height: 800 }, reducedMotion: "reduce" });
+      const findings = [];
+      const files = (await readdir(directory)).filter((file) => file.endsWith(".html"));
+      assert.ok(files.length > 40);
+      for (const file of files) {
+        await page.goto(`${site.origin}/${file}`);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+        const found = [...(await axe(page)), ...(wide ? ["wider than the window"] : [])];
+        findings.push(...found.map((line) => `${file}: ${line}`));
+      }
+      assert.deepEqual(findings, []);
+      check(page);
+      await page.context().close();
+    });
+  }
 }
 
 test("the setup code moves from the fragment into the field and leaves the address bar", async () => {
