@@ -138,6 +138,8 @@ pub struct HasherStats {
     pub refused: u64,
     /// Jobs whose asker had gone before they started.
     pub abandoned: u64,
+    /// Memory written by all jobs, in KiB: what they cost, whatever their outcome.
+    pub work_kib: u64,
 }
 
 enum Work {
@@ -236,6 +238,7 @@ struct Shared {
     done: AtomicU64,
     refused: AtomicU64,
     abandoned: AtomicU64,
+    work_kib: AtomicU64,
 }
 
 /// Stops the threads when the last handle goes.
@@ -296,6 +299,7 @@ impl PasswordHasher {
             done: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
+            work_kib: AtomicU64::new(0),
         });
         let owner = Owner { shared, random, max_wait: settings.max_wait };
         for _ in 0..settings.threads {
@@ -350,6 +354,7 @@ impl PasswordHasher {
             done: shared.done.load(Ordering::Relaxed),
             refused: shared.refused.load(Ordering::Relaxed),
             abandoned: shared.abandoned.load(Ordering::Relaxed),
+            work_kib: shared.work_kib.load(Ordering::Relaxed),
         }
     }
 
@@ -447,6 +452,7 @@ impl Shared {
         let password = job.password.as_bytes();
         match &job.work {
             Work::Hash { salt } => {
+                self.count(self.cost);
                 let mut fresh = self.blank(self.cost, salt);
                 let mut hash = vec![0; HASH_LENGTH];
                 fresh.compute(password, self.pepper.as_ref(), memory, &mut hash)?;
@@ -485,6 +491,7 @@ impl Shared {
         };
         let pepper = if stored.key_id.is_empty() { None } else { self.pepper.as_ref() };
         let is_correct = stored.matches(password, pepper, memory)?;
+        self.count(stored.cost);
         // A hash from elsewhere may be cheaper; the rest is spent, so that its user does not stand out.
         let missing = self.cost.work().saturating_sub(stored.cost.work()) / u64::from(self.cost.passes);
         if let Ok(memory_kib @ 8..) = u32::try_from(missing) {
@@ -502,7 +509,12 @@ impl Shared {
         Some(Verdict::Correct { needs_rehash: !is_current })
     }
 
+    fn count(&self, cost: Cost) {
+        self.work_kib.fetch_add(cost.work(), Ordering::Relaxed);
+    }
+
     fn spend(&self, cost: Cost, password: &[u8], salt: &[u8], memory: &mut Memory) -> Option<()> {
+        self.count(cost);
         let mut unused = Zeroizing::new([0; HASH_LENGTH]);
         self.blank(cost, salt).compute(password, self.pepper.as_ref(), memory, unused.as_mut())
     }

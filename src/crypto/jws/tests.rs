@@ -383,3 +383,13 @@ fn the_crate_wide_provider_knows_ed25519_only() {
 fn debug_output_of_a_private_key_is_its_name() {
     assert_eq!(format!("{:?}", key()), format!("SigningKey({:?})", key().kid()));
 }
+
+proptest::proptest! {
+    /// TOK-08: whatever arrives, it is refused and nothing panics, also when our own key signed it.
+    #[test]
+    fn arbitrary_text_is_refused(token in "\\PC{0,60}", header in "[\\x20-\\x7e]{0,60}", payload in "[\\x20-\\x7e]{0,60}") {
+        proptest::prop_assert!(check(&token).is_err());
+        proptest::prop_assert!(check(&signed_text(&header, &payload)).is_err());
+        proptest::prop_assert!(check(&signed_text(&self::header().to_string(), &payload)).is_err());
+    }
+}

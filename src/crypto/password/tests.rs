@@ -61,6 +61,24 @@ async fn unknown_users_and_unusable_hashes_cost_one_hash() {
     }
 }
 
+/// ENU-01: whatever is stored, an answer costs the same work, so that its time tells nothing about the account.
+#[tokio::test]
+async fn every_wrong_password_costs_the_same_work() {
+    let hasher = start(HashSettings { memory_kib: 256, passes: 3, ..settings() });
+    let own = hasher.hash(&text("p"), STRANGER).await.unwrap();
+    let cheap = start(settings()).hash(&text("p"), STRANGER).await.unwrap();
+    let peppered = start(HashSettings { pepper: Some(Secret::new([1; 32])), ..settings() });
+    let peppered = peppered.hash(&text("p"), STRANGER).await.unwrap();
+    for phc in
+        [None, Some("$argon2id$broken"), Some(own.as_str()), Some(cheap.as_str()), Some(peppered.as_str())]
+    {
+        let before = hasher.stats().work_kib;
+        assert_eq!(hasher.verify(&text("wrong"), phc, STRANGER).await, Ok(Verdict::Wrong));
+        let work = hasher.stats().work_kib - before;
+        assert!((766..=768).contains(&work), "{phc:?}: {work}");
+    }
+}
+
 /// PWD-06: hashes of other parameters verify and ask to be replaced.
 #[tokio::test]
 async fn a_hash_of_other_parameters_asks_to_be_replaced() {
