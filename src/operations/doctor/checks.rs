@@ -182,7 +182,7 @@ fn public_origin_is_https(facts: &Facts) -> Finding {
     let sentence = format!(
         "People open {origin}: passwords and sessions cross the network in clear, and passkeys do not work."
     );
-    answer.fix(sentence, format!("public_origin = \"https://{}\"", origin.trim_start_matches("http://")))
+    answer.fix(sentence, format!("server.public_origin = \"https://{}\"", origin.trim_start_matches("http://")))
 }
 
 fn is_local_origin(origin: &str) -> bool {
@@ -207,9 +207,9 @@ fn listen_is_private(facts: &Facts) -> Finding {
     let has_proxy = !facts.trusted_proxies.is_empty();
     if facts.allows_insecure_http {
         let sentence = format!(
-            "{address} takes sign-ins over plain HTTP from the whole network, because insecure_http is on: anyone on the way can read passwords."
+            "{address} takes sign-ins over plain HTTP from the whole network, because server.insecure_http is on: anyone on the way can read passwords."
         );
-        return answer.fix(sentence, "insecure_http = false");
+        return answer.fix(sentence, "server.insecure_http = false");
     }
     if has_proxy {
         return answer.ok(format!(
@@ -218,7 +218,7 @@ fn listen_is_private(facts: &Facts) -> Finding {
     }
     let sentence =
         format!("{address} is open to the network without a reverse proxy in front of it that adds HTTPS.");
-    answer.fix(sentence, format!("listen = \"127.0.0.1:{}\"", address.port()))
+    answer.fix(sentence, format!("server.listen = \"127.0.0.1:{}\"", address.port()))
 }
 
 fn proxies_are_trusted(facts: &Facts) -> Finding {
@@ -228,14 +228,14 @@ fn proxies_are_trusted(facts: &Facts) -> Finding {
         let sentence = format!(
             "{network} trusts everyone: any visitor may claim any address, and every limit by address is void."
         );
-        return answer.fix(sentence, "trusted_proxies = [\"127.0.0.1\"]");
+        return answer.fix(sentence, "server.trusted_proxies = [\"127.0.0.1\"]");
     }
     match (&facts.protected_domain, facts.trusted_proxies.is_empty()) {
         (Some(domain), true) => {
             let sentence = format!(
                 "Apps under {domain} are to be protected, but no reverse proxy is trusted, so every one of its questions is refused."
             );
-            answer.fix(sentence, "trusted_proxies = [\"127.0.0.1\"]")
+            answer.fix(sentence, "server.trusted_proxies = [\"127.0.0.1\"]")
         }
         (None, true) => answer.skipped("No app is protected through a reverse proxy."),
         (_, false) => answer.ok(format!("Trusted: {}.", facts.trusted_proxies.join(", "))),

@@ -107,10 +107,10 @@ fn a_clock_that_is_wrong_is_found() {
 
 #[test]
 fn passwords_in_clear_are_found() {
-    fix("public_origin", "public_origin = \"https://auth.example.org\"", |facts| {
+    fix("public_origin", "server.public_origin = \"https://auth.example.org\"", |facts| {
         facts.public_origin = Some("http://auth.example.org".into());
     });
-    fix("listen", "insecure_http = false", |facts| {
+    fix("listen", "server.insecure_http = false", |facts| {
         facts.listen = vec!["[::]:8080".parse().unwrap()];
         facts.allows_insecure_http = true;
     });
@@ -126,13 +126,13 @@ fn an_open_address_without_a_proxy_is_found() {
     };
     let finding = examine(&facts).into_iter().find(|finding| finding.code == "listen").unwrap();
     assert_eq!(finding.severity, Severity::Fix);
-    assert_eq!(finding.line_to_paste.as_deref(), Some("listen = \"127.0.0.1:8080\""));
+    assert_eq!(finding.line_to_paste.as_deref(), Some("server.listen = \"127.0.0.1:8080\""));
 }
 
 #[test]
 fn a_proxy_that_is_unknown_or_too_trusted_is_found() {
-    fix("trusted_proxies", "trusted_proxies = [\"127.0.0.1\"]", |facts| facts.trusted_proxies.clear());
-    fix("trusted_proxies", "trusted_proxies = [\"127.0.0.1\"]", |facts| {
+    fix("trusted_proxies", "server.trusted_proxies = [\"127.0.0.1\"]", |facts| facts.trusted_proxies.clear());
+    fix("trusted_proxies", "server.trusted_proxies = [\"127.0.0.1\"]", |facts| {
         facts.trusted_proxies.push("0.0.0.0/0".into())
     });
 }
