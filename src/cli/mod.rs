@@ -1,1 +1,3 @@
-//! (room to be filled)
+//! The command line: one file a subcommand.
+
+pub mod store;

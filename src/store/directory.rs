@@ -107,9 +107,9 @@ pub(super) fn prepare(dir: &Path) -> Result<(), String> {
 /// Says that `path` cannot be read and what to run.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> String {
     format!(
-        "{path} cannot be read by this user: {error}. Give it back to the user that runs Doorward: \
-         chown -R $(id -u) {path}",
-        path = path.display()
+        "{path} cannot be used by the user that runs Doorward: {error}. Run as root: chown -R {user} {path}",
+        path = path.display(),
+        user = rustix::process::geteuid().as_raw()
     )
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! {"format":"doorward-export","version":1,"created":"2026-11-22T01:00:00Z","app":"0.1.0","schema":1,"instance":"…"}
 //! {"t":"user","k":"<row, base64url>","v":"<stored value, base64url>"}
-//! {"end":true,"counts":{"user":123},"sha256":"<hex, of every byte before this line>"}
+//! {"end":true,"counts":{"user":123},"left_out":0,"sha256":"<hex, of every byte before this line>"}
 //! ```
 //! Lines are in key order. Values are copied as they are stored, so what is sealed stays sealed with the master key.
 //! Rows of the expiry index have `"t":"expiry"` and their whole key after its tag.
@@ -73,6 +73,7 @@ struct Line<'a> {
 struct End {
     end: bool,
     counts: BTreeMap<String, u64>,
+    left_out: u64,
     sha256: String,
 }
 
@@ -137,7 +138,7 @@ impl From<StoreError> for ExportError {
 }
 
 /// Writes an export of `pairs` to `out` and returns the counts. The end line comes last, so a file without it is
-/// known to be cut off.
+/// known to be cut off. Values that are damaged or do not open with `sealer` are left out, logged and counted.
 ///
 /// # Errors
 /// If a pair cannot be read or written; the text is then without an end line.
@@ -145,6 +146,7 @@ pub fn write(
     out: &mut dyn Write,
     header: &Header,
     pairs: impl Iterator<Item = Result<Pair, StoreError>>,
+    sealer: &Sealer,
 ) -> Result<Counts, ExportError> {
     let mut hash = Sha256::new();
     let mut counts = Counts::new();
@@ -152,11 +154,15 @@ pub fn write(
         hash.update(line.as_bytes());
         out.write_all(line.as_bytes())
     };
+    let mut left_out = 0;
     put(json(header)?)?;
     for pair in pairs {
         let (key, value) = pair?;
-        let Some((name, row)) = name_of(&key) else {
-            return Err(ExportError::Malformed { line: 0, why: "the store holds a key of no known table" });
+        let (Some((name, row)), Soundness::Sound) =
+            (name_of(&key), check::soundness(&key, &value, Some(sealer)))
+        else {
+            left_out += 1;
+            continue;
         };
         let row = BASE64URL_NOPAD.encode(row);
         let value = BASE64URL_NOPAD.encode(&value);
@@ -168,7 +174,10 @@ pub fn write(
             }
         }
     }
-    let end = End { end: true, counts: counts.clone(), sha256: HEXLOWER.encode(&hash.finalize()) };
+    if left_out > 0 {
+        tracing::error!(left_out, "damaged values were left out of an export");
+    }
+    let end = End { end: true, counts: counts.clone(), left_out, sha256: HEXLOWER.encode(&hash.finalize()) };
     out.write_all(json(&end)?.as_bytes())?;
     out.flush()?;
     Ok(counts)
@@ -207,6 +216,8 @@ pub struct ReadReport {
     pub damaged: u64,
     /// Records of unknown tables that were left out.
     pub unknown: u64,
+    /// Values that were damaged in the store already when the export was made, and are not in it.
+    pub left_out: u64,
     /// Whether the end line was there and fits.
     pub is_whole: bool,
 }
@@ -224,7 +235,7 @@ impl<R: BufRead> Reader<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// If this is no export, or one of a newer program.
+    /// If this is no export.
     pub fn new(input: R, leniency: Leniency) -> Result<Self, ExportError> {
         let mut reader = Reader {
             input,
@@ -246,11 +257,19 @@ impl<R: BufRead> Reader<R> {
                 why: "this version of the export format is not known",
             });
         }
-        if header.schema > super::meta::SCHEMA_VERSION {
-            return Err(ExportError::NewerSchema(header.schema));
-        }
         reader.header = header;
         Ok(reader)
+    }
+
+    /// Refuses an export whose records this program does not know.
+    ///
+    /// # Errors
+    /// [`ExportError::NewerSchema`].
+    pub fn require_known_schema(self) -> Result<Self, ExportError> {
+        if self.header.schema > super::meta::SCHEMA_VERSION {
+            return Err(ExportError::NewerSchema(self.header.schema));
+        }
+        Ok(self)
     }
 
     /// The first line.
@@ -284,6 +303,7 @@ impl<R: BufRead> Reader<R> {
                 let hash = HEXLOWER.encode(&self.hash.clone().finalize());
                 let fits =
                     end.end && end.sha256 == hash && (report.unknown > 0 || end.counts == report.counts);
+                report.left_out = end.left_out;
                 report.is_whole = fits && self.next_line()?.is_none();
                 if !report.is_whole && !self.leniency.salvage {
                     return Err(ExportError::WrongHash);

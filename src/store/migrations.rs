@@ -43,3 +43,66 @@ pub(super) fn run(store: &Store, dir: &Path, all: &[Migration], now: Timestamp) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::crypto::keys::MasterKey;
+    use crate::crypto::sealed::Sealer;
+    use crate::kernel::random::Random;
+    use crate::store::{MemoryEngine, StoreError, Table};
+
+    fn store() -> Store {
+        let sealer = Arc::new(Sealer::new(&MasterKey::from_bytes([1; 32])));
+        Store::new(Arc::new(MemoryEngine::default()), sealer, Random::os())
+    }
+
+    fn begin(store: &Store) {
+        let mut batch = store.batch();
+        meta::put(&mut batch, &Schema { version: 1, app: "1.0.0".to_owned() });
+        let id = crate::kernel::ids::InstanceId([1; 16]);
+        meta::put(&mut batch, &meta::Instance { id, created: Timestamp::ZERO });
+        wait(store.commit(batch)).unwrap();
+    }
+
+    fn add(store: &Store, row: &[u8]) -> Result<u64, String> {
+        let key = Table::SETTING.key(row);
+        let count = store.engine().get(&key).map_err(|error: StoreError| error.to_string())?;
+        let next = count.map_or(1, |count| count.first().copied().unwrap_or(0) + 1);
+        let batch = super::super::RawBatch {
+            writes: vec![super::super::Write::Put(Table::AUDIT.key(row), vec![next])],
+            ..Default::default()
+        };
+        wait(store.engine().commit(batch)).map_err(|error| error.to_string())?;
+        Ok(1)
+    }
+
+    const TO_2: Migration = Migration { to: 2, title: "second", run: |store| add(store, b"second") };
+    const TO_3: Migration = Migration { to: 3, title: "third", run: |store| add(store, b"third") };
+    const BROKEN: Migration = Migration { to: 3, title: "third", run: |_| Err("a full disk".to_owned()) };
+
+    #[test]
+    fn migrations_run_once_in_order_after_a_snapshot_and_go_on_where_they_failed() {
+        let dir = std::env::temp_dir().join(format!("doorward-migrations-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let store = store();
+        assert!(run(&store, &dir, &[TO_2], Timestamp::ZERO).is_err(), "a store without a schema");
+        begin(&store);
+        let version = |store: &Store| meta::read::<Schema>(store).unwrap().unwrap().version;
+        let snapshots = || snapshots::list(&dir, None).unwrap().len();
+        run(&store, &dir, &[], Timestamp::ZERO).unwrap();
+        assert_eq!((version(&store), snapshots()), (1, 0));
+
+        let error = run(&store, &dir, &[TO_2, BROKEN], Timestamp::ZERO).unwrap_err();
+        assert!(error.contains("third: a full disk"), "{error}");
+        assert_eq!((version(&store), snapshots()), (2, 1));
+
+        run(&store, &dir, &[TO_2, TO_3], Timestamp::ZERO).unwrap();
+        assert_eq!((version(&store), snapshots()), (3, 2));
+        run(&store, &dir, &[TO_2, TO_3], Timestamp::ZERO).unwrap();
+        assert_eq!((version(&store), snapshots()), (3, 2));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -14,6 +14,7 @@ mod engine;
 mod envelope;
 pub mod export;
 mod guarded;
+mod keeper;
 mod memory;
 pub mod meta;
 mod migrations;
@@ -32,6 +33,7 @@ pub use engine::{
     CommitError, CommitFuture, Engine, Pair, Precondition, RawBatch, Snapshot, StoreError, Write,
 };
 pub use envelope::Versioned;
+pub use keeper::Keeper;
 pub use memory::MemoryEngine;
 pub use open::{OpenError, OpenSettings, Opened, Refusal, has_data, open};
 pub use restore::{CompactReport, ImportOptions, ImportReport, compact, import};

@@ -86,11 +86,11 @@ pub fn import(
     }
     let bad = |error: ExportError| bad_export(source, &error);
     if !options.leniency.salvage {
-        let reader = Reader::new(open_source(source).map_err(bad)?, options.leniency).map_err(bad)?;
+        let reader = open_export(source, options.leniency).map_err(bad)?;
         reader.read(Some(sealer), &mut |_, _| Ok(())).map_err(bad)?;
     }
     let rebuilt = Rebuild::start(&opening)?;
-    let reader = Reader::new(open_source(source).map_err(bad)?, options.leniency).map_err(bad)?;
+    let reader = open_export(source, options.leniency).map_err(bad)?;
     let imported = rebuilt.import(reader, sealer).map_err(bad)?;
     let instance = rebuilt.make_ours(&opening, imported.instance).map_err(|error| bad(error.into()))?;
     rebuilt.finish(sealer).map_err(bad)?;
@@ -99,8 +99,8 @@ pub fn import(
     Ok(ImportReport { instance, kept, ..imported })
 }
 
-fn open_source(source: &Path) -> Result<BufReader<File>, ExportError> {
-    Ok(BufReader::new(File::open(source)?))
+fn open_export(source: &Path, leniency: Leniency) -> Result<Reader<BufReader<File>>, ExportError> {
+    Reader::new(BufReader::new(File::open(source)?), leniency)?.require_known_schema()
 }
 
 fn bad_export(source: &Path, error: &ExportError) -> OpenError {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::directory;
 use super::export::{self, ExportError, Header, ReadReport};
-use super::meta::{self, Instance, SCHEMA_VERSION};
+use super::meta::{self, Instance, Schema};
 use super::{Store, StoreError};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::time::Timestamp;
@@ -19,6 +19,8 @@ const DAYS: usize = 7;
 const WEEKS: usize = 4;
 /// Snapshots taken before a migration or a restore that are kept.
 const PRECAUTIONS: usize = 3;
+/// Bytes that stay free beside a new snapshot, which is at most about as large as the store twice.
+const ROOM_BESIDE: u64 = 64 * 1024 * 1024;
 
 /// Why a snapshot is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub struct Listed {
 }
 
 /// Writes an export of the running store to `out`. The store works on meanwhile, and the export shows one moment.
+/// Damaged values are left out and counted, so that one of them does not end the making of backups.
 ///
 /// # Errors
 /// If the store cannot be read or `out` not be written.
@@ -68,10 +71,11 @@ pub fn export_to(
     out: &mut dyn io::Write,
     now: Timestamp,
 ) -> Result<export::Counts, ExportError> {
-    let instance = meta::read::<Instance>(store)?
-        .ok_or(StoreError::Failed("the store has no instance id".to_owned()))?;
-    let header = Header::new(now, SCHEMA_VERSION, instance.id);
-    export::write(out, &header, store.engine().snapshot()?)
+    let missing = || StoreError::Failed("the store does not name its installation and schema".to_owned());
+    let instance = meta::read::<Instance>(store)?.ok_or_else(missing)?;
+    let schema = meta::read::<Schema>(store)?.ok_or_else(missing)?;
+    let header = Header::new(now, schema.version, instance.id);
+    export::write(out, &header, store.engine().snapshot()?, store.sealer())
 }
 
 /// Writes an export to the new file `path` (mode 0600), reads it back, and only then gives it its name.
@@ -122,6 +126,10 @@ pub fn take(store: &Store, dir: &Path, reason: Reason, now: Timestamp) -> Result
     if let Some(why) = store.engine().write_refusal() {
         return Err(io::Error::new(io::ErrorKind::StorageFull, why).into());
     }
+    let room = store.engine().size_on_disk().saturating_mul(2).saturating_add(ROOM_BESIDE);
+    if directory::free_bytes(dir).is_some_and(|free| free < room) {
+        return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has no room for a snapshot").into());
+    }
     let place = dir.join(directory::SNAPSHOTS);
     directory::make_dir(&place)?;
     let mut number = 0_u32;
@@ -164,15 +172,14 @@ pub fn list(dir: &Path, sealer: Option<&Sealer>) -> io::Result<Vec<Listed>> {
     Ok(listed)
 }
 
-/// Returns the newest snapshot of `dir` that is whole, if there is one.
+/// Returns the newest snapshot of `dir` that is whole and known to this program, if there is one.
 pub(super) fn newest_verified(dir: &Path, sealer: Option<&Sealer>) -> Option<Listed> {
     let place = dir.join(directory::SNAPSHOTS);
     let names = names(&place).ok()?;
-    names
-        .into_iter()
-        .rev()
-        .filter_map(|name| look_at(place.join(name), sealer).ok())
-        .find(|listed| listed.state.is_ok())
+    let is_usable = |listed: &Listed| {
+        listed.state.as_ref().is_ok_and(|(header, _)| header.schema <= super::meta::SCHEMA_VERSION)
+    };
+    names.into_iter().rev().filter_map(|name| look_at(place.join(name), sealer).ok()).find(is_usable)
 }
 
 /// Returns whether `dir` holds any snapshot at all.

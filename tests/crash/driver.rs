@@ -8,7 +8,6 @@
 //! and slots and index are exactly what that counter implies. So no acknowledged step is lost and none is half there.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -105,8 +104,10 @@ fn write(dir: &str) -> Result<(), String> {
 }
 
 fn work(store: &Store, writer: u64) -> Result<(), String> {
-    let mut line = String::new();
-    for step in counter(store, writer)? + 1.. {
+    let last = counter(store, writer)?;
+    // A step that was on disk when its process died, before its line was out, is known from here on.
+    acknowledge(writer, last)?;
+    for step in last + 1.. {
         let mut batch = store.batch();
         batch.put(&row(writer, 0), &Counter(step));
         batch.put(&row(writer, step % SLOTS), &Slot { step, payload: payload(writer, step) });
@@ -115,12 +116,15 @@ fn work(store: &Store, writer: u64) -> Result<(), String> {
             batch.remove::<Index>(&row(writer, old));
         }
         wait(store.commit(batch)).map_err(|error| error.to_string())?;
-        line.clear();
-        writeln!(line, "{writer} {step}").map_err(|error| error.to_string())?;
-        // One write(2): the line is out whole or not at all.
-        std::io::stdout().lock().write_all(line.as_bytes()).map_err(|error| error.to_string())?;
+        acknowledge(writer, step)?;
     }
     Ok(())
+}
+
+fn acknowledge(writer: u64, step: u64) -> Result<(), String> {
+    let line = format!("{writer} {step}\n");
+    // One write(2): the line is out whole or not at all.
+    std::io::stdout().lock().write_all(line.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn acknowledged(path: &str) -> Result<HashMap<u64, u64>, String> {
