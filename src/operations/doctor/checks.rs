@@ -301,7 +301,7 @@ fn memory_suffices(facts: &Facts) -> Finding {
         let sentence = format!(
             "Hashing passwords takes {hashing} MiB, more than a quarter of the {available_mib} MiB that Doorward may use."
         );
-        return answer.fix(sentence, "hash_threads = 1");
+        return answer.fix(sentence, "password.threads = 1");
     }
     answer.ok(format!("Hashing passwords takes {hashing} MiB of {available_mib} MiB."))
 }

@@ -146,7 +146,7 @@ fn a_full_disk_missing_snapshots_and_little_memory_are_found() {
     fix("snapshots", "doorward backup", |facts| {
         facts.snapshots.as_mut().unwrap()[0].taken_at = NOW.minus(3 * DAY)
     });
-    fix("memory", "hash_threads = 1", |facts| facts.available_bytes = Some(151 * MIB));
+    fix("memory", "password.threads = 1", |facts| facts.available_bytes = Some(151 * MIB));
 }
 
 #[test]
