@@ -223,6 +223,11 @@ impl App {
         self.site.origin().text
     }
 
+    /// The store, for tools that work on it directly.
+    pub fn store(&self) -> &store::Store {
+        &self.opened.store
+    }
+
     /// Answers `/readyz`.
     pub fn health(&self) -> Health {
         let engine = self.opened.store.engine();

@@ -383,7 +383,7 @@ pub async fn show_sign_out(
 fn signed_out_page(room: &SignIn, request: &Request, target: Option<&url::Url>) -> Result<Reply, Problem> {
     let page = views::SignedOut {
         frame: frames::anonymous(&room.site, request, "Signed out"),
-        continue_to: target.and_then(|url| app_host(room, url).map(|host| (host, url.to_string()))),
+        continue_to: target.and_then(|url| app_host(room, url).map(|host| (url.to_string(), host))),
     };
     Reply::html(StatusCode::OK, &page)
 }

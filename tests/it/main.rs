@@ -4,4 +4,8 @@
 #[cfg(test)]
 mod http_edge;
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod store;

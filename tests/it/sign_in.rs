@@ -1,0 +1,510 @@
+//! Signing in, over real HTTP: web and API, second factor, refresh, reuse, limits, suspension.
+
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use doorward::accounts::records::Role;
+use serde_json::json;
+
+use crate::harness::{Answer, Client, PASSWORD, Server};
+
+fn login_api(client: &mut Client, name: &str, password: &str) -> Answer {
+    client.post("/api/v1/auth/login/api", json!({"username": name, "password": password}))
+}
+
+fn tokens(answer: &Answer) -> (String, String) {
+    let document = answer.json();
+    let text = |name: &str| document[name].as_str().unwrap_or_else(|| panic!("{document}")).to_owned();
+    (text("access_token"), text("refresh_token"))
+}
+
+/// Signs a user with TOTP in and returns access and refresh token.
+fn sign_in_api(server: &Server, name: &str, code: &str) -> (String, String) {
+    let mut client = server.client();
+    let pending = login_api(&mut client, name, PASSWORD).expect(200).json();
+    assert_eq!(pending["status"], "mfa_required", "{pending}");
+    let answer =
+        client.post("/api/v1/auth/mfa/api", json!({"pending_token": pending["pending_token"], "otp": code}));
+    tokens(&answer.expect(200))
+}
+
+/// Runs `attempt` in `count` threads at the same moment.
+fn in_parallel<T: Send + 'static>(
+    count: usize,
+    attempt: impl Fn(usize) -> T + Send + Sync + 'static,
+) -> Vec<T> {
+    let (barrier, attempt) = (Arc::new(Barrier::new(count)), Arc::new(attempt));
+    let threads: Vec<_> = (0..count)
+        .map(|index| {
+            let (barrier, attempt) = (barrier.clone(), attempt.clone());
+            std::thread::spawn(move || {
+                barrier.wait();
+                attempt(index)
+            })
+        })
+        .collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+}
+
+#[test]
+fn a_program_registers_enrols_signs_in_reads_refreshes_and_signs_out() {
+    let server = Server::start();
+    let mut client = server.client();
+    let body = json!({"username": "ada", "password": PASSWORD, "display_name": "Ada Lovelace"});
+    let registered = client.post("/api/v1/users", body).expect(201).json();
+    assert!(registered["totp"]["otpauth_uri"].as_str().unwrap().starts_with("otpauth://totp/"));
+    assert!(registered["totp"]["qr_svg"].as_str().unwrap().starts_with("<svg"));
+    let (access, refresh) = tokens(&login_api(&mut client, "Ada", PASSWORD).expect(200));
+    let me = server.client().with_bearer(&access).get_json("/api/v1/sessions");
+    assert!(me.status == 200 || me.status == 404, "{}", me.text());
+    let answer = client.post("/api/v1/auth/refresh/api", json!({"refresh_token": refresh})).expect(200);
+    let (access, refresh) = tokens(&answer);
+    let valid = client.post("/api/v1/auth/validate", json!({"token": access})).expect(200).json();
+    assert_eq!(valid["active"], true);
+    assert_eq!(valid["claims"]["preferred_username"], "ada");
+    server.client().with_bearer(&access).post("/api/v1/auth/logout/all", json!({})).expect(204);
+    let dead = client.post("/api/v1/auth/validate", json!({"token": access})).expect(200).json();
+    assert_eq!(dead["code"], "token_revoked");
+    let answer = client.post("/api/v1/auth/refresh/api", json!({"refresh_token": refresh})).expect(401);
+    assert_eq!(answer.code(), "refresh_invalid");
+}
+
+/// GEN-01: a pending sign-in reaches only the second-factor routes.
+#[test]
+fn a_second_factor_is_asked_for_and_a_pending_token_is_worth_nothing_else() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (authenticator, _) = server.enrol_totp(ada);
+    let mut client = server.client();
+    let pending = login_api(&mut client, "ada", PASSWORD).expect(200).json();
+    assert_eq!(pending["status"], "mfa_required");
+    let token = pending["pending_token"].as_str().unwrap();
+    let answer = server.client().with_bearer(token).post("/api/v1/auth/logout", json!({})).expect(401);
+    assert_eq!(answer.code(), "token_malformed");
+    let mut thief = server.client();
+    thief.cookies.push(("dw".to_owned(), token.to_owned()));
+    thief.post("/api/v1/auth/logout", json!({})).expect(401);
+    // The web flow does not take the token of the API flow.
+    thief.cookies = vec![("dw_pending".to_owned(), token.to_owned())];
+    thief.post("/api/v1/auth/mfa/web", json!({"otp": authenticator.code()})).expect(401);
+    let mut signed_in = server.client();
+    let body = json!({"pending_token": token, "otp": authenticator.code()});
+    signed_in.post("/api/v1/auth/mfa/api", body.clone()).expect(200);
+    assert_eq!(signed_in.post("/api/v1/auth/mfa/api", body).expect(401).code(), "sign_in_expired");
+}
+
+/// OTP-04, OTP-05: a code works once on every path, and a replay looks like a wrong code.
+#[test]
+fn a_totp_code_works_once() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (authenticator, _) = server.enrol_totp(ada);
+    let code = authenticator.code();
+    sign_in_api(&server, "ada", &code);
+    let mut client = server.client();
+    let pending = login_api(&mut client, "ada", PASSWORD).json()["pending_token"].clone();
+    let replay =
+        client.post("/api/v1/auth/mfa/api", json!({"pending_token": pending, "otp": code})).expect(401);
+    let wrong =
+        client.post("/api/v1/auth/mfa/api", json!({"pending_token": pending, "otp": "000000"})).expect(401);
+    assert_eq!(replay.code(), wrong.code());
+    assert_eq!(replay.code(), "invalid_code");
+}
+
+/// GEN-03, OTP-04: a hundred parallel uses of one TOTP code give one session.
+#[test]
+fn of_a_hundred_parallel_uses_of_a_totp_code_one_succeeds() {
+    let server = Server::start_with(|options| {
+        options.sign_in.totp.limit = 1000;
+        options.sign_in.totp_hour.limit = 1000;
+    });
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (authenticator, _) = server.enrol_totp(ada);
+    let code = authenticator.code();
+    let pending: Vec<_> = (0..100)
+        .map(|_| login_api(&mut server.client(), "ada", PASSWORD).expect(200).json()["pending_token"].clone())
+        .collect();
+    let client = server.client();
+    let answers = in_parallel(100, move |index| {
+        let body = json!({"pending_token": pending[index], "otp": code});
+        client.clone().post("/api/v1/auth/mfa/api", body).status
+    });
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|status| matches!(status, 200 | 401)), "{answers:?}");
+}
+
+/// GEN-03, OTP-09: a hundred parallel uses of one recovery code give one session.
+#[test]
+fn of_a_hundred_parallel_uses_of_a_recovery_code_one_succeeds() {
+    let server = Server::start_with(|options| {
+        options.sign_in.totp.limit = 1000;
+        options.sign_in.totp_hour.limit = 1000;
+    });
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (_, codes) = server.enrol_totp(ada);
+    let code = codes[3].clone();
+    let pending: Vec<_> = (0..100)
+        .map(|_| login_api(&mut server.client(), "ada", PASSWORD).expect(200).json()["pending_token"].clone())
+        .collect();
+    let client = server.client();
+    let answers = in_parallel(100, move |index| {
+        let body = json!({"pending_token": pending[index], "otp": code});
+        client.clone().post("/api/v1/auth/mfa/api", body).status
+    });
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
+}
+
+/// REF-02, REF-03: in the grace window a hundred parallel uses get one and the same successor.
+#[test]
+fn of_a_hundred_parallel_refreshes_all_get_the_same_successor() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let (_, refresh) = tokens(&login_api(&mut server.client(), "ada", PASSWORD));
+    let client = server.client();
+    let answers = in_parallel(100, move |_| {
+        let answer =
+            client.clone().post("/api/v1/auth/refresh/api", json!({"refresh_token": refresh})).expect(200);
+        tokens(&answer)
+    });
+    assert!(answers.iter().all(|pair| *pair == answers[0]));
+}
+
+/// GEN-03, REF-02: without a grace window exactly one of a hundred succeeds, and the family is revoked.
+#[test]
+fn of_a_hundred_parallel_refreshes_without_grace_one_succeeds() {
+    let server = Server::start_with(|options| options.lifetimes.refresh_grace = Duration::ZERO);
+    server.add_user("ada", Role::Member, &[]);
+    let (_, refresh) = tokens(&login_api(&mut server.client(), "ada", PASSWORD));
+    let client = server.client();
+    let answers = in_parallel(100, move |_| {
+        client.clone().post("/api/v1/auth/refresh/api", json!({"refresh_token": refresh})).status
+    });
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
+}
+
+/// REF-04: a spent token ends the session of whoever holds the newest one, on disk.
+#[test]
+fn reusing_a_rotated_refresh_token_revokes_its_family() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut client = server.client();
+    let (_, first) = tokens(&login_api(&mut client, "ada", PASSWORD));
+    let mut refresh = |token: &str| client.post("/api/v1/auth/refresh/api", json!({"refresh_token": token}));
+    let (_, second) = tokens(&refresh(&first).expect(200));
+    server.clock.advance(Duration::from_secs(5));
+    assert_eq!(tokens(&refresh(&first).expect(200)).1, second, "within the grace window: the same again");
+    server.clock.advance(Duration::from_secs(6));
+    assert_eq!(refresh(&first).expect(401).code(), "refresh_reused");
+    assert_eq!(refresh(&second).expect(401).code(), "refresh_invalid");
+    let server = server.restart();
+    let answer = server.client().post("/api/v1/auth/refresh/api", json!({"refresh_token": second}));
+    assert_eq!(answer.expect(401).code(), "refresh_invalid");
+}
+
+/// REF-01: a stranger's guess does not harm the family.
+#[test]
+fn a_guessed_refresh_token_harms_nobody() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut client = server.client();
+    let (_, refresh) = tokens(&login_api(&mut client, "ada", PASSWORD));
+    let mut guess = refresh.clone().into_bytes();
+    for index in [30, 50, 85] {
+        guess[index] = if guess[index] == b'A' { b'B' } else { b'A' };
+    }
+    let guess = String::from_utf8(guess).unwrap();
+    client.post("/api/v1/auth/refresh/api", json!({"refresh_token": guess})).expect(401);
+    client.post("/api/v1/auth/refresh/api", json!({"refresh_token": refresh})).expect(200);
+}
+
+/// LIM-04, LIM-09, LIM-06: five failures from one place suspend the account there for twelve hours, also after a
+/// restart, and the right password answers the same.
+#[test]
+fn five_failures_suspend_the_account_for_that_place_and_a_restart_changes_nothing() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let from = |server: &Server, ip: &str| server.client().with_header("X-Forwarded-For", ip);
+    for _ in 0..5 {
+        let answer = login_api(&mut from(&server, "203.0.113.7"), "ada", "wrong password 123").expect(401);
+        assert_eq!(answer.code(), "invalid_credentials");
+    }
+    let answer = login_api(&mut from(&server, "203.0.113.7"), "ada", PASSWORD).expect(429);
+    assert_eq!(answer.code(), "suspended");
+    assert!(answer.header("retry-after").is_some());
+    // Another spelling of the name, the e-mail address, and the web flow are the same account (LIM-02).
+    for name in ["ADA", " ada ", "ada@example.org"] {
+        assert_eq!(
+            login_api(&mut from(&server, "203.0.113.7"), name, PASSWORD).code(),
+            "suspended",
+            "{name}"
+        );
+    }
+    login_api(&mut from(&server, "203.0.113.8"), "ada", PASSWORD).expect(200);
+    let server = server.restart();
+    assert_eq!(login_api(&mut from(&server, "203.0.113.7"), "ada", PASSWORD).code(), "suspended");
+    server.clock.advance(Duration::from_secs(12 * 3600 + 1));
+    login_api(&mut from(&server, "203.0.113.7"), "ada", PASSWORD).expect(200);
+}
+
+/// LIM-04: a browser that has signed in before is not locked out by a stranger behind the same address.
+#[test]
+fn a_known_device_is_exempt_from_the_suspension_of_its_place() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut known = server.client();
+    known.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(303);
+    known.cookies.retain(|(name, _)| name == "dw_device");
+    assert_eq!(known.cookies.len(), 1);
+    for _ in 0..5 {
+        login_api(&mut server.client(), "ada", "wrong password 123").expect(401);
+    }
+    login_api(&mut server.client(), "ada", PASSWORD).expect(429);
+    known.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(303);
+}
+
+/// FWD-01: headers from a peer that is no trusted proxy change nothing.
+#[test]
+fn a_forged_forwarded_address_dodges_no_limit() {
+    let server = Server::start_with(|options| options.site.trusted_proxies.clear());
+    server.add_user("ada", Role::Member, &[]);
+    for attempt in 0..5 {
+        let mut client = server.client().with_header("X-Forwarded-For", &format!("198.51.100.{attempt}"));
+        login_api(&mut client, "ada", "wrong password 123").expect(401);
+    }
+    let mut client = server.client().with_header("X-Forwarded-For", "198.51.100.77");
+    login_api(&mut client, "ada", PASSWORD).expect(429);
+    // Behind a trusted proxy the rightmost untrusted hop counts, whatever the client put before it (FWD-02).
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    for attempt in 0..5 {
+        let chain = format!("198.51.100.{attempt}, 203.0.113.9");
+        let mut client = server.client().with_header("X-Forwarded-For", &chain);
+        login_api(&mut client, "ada", "wrong password 123").expect(401);
+    }
+    let mut client = server.client().with_header("X-Forwarded-For", "198.51.100.99, 203.0.113.9");
+    login_api(&mut client, "ada", PASSWORD).expect(429);
+}
+
+/// LIM-03: a hundred parallel wrong passwords are hashed no more often than the limit says.
+#[test]
+fn parallel_guesses_do_not_slip_past_the_limit() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let client = server.client();
+    let answers = in_parallel(100, move |index| {
+        login_api(&mut client.clone(), "ada", &format!("wrong password {index}")).status
+    });
+    let judged = answers.iter().filter(|status| **status == 401).count();
+    assert!(judged <= 5, "{answers:?}");
+    assert!(answers.iter().all(|status| matches!(status, 401 | 429 | 503)), "{answers:?}");
+}
+
+/// ENU-01: known and unknown names, right and wrong, disabled: the same answer.
+#[test]
+fn unknown_names_answer_like_wrong_passwords() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let bob = server.add_user("bob", Role::Member, &[]);
+    let disable = server.app().accounts.change(
+        bob,
+        |record| {
+            record.status = doorward::accounts::Status::Disabled;
+            Ok(())
+        },
+        |_, _| {},
+    );
+    server.block_on(disable).unwrap();
+    let mut shapes = Vec::new();
+    for (name, password) in [("ada", "wrong password 123"), ("nobody", PASSWORD), ("bob", PASSWORD)] {
+        let answer = login_api(&mut server.client(), name, password).expect(401);
+        let mut document = answer.json();
+        document["request_id"] = json!(null);
+        let mut headers: Vec<_> = answer.headers.iter().map(|(name, _)| name.clone()).collect();
+        headers.sort();
+        let limit = answer.header("ratelimit").map(str::to_owned);
+        shapes.push((document, headers, limit));
+    }
+    assert_eq!(shapes[0], shapes[1]);
+    assert_eq!(shapes[0], shapes[2]);
+}
+
+/// ENU-01: and they take the same time, measured over the real socket.
+#[test]
+fn unknown_names_take_the_same_time() {
+    let server = Server::start_with(|options| {
+        options.sign_in.sign_in.limit = 1000;
+        options.sign_in.suspend.limit = 1000;
+        options.sign_in.place.limit = 10_000;
+    });
+    for index in 0..8 {
+        server.add_user(&format!("known{index}"), Role::Member, &[]);
+    }
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for round in 0..16 {
+        for (name, times) in
+            [(format!("known{}", round % 8), &mut known), (format!("stranger{}", round % 8), &mut unknown)]
+        {
+            let started = Instant::now();
+            login_api(&mut server.client(), &name, "wrong password 123").expect(401);
+            times.push(started.elapsed());
+        }
+    }
+    known.sort();
+    unknown.sort();
+    // The quickest runs tell the work apart from the noise of a busy machine.
+    let (a, b) = (known[2].as_secs_f64(), unknown[2].as_secs_f64());
+    assert!((0.6..1.7).contains(&(a / b)), "known {known:?} unknown {unknown:?}");
+}
+
+#[test]
+fn the_web_flow_gives_cookies_and_a_csrf_token_and_needs_it_for_every_change() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (authenticator, _) = server.enrol_totp(ada);
+    let mut client = server.client();
+    let pending =
+        client.post("/api/v1/auth/login/web", json!({"username": "ada", "password": PASSWORD})).expect(200);
+    assert_eq!(pending.json()["status"], "mfa_required");
+    assert!(pending.json().get("pending_token").is_none(), "the cookie carries it");
+    let answer = client.post("/api/v1/auth/mfa/web", json!({"otp": authenticator.code()})).expect(200);
+    let csrf = answer.json()["csrf_token"].as_str().unwrap().to_owned();
+    assert!(answer.json().get("access_token").is_none());
+    let cookie = answer.headers.iter().find(|(_, value)| value.starts_with("dw=")).unwrap();
+    assert!(
+        cookie.1.contains("HttpOnly") && cookie.1.contains("SameSite=Lax") && cookie.1.contains("Path=/")
+    );
+    assert!(client.cookie("dw_pending").is_none());
+    // WEB-01, WEB-02, WEB-03: no token, another session's token, the cookie echoed, a foreign or missing origin.
+    let logout = |client: &Client, headers: &[(&str, &str)]| {
+        client.clone().send("POST", "/api/v1/auth/logout", headers, b"").status
+    };
+    let session = client.cookie("dw").unwrap();
+    let origin = ("Origin", crate::harness::ORIGIN);
+    assert_eq!(logout(&client, &[origin]), 403);
+    assert_eq!(logout(&client, &[origin, ("X-CSRF-Token", &session)]), 403);
+    assert_eq!(logout(&client, &[("X-CSRF-Token", &csrf)]), 403);
+    assert_eq!(logout(&client, &[("Origin", "null"), ("X-CSRF-Token", &csrf)]), 403);
+    assert_eq!(logout(&client, &[("Origin", "http://localhost:81"), ("X-CSRF-Token", &csrf)]), 403);
+    assert_eq!(
+        logout(&client, &[origin, ("Sec-Fetch-Site", "same-site"), ("X-CSRF-Token", &csrf)]),
+        403,
+        "protected apps are siblings"
+    );
+    assert_eq!(logout(&client, &[origin, ("Sec-Fetch-Site", "same-origin"), ("X-CSRF-Token", &csrf)]), 204);
+    assert_eq!(logout(&client, &[origin, ("X-CSRF-Token", &csrf)]), 401);
+}
+
+#[test]
+fn the_refresh_cookie_renews_a_web_session_and_needs_the_csrf_token() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut client = server.client();
+    let answer = client.post("/api/v1/auth/login/web", json!({"username": "ada", "password": PASSWORD}));
+    let csrf = answer.expect(200).json()["csrf_token"].as_str().unwrap().to_owned();
+    client.post("/api/v1/auth/refresh/web", json!({})).expect(403);
+    let before = client.cookie("dw").unwrap();
+    client.headers.push(("X-CSRF-Token".to_owned(), csrf));
+    client.post("/api/v1/auth/refresh/web", json!({})).expect(200);
+    let after = client.cookie("dw").unwrap();
+    assert_ne!(before, after, "SES-02: a new secret");
+    let mut old = server.client();
+    old.cookies.push(("dw".to_owned(), before));
+    old.post("/api/v1/auth/logout", json!({})).expect(401);
+    client.post("/api/v1/auth/logout", json!({})).expect(204);
+}
+
+#[test]
+fn a_person_signs_in_with_the_forms_and_no_script() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (authenticator, codes) = server.enrol_totp(ada);
+    let mut client = server.client();
+    client.get("/signin?rd=%2Faccount").expect(200);
+    let answer = client
+        .form("/signin", &[("username", "ada"), ("password", PASSWORD), ("rd", "/account")])
+        .expect(303);
+    assert_eq!(answer.header("location"), Some("/signin/second-factor"));
+    client.get("/signin/second-factor").expect(200);
+    client.form("/signin/second-factor", &[("code", "000000")]).expect(401);
+    let answer = client.form("/signin/second-factor", &[("code", &authenticator.code())]).expect(303);
+    assert_eq!(answer.header("location"), Some("http://localhost/account"));
+    let page = client.get("/signout").expect(200);
+    let csrf = page.input("csrf").unwrap();
+    client.form("/signout", &[("csrf", "wrong")]).expect(403);
+    client.form("/signout", &[("csrf", &csrf), ("scope", "here")]).expect(200);
+    assert!(client.cookie("dw").is_none());
+    // And with a recovery code.
+    client.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(303);
+    client.get("/signin/recovery").expect(200);
+    client.form("/signin/recovery", &[("recovery_code", &codes[0].to_uppercase())]).expect(303);
+}
+
+/// SES-06: no sign-in over plain HTTP from another machine.
+#[test]
+fn plain_http_from_another_machine_is_refused() {
+    let server = Server::start();
+    let mut client = server
+        .client()
+        .with_header("X-Forwarded-For", "203.0.113.5")
+        .with_header("X-Forwarded-Proto", "http");
+    let page = client.get("/signin").expect(403);
+    assert!(page.text().contains("not encrypted"));
+    let mut client = server.client().with_header("X-Forwarded-For", "203.0.113.5");
+    client.headers.push(("X-Forwarded-Proto".to_owned(), "https".to_owned()));
+    client.get("/signin").expect(200);
+}
+
+/// OTP-06: five wrong codes kill the waiting sign-in.
+#[test]
+fn too_many_wrong_codes_ask_for_the_password_again() {
+    let server = Server::start_with(|options| {
+        options.sign_in.totp.limit = 100;
+        options.sign_in.totp_hour.limit = 100;
+    });
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (authenticator, _) = server.enrol_totp(ada);
+    let mut client = server.client();
+    let pending = login_api(&mut client, "ada", PASSWORD).json()["pending_token"].clone();
+    for attempt in 1..=5 {
+        let answer = client
+            .post("/api/v1/auth/mfa/api", json!({"pending_token": pending, "otp": "000000"}))
+            .expect(401);
+        assert_eq!(answer.code(), if attempt < 5 { "invalid_code" } else { "too_many_codes" });
+    }
+    let body = json!({"pending_token": pending, "otp": authenticator.code()});
+    assert_eq!(client.post("/api/v1/auth/mfa/api", body).expect(401).code(), "sign_in_expired");
+}
+
+/// TOK-11, SES-09, GEN-02: disabling a user is in force at the next request on every path.
+#[test]
+fn a_disabled_user_is_out_at_once() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let mut client = server.client();
+    let (access, refresh) = tokens(&login_api(&mut client, "ada", PASSWORD));
+    let mut browser = server.client();
+    browser.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(303);
+    let change = server.app().accounts.change(
+        ada,
+        |record| {
+            record.status = doorward::accounts::Status::Disabled;
+            Ok(())
+        },
+        |_, _| {},
+    );
+    server.block_on(change).unwrap();
+    let dead = client.post("/api/v1/auth/validate", json!({"token": access})).json();
+    assert_eq!(dead["code"], "token_revoked");
+    client.post("/api/v1/auth/refresh/api", json!({"refresh_token": refresh})).expect(401);
+    server.client().with_bearer(&access).post("/api/v1/auth/logout", json!({})).expect(401);
+    server.set_rules(&["allow one_factor domain=app.home.localhost user=ada"]);
+    let fa = browser.cookie("dw_fa").unwrap();
+    let mut proxy = server
+        .client()
+        .with_header("X-Original-URL", "https://app.home.localhost/")
+        .with_header("X-Original-Method", "GET");
+    proxy.cookies.push(("dw_fa".to_owned(), fa));
+    proxy.get("/api/authz/auth-request").expect(401);
+    let answer = browser.get("/signout").expect(200);
+    assert!(answer.input("csrf").is_none());
+}
