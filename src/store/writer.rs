@@ -193,8 +193,6 @@ impl Writer {
                 vec![Err(CommitError::Store(self.shared.fail(why))); size]
             }
         };
-        // Before the first answer: whoever has one and commits again must not be counted as waiting twice.
-        self.shared.queued.fetch_sub(size, Ordering::Relaxed);
         self.answer(group, verdicts);
     }
 
@@ -275,6 +273,9 @@ impl Writer {
             }
             answers.push(commit.answer);
         }
+        // Only now, so that the watchdog also sees an update that hangs; and before the first answer, because whoever
+        // has it and commits again would be counted twice.
+        self.shared.queued.fetch_sub(answers.len(), Ordering::Relaxed);
         for (answer, verdict) in answers.into_iter().zip(verdicts) {
             // Whoever stopped waiting does not need the answer.
             let _ = answer.send(verdict);

@@ -6,11 +6,14 @@
 //!
 //! `check DIR ACKS` opens the store and compares: each counter is the last acknowledged step or the one after it,
 //! and slots and index are exactly what that counter implies. So no acknowledged step is lost and none is half there.
+//!
+//! `hang DIR` blocks the thread that writes; the watchdog must end the process within some seconds.
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward::crypto::keys::MasterKey;
 use doorward::crypto::sealed::Sealer;
@@ -127,6 +130,22 @@ fn acknowledge(writer: u64, step: u64) -> Result<(), String> {
     std::io::stdout().lock().write_all(line.as_bytes()).map_err(|error| error.to_string())
 }
 
+/// Keeps the thread that writes busy for ever, while another batch waits. The watchdog must end the process.
+fn hang(dir: &str) -> Result<(), String> {
+    let opened = open(dir)?;
+    let mut batch = opened.store.batch();
+    batch.put(&row(0, 0), &Counter(0)).after(|| std::thread::sleep(Duration::from_secs(3600)));
+    let stuck = opened.store.commit(batch);
+    let mut batch = opened.store.batch();
+    batch.put(&row(0, 1), &Counter(0));
+    let waiting = opened.store.commit(batch);
+    std::thread::scope(|scope| {
+        scope.spawn(|| wait(stuck));
+        std::thread::sleep(Duration::from_millis(200));
+        wait(waiting).map_err(|error| error.to_string())
+    })
+}
+
 fn acknowledged(path: &str) -> Result<HashMap<u64, u64>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let mut last = HashMap::new();
@@ -199,9 +218,10 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
         ["write", dir] => write(dir),
+        ["hang", dir] => hang(dir),
         ["check", dir, acks] => check(dir, acks)
             .and_then(|summary| writeln!(std::io::stdout(), "{summary}").map_err(|error| error.to_string())),
-        _ => Err("usage: crash-driver write DIR | crash-driver check DIR ACKS".to_owned()),
+        _ => Err("usage: crash-driver write DIR | check DIR ACKS | hang DIR".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,230 @@
+//! Checks, compaction, snapshots, clock mark and the commands.
+
+use super::*;
+
+#[test]
+fn compaction_keeps_every_record_and_gives_space_back() {
+    let place = Place::new();
+    let opened = place.open();
+    for round in 0..60_u8 {
+        for part in 0..20_u64 {
+            let writes = (0..40_u64)
+                .map(|row| Write::Put(Table::SETTING.key(&(part * 40 + row).to_be_bytes()), vec![round; 400]))
+                .collect();
+            drop(opened.engine.commit(raw(Vec::new(), writes)));
+        }
+        wait(opened.engine.commit(RawBatch::default())).unwrap();
+    }
+    put(&opened, "a", "1");
+    let before: Vec<_> = opened.engine.snapshot().unwrap().map(Result::unwrap).collect();
+    opened.close();
+    let instance = opened.instance;
+    drop(opened);
+    let report = store::compact(&place.settings(), &place.sealer(), &Random::os(), &place.clock()).unwrap();
+    assert_eq!(report.records, before.len() as u64);
+    assert!(report.after < report.before, "{report:?}");
+    let opened = place.open();
+    assert!(opened.was_clean);
+    assert_eq!(opened.instance, instance);
+    let strip = |pairs: Vec<(Vec<u8>, Vec<u8>)>| -> Vec<_> {
+        pairs.into_iter().filter(|(key, _)| key != &Table::META.key(b"clean_stop")).collect()
+    };
+    assert_eq!(strip(opened.engine.snapshot().unwrap().map(Result::unwrap).collect()), strip(before));
+    for gone in ["store.new", "store.old", "store.swap"] {
+        assert!(!place.dir.join(gone).exists(), "{gone}");
+    }
+}
+
+#[test]
+fn a_bloated_store_is_compacted_at_start() {
+    let place = Place::new();
+    let opened = place.open();
+    let mut waiting = Vec::new();
+    for part in 0..500_u64 {
+        let writes = (0..50_u64)
+            .map(|row| Write::Put(Table::AUDIT.key(&(part * 50 + row).to_be_bytes()), vec![7; 3500]))
+            .collect();
+        waiting.push(opened.engine.commit(raw(Vec::new(), writes)));
+        if waiting.len() == 20 {
+            waiting.drain(..).for_each(|answer| wait(answer).unwrap());
+        }
+    }
+    for part in 0..500_u64 {
+        let writes = (0..50_u64)
+            .map(|row| Write::Remove(Table::AUDIT.key(&(part * 50 + row).to_be_bytes())))
+            .collect();
+        drop(opened.engine.commit(raw(Vec::new(), writes)));
+    }
+    put(&opened, "a", "1");
+    opened.close();
+    drop(opened);
+    let size = || fs::metadata(place.dir.join("store/db")).unwrap().len();
+    assert!(size() > 64 * 1024 * 1024, "{}", size());
+    let opened = place.open();
+    assert!(size() < 4 * 1024 * 1024, "{}", size());
+    assert_eq!(get(&opened, "a").as_deref(), Some("1"));
+    assert!(opened.engine.scan(&[Table::AUDIT.tag], None, 10, false).unwrap().is_empty());
+}
+
+/// A crash between any two steps of a swap leaves a store that opens, old or new, whole.
+#[test]
+fn an_interrupted_swap_is_finished_at_the_next_start() {
+    for stage in 0..3 {
+        let place = filled(3);
+        let instance = fs::read_to_string(place.dir.join("instance-id")).unwrap();
+        let newer = filled(5);
+        let newer_instance = fs::read_to_string(newer.dir.join("instance-id")).unwrap();
+        fs::rename(newer.dir.join("store"), place.dir.join("store.new")).unwrap();
+        let expected = if stage == 0 {
+            // Not decided yet.
+            (instance, 3)
+        } else {
+            fs::write(place.dir.join("store.swap"), format!("store.old\n{newer_instance}")).unwrap();
+            if stage == 2 {
+                fs::rename(place.dir.join("store"), place.dir.join("store.old")).unwrap();
+            }
+            (newer_instance, 5)
+        };
+        let opened = place.open();
+        assert_eq!(format!("{}\n", opened.instance), expected.0);
+        assert_eq!(opened.store.scan::<Setting>(b"", None, 10).unwrap().len(), expected.1);
+        for gone in ["store.new", "store.old", "store.swap"] {
+            assert!(!place.dir.join(gone).exists(), "{gone} at stage {stage}");
+        }
+    }
+}
+
+#[test]
+fn snapshots_are_listed_with_what_reading_them_showed() {
+    let (place, first) = with_snapshot();
+    let opened = place.open();
+    let second =
+        snapshots::take(&opened.store, &place.dir, Reason::Asked, Timestamp::from_secs(NOW + 9)).unwrap();
+    assert!(!snapshots::is_daily_due(&place.dir, Timestamp::from_secs(NOW + 9)).unwrap());
+    assert!(snapshots::is_daily_due(&place.dir, Timestamp::from_secs(NOW + 86_400)).unwrap());
+    let mut text = fs::read(&second).unwrap();
+    let middle = text.len() / 2;
+    text[middle] ^= 1;
+    fs::write(&second, text).unwrap();
+    let listed = snapshots::list(&place.dir, Some(&place.sealer())).unwrap();
+    let paths: Vec<_> = listed.iter().map(|snapshot| snapshot.path.clone()).collect();
+    assert_eq!(paths, [second, first]);
+    assert!(listed[0].state.is_err());
+    assert!(listed[1].state.is_ok());
+}
+
+#[test]
+fn the_check_in_the_background_counts_what_is_damaged() {
+    let place = filled(20);
+    let opened = place.open();
+    let mut value = opened.engine.get(&Table::PASSWORD.key(b"row3")).unwrap().unwrap();
+    value[30] ^= 1;
+    let wrong = Write::Put(Table::SETTING.key(b"row4"), b"no envelope".to_vec());
+    let moved = Write::Put(
+        Table::PASSWORD.key(b"row5"),
+        opened.engine.get(&Table::PASSWORD.key(b"row6")).unwrap().unwrap(),
+    );
+    let damaged = Write::Put(Table::PASSWORD.key(b"row3"), value);
+    wait(opened.engine.commit(raw(Vec::new(), vec![damaged, wrong, moved]))).unwrap();
+    drop(opened);
+    let mut settings = place.settings();
+    settings.check_in_background = true;
+    let opened = place.open_with(&settings).unwrap();
+    for _ in 0..500 {
+        if opened.check.report().is_finished {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let report = opened.check.report();
+    assert!(report.is_finished);
+    assert_eq!(report.damaged, 3);
+    assert!(report.checked > 40);
+    snapshots::take(&opened.store, &place.dir, Reason::Daily, Timestamp::from_secs(NOW)).unwrap();
+    let listed = snapshots::list(&place.dir, Some(&place.sealer())).unwrap();
+    let (_, report) = listed[0].state.as_ref().unwrap();
+    assert_eq!(report.left_out, 3, "one damaged value does not end the making of backups");
+}
+
+/// FAIL-03
+#[test]
+fn a_clock_behind_its_high_water_mark_is_noticed_after_a_restart() {
+    let place = Place::new();
+    let opened = place.open();
+    let mark = ClockMark::load(&opened.store).unwrap();
+    let at = |secs: u64| Timestamp::from_secs(NOW + secs);
+    assert!(!mark.is_clock_behind(at(0)));
+    wait(mark.persist(&opened.store, at(10_000))).unwrap();
+    wait(mark.persist(&opened.store, at(9_000))).unwrap();
+    drop(opened);
+    let opened = place.open();
+    let mark = ClockMark::load(&opened.store).unwrap();
+    assert_eq!(mark.at(), at(10_000));
+    assert!(mark.is_clock_behind(at(9_000)));
+    assert!(mark.is_clock_behind(Timestamp::ZERO));
+    assert!(!mark.is_clock_behind(at(9_990)), "a small step back is NTP at work");
+    wait(mark.reset(&opened.store, at(100))).unwrap();
+    assert!(!mark.is_clock_behind(at(100)));
+    assert_eq!(ClockMark::load(&opened.store).unwrap().at(), at(100));
+}
+
+/// Clocks move under the keeper as they would in a day.
+#[test]
+fn the_keeper_takes_daily_snapshots_and_remembers_the_time() {
+    let place = filled(1);
+    let opened = place.open();
+    let mark = Arc::new(ClockMark::load(&opened.store).unwrap());
+    let mut keeper =
+        store::Keeper::start(opened.store.clone(), &place.dir, place.clock(), mark.clone()).unwrap();
+    let count = || snapshots::list(&place.dir, None).unwrap().len();
+    for day in 1..=2 {
+        place.clock.set_wall(Timestamp::from_secs(NOW + day * 86_400));
+        for _ in 0..20 {
+            // The thread may read the clock for the first time only now.
+            place.clock.advance(Duration::from_secs(300));
+            std::thread::sleep(Duration::from_millis(1100));
+            if count() == day as usize {
+                break;
+            }
+        }
+        assert_eq!(count(), day as usize);
+    }
+    place.clock.set_wall(Timestamp::from_secs(NOW + 3 * 86_400));
+    keeper.stop();
+    assert_eq!(ClockMark::load(&opened.store).unwrap().at(), Timestamp::from_secs(NOW + 3 * 86_400));
+}
+
+/// The commands as the administrator runs them.
+#[test]
+fn the_commands_export_replace_check_and_list() {
+    use doorward::cli::store::{StoreCommand, StoreContext, run};
+    let (place, snapshot) = with_snapshot();
+    let context = StoreContext {
+        settings: place.settings(),
+        sealer: place.sealer(),
+        random: Random::os(),
+        clock: place.clock(),
+    };
+    let run = |command: StoreCommand| {
+        let mut out = Vec::new();
+        run(&command, &context, &mut out).map(|()| String::from_utf8(out).unwrap())
+    };
+    let file = place.dir.parent().unwrap().join("out");
+    assert!(run(StoreCommand::Export { file: file.clone() }).unwrap().contains("verified"));
+    assert!(run(StoreCommand::Export { file: file.clone() }).is_err(), "an export overwrites nothing");
+    let text = run(StoreCommand::Export { file: "-".into() }).unwrap();
+    assert!(text.starts_with("{\"format\":\"doorward-export\"") && text.ends_with("\"}\n"));
+    assert!(run(StoreCommand::Check).unwrap().contains(" 0 damaged"));
+    assert!(run(StoreCommand::Compact).unwrap().contains("records"));
+    assert!(run(StoreCommand::Snapshots { take: true }).unwrap().matches("verified").count() == 2);
+    assert!(run(StoreCommand::ResetClock).unwrap().contains("2026"));
+    let import =
+        |replace| StoreCommand::Import { file: file.clone(), replace, salvage: false, skip_unknown: false };
+    assert!(run(import(false)).unwrap_err().contains("--replace"));
+    assert!(run(import(true)).unwrap().contains("is kept in"));
+    let opened = place.open();
+    assert_eq!(get(&opened, "row299"), Some("x".repeat(200)));
+    let refused = run(StoreCommand::Export { file: "-".into() }).unwrap_err();
+    assert!(refused.contains("Another Doorward") && refused.contains("snapshots/"), "{refused}");
+    drop(snapshot);
+}
