@@ -20,20 +20,31 @@ impl Settings {
         }
     }
 
+    /// Returns all settings as TOML. Secrets are masked.
+    pub fn show(&self) -> String {
+        self.write_all(false)
+    }
+
     /// Returns all settings as TOML, each with its origin as a comment. Secrets are masked.
     pub fn show_with_origin(&self) -> String {
+        self.write_all(true)
+    }
+
+    fn write_all(&self, with_origin: bool) -> String {
         let mut text = String::new();
         let mut section = "";
         for key in KEYS.iter() {
             let Some((of, name)) = key.name.split_once('.') else { continue };
             if of != section {
                 let gap = if section.is_empty() { "" } else { "\n" };
+                // Writing to a String cannot fail.
                 let _ = writeln!(text, "{gap}[{of}]");
                 section = of;
             }
-            let origin = self.origin(key.name).unwrap_or(&Origin::Default);
             let line = format!("{name} = {}", as_toml(key.shape, &self.value_of(key)));
-            let _ = writeln!(text, "{line:<44} # {origin}");
+            let origin = self.origin(key.name).unwrap_or(&Origin::Default);
+            let _ =
+                if with_origin { writeln!(text, "{line:<44} # {origin}") } else { writeln!(text, "{line}") };
         }
         text
     }

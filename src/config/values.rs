@@ -25,12 +25,15 @@ pub enum Shape {
     IntegerOrText,
 }
 
+/// Reads a text. An error says more than what is allowed, or is empty.
+type Read<T> = Box<dyn Fn(&str) -> Result<T, String> + Send + Sync>;
+
 /// Reads one kind of value.
 pub(super) struct Reader<T> {
     pub shape: Shape,
     /// What is allowed, as the end of a sentence: “a number from 0 to 60”.
     pub allowed: String,
-    pub read: Box<dyn Fn(&str) -> Result<T, String> + Send + Sync>,
+    pub read: Read<T>,
 }
 
 impl<T: 'static> Reader<T> {
