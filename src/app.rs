@@ -228,6 +228,24 @@ impl App {
         &self.opened.store
     }
 
+    /// Returns the wall clock.
+    pub fn now(&self) -> crate::kernel::time::Timestamp {
+        self.clock.now()
+    }
+
+    /// Returns what to print at the start of an unclaimed installation.
+    pub fn setup_banner(&self, _address: SocketAddr) -> Option<String> {
+        None
+    }
+
+    /// Writes what waits and closes the store.
+    pub async fn close(&self) {
+        if let Err(error) = self.audit.flush().await {
+            tracing::error!(%error, "the last audit events could not be written");
+        }
+        self.opened.close();
+    }
+
     /// Answers `/readyz`.
     pub fn health(&self) -> Health {
         let engine = self.opened.store.engine();

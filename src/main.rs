@@ -1,5 +1,5 @@
 //! The `doorward` binary: arguments in, exit code out.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    doorward::cli::run(std::env::args_os())
 }

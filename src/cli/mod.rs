@@ -1,3 +1,161 @@
 //! The command line: one file a subcommand.
+//!
+//! Commands that change or read live data (`user`, `rules`, `keys`) are functions over the application. If a server
+//! runs over the same data directory they travel to it through a socket that only its user can open, else the command
+//! opens the store itself ([`control`]).
 
+mod control;
+mod generate;
+mod health;
+mod keys;
+mod rules;
+pub mod serve;
 pub mod store;
+mod user;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{Settings, Sources, parse_assignment};
+
+/// Wrong use of the command line or a wrong configuration (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+
+/// The sign-in appliance for homelabs, families and small teams.
+#[derive(Parser)]
+#[command(name = "doorward", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What every subcommand takes.
+#[derive(Args)]
+pub struct Global {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory.
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+    /// A setting, such as accounts.registration=open; may be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::ServeArgs),
+    /// Manage people.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Manage access rules.
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
+    /// Manage signing keys.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Export, import and check the store.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Ask the running server whether it is ready.
+    Health,
+    /// Write man page or shell completions.
+    #[command(subcommand)]
+    Generate(generate::GenerateCommand),
+}
+
+/// Why a command failed: a sentence for standard error, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    /// Something did not work: exit code 1.
+    pub fn new(text: impl Into<String>) -> Self {
+        Failure { code: 1, text: text.into() }
+    }
+
+    /// Wrong use: exit code 64.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Failure { code: USAGE, text: text.into() }
+    }
+}
+
+impl Global {
+    fn settings(&self, more: Vec<(String, String, String)>) -> Result<Settings, Failure> {
+        let mut flags = Vec::new();
+        if let Some(data) = &self.data {
+            flags.push(("--data".to_owned(), "data.directory".to_owned(), data.clone()));
+        }
+        for text in &self.set {
+            let (key, value) = parse_assignment(text).map_err(Failure::usage)?;
+            flags.push((format!("--set {key}"), key, value));
+        }
+        flags.extend(more);
+        let sources = Sources::of_process(self.config.as_deref(), flags)
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        Settings::load(&sources).map_err(|error| Failure::usage(error.to_string()))
+    }
+}
+
+/// Runs the command line and returns the exit code: 0, 1 for a failure, 2 for findings, 64 for wrong use.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let is_refusal = error.use_stderr();
+            let _ = error.print();
+            return ExitCode::from(if is_refusal { USAGE } else { 0 });
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    let result = match cli.command {
+        Some(command) => dispatch(command, &cli.global, &mut out),
+        None => {
+            let _ = writeln!(out, "{}", Cli::command().render_help());
+            return ExitCode::from(USAGE);
+        }
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            let mut err = std::io::stderr().lock();
+            let _ = writeln!(err, "doorward: {}", failure.text);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let done = ExitCode::SUCCESS;
+    match command {
+        Command::Serve(args) => serve::run(&args, global),
+        Command::User(command) => {
+            let command = command.with_input()?;
+            control::run(control::Order::User(command), &global.settings(Vec::new())?, out).map(|()| done)
+        }
+        Command::Rules(command) => {
+            let command = command.with_input()?;
+            control::run(control::Order::Rules(command), &global.settings(Vec::new())?, out).map(|()| done)
+        }
+        Command::Keys(command) => {
+            control::run(control::Order::Keys(command), &global.settings(Vec::new())?, out).map(|()| done)
+        }
+        Command::Store(command) => {
+            let context = serve::store_context(&global.settings(Vec::new())?)?;
+            store::run(&command, &context, out).map_err(Failure::new).map(|()| done)
+        }
+        Command::Health => health::run(&global.settings(Vec::new())?, out).map(|()| done),
+        Command::Generate(command) => generate::run(&command, &mut Cli::command(), out).map(|()| done),
+    }
+}

@@ -1,0 +1,130 @@
+//! How a command reaches the data: through the running server, or by opening the store itself.
+//!
+//! The server listens on a socket in its data directory (0700, the socket 0600), so whoever can speak to it could read
+//! the data anyway. One line of JSON in, one line of JSON out.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+use super::{Failure, keys, rules, serve, user};
+use crate::app::App;
+use crate::config::Settings;
+use crate::kernel::random::Random;
+use crate::kernel::time::SystemClock;
+
+/// The longest order.
+const LONGEST_ORDER: u64 = 1024 * 1024;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A command as it travels.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Order {
+    User(user::UserCommand),
+    Rules(rules::RulesCommand),
+    Keys(keys::KeysCommand),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    is_done: bool,
+    text: String,
+}
+
+/// Returns where the server of these settings listens for commands.
+pub(super) fn socket_path(settings: &Settings) -> PathBuf {
+    settings.data_directory.join("control.sock")
+}
+
+/// Runs a command in the running server, or here if none runs.
+pub(super) fn run(order: Order, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
+    let answer = match UnixStream::connect(socket_path(settings)) {
+        Ok(stream) => ask(stream, &order)?,
+        Err(_) => run_here(order, settings)?,
+    };
+    if !answer.is_done {
+        return Err(Failure::new(answer.text));
+    }
+    write!(out, "{}", answer.text).map_err(|error| Failure::new(error.to_string()))
+}
+
+fn ask(mut stream: UnixStream, order: &Order) -> Result<Answer, Failure> {
+    let lost = |error: std::io::Error| Failure::new(format!("The server did not answer: {error}"));
+    stream.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
+    let mut line = serde_json::to_vec(order).map_err(|error| Failure::new(error.to_string()))?;
+    line.push(b'\n');
+    stream.write_all(&line).map_err(lost)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).map_err(lost)?;
+    serde_json::from_str(&answer).map_err(|_| Failure::new("The server gave no answer; look at its log."))
+}
+
+fn run_here(order: Order, settings: &Settings) -> Result<Answer, Failure> {
+    let random = Random::os();
+    let options = serve::options(settings, &random, false)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(error.to_string()))?;
+    runtime.block_on(async {
+        let app = App::open(&options, SystemClock::shared(), random)
+            .await
+            .map_err(|error| Failure::new(error.to_string()))?;
+        let answer = carry_out(&app, order).await;
+        app.close().await;
+        Ok(answer)
+    })
+}
+
+async fn carry_out(app: &App, order: Order) -> Answer {
+    let result = match order {
+        Order::User(command) => user::run(app, command).await,
+        Order::Rules(command) => rules::run(app, command).await,
+        Order::Keys(command) => keys::run(app, command).await,
+    };
+    match result {
+        Ok(text) => Answer { is_done: true, text },
+        Err(failure) => Answer { is_done: false, text: failure.text },
+    }
+}
+
+/// Listens for commands until aborted.
+pub(super) fn listen(app: Arc<App>, path: &Path) -> std::io::Result<JoinHandle<()>> {
+    // A socket file that a killed server left behind; the lock of the store says that no other server lives.
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let app = app.clone();
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(PATIENCE, converse(&app, stream)).await;
+            });
+        }
+    }))
+}
+
+async fn converse(app: &App, stream: tokio::net::UnixStream) -> std::io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(reader.take(LONGEST_ORDER)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<Order>(&line) {
+        Ok(order) => carry_out(app, order).await,
+        Err(_) => Answer {
+            is_done: false,
+            text: "The server runs another version of Doorward; use the program it was started with."
+                .to_owned(),
+        },
+    };
+    let mut answer = serde_json::to_vec(&answer).unwrap_or_default();
+    answer.push(b'\n');
+    writer.write_all(&answer).await
+}
