@@ -2,9 +2,11 @@
 
 // `cfg(test)` always holds here; it tells the lints that helpers of tests may unwrap.
 #[cfg(test)]
-mod http_edge;
+mod access;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod http_edge;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
