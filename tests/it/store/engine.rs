@@ -252,7 +252,21 @@ fn purge_removes_what_expired_and_follows_what_slid() {
             .expire::<Passing>(row.as_bytes(), at(indexed));
     }
     batch.expire::<Passing>(b"never", at(5));
+    batch.expire::<Passing>(b"damaged", at(4));
     wait(opened.store.commit(batch)).unwrap();
+    let damaged = Write::Put(Table::SESSION.key(b"~damaged"), b"no envelope".to_vec());
+    let damaged = [
+        damaged,
+        Write::Put([b"xs".as_slice(), &at(4).as_millis().to_be_bytes(), b"~damaged"].concat(), Vec::new()),
+    ];
+    wait(opened.engine.commit(raw(Vec::new(), damaged.to_vec()))).unwrap();
+    assert_eq!(
+        wait(opened.store.purge::<Passing>(at(4), 100)).unwrap(),
+        2,
+        "a damaged record holds up nothing"
+    );
+    wait(opened.engine.commit(raw(Vec::new(), vec![Write::Remove(Table::SESSION.key(b"~damaged"))])))
+        .unwrap();
     let rows = || -> Vec<String> {
         let found = opened.store.scan::<Passing>(b"", None, 10).unwrap();
         found.into_iter().map(|(row, _)| String::from_utf8(row).unwrap()).collect()
