@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -32,7 +33,7 @@ use crate::sign_in::registration::Policy;
 use crate::sign_in::{Parts, SignIn, SignInRules};
 use crate::site::{Fixed, Site};
 use crate::store::clock_mark::ClockMark;
-use crate::store::{self, CommitError, OpenSettings, Opened};
+use crate::store::{self, CommitError, Keeper, OpenSettings, Opened};
 
 /// Everything that is decided before the start.
 pub struct Options {
@@ -95,7 +96,8 @@ pub struct App {
     /// The rule of the API.
     pub api_rule: Rule,
     clock: SharedClock,
-    clock_mark: ClockMark,
+    clock_mark: Arc<ClockMark>,
+    keeper: Mutex<Option<Keeper>>,
     hasher: PasswordHasher,
     opened: Opened,
 }
@@ -124,7 +126,7 @@ impl App {
             .map_err(|error| StartError(error.to_string()))?;
         let store = opened.store.clone();
         let reading = because("The store could not be read");
-        let clock_mark = ClockMark::load(&store).map_err(|error| reading(&error))?;
+        let clock_mark = Arc::new(ClockMark::load(&store).map_err(|error| reading(&error))?);
         let not_before = store::meta::not_before(&store).map_err(|error| reading(&error))?;
         let site = Site::open(&store, options.site.clone()).map_err(|error| reading(&error))?;
         let audit = Audit::open(store.clone(), clock.clone(), random.clone(), options.audit_retention)
@@ -166,6 +168,7 @@ impl App {
             options.lifetimes.clone(),
             tokens,
             not_before,
+            clock_mark.clone(),
         )
         .map_err(|error| reading(&error))?;
         let limits = Arc::new(Limits::new(options.limits, clock.clone(), &random));
@@ -197,6 +200,7 @@ impl App {
             api_rule: options.api_rule,
             clock,
             clock_mark,
+            keeper: Mutex::new(None),
             hasher,
             opened,
         });
@@ -238,10 +242,31 @@ impl App {
         None
     }
 
-    /// Writes what waits and closes the store.
+    /// Takes snapshots of the store and remembers its clock, from now on and until [`App::close`].
+    fn keep_store(&self, options: &Options) -> Result<(), StartError> {
+        let mark = self.clock_mark.clone();
+        let keeper =
+            Keeper::start(self.opened.store.clone(), &options.data_directory, self.clock.clone(), mark)
+                .map_err(|error| because("The keeper of the store did not start")(&error))?;
+        *self.keeper.lock() = Some(keeper);
+        Ok(())
+    }
+
+    /// Writes what waits and closes the store. Nothing acknowledged waits; it is about events and last uses.
     pub async fn close(&self) {
-        if let Err(error) = self.audit.flush().await {
-            tracing::error!(%error, "the last audit events could not be written");
+        let last_writes = async {
+            if let Err(error) = self.sessions.sweep().await {
+                tracing::warn!(%error, "the last uses of sessions could not be written");
+            }
+            if let Err(error) = self.audit.flush().await {
+                tracing::error!(%error, "the last audit events could not be written");
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(1), last_writes).await.is_err() {
+            tracing::warn!("the last writes took too long");
+        }
+        if let Some(mut keeper) = self.keeper.lock().take() {
+            keeper.stop();
         }
         self.opened.close();
     }
@@ -270,7 +295,6 @@ impl App {
     async fn every_minute(&self) -> Result<(), CommitError> {
         let now = self.clock.now();
         let store = &self.opened.store;
-        self.clock_mark.persist(store, now).await?;
         self.sessions.sweep().await?;
         self.sign_in.sweep().await?;
         while store.purge::<PendingTotpRecord>(now, 500).await? == 500 {}
@@ -309,6 +333,7 @@ impl Running {
     /// Binds the sockets and starts to answer.
     pub async fn start(options: Options, clock: SharedClock, random: Random) -> Result<Running, StartError> {
         let app = App::open(&options, clock.clone(), random.clone()).await?;
+        app.keep_store(&options)?;
         let listener = TcpListener::bind(options.listen).await.map_err(|error| {
             StartError(format!(
                 "{} cannot be listened on: {error}. Is another program using it?",
@@ -360,21 +385,10 @@ impl Running {
             tracing::warn!("some connections were still open and are cut");
         }
         self.app.audit.note(Event::succeeded(Kind::ServerStopped).by_system("server"));
-        let now = self.app.clock.now();
-        let last_writes = async {
-            let _ = self.app.sessions.sweep().await;
-            let _ = self.app.clock_mark.persist(&self.app.opened.store, now).await;
-            if let Err(error) = self.app.audit.flush().await {
-                tracing::error!(%error, "the last audit events could not be written");
-            }
-        };
-        if tokio::time::timeout(Duration::from_secs(1), last_writes).await.is_err() {
-            tracing::warn!("the last writes took too long");
-        }
         for job in &self.jobs {
             job.abort();
         }
-        self.app.opened.close();
+        self.app.close().await;
     }
 }
 

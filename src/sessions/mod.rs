@@ -29,6 +29,7 @@ use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::random::Random;
 use crate::kernel::secret::{SecretKey, SecretText, ct_eq};
 use crate::kernel::time::{SharedClock, Timestamp};
+use crate::store::clock_mark::ClockMark;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
 
 use live::{Live, LiveSessions};
@@ -140,6 +141,7 @@ struct Inner {
     csrf_key: SecretKey,
     /// Sessions at or before this moment are dead for everyone (after a restore).
     not_before: Timestamp,
+    clock_mark: Arc<ClockMark>,
 }
 
 impl Sessions {
@@ -155,6 +157,7 @@ impl Sessions {
         lifetimes: Lifetimes,
         tokens: Tokens,
         not_before: Timestamp,
+        clock_mark: Arc<ClockMark>,
     ) -> Result<Self, StoreError> {
         let live = LiveSessions::new();
         let now = clock.now();
@@ -176,6 +179,7 @@ impl Sessions {
             refresh_key: master.derive("refresh token"),
             csrf_key: master.derive("csrf token"),
             not_before,
+            clock_mark,
         })))
     }
 
@@ -255,6 +259,7 @@ impl Sessions {
 
     /// Adds a new session to `batch`. The secrets are good once the batch is on disk.
     pub fn stage_start(&self, batch: &mut Batch, new: NewSession) -> Result<StartedSession, Problem> {
+        self.refuse_while_clock_is_behind()?;
         if self.0.live.len() >= MOST_IN_ALL {
             return Err(Problem::unavailable(
                 "too_many_sessions",
@@ -325,6 +330,19 @@ impl Sessions {
             started_at: now,
             record,
         })
+    }
+
+    /// A clock that stands before what the store has seen would make sessions that outlive their revocation (FAIL-03).
+    fn refuse_while_clock_is_behind(&self) -> Result<(), Problem> {
+        if !self.0.clock_mark.is_clock_behind(self.0.clock.now()) {
+            return Ok(());
+        }
+        Err(Problem::unavailable(
+            "clock_behind",
+            "The clock of this server is wrong, so nobody can sign in. Set the clock (or wait until it is set from \
+             the network), then try again. `doorward doctor` on the server says more.",
+            Duration::from_secs(60),
+        ))
     }
 
     /// The secret of the forward-auth cookie follows from that of the browser cookie by a one-way step under a server

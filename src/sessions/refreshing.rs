@@ -49,6 +49,7 @@ impl Sessions {
     /// Rotates a refresh token of a session of the given kind (REF-01 to REF-09).
     pub async fn refresh(&self, token: &str, kind: SessionKind) -> Result<Refreshed, RefreshRefusal> {
         let presented = refresh::parse(&self.0.refresh_key, token).ok_or(RefreshRefusal::Invalid)?;
+        self.refuse_while_clock_is_behind().map_err(RefreshRefusal::Problem)?;
         for _ in 0..TRIES {
             let now = self.0.clock.now();
             let found =
