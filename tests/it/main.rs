@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod authorization_matrix;
+#[cfg(test)]
+mod callers;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod http_edge;
