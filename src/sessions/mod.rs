@@ -188,7 +188,7 @@ impl Sessions {
         let user = self.0.accounts.user(&live.user)?;
         let is_alive =
             user.is_active() && live.started_at > user.not_before && live.started_at > self.0.not_before;
-        is_alive.then(|| Principal {
+        is_alive.then_some(Principal {
             user,
             session: id,
             kind: live.kind,
@@ -437,7 +437,7 @@ impl Sessions {
                 factors: record.factors,
             });
         }
-        views.sort_by(|a, b| b.last_seen.cmp(&a.last_seen));
+        views.sort_by_key(|view| std::cmp::Reverse(view.last_seen));
         Ok(views)
     }
 

@@ -188,18 +188,18 @@ async fn pending_json(
     let mut document = serde_json::json!({ "expires_in": pending::LIFETIME.as_secs() });
     match wanted {
         Wanted::SecondFactor => {
-            document["status"] = "mfa_required".into();
-            document["methods"] = serde_json::json!(["totp", "recovery_code"]);
+            put(&mut document, "status", "mfa_required");
+            put(&mut document, "methods", vec!["totp", "recovery_code"]);
         }
         Wanted::Enrolment => {
-            document["status"] = "mfa_enrolment_required".into();
+            put(&mut document, "status", "mfa_enrolment_required");
             let (_, user) = room.waiting(token.expose()).ok_or(SignInError::NothingPending)?;
             let enrolment = room.accounts.begin_totp(user.id, &room.site.name()).await?;
-            document["totp"] = enrolment_json(&enrolment);
+            put(&mut document, "totp", enrolment_json(&enrolment));
         }
     }
     if with_token {
-        document["pending_token"] = token.expose().as_str().into();
+        put(&mut document, "pending_token", token.expose().as_str());
     }
     Ok(document)
 }
@@ -239,6 +239,13 @@ async fn mfa(
     Ok((room.finish(token, code, kind, true, &visit).await?, None))
 }
 
+/// Adds a member to an object.
+fn put(document: &mut serde_json::Value, name: &str, value: impl Into<serde_json::Value>) {
+    if let Some(members) = document.as_object_mut() {
+        members.insert(name.to_owned(), value.into());
+    }
+}
+
 fn signed_in_json(signed_in: &SignedIn, codes: Option<Vec<String>>) -> serde_json::Value {
     let mut document = serde_json::json!({
         "status": "signed_in",
@@ -246,20 +253,20 @@ fn signed_in_json(signed_in: &SignedIn, codes: Option<Vec<String>>) -> serde_jso
         "user": UserDto::of(&signed_in.user),
     });
     if let Some(codes) = codes {
-        document["recovery_codes"] = codes.into();
+        put(&mut document, "recovery_codes", codes);
     }
     if let Some(left) = signed_in.recovery_codes_left {
-        document["recovery_codes_left"] = left.into();
+        put(&mut document, "recovery_codes_left", left);
     }
     if let Some(notice) = &signed_in.notice {
-        document["notice"] = notice.as_str().into();
+        put(&mut document, "notice", notice.as_str());
     }
     document
 }
 
 fn web_answer(room: &SignIn, signed_in: &SignedIn, codes: Option<Vec<String>>) -> Result<Reply, Problem> {
     let mut document = signed_in_json(signed_in, codes);
-    document["csrf_token"] = room.sessions.csrf_token(&signed_in.started.id).into();
+    put(&mut document, "csrf_token", room.sessions.csrf_token(&signed_in.started.id));
     let reply = Reply::json(StatusCode::OK, &document);
     Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
 }
@@ -271,14 +278,14 @@ fn api_answer(room: &SignIn, signed_in: &SignedIn, codes: Option<Vec<String>>) -
 }
 
 fn add_tokens(document: &mut serde_json::Value, tokens: &IssuedTokens) {
-    document["token_type"] = "Bearer".into();
-    document["access_token"] = tokens.access_token.expose().as_str().into();
-    document["expires_in"] = tokens.expires_in.as_secs().into();
+    put(document, "token_type", "Bearer");
+    put(document, "access_token", tokens.access_token.expose().as_str());
+    put(document, "expires_in", tokens.expires_in.as_secs());
     if let Some(refresh) = &tokens.refresh_token {
-        document["refresh_token"] = refresh.expose().as_str().into();
+        put(document, "refresh_token", refresh.expose().as_str());
     }
     if let Some(life) = tokens.refresh_expires_in {
-        document["refresh_expires_in"] = life.as_secs().into();
+        put(document, "refresh_expires_in", life.as_secs());
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Registration<'a> {
     pub invitation: &'a str,
 }
 
+/// A live link and, for a reset, whose it is.
+pub type OfferedLink = (FoundLink, Option<Arc<User>>);
+
 /// A new account.
 pub struct Registered {
     /// The user.
@@ -135,7 +138,7 @@ impl SignIn {
     }
 
     /// Returns what a link is for and, for a reset, whose; `None` if it is used up, expired or never was.
-    pub fn look_at_link(&self, secret: &str) -> Result<Option<(FoundLink, Option<Arc<User>>)>, SignInError> {
+    pub fn look_at_link(&self, secret: &str) -> Result<Option<OfferedLink>, SignInError> {
         let Some(link) = self.accounts.find_link(secret)? else { return Ok(None) };
         match link.purpose() {
             LinkPurpose::ResetPassword(id) => {
