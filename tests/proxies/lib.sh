@@ -7,9 +7,16 @@ declare -A running=()
 passed=0
 failed=0
 
-# Ends what was started here, by its process id, and removes the files.
+# Ends what was started here, by its process id, and removes the files. A nginx ends its workers when it is asked to.
 clean_up() {
-  local name
+  local name try
+  for name in "${!running[@]}"; do
+    kill "${running[$name]}" 2>/dev/null
+  done
+  for ((try = 0; try < 30; try++)); do
+    [ -n "$(jobs -pr)" ] || break
+    sleep 0.1
+  done
   for name in "${!running[@]}"; do
     kill -9 "${running[$name]}" 2>/dev/null
   done
