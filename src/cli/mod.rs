@@ -4,6 +4,7 @@
 //! runs over the same data directory they travel to it through a socket that only its user can open, else the command
 //! opens the store itself ([`control`]).
 
+mod config;
 mod control;
 mod generate;
 mod health;
@@ -65,6 +66,9 @@ enum Command {
     /// Export, import and check the store.
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Check and show the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Ask the running server whether it is ready.
     Health,
     /// Write man page or shell completions.
@@ -154,6 +158,9 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
         Command::Store(command) => {
             let context = serve::store_context(&global.settings(Vec::new())?)?;
             store::run(&command, &context, out).map_err(Failure::new).map(|()| done)
+        }
+        Command::Config(command) => {
+            config::run(command, || global.settings(Vec::new()), out).map(|()| done)
         }
         Command::Health => health::run(&global.settings(Vec::new())?, out).map(|()| done),
         Command::Generate(command) => generate::run(&command, &mut Cli::command(), out).map(|()| done),
