@@ -159,9 +159,7 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
             let context = serve::store_context(&global.settings(Vec::new())?)?;
             store::run(&command, &context, out).map_err(Failure::new).map(|()| done)
         }
-        Command::Config(command) => {
-            config::run(command, || global.settings(Vec::new()), out).map(|()| done)
-        }
+        Command::Config(command) => config::run(command, || global.settings(Vec::new()), out).map(|()| done),
         Command::Health => health::run(&global.settings(Vec::new())?, out).map(|()| done),
         Command::Generate(command) => generate::run(&command, &mut Cli::command(), out).map(|()| done),
     }
