@@ -12,7 +12,7 @@ pub mod rule_text;
 pub mod rules;
 pub mod snippet;
 
-pub use domain::{ParentDomain, validate_parent_domain};
+pub use domain::{DomainPattern, ParentDomain, validate_parent_domain};
 pub use forward_auth::{Dialect, Inquiry, Refusal, check};
 pub use matcher::{Decision, Outcome};
 pub use rules::{Policy, Rule, RuleError, RuleParts};
@@ -289,6 +289,28 @@ impl Access {
     /// Decides what happens to the request behind `inquiry`, asked by `caller`.
     pub fn decide(&self, inquiry: &Inquiry<'_>, caller: Option<&Principal>) -> Decision {
         self.shared.list.load().matcher.decide(asked(inquiry), caller.map(as_caller))
+    }
+
+    /// Returns the hosts that rules name outright and that `caller` may open, perhaps after one more factor; in the
+    /// order of the rules, each once.
+    pub fn hosts_for(&self, caller: &Principal) -> Vec<String> {
+        let list = self.shared.list.load();
+        let mut hosts: Vec<String> = Vec::new();
+        for domain in list.rules().iter().flat_map(Rule::domains) {
+            let DomainPattern::Exact(host) = domain else { continue };
+            let asked = Asked { host, path: Some("/"), method: "GET" };
+            let is_open = || {
+                let outcome = list.matcher.decide(asked, Some(as_caller(caller))).outcome;
+                !matches!(outcome, Outcome::Forbidden)
+            };
+            if !hosts.iter().any(|known| **known == **host)
+                && self.shared.site.is_protected_host(host)
+                && is_open()
+            {
+                hosts.push(host.to_string());
+            }
+        }
+        hosts
     }
 
     /// Decides a return address of the sign-in pages (`rd` and `rm`): whether signing in at a higher level is needed

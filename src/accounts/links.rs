@@ -7,6 +7,8 @@ use data_encoding::BASE64URL_NOPAD;
 use super::records::{LinkPurpose, LinkRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::mac::sha256;
+use crate::kernel::ids::UserId;
+use crate::kernel::time::Timestamp;
 use crate::store::{Batch, Versioned};
 
 /// How long an invitation lives.
@@ -35,15 +37,50 @@ impl Accounts {
         lifetime: Duration,
         also: impl FnOnce(&mut Batch),
     ) -> Result<String, AccountError> {
-        let secret = BASE64URL_NOPAD.encode(&self.random.bytes::<32>());
-        let row = sha256(secret.as_bytes());
-        let expires_at = self.clock.now().plus(lifetime);
         let mut batch = self.store.batch();
-        batch.insert_new(&row, &LinkRecord { purpose, expires_at });
-        batch.expire::<LinkRecord>(&row, expires_at);
+        let (secret, _) = self.stage_make_link(&mut batch, purpose, lifetime);
         also(&mut batch);
         self.store.commit(batch).await?;
         Ok(secret)
+    }
+
+    /// Like [`Accounts::make_link`], in the caller's batch; also tells until when the link works.
+    pub fn stage_make_link(
+        &self,
+        batch: &mut Batch,
+        purpose: LinkPurpose,
+        lifetime: Duration,
+    ) -> (String, Timestamp) {
+        let secret = BASE64URL_NOPAD.encode(&self.random.bytes::<32>());
+        let row = sha256(secret.as_bytes());
+        let expires_at = self.clock.now().plus(lifetime);
+        batch.insert_new(&row, &LinkRecord { purpose, expires_at });
+        batch.expire::<LinkRecord>(&row, expires_at);
+        (secret, expires_at)
+    }
+
+    /// Stages the end of every reset link of a user. If the links cannot be read, the commit fails.
+    pub fn stage_withdraw_links(&self, batch: &mut Batch, user: UserId) {
+        const PAGE: usize = 500;
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = match self.store.scan::<LinkRecord>(&[], after.as_deref(), PAGE) {
+                Ok(page) => page,
+                Err(fault) => {
+                    batch.fail(fault);
+                    return;
+                }
+            };
+            for (row, found) in &page {
+                if found.value.purpose == LinkPurpose::ResetPassword(user) {
+                    batch.remove::<LinkRecord>(row);
+                }
+            }
+            match page.last() {
+                Some((row, _)) if page.len() == PAGE => after = Some(row.clone()),
+                _ => return,
+            }
+        }
     }
 
     /// Finds a live link by its secret.

@@ -7,6 +7,7 @@ use super::users::{AccountError, Accounts};
 use crate::crypto::recovery_code;
 use crate::crypto::totp::{self, TotpSecret};
 use crate::kernel::ids::UserId;
+use crate::kernel::time::Timestamp;
 use crate::store::{Batch, CommitError, StoreError, Versioned};
 
 /// How long an unconfirmed secret lives (OTP-02).
@@ -21,6 +22,15 @@ pub struct Enrolment {
     pub otpauth_uri: String,
     /// The secret in base32, for typing.
     pub secret_base32: String,
+}
+
+/// An authenticator app in use, without its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TotpState {
+    /// When it was confirmed.
+    pub confirmed_at: Timestamp,
+    /// When a code was last accepted after that, to half a minute.
+    pub last_used: Option<Timestamp>,
 }
 
 /// A proof of a second factor that will be consumed by the commit of the batch it was staged in (GEN-03).
@@ -68,6 +78,15 @@ impl Accounts {
         }
         let username = self.record(&user)?.value.username;
         Ok(Some(enrolment(&TotpSecret::from_bytes(pending.value.secret), username.as_str(), issuer)))
+    }
+
+    /// Tells since when an authenticator app is in use; `None` if there is none.
+    pub fn totp_state(&self, user: UserId) -> Result<Option<TotpState>, StoreError> {
+        let Some(found) = self.store.get::<TotpRecord>(user.as_bytes())? else { return Ok(None) };
+        let confirmed_at = found.value.confirmed_at;
+        let used = Timestamp::from_secs(found.value.last_step.saturating_mul(totp::STEP_SECONDS));
+        let last_used = (used > confirmed_at).then_some(used);
+        Ok(Some(TotpState { confirmed_at, last_used }))
     }
 
     /// Confirms the waiting secret with its first code. Returns ten new recovery codes, shown once, or `None` if the

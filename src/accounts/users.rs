@@ -114,6 +114,8 @@ pub struct Accounts {
     pub(super) second_factor: SecondFactorPolicy,
     /// Words that a password may not consist of, beyond the user's own: the host name, the product.
     pub(super) context_words: Arc<[String]>,
+    /// Held while an administrator goes, so that two cannot both be the last but one (ADM-03).
+    farewell: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Accounts {
@@ -128,7 +130,8 @@ impl Accounts {
     ) -> Result<Self, StoreError> {
         let directory = Directory::load(&store)?;
         let context_words = context_words.into();
-        Ok(Accounts { store, directory, hasher, clock, random, second_factor, context_words })
+        let farewell = Arc::default();
+        Ok(Accounts { store, directory, hasher, clock, random, second_factor, context_words, farewell })
     }
 
     /// All users in memory.
@@ -231,7 +234,7 @@ impl Accounts {
             let mut changed = seen.value.clone();
             change(&mut changed)?;
             changed.groups = sorted(changed.groups);
-            self.refuse_to_lose_the_last_admin(&seen.value, Some(&changed))?;
+            let _farewell = self.refuse_to_lose_the_last_admin(&seen.value, Some(&changed)).await?;
             let mut batch = self.store.batch();
             self.stage_email_move(&mut batch, id, seen.value.email.as_ref(), changed.email.as_ref())?;
             also(&mut batch, &changed);
@@ -253,7 +256,7 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         for _ in 0..TRIES {
             let seen = self.record(&id)?;
-            self.refuse_to_lose_the_last_admin(&seen.value, None)?;
+            let _farewell = self.refuse_to_lose_the_last_admin(&seen.value, None).await?;
             let mut batch = self.store.batch();
             batch.take(id.as_bytes(), &seen);
             batch.remove::<UsernameRecord>(seen.value.username.as_str().as_bytes());
@@ -277,17 +280,22 @@ impl Accounts {
         Err(AccountError::Commit(CommitError::Conflict))
     }
 
-    fn refuse_to_lose_the_last_admin(
+    /// Refuses a change after which nobody could administer. If an administrator goes, the answer is to be held until
+    /// the change is on disk: the next farewell then counts without them.
+    async fn refuse_to_lose_the_last_admin(
         &self,
         before: &UserRecord,
         after: Option<&UserRecord>,
-    ) -> Result<(), AccountError> {
+    ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, AccountError> {
         let counts = |record: &UserRecord| record.role.is_admin() && record.status == Status::Active;
-        let still_counts = after.is_some_and(counts);
-        if counts(before) && !still_counts && self.directory.count_active(|user| user.role.is_admin()) <= 1 {
+        if !counts(before) || after.is_some_and(counts) {
+            return Ok(None);
+        }
+        let farewell = self.farewell.lock().await;
+        if self.directory.count_active(|user| user.role.is_admin()) <= 1 {
             return Err(AccountError::LastAdmin);
         }
-        Ok(())
+        Ok(Some(farewell))
     }
 
     fn stage_email_move(

@@ -214,6 +214,11 @@ impl Audit {
         self.shared.pseudonyms.place(address)
     }
 
+    /// Returns how long events are kept.
+    pub fn retention(&self) -> Duration {
+        self.shared.retention
+    }
+
     /// Returns the maker of address pseudonyms.
     pub fn pseudonyms(&self) -> &Pseudonyms {
         &self.shared.pseudonyms

@@ -29,6 +29,8 @@ pub struct Filter {
     pub kind_prefix: Option<String>,
     /// Events that this user did, or that were done to this user.
     pub user: Option<UserId>,
+    /// Events that a user of this name did, or that were done to one; also after the user was deleted.
+    pub name: Option<String>,
     /// Events that ended so.
     pub outcome: Option<Outcome>,
     /// Events at this moment or later.
@@ -45,8 +47,14 @@ impl Filter {
         };
         self.kind_prefix.as_ref().is_none_or(|prefix| record.kind.starts_with(prefix.as_str()))
             && self.user.is_none_or(is_of_user)
+            && self.name.as_ref().is_none_or(|name| is_named(record, name))
             && self.outcome.is_none_or(|outcome| outcome == record.outcome)
     }
+}
+
+fn is_named(record: &AuditRecord, name: &str) -> bool {
+    matches!(&record.actor, Actor::User(_, actor) if actor.as_str() == name)
+        || record.user.as_ref().is_some_and(|(_, user)| user.as_str() == name)
 }
 
 /// One event as people and the API see it.

@@ -1,4 +1,4 @@
-//! Forms (`application/x-www-form-urlencoded`): UTF-8, each field at most once, bounded.
+//! Forms (`application/x-www-form-urlencoded`): UTF-8, each field at most once except groups of boxes, bounded.
 
 use http::{HeaderMap, StatusCode, header};
 use percent_encoding::percent_decode;
@@ -8,6 +8,8 @@ use super::Problem;
 
 /// More fields than this are refused.
 pub const MAX_FIELDS: usize = 64;
+/// The fields that may come several times: groups of boxes to tick.
+const LISTS: [&str; 2] = ["group", "method"];
 
 /// The fields of a form, in the order they came. Wiped when dropped: forms carry passwords.
 pub struct Form(Vec<(String, String)>);
@@ -21,6 +23,11 @@ impl Form {
     /// Returns the value of a field, or an empty text.
     pub fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or("")
+    }
+
+    /// Returns every value of a group of boxes, in the order they came.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Tells whether a checkbox was ticked: the field is there and neither empty nor `false`, `off` or `0`.
@@ -73,7 +80,7 @@ pub fn parse_body(body: &[u8]) -> Result<Form, Problem> {
             None => (pair, &[][..]),
         };
         let (name, value) = (decode(name)?, decode(value)?);
-        if form.get(&name).is_some() {
+        if form.get(&name).is_some() && !LISTS.contains(&name.as_str()) {
             return Err(Problem::bad_request("malformed_form", "The form has a field twice."));
         }
         form.0.push((name, value));
@@ -106,6 +113,13 @@ mod tests {
         assert_eq!(form.text("missing"), "");
         assert!(form.is_ticked("on") && !form.is_ticked("flag") && !form.is_ticked("missing"));
         assert_eq!(format!("{form:?}"), r#"["username", "password", "empty", "flag", "on"]"#);
+    }
+
+    #[test]
+    fn boxes_of_a_group_come_together() {
+        let form = parse_body(b"group=a&name=x&group=b").unwrap();
+        assert_eq!(form.all("group").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(form.all("method").count(), 0);
     }
 
     /// INP-05: a field twice, bytes that are not UTF-8 and too many fields are refused.

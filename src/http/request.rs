@@ -80,7 +80,7 @@ impl Request {
         super::json::parse(&self.headers, &self.body)
     }
 
-    /// Parses the body as a form (`application/x-www-form-urlencoded`, UTF-8, each field at most once).
+    /// Parses the body as a form (`application/x-www-form-urlencoded`, UTF-8, each field at most once, boxes aside).
     pub fn form(&self) -> Result<super::form::Form, Problem> {
         super::form::parse(&self.headers, &self.body)
     }

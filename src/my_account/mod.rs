@@ -1,1 +1,335 @@
-//! (room to be filled)
+//! What people do with their own account: profile, password, second factor, sessions, activity, farewell.
+//!
+//! Every change and its audit event are one commit. What would let a thief of a session stay needs a fresh proof of
+//! all factors first ([`SignIn::require_fresh`], OTP-08).
+
+pub mod api;
+pub mod pages;
+
+use parking_lot::Mutex;
+
+use crate::accounts::Role;
+use crate::accounts::totp::Enrolment;
+use crate::audit::{Event, Filter, Kind, Page};
+use crate::http::Problem;
+use crate::kernel::ids::SessionId;
+use crate::kernel::secret::SecretText;
+use crate::kernel::text::{DisplayName, Email};
+use crate::sessions::{Factors, Principal, SessionKind, SessionView};
+use crate::sign_in::{Renewal, SignIn, SignInError, Visit};
+
+/// The use-cases of one's own account. Cheap to clone.
+#[derive(Clone)]
+pub struct MyAccount(SignIn);
+
+/// The rooms below, as signing in holds them.
+impl std::ops::Deref for MyAccount {
+    type Target = SignIn;
+    fn deref(&self) -> &SignIn {
+        &self.0
+    }
+}
+
+/// A change of one's own profile; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileChange {
+    /// The name shown.
+    pub display_name: Option<DisplayName>,
+    /// The address; `Some(None)` removes it.
+    pub email: Option<Option<Email>>,
+}
+
+impl MyAccount {
+    /// Takes the rooms that signing in is made of.
+    pub fn new(sign_in: SignIn) -> Self {
+        MyAccount(sign_in)
+    }
+
+    fn event(&self, kind: Kind, principal: &Principal, visit: &Visit<'_>) -> Event {
+        Event::succeeded(kind)
+            .by(principal.user.id, &principal.user.username)
+            .from(visit.ip)
+            .request(visit.request)
+    }
+
+    /// Changes name and address. Another address needs a fresh proof: apps may know the person by it.
+    ///
+    /// # Errors
+    /// `step_up_required`, `email_taken`.
+    pub async fn change_profile(
+        &self,
+        principal: &Principal,
+        change: ProfileChange,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        let user = &principal.user;
+        let name = change.display_name.filter(|name| *name != user.display_name);
+        let email = change.email.filter(|email| *email != user.email);
+        let fields = match (&name, &email) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => "display_name",
+            (None, Some(_)) => "email",
+            (Some(_), Some(_)) => "display_name email",
+        };
+        if email.is_some() {
+            self.require_fresh(principal)?;
+        }
+        self.accounts
+            .change(
+                user.id,
+                |record| {
+                    if let Some(name) = &name {
+                        record.display_name = name.clone();
+                    }
+                    if let Some(email) = &email {
+                        record.email = email.clone();
+                    }
+                    Ok(())
+                },
+                |batch, _| {
+                    let event = self.event(Kind::UserChanged, principal, visit).detail("fields", fields);
+                    self.audit.write(batch, event);
+                },
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Tells why the account cannot be deleted by its owner, if it cannot.
+    pub fn cannot_delete(&self, principal: &Principal) -> Option<&'static str> {
+        let is_only = |role: Role| {
+            principal.user.role == role
+                && self.accounts.directory().count_active(|user| user.role >= role) <= 1
+        };
+        if is_only(Role::Owner) {
+            return Some("You are the only owner. Make someone else owner first.");
+        }
+        is_only(Role::Admin)
+            .then_some("You are the only administrator. Make someone else administrator first.")
+    }
+
+    /// Deletes the caller's own account with everything that speaks for it.
+    ///
+    /// # Errors
+    /// `step_up_required`, `last_owner`, `last_admin`.
+    pub async fn delete(&self, principal: &Principal, visit: &Visit<'_>) -> Result<(), Problem> {
+        self.require_fresh(principal)?;
+        if let Some(sentence) = self.cannot_delete(principal) {
+            let code = if principal.user.role == Role::Owner { "last_owner" } else { "last_admin" };
+            return Err(Problem::conflict(code, sentence));
+        }
+        let id = principal.user.id;
+        self.accounts
+            .delete(id, |batch, record| {
+                self.stage_end_everything(batch, id);
+                self.lockout.stage_lift(batch, id, None);
+                let event = self.event(Kind::UserDeleted, principal, visit).on_user(id, &record.username);
+                self.audit.write(batch, event);
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Sets a new password after the current one or a fresh proof. Every session, link and waiting sign-in ends in the
+    /// same commit (PWD-09); the caller goes on in a new session, unless there is no room for one.
+    ///
+    /// # Errors
+    /// `step_up_required`, a wrong current password, a limit, or a new password that is not acceptable.
+    pub async fn change_password(
+        &self,
+        principal: &Principal,
+        current: Option<&SecretText>,
+        new: &SecretText,
+        visit: &Visit<'_>,
+    ) -> Result<Option<Renewal>, SignInError> {
+        let user = &principal.user;
+        let email = user.email.as_ref().map(Email::as_str);
+        match current {
+            Some(current) => self.confirm_password(principal, current, visit).await?,
+            None => self.require_fresh(principal)?,
+        }
+        self.accounts
+            .check_password(new, user.role, user.username.as_str(), email)
+            .map_err(|error| Problem::unprocessable("new_password", error.code(), error.to_string()))?;
+        let phc = self.accounts.hash_password(new, self.ticket(visit)).await?;
+        // The password alone makes an account with a second factor no fresher than it was (OTP-08).
+        let is_whole_proof = current.is_some() && !user.has_totp;
+        let proven_at = if is_whole_proof { self.clock.now() } else { principal.authenticated_at };
+        let renewal = Mutex::new(None);
+        self.accounts
+            .set_password(user.id, &phc, |batch, record| {
+                self.stage_end_everything(batch, user.id);
+                let ended = record.not_before;
+                let staged = self.stage_renewal(batch, principal, principal.factors, proven_at, ended, visit);
+                *renewal.lock() = staged.ok();
+                self.audit.write(batch, self.event(Kind::PasswordChanged, principal, visit));
+            })
+            .await?;
+        Ok(renewal.into_inner())
+    }
+
+    /// Starts the enrolment of an authenticator app; the one in use works until the first code of the new one.
+    ///
+    /// # Errors
+    /// `step_up_required` (OTP-02, OTP-08).
+    pub async fn begin_totp(&self, principal: &Principal) -> Result<Enrolment, Problem> {
+        self.require_fresh(principal)?;
+        Ok(self.accounts.begin_totp(principal.user.id, &self.site.name()).await?)
+    }
+
+    /// Returns the enrolment that waits, or starts one, so that a page can be shown again.
+    ///
+    /// # Errors
+    /// `step_up_required`.
+    pub async fn waiting_totp(&self, principal: &Principal) -> Result<Enrolment, Problem> {
+        self.require_fresh(principal)?;
+        match self.accounts.pending_totp(principal.user.id, &self.site.name())? {
+            Some(enrolment) => Ok(enrolment),
+            None => self.begin_totp(principal).await,
+        }
+    }
+
+    /// Confirms the enrolment with its first code. The session that proved it now stands on two factors: a browser
+    /// gets a new one (SES-02), a program keeps its tokens. Returns the recovery codes, shown once.
+    ///
+    /// # Errors
+    /// `step_up_required`, `invalid_code`.
+    pub async fn confirm_totp(
+        &self,
+        principal: &Principal,
+        code: &str,
+        visit: &Visit<'_>,
+    ) -> Result<(Vec<String>, Option<Renewal>), Problem> {
+        self.require_fresh(principal)?;
+        let factors = principal.factors.with(Factors::TOTP);
+        let renewal = Mutex::new(None);
+        let confirmed = self
+            .accounts
+            .confirm_totp(principal.user.id, code, |batch, record| {
+                let is_program = principal.kind == SessionKind::Api;
+                if is_program {
+                    // A session that has just ended cannot be raised; its owner keeps the codes nevertheless.
+                    let _ = self.sessions.stage_step_up(batch, principal.session, factors);
+                } else {
+                    let (at, ended) = (principal.authenticated_at, record.not_before);
+                    *renewal.lock() = self.stage_renewal(batch, principal, factors, at, ended, visit).ok();
+                }
+                self.audit.write(batch, self.event(Kind::TotpEnrolled, principal, visit));
+                self.audit.write(batch, self.event(Kind::RecoveryCodesMade, principal, visit));
+            })
+            .await?;
+        let codes = confirmed.ok_or_else(|| {
+            Problem::unprocessable(
+                "otp",
+                "invalid_code",
+                "That code was not accepted. Check the clock of your phone, wait for the next code and try again.",
+            )
+        })?;
+        Ok((codes, renewal.into_inner()))
+    }
+
+    /// Tells why the authenticator app cannot be removed, if it cannot.
+    pub fn cannot_remove_totp(&self, principal: &Principal) -> Option<&'static str> {
+        let is_required = self.accounts.second_factor_policy().requires(principal.user.role);
+        is_required.then_some("Your account must have a second factor. You can replace the app.")
+    }
+
+    /// Removes the authenticator app and its recovery codes.
+    ///
+    /// # Errors
+    /// `step_up_required` (OTP-08), `no_second_factor`, `second_factor_required`.
+    pub async fn remove_totp(&self, principal: &Principal, visit: &Visit<'_>) -> Result<(), Problem> {
+        self.require_fresh(principal)?;
+        self.require_second_factor(principal)?;
+        if let Some(sentence) = self.cannot_remove_totp(principal) {
+            return Err(Problem::conflict("second_factor_required", sentence));
+        }
+        let event = || self.event(Kind::TotpRemoved, principal, visit);
+        self.accounts
+            .remove_totp(principal.user.id, |_| {}, |batch, _| self.audit.write(batch, event()))
+            .await?;
+        Ok(())
+    }
+
+    /// Makes ten new recovery codes; the old ones die in the same commit. Returns them, shown once.
+    ///
+    /// # Errors
+    /// `step_up_required` (OTP-08), `no_second_factor`.
+    pub async fn renew_recovery_codes(
+        &self,
+        principal: &Principal,
+        visit: &Visit<'_>,
+    ) -> Result<Vec<String>, Problem> {
+        self.require_fresh(principal)?;
+        self.require_second_factor(principal)?;
+        let event = || self.event(Kind::RecoveryCodesMade, principal, visit);
+        let id = principal.user.id;
+        Ok(self.accounts.renew_recovery_codes(id, |batch, _| self.audit.write(batch, event())).await?)
+    }
+
+    fn require_second_factor(&self, principal: &Principal) -> Result<(), Problem> {
+        if principal.user.has_totp {
+            return Ok(());
+        }
+        Err(Problem::conflict("no_second_factor", "There is no authenticator app on this account."))
+    }
+
+    /// Lists the caller's sessions: the current one first, then the most recently used.
+    pub fn list_sessions(&self, principal: &Principal) -> Result<Vec<SessionView>, Problem> {
+        let mut views = self.sessions.list(&principal.user.id)?;
+        views.sort_by_key(|view| view.id != principal.session);
+        Ok(views)
+    }
+
+    /// Ends one of the caller's sessions. Another one than the current needs a fresh proof (SES-10).
+    ///
+    /// # Errors
+    /// 404 for a session that is not the caller's or not there (ENU-04), `step_up_required`.
+    pub async fn end_session(
+        &self,
+        principal: &Principal,
+        handle: &str,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        let id = SessionId::parse(handle).ok_or_else(Problem::not_found)?;
+        if self.sessions.owner(&id) != Some(principal.user.id) {
+            return Err(Problem::not_found());
+        }
+        if id != principal.session {
+            self.require_fresh(principal)?;
+        }
+        let mut batch = self.store.batch();
+        self.sessions.stage_end(&mut batch, id);
+        self.audit.write(&mut batch, self.event(Kind::SessionEnded, principal, visit).detail("session", id));
+        Ok(self.store.commit(batch).await?)
+    }
+
+    /// Ends all of the caller's sessions but the current one. Returns how many.
+    ///
+    /// # Errors
+    /// `step_up_required` (SES-10).
+    pub async fn end_other_sessions(
+        &self,
+        principal: &Principal,
+        visit: &Visit<'_>,
+    ) -> Result<usize, Problem> {
+        self.require_fresh(principal)?;
+        let mut batch = self.store.batch();
+        let ended = self.sessions.stage_end_all(&mut batch, &principal.user.id, Some(principal.session));
+        let event = self.event(Kind::AllSessionsEnded, principal, visit);
+        self.audit.write(&mut batch, event.detail("spared", "the current one").detail("ended", ended));
+        self.store.commit(batch).await?;
+        Ok(ended)
+    }
+
+    /// Returns what happened with the caller's account, newest first (AUD-07).
+    pub fn activity(
+        &self,
+        principal: &Principal,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Problem> {
+        let filter = Filter { user: Some(principal.user.id), ..Filter::default() };
+        Ok(self.audit.page(&filter, cursor, limit)?)
+    }
+}

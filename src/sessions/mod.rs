@@ -3,16 +3,19 @@
 
 pub mod cookies;
 pub mod frames;
+pub mod labels;
 mod live;
 pub mod principal;
 pub mod records;
 mod refresh;
 mod refreshing;
+mod succession;
 pub mod tokens;
 
 pub use principal::{Factors, Level, Principal};
 pub use records::SessionKind;
 pub use refreshing::{RefreshRefusal, Refreshed};
+pub use succession::Successor;
 pub use tokens::{IssuedTokens, TokenRefusal, Verified};
 
 use std::sync::Arc;
@@ -259,6 +262,18 @@ impl Sessions {
 
     /// Adds a new session to `batch`. The secrets are good once the batch is on disk.
     pub fn stage_start(&self, batch: &mut Batch, new: NewSession) -> Result<StartedSession, Problem> {
+        self.stage_start_after(batch, new, Timestamp::ZERO, None)
+    }
+
+    /// Like [`Sessions::stage_start`], for a batch that ends all sessions begun at or before `ended`, and for factors
+    /// that were proven at `authenticated_at`. Stages nothing if it fails.
+    fn stage_start_after(
+        &self,
+        batch: &mut Batch,
+        new: NewSession,
+        ended: Timestamp,
+        authenticated_at: Option<Timestamp>,
+    ) -> Result<StartedSession, Problem> {
         self.refuse_while_clock_is_behind()?;
         if self.0.live.len() >= MOST_IN_ALL {
             return Err(Problem::unavailable(
@@ -271,7 +286,7 @@ impl Sessions {
         let id = SessionId::random(&inner.random);
         let user = inner.accounts.user(&new.user).ok_or_else(Problem::not_found)?;
         // A session must be younger than the moment that ended all earlier ones, even within one millisecond.
-        let dead_until = user.not_before.max(inner.not_before).plus(Duration::from_millis(1));
+        let dead_until = user.not_before.max(inner.not_before).max(ended).plus(Duration::from_millis(1));
         let now = inner.clock.now().max(dead_until);
         let is_web = new.kind == SessionKind::Web;
         let (idle, absolute) = match (is_web, new.is_remembered) {
@@ -303,7 +318,7 @@ impl Sessions {
             user: new.user,
             kind: new.kind,
             started_at: now,
-            authenticated_at: now,
+            authenticated_at: authenticated_at.unwrap_or(now),
             factors: new.factors,
             cookie_hash: is_web.then(|| sha256(secret.as_slice())),
             forward_hash: is_web.then(|| sha256(forward_secret)),

@@ -277,7 +277,7 @@ fn api_answer(room: &SignIn, signed_in: &SignedIn, codes: Option<Vec<String>>) -
     Ok(Reply::json(StatusCode::OK, &document))
 }
 
-fn add_tokens(document: &mut serde_json::Value, tokens: &IssuedTokens) {
+pub(crate) fn add_tokens(document: &mut serde_json::Value, tokens: &IssuedTokens) {
     put(document, "token_type", "Bearer");
     put(document, "access_token", tokens.access_token.expose().as_str());
     put(document, "expires_in", tokens.expires_in.as_secs());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::crypto::mac::hmac_sha256;
 use crate::kernel::ids::UserId;
@@ -201,6 +201,13 @@ impl Lockout {
     /// Tells whether the user is suspended anywhere.
     pub fn is_suspended_anywhere(&self, user: &UserId) -> bool {
         !self.of_user(user).is_empty()
+    }
+
+    /// Returns the users that are suspended somewhere.
+    pub fn suspended_users(&self) -> HashSet<UserId> {
+        let now = self.0.clock.now();
+        let suspensions = self.0.suspensions.lock();
+        suspensions.values().filter(|record| record.until > now).filter_map(|record| record.user).collect()
     }
 
     /// Adds the end of the suspensions of a user to `batch`: all of them, or the one with this handle. Failures are

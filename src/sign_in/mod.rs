@@ -11,8 +11,10 @@ pub mod lockout;
 pub mod pages;
 pub mod pending;
 pub mod registration;
+mod renewal;
 
 pub use errors::SignInError;
+pub use renewal::{Renewal, step_up_first};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -589,13 +591,31 @@ impl SignIn {
         if known.is_none() && done.kind == SessionKind::Web {
             self.audit.write(&mut batch, event(Kind::NewDevice).detail("device", visit.label));
         }
-        let notice = self.accounts.record(&user.id)?.value.notice;
+        let notice = self.stage_tell(&mut batch, user, done.recovery_codes_left.is_none())?;
         self.store.commit(batch).await?;
         self.forget_failures(user, visit);
         self.metrics.sign_in(SignInResult::Succeeded);
         let device = devices::remember(&self.device_key, visit.device, &user.id, started.started_at);
         let (return_to, recovery_codes_left) = (done.return_to, done.recovery_codes_left);
         Ok(SignedIn { user: user.clone(), started, device, return_to, recovery_codes_left, notice })
+    }
+
+    /// Takes what the user is to be told at this sign-in (OTP-11). `is_free` is false if the batch changes the user
+    /// already; the next sign-in then tells it again.
+    fn stage_tell(
+        &self,
+        batch: &mut Batch,
+        user: &User,
+        is_free: bool,
+    ) -> Result<Option<String>, SignInError> {
+        let seen = self.accounts.record(&user.id)?;
+        let notice = seen.value.notice.clone();
+        if notice.is_some() && is_free {
+            let mut told = seen.value.clone();
+            told.notice = None;
+            self.accounts.stage_change(batch, user.id, &seen, told);
+        }
+        Ok(notice)
     }
 
     /// A complete sign-in clears the counters of this account for this place (LIM-11).
@@ -676,12 +696,13 @@ impl SignIn {
                 Err(error) => Err(error.into()),
             };
         }
+        let with_refresh = self.sessions.has_refresh(&principal.session);
         self.sessions.stage_end(&mut batch, principal.session);
         let done = Completion {
             kind: SessionKind::Web,
             factors,
             is_remembered,
-            with_refresh: false,
+            with_refresh,
             return_to: None,
             recovery_codes_left,
         };

@@ -14,7 +14,7 @@ use crate::kernel::secret::SecretText;
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{Level, Principal, SessionKind, frames};
 use crate::views::sign_in as views;
-use crate::views::{FieldErrors, Hidden, Wait, When};
+use crate::views::{FieldErrors, Hidden, Kind, Wait, When};
 
 /// Returns where `rd` may lead: our own pages and protected apps (WEB-11).
 fn return_target(room: &SignIn, rd: Option<&str>) -> Option<url::Url> {
@@ -147,7 +147,7 @@ pub async fn submit(room: &SignIn, request: &Request) -> Result<Reply, Problem> 
         return_to: return_target(room, rd).map(|url| url.to_string()),
     };
     match room.attempt(attempt, &visit(room, request)?).await {
-        Ok(Step::SignedIn(signed_in)) => Ok(welcome(room, &signed_in)),
+        Ok(Step::SignedIn(signed_in)) => welcome(room, request, &signed_in),
         Ok(Step::Pending { token, wanted }) => {
             let path = match wanted {
                 Wanted::SecondFactor => "/signin/second-factor",
@@ -165,11 +165,23 @@ pub async fn submit(room: &SignIn, request: &Request) -> Result<Reply, Problem> 
     }
 }
 
-/// Sends a person who has just signed in where they wanted to go.
-fn welcome(room: &SignIn, signed_in: &SignedIn) -> Reply {
+/// Sends a person who has just signed in where they wanted to go; first tells them what an administrator did (OTP-11).
+fn welcome(room: &SignIn, request: &Request, signed_in: &SignedIn) -> Result<Reply, Problem> {
     let target = return_target(room, signed_in.return_to.as_deref());
-    let reply = Reply::see_other(target.as_ref().map_or("/", url::Url::as_str));
-    cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device)
+    let url = target.as_ref().map_or("/", url::Url::as_str);
+    let reply = match &signed_in.notice {
+        Some(notice) => {
+            let page = views::Message {
+                frame: frames::anonymous(&room.site, request, "Please read this"),
+                text: notice.clone(),
+                button: "Continue".to_owned(),
+                url: url.to_owned(),
+            };
+            Reply::html(StatusCode::OK, &page)?
+        }
+        None => Reply::see_other(url),
+    };
+    Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
 }
 
 /// Returns the waiting sign-in of this browser, or sends it back to the start.
@@ -270,7 +282,7 @@ async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf
     let form = request.form()?;
     let visit = visit(room, request)?;
     match room.finish(token, form.text(field), SessionKind::Web, false, &visit).await {
-        Ok(signed_in) => Ok(welcome(room, &signed_in)),
+        Ok(signed_in) => welcome(room, request, &signed_in),
         Err(error @ (SignInError::TooManyCodes | SignInError::NothingPending)) => {
             let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
             let reply = sign_in_page(room, request, &form, Some(error))?;
@@ -334,8 +346,12 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
         Ok((signed_in, codes)) => {
             let target = return_target(room, signed_in.return_to.as_deref());
             let rd = target.as_ref().map(url::Url::as_str);
+            let mut frame = frames::anonymous(&room.site, request, "Keep these recovery codes");
+            if let Some(notice) = signed_in.notice {
+                frame = frame.with_notice(Kind::Warn, notice);
+            }
             let page = views::NewRecoveryCodes {
-                frame: frames::anonymous(&room.site, request, "Keep these recovery codes"),
+                frame,
                 action_url: "/signin/recovery-codes".to_owned(),
                 hidden: rd.iter().map(|rd| Hidden { name: "rd", value: (*rd).to_owned() }).collect(),
                 username: signed_in.user.username.to_string(),

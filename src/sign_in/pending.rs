@@ -110,6 +110,11 @@ impl PendingTable {
         self.waiting.lock().insert(sha256(token.as_bytes()), pending);
     }
 
+    /// Drops every waiting sign-in of a user: what it proved no longer holds (PWD-09).
+    pub fn forget(&self, user: &UserId) {
+        self.waiting.lock().retain(|_, pending| pending.user != *user);
+    }
+
     /// Drops what has expired. Run every minute.
     pub fn sweep(&self, now: Duration) {
         self.waiting.lock().retain(|_, pending| pending.expires_at > now);

@@ -180,7 +180,7 @@ impl SignIn {
             .accounts
             .set_password(user.id, &phc, |batch, record| {
                 self.accounts.stage_use_link(batch, &link);
-                self.sessions.stage_end_all(batch, &user.id, None);
+                self.stage_end_everything(batch, user.id);
                 self.lockout.stage_lift(batch, user.id, None);
                 let event = Event::new(Kind::PasswordReset, Outcome::Succeeded).by(user.id, &record.username);
                 self.audit.write(batch, event.from(visit.ip).request(visit.request));

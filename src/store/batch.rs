@@ -73,6 +73,12 @@ impl Batch {
         self
     }
 
+    /// Lets the commit fail with `fault`: what belongs into the batch could not be read.
+    pub fn fail(&mut self, fault: StoreError) -> &mut Self {
+        self.fault = Some(fault);
+        self
+    }
+
     /// Runs `update` after the batch is on disk, in commit order, before the commit is answered.
     pub fn after(&mut self, update: impl FnOnce() + Send + 'static) -> &mut Self {
         self.raw.after.push(Box::new(update));
