@@ -24,6 +24,7 @@ use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 use crate::limits::{LimitSettings, Limits, Rule};
 use crate::metrics::{Metrics, Sample, TokenFault};
+use crate::my_account::MyAccount;
 use crate::operations::health::{Health, State};
 use crate::operations::metrics as metrics_server;
 use crate::routes::{Face, Service};
@@ -85,6 +86,8 @@ pub struct App {
     pub sessions: Sessions,
     /// Signing in.
     pub sign_in: SignIn,
+    /// One's own account.
+    pub my_account: MyAccount,
     /// Access rules and forward-auth.
     pub access: Access,
     /// Events.
@@ -192,6 +195,7 @@ impl App {
             site,
             accounts,
             sessions,
+            my_account: MyAccount::new(sign_in.clone()),
             sign_in,
             access,
             audit,

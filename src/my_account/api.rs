@@ -191,14 +191,19 @@ fn with_renewal(
     let Some(renewal) = renewal else {
         return Ok(without_session(room, principal, Reply::json(StatusCode::OK, &document)));
     };
-    document["session"] = renewal.started.id.to_string().into();
+    let mut set = |name: &str, value: String| {
+        if let Some(members) = document.as_object_mut() {
+            members.insert(name.to_owned(), value.into());
+        }
+    };
+    set("session", renewal.started.id.to_string());
     match principal.kind {
         SessionKind::Api => {
             add_tokens(&mut document, &room.sessions.issue(&renewal.started)?);
             Ok(Reply::json(StatusCode::OK, &document))
         }
         SessionKind::Web => {
-            document["csrf_token"] = room.sessions.csrf_token(&renewal.started.id).into();
+            set("csrf_token", room.sessions.csrf_token(&renewal.started.id));
             let reply = Reply::json(StatusCode::OK, &document);
             Ok(cookies::grant(&room.site, reply, &renewal.started, &renewal.device))
         }

@@ -4,11 +4,14 @@ use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::forward_auth::Dialect;
-use crate::http::Reply;
+use crate::app::App;
+use crate::http::{Problem, Reply, Request};
+use crate::my_account::{api as account, pages as account_pages};
 use crate::operations::health::Health;
+use crate::sessions::Principal;
 use crate::sign_in::{api as sign_in, pages as sign_in_pages};
 
-use Method2::{Get, Post};
+use Method2::{Delete, Get, Patch, Post};
 
 /// The largest JSON body or form of most routes (INP-02).
 const BODY: usize = 16 * 1024;
@@ -84,6 +87,15 @@ macro_rules! signed_in {
     };
 }
 
+/// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
+async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
+    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref())? {
+        return Ok(reply);
+    }
+    let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
+    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller)).await
+}
+
 /// Every route there is.
 pub const ROUTES: &[Route] = &[
     // -- sign-in, for programs
@@ -117,6 +129,43 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/link/{secret}", open!(sign_in_pages::submit_link, sign_in)),
     page(Get, "/register", open!(sign_in_pages::show_registration, sign_in)),
     page(Post, "/register", open!(sign_in_pages::submit_registration, sign_in)),
+    // -- one's own account, for programs
+    api(Get, "/api/v1/users/me", signed_in!(User, account::show, my_account)),
+    api(Patch, "/api/v1/users/me", signed_in!(User, account::change, my_account)),
+    api(Delete, "/api/v1/users/me", signed_in!(User, account::delete, my_account)),
+    api(Post, "/api/v1/users/me/password", signed_in!(User, account::change_password, my_account)),
+    api(Post, "/api/v1/users/me/totp", signed_in!(User, account::begin_totp, my_account)),
+    api(Post, "/api/v1/users/me/totp/confirm", signed_in!(User, account::confirm_totp, my_account)),
+    api(Delete, "/api/v1/users/me/totp", signed_in!(User, account::remove_totp, my_account)),
+    api(Post, "/api/v1/users/me/recovery-codes", signed_in!(User, account::renew_recovery_codes, my_account)),
+    api(Get, "/api/v1/users/me/activity", signed_in!(User, account::activity, my_account)),
+    api(Get, "/api/v1/sessions", signed_in!(User, account::list_sessions, my_account)),
+    api(Delete, "/api/v1/sessions", signed_in!(User, account::end_other_sessions, my_account)),
+    api(Delete, "/api/v1/sessions/{handle}", signed_in!(User, account::end_session, my_account)),
+    // -- one's own account, for people
+    page(Get, "/", Action::Maybe(|app, request, caller| Box::pin(home(app, request, caller)))),
+    page(Get, "/account", signed_in!(Browser, account_pages::show_profile, my_account)),
+    page(Post, "/account", signed_in!(Browser, account_pages::submit_profile, my_account)),
+    page(Get, "/account/delete", signed_in!(Browser, account_pages::show_delete, my_account)),
+    page(Post, "/account/delete", signed_in!(Browser, account_pages::submit_delete, my_account)),
+    page(Get, "/account/security", signed_in!(Browser, account_pages::show_security, my_account)),
+    page(Post, "/account/password", signed_in!(Browser, account_pages::submit_password, my_account)),
+    page(Get, "/account/totp", signed_in!(Browser, account_pages::show_totp, my_account)),
+    page(Post, "/account/totp", signed_in!(Browser, account_pages::submit_totp, my_account)),
+    page(Post, "/account/totp/remove", signed_in!(Browser, account_pages::remove_totp, my_account)),
+    page(
+        Post,
+        "/account/recovery-codes",
+        signed_in!(Browser, account_pages::renew_recovery_codes, my_account),
+    ),
+    page(Get, "/account/sessions", signed_in!(Browser, account_pages::show_sessions, my_account)),
+    page(Post, "/account/sessions/end", signed_in!(Browser, account_pages::end_session, my_account)),
+    page(
+        Post,
+        "/account/sessions/end-others",
+        signed_in!(Browser, account_pages::end_other_sessions, my_account),
+    ),
+    page(Get, "/account/activity", signed_in!(Browser, account_pages::show_activity, my_account)),
     // -- reverse proxies
     proxy("/api/authz/auth-request", Dialect::AuthRequest),
     proxy("/api/authz/forward-auth", Dialect::ForwardAuth),

@@ -14,6 +14,8 @@ mod harness;
 #[cfg(test)]
 mod http_edge;
 #[cfg(test)]
+mod my_account;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod store;
