@@ -381,10 +381,10 @@ impl Handler for Service {
                 match route {
                     Some(Route { action: Action::Proxy(_), .. }) => RouteLimits::without_body(),
                     Some(route) => RouteLimits::body(route.body),
-                    None => RouteLimits::body(0),
+                    None => RouteLimits::without_body(),
                 }
             }
-            Err(_) => RouteLimits::body(0),
+            Err(_) => RouteLimits::without_body(),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod config;
 mod control;
+mod doctor;
 mod generate;
 mod health;
 mod keys;
@@ -69,6 +70,8 @@ enum Command {
     /// Check and show the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Check this installation and say what to mend.
+    Doctor(doctor::DoctorArgs),
     /// Ask the running server whether it is ready.
     Health,
     /// Write man page or shell completions.
@@ -160,6 +163,7 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
             store::run(&command, &context, out).map_err(Failure::new).map(|()| done)
         }
         Command::Config(command) => config::run(command, || global.settings(Vec::new()), out).map(|()| done),
+        Command::Doctor(args) => doctor::run(&args, &global.settings(Vec::new())?, out),
         Command::Health => health::run(&global.settings(Vec::new())?, out).map(|()| done),
         Command::Generate(command) => generate::run(&command, &mut Cli::command(), out).map(|()| done),
     }

@@ -220,7 +220,7 @@ pub(super) fn options(
     })
 }
 
-fn open_settings(settings: &Settings) -> OpenSettings {
+pub(super) fn open_settings(settings: &Settings) -> OpenSettings {
     let mut store = OpenSettings::new(&settings.data_directory);
     store.cache_bytes = settings.cache_bytes;
     store.free_space_floor = settings.free_space_floor;

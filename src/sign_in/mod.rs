@@ -29,6 +29,7 @@ use crate::accounts::{Accounts, User};
 use crate::audit::{Audit, Event, Kind, Outcome};
 use crate::crypto::keys::MasterKey;
 use crate::crypto::password::Ticket;
+use crate::http::Problem;
 use crate::kernel::ids::{RequestId, UserId};
 use crate::kernel::random::Random;
 use crate::kernel::secret::{SecretKey, SecretText};
@@ -44,6 +45,9 @@ use pending::{PendingSignIn, PendingTable, Wanted};
 
 /// How long a proof counts as fresh for sensitive changes (ADM-01).
 pub const FRESH_FOR: Duration = Duration::from_secs(600);
+
+/// The longest password that is looked at, in bytes (PWD-02).
+const LONGEST_PASSWORD: usize = 1024;
 
 /// The rules that attempts are counted by.
 #[derive(Clone, Debug)]
@@ -376,6 +380,10 @@ impl SignIn {
         password: &SecretText,
         visit: &Visit<'_>,
     ) -> Result<Arc<User>, SignInError> {
+        // No account can have such a password, so this tells nothing; and it is never hashed (PWD-02).
+        if password.expose().len() > LONGEST_PASSWORD {
+            return Err(Problem::bad_request("password_too_long", "A password has at most 1024 bytes.").into());
+        }
         let reserved = self.reserve(user.as_deref(), name, visit).await?;
         let ticket = Ticket {
             place: self.limits.place_hash(Place::of(visit.ip)),
