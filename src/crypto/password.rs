@@ -37,6 +37,11 @@ pub fn normalize(password: &str) -> Zeroizing<String> {
     normalized
 }
 
+/// Tells whether `phc` is an argon2id hash in PHC format whose cost is within what this program computes.
+pub fn is_argon2id(phc: &str) -> bool {
+    phc.starts_with("$argon2id$") && StoredHash::parse(phc).is_some()
+}
+
 /// How to hash, and with how much of the machine.
 #[derive(Clone)]
 pub struct HashSettings {

@@ -1,0 +1,122 @@
+//! Where Doorward lives: the public address, the domain of the apps, and the reverse proxy in front.
+
+use std::net::IpAddr;
+
+use super::Setup;
+use crate::access::validate_parent_domain;
+use crate::audit::Kind;
+use crate::http::Problem;
+use crate::http::address::{is_loopback_name, parse_network};
+use crate::kernel::ids::UserId;
+use crate::sign_in::Visit;
+use crate::site::{Origin, Setting, SettingRecord};
+use crate::store::CommitError;
+
+/// An address and a domain that fit together.
+#[derive(Debug)]
+pub(super) struct Address {
+    pub(super) origin: Origin,
+    pub(super) protected_domain: Option<String>,
+}
+
+impl Setup {
+    /// Checks the typed address and domain. What the configuration fixes is taken from there.
+    ///
+    /// # Errors
+    /// 422 that names the fields `origin` and `cookie_domain`.
+    pub(super) fn judge_address(
+        &self,
+        origin: &str,
+        domain: &str,
+        accepts_insecure: bool,
+    ) -> Result<Address, Problem> {
+        let site = &self.sign_in.site;
+        let refuse = |field, sentence: String| Problem::unprocessable(field, "invalid_value", sentence);
+        let origin = if site.is_fixed(Setting::PublicOrigin) {
+            site.origin()
+        } else {
+            Origin::parse(origin).map_err(|sentence| refuse("origin", sentence))?
+        };
+        let is_safe = origin.is_https || is_loopback_name(&origin.host) || site.allows_insecure_http();
+        if !is_safe && !accepts_insecure {
+            let sentence = "Passwords need an encrypted connection. Give an address that starts with https://, \
+                            or tick the box to continue without HTTPS.";
+            return Err(refuse("origin", sentence.to_owned()));
+        }
+        let protected_domain = if site.is_fixed(Setting::ProtectedDomain) {
+            site.protected_domain()
+        } else if domain.trim().is_empty() {
+            None
+        } else {
+            let domain = validate_parent_domain(domain, &origin.host)
+                .map_err(|sentence| refuse("cookie_domain", sentence))?;
+            Some(domain.to_string())
+        };
+        Ok(Address { origin, protected_domain })
+    }
+
+    /// Keeps an address that was judged.
+    pub(super) async fn set_address(
+        &self,
+        address: &Address,
+        by: Option<UserId>,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        let domain = address.protected_domain.as_deref().unwrap_or_default();
+        let values =
+            [(Setting::PublicOrigin, address.origin.text.as_str()), (Setting::ProtectedDomain, domain)];
+        let result = self
+            .commit_progress(
+                |record| record.is_addressed = true,
+                |batch| {
+                    for (setting, value) in values {
+                        if self.sign_in.site.is_fixed(setting) {
+                            continue;
+                        }
+                        self.sign_in.site.stage_set(batch, setting, value);
+                        let event = self.event(Kind::SettingChanged, by, visit).on(setting.key());
+                        self.sign_in.audit.write(batch, event.detail("value", value));
+                    }
+                    Ok(())
+                },
+            )
+            .await;
+        result.map_err(Problem::from)
+    }
+
+    /// Believes from now on what the proxy at `peer`, and it alone, says about visitors.
+    pub(super) async fn trust_proxy(
+        &self,
+        peer: IpAddr,
+        by: Option<UserId>,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        let refuse = |sentence| Problem::bad_request("invalid_proxy", sentence);
+        let network = parse_network(&peer.to_string()).map_err(refuse)?;
+        let setting = Setting::TrustedProxies;
+        let result = self
+            .commit_progress(
+                |_| {},
+                |batch| {
+                    let store = &self.sign_in.store;
+                    let seen =
+                        store.get::<SettingRecord>(setting.key().as_bytes()).map_err(CommitError::Store)?;
+                    let mut networks: Vec<String> = seen
+                        .iter()
+                        .flat_map(|seen| seen.value.value.split(','))
+                        .map(|text| text.trim().to_owned())
+                        .filter(|text| !text.is_empty())
+                        .collect();
+                    if !networks.contains(&network.to_string()) {
+                        networks.push(network.to_string());
+                    }
+                    self.sign_in.site.stage_set(batch, setting, &networks.join(","));
+                    let event = self.event(Kind::SettingChanged, by, visit).on(setting.key());
+                    self.sign_in.audit.write(batch, event.detail("value", network));
+                    Ok(())
+                },
+            )
+            .await;
+        result.map_err(Problem::from)
+    }
+}

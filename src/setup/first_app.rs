@@ -1,0 +1,177 @@
+//! The first protected app: one access rule, and the lines for the proxy.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::Setup;
+use crate::access::domain::normal_host;
+use crate::access::snippet::{Addresses, nginx};
+use crate::access::{ChangeError, Policy, Rule, RuleParts};
+use crate::accounts::User;
+use crate::audit::Kind;
+use crate::http::Problem;
+use crate::sign_in::Visit;
+use crate::views::Choice;
+use crate::views::setup::Snippet;
+
+/// Marks the rule that the wizard made, so that a second thought changes it instead of adding another one.
+const NOTE: &str = "Made by the setup";
+/// Where an app listens unless somebody edits the line.
+const USUAL_APP: &str = "http://127.0.0.1:3000";
+/// What the field `who` says besides a group.
+const EVERYONE: &str = "everyone";
+const OWNER: &str = "owner";
+const GROUP_PREFIX: &str = "group:";
+/// Offered while there are no groups yet.
+const USUAL_GROUP: &str = "family";
+
+impl Setup {
+    /// Returns who may be let into the first app.
+    pub(super) fn audiences(&self, chosen: &str) -> Vec<Choice> {
+        let chosen = if chosen.is_empty() { EVERYONE } else { chosen };
+        let mut groups: Vec<String> = self
+            .sign_in
+            .accounts
+            .directory()
+            .list(|_| true)
+            .iter()
+            .flat_map(|user| user.groups.iter().map(ToString::to_string))
+            .collect();
+        groups.sort();
+        groups.dedup();
+        groups.truncate(20);
+        let is_new = groups.is_empty();
+        if is_new {
+            groups.push(USUAL_GROUP.to_owned());
+        }
+        let choice = |value: &str, label: String, hint: &str| Choice {
+            value: value.to_owned(),
+            label,
+            hint: hint.to_owned(),
+            selected: value == chosen,
+        };
+        let mut choices = vec![choice(EVERYONE, "Everyone who has an account here".to_owned(), "")];
+        for group in groups {
+            let value = format!("{GROUP_PREFIX}{group}");
+            let hint = if is_new { "Put people into it later, under People." } else { "" };
+            choices.push(choice(&value, format!("The group “{group}”"), hint));
+        }
+        choices.push(choice(OWNER, "Only me".to_owned(), ""));
+        choices
+    }
+
+    /// Makes, or changes, the rule of the first app: two factors for those who may open it.
+    ///
+    /// # Errors
+    /// 422 that names the fields `app_host` and `who`; or the store refused.
+    pub(super) async fn protect(
+        &self,
+        app_host: &str,
+        who: &str,
+        owner: &User,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        let host = self.judge_app_host(app_host)?;
+        let (mut groups, mut users) = (Vec::new(), Vec::new());
+        match (who, who.strip_prefix(GROUP_PREFIX)) {
+            (EVERYONE, _) => {}
+            (OWNER, _) => users.push(owner.username.to_string()),
+            (_, Some(group)) => groups.push(group.to_owned()),
+            _ => return Err(Problem::unprocessable("who", "invalid_value", "Choose who may open it.")),
+        }
+        let parts = RuleParts {
+            domains: vec![host.clone()],
+            path: None,
+            methods: Vec::new(),
+            groups,
+            users,
+            policy: Policy::TwoFactor.as_str().to_owned(),
+            note: NOTE.to_owned(),
+        };
+        let rule = Rule::build(&parts).map_err(|error| {
+            let field = if error.field == "domains" { "app_host" } else { "who" };
+            Problem::unprocessable(field, "invalid_value", error.sentence)
+        })?;
+        self.put_rule(rule, owner, visit).await?;
+        let result = self
+            .commit_progress(
+                |record| {
+                    record.app_host = Some(host.clone());
+                    who.clone_into(&mut record.app_who);
+                },
+                |_| Ok(()),
+            )
+            .await;
+        result.map_err(Problem::from)?;
+        self.watch.start(&host);
+        Ok(())
+    }
+
+    async fn put_rule(&self, rule: Rule, owner: &User, visit: &Visit<'_>) -> Result<(), Problem> {
+        for _ in 0..super::TRIES {
+            let list = self.access.list();
+            let own = list.rules().iter().position(|rule| rule.parts().note == NOTE);
+            let event = self.event(Kind::RuleChanged, Some(owner.id), visit);
+            let result = match own {
+                Some(index) => self.access.change(index + 1, rule.clone(), list.version(), event).await,
+                None => self.access.add(rule.clone(), Some(1), list.version(), event).await,
+            };
+            match result {
+                Err(ChangeError::Stale) => {}
+                other => return other.map(|_| ()).map_err(Problem::from),
+            }
+        }
+        Err(ChangeError::Stale.into())
+    }
+
+    fn judge_app_host(&self, typed: &str) -> Result<String, Problem> {
+        let refuse = |sentence: String| Problem::unprocessable("app_host", "invalid_value", sentence);
+        // People copy it from the address bar.
+        let bare = typed.trim();
+        let bare = bare.strip_prefix("https://").or_else(|| bare.strip_prefix("http://")).unwrap_or(bare);
+        let bare = bare.split_once('/').map_or(bare, |(host, _)| host);
+        let host = normal_host(bare).ok_or_else(|| {
+            refuse(format!("“{}” is no host name. One looks like photos.home.example.", typed.trim()))
+        })?;
+        let site = &self.sign_in.site;
+        let Some(domain) = site.protected_domain() else {
+            return Err(refuse(
+                "First give the domain of your apps: go back to the step Address.".to_owned(),
+            ));
+        };
+        if *host == *site.origin().host {
+            return Err(refuse("This is the address of Doorward itself. Give that of the app.".to_owned()));
+        }
+        if !site.is_protected_host(&host) {
+            return Err(refuse(format!("The app must lie below {domain}, such as photos.{domain}.")));
+        }
+        Ok(host.into_owned())
+    }
+
+    /// Returns the files for the proxy in front of an app.
+    ///
+    /// # Errors
+    /// 500 if an address of ours is no address.
+    pub(super) fn snippets(&self, host: &str) -> Result<Vec<Snippet>, Problem> {
+        let ip = self.listen.ip();
+        let ip = if ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
+        let addresses = Addresses {
+            portal_origin: self.sign_in.site.origin().text,
+            doorward: format!("http://{}", SocketAddr::new(ip, self.listen.port())),
+            host: host.to_owned(),
+            app: USUAL_APP.to_owned(),
+        };
+        let files = nginx(&addresses).map_err(Problem::internal)?;
+        let snippet = |file: crate::access::snippet::SnippetFile| Snippet {
+            title: format!("nginx: {}", file.path.rsplit('/').next().unwrap_or_default()),
+            place: format!("Save it as {}.", file.path),
+            text: file.text,
+        };
+        Ok(files.into_iter().map(snippet).collect())
+    }
+
+    /// Returns an example of an app's host.
+    pub(super) fn example_host(&self) -> String {
+        let domain = self.sign_in.site.protected_domain();
+        format!("photos.{}", domain.as_deref().unwrap_or("home.example"))
+    }
+}

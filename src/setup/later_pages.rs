@@ -1,0 +1,286 @@
+//! The pages of the wizard once there is an owner: second factor, recovery codes, first app, summary.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::pages::{Here, enter, field_errors};
+use super::{Setup, checks};
+use crate::accounts::{Role, User};
+use crate::crypto::recovery_code;
+use crate::http::{Problem, Reply, Request};
+use crate::kernel::secret::ct_eq;
+use crate::sign_in::api::visit;
+use crate::sign_in::pages::in_groups;
+use crate::views::setup::{self as views, NextStep, Step};
+use crate::views::{Check, CheckState, Fact, FieldErrors};
+
+/// Lets the owner to a step.
+fn enter_as_owner<'a>(
+    room: &'a Setup,
+    request: &'a Request,
+    step: Step,
+) -> Result<Result<(Here<'a>, Arc<User>), Reply>, Problem> {
+    let here = match enter(room, request, step)? {
+        Ok(here) => here,
+        Err(reply) => return Ok(Err(reply)),
+    };
+    Ok(match here.owner.clone() {
+        Some(owner) => Ok((here, owner)),
+        None => Err(Reply::see_other("/setup")),
+    })
+}
+
+/// `GET /setup/second-factor`.
+pub async fn show_second_factor(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    match enter_as_owner(room, request, Step::SecondFactor)? {
+        Ok((here, _)) if here.wizard.codes.is_some() => Ok(here.keep(Reply::see_other(here.next()))),
+        Ok((here, owner)) => second_factor_page(&here, &owner, FieldErrors::none()).await,
+        Err(reply) => Ok(reply),
+    }
+}
+
+fn may_skip(room: &Setup) -> bool {
+    !room.sign_in.accounts.second_factor_policy().requires(Role::Owner)
+}
+
+async fn second_factor_page(here: &Here<'_>, owner: &User, errors: FieldErrors) -> Result<Reply, Problem> {
+    let accounts = &here.room.sign_in.accounts;
+    let issuer = here.room.sign_in.site.name();
+    let enrolment = match accounts.pending_totp(owner.id, &issuer)? {
+        Some(enrolment) => enrolment,
+        None => accounts.begin_totp(owner.id, &issuer).await?,
+    };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = views::SecondFactor {
+        frame: here.frame("Your second factor"),
+        steps: here.steps(Step::SecondFactor),
+        qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
+        secret_text: in_groups(&enrolment.secret_base32),
+        otpauth_uri: enrolment.otpauth_uri,
+        may_skip: may_skip(here.room),
+        errors,
+    };
+    here.page(status, &page)
+}
+
+/// `POST /setup/second-factor`: confirms the app; from here on the owner's session has two factors.
+pub async fn second_factor(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    let (here, owner) = match enter_as_owner(room, request, Step::SecondFactor)? {
+        Ok(entered) => entered,
+        Err(reply) => return Ok(reply),
+    };
+    let form = here.form()?;
+    if here.wizard.codes.is_some() {
+        return here.go_on();
+    }
+    if form.text("action") == "skip" && may_skip(room) {
+        room.commit_progress(|record| record.is_second_factor_skipped = true, |_| Ok(())).await?;
+        return here.go_on();
+    }
+    let visit = visit(&room.sign_in, request)?;
+    let has_session = here.may_have_session();
+    let confirmed =
+        room.confirm_second_factor(&owner, &here.wizard, form.text("code"), has_session, &visit).await?;
+    let Some((codes, started)) = confirmed else {
+        let text = "That code was not accepted. Wait for the next one and try again; if it keeps failing, look at the clock of this machine.";
+        return second_factor_page(&here, &owner, FieldErrors::one("code", text)).await;
+    };
+    room.wizards.update(here.token, |wizard| {
+        wizard.codes = Some(codes);
+        wizard.session = None;
+    });
+    let reply = here.go_on()?;
+    Ok(match &started {
+        Some(started) => here.grant(reply, started),
+        None => reply,
+    })
+}
+
+/// `GET /setup/recovery-codes`: the codes, which only this browser's wizard still knows.
+pub async fn show_recovery_codes(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    match enter_as_owner(room, request, Step::SecondFactor)? {
+        Ok((here, owner)) => recovery_codes_page(&here, &owner, FieldErrors::none()),
+        Err(reply) => Ok(reply),
+    }
+}
+
+fn recovery_codes_page(here: &Here<'_>, owner: &User, errors: FieldErrors) -> Result<Reply, Problem> {
+    let Some(pending) = &here.wizard.codes else { return here.go_on() };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = views::RecoveryCodes {
+        frame: here.frame("Keep these recovery codes"),
+        steps: here.steps(Step::SecondFactor),
+        username: owner.username.to_string(),
+        codes: pending.codes.iter().map(|code| code.expose().clone()).collect(),
+        ask_for: pending.ask_for,
+        errors,
+    };
+    here.page(status, &page)
+}
+
+/// `POST /setup/recovery-codes`: the tick, and one code typed back.
+pub async fn recovery_codes(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    let (here, owner) = match enter_as_owner(room, request, Step::SecondFactor)? {
+        Ok(entered) => entered,
+        Err(reply) => return Ok(reply),
+    };
+    let form = here.form()?;
+    let Some(pending) = &here.wizard.codes else { return here.go_on() };
+    let mut errors = FieldErrors::none();
+    if !form.is_ticked("saved") {
+        errors.push("saved", "Tick the box once you have kept the codes.");
+    }
+    let wanted = pending.codes.get(pending.ask_for.saturating_sub(1));
+    let wanted = wanted.and_then(|code| recovery_code::normalize(code.expose()));
+    let typed = recovery_code::normalize(form.text("typed"));
+    let is_same = matches!((&wanted, &typed), (Some(a), Some(b)) if ct_eq(a.as_bytes(), b.as_bytes()));
+    if !is_same {
+        errors.push(
+            "typed",
+            format!("That is not code number {}. Type it as it stands above.", pending.ask_for),
+        );
+    }
+    if !errors.is_empty() {
+        return recovery_codes_page(&here, &owner, errors);
+    }
+    room.commit_progress(|record| record.are_codes_kept = true, |_| Ok(())).await?;
+    room.wizards.update(here.token, |wizard| wizard.codes = None);
+    here.go_on()
+}
+
+/// `GET /setup/protect`: the first app.
+pub async fn show_protect(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    match enter_as_owner(room, request, Step::Protect)? {
+        Ok((here, _)) => {
+            let host = here.progress.app_host.clone().unwrap_or_default();
+            let who = here.progress.app_who.clone();
+            protect_page(&here, &host, &who, Vec::new(), FieldErrors::none())
+        }
+        Err(reply) => Ok(reply),
+    }
+}
+
+fn protect_page(
+    here: &Here<'_>,
+    app_host: &str,
+    who: &str,
+    test: Vec<Check>,
+    errors: FieldErrors,
+) -> Result<Reply, Problem> {
+    let room = here.room;
+    let snippets = match &here.progress.app_host {
+        Some(host) => room.snippets(host)?,
+        None => Vec::new(),
+    };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = views::Protect {
+        frame: here.frame("Your first app"),
+        steps: here.steps(Step::Protect),
+        app_host: app_host.to_owned(),
+        example_host: room.example_host(),
+        who: room.audiences(who),
+        snippets,
+        test,
+        errors,
+    };
+    here.page(status, &page)
+}
+
+/// `POST /setup/protect`: `save` makes the rule, `test` looks what the proxy asked, `finish` and `skip` end the setup.
+pub async fn protect(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    let (here, owner) = match enter_as_owner(room, request, Step::Protect)? {
+        Ok(entered) => entered,
+        Err(reply) => return Ok(reply),
+    };
+    let form = here.form()?;
+    let visit = visit(&room.sign_in, request)?;
+    let (host, who) = (form.text("app_host"), form.text("who"));
+    let saved = here.progress.app_host.clone();
+    match (form.text("action"), saved) {
+        ("skip", _) | ("finish", Some(_)) => {
+            room.finish(owner.id, &visit).await?;
+            room.wizards.update(here.token, |wizard| wizard.may_see_summary = true);
+            Ok(here.keep(Reply::see_other(Step::Done.path())))
+        }
+        ("test", Some(saved)) => {
+            let found = checks::first_app(&saved, &room.watch.seen(&saved));
+            protect_page(&here, &saved, &here.progress.app_who, found, FieldErrors::none())
+        }
+        _ => match room.protect(host, who, &owner, &visit).await {
+            Ok(()) => Ok(here.keep(Reply::see_other(Step::Protect.path()))),
+            Err(problem) => protect_page(&here, host, who, Vec::new(), field_errors(problem)?),
+        },
+    }
+}
+
+/// `GET /setup/done`: the summary, for the browser that finished the setup and for nobody else.
+pub async fn show_done(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    let (here, owner) = match enter_as_owner(room, request, Step::Done)? {
+        Ok(entered) => entered,
+        Err(reply) => return Ok(reply),
+    };
+    let codes_left = room.sign_in.accounts.record(&owner.id)?.value.recovery_codes_left;
+    let site = &room.sign_in.site;
+    let origin = site.origin();
+    let domain = site.protected_domain();
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "None yet".to_owned());
+    let facts = vec![
+        Fact::new("Name", site.name()),
+        Fact::new("Address", origin.text.clone()),
+        Fact::new("Owner", owner.username.to_string()),
+        Fact::new("Second factor", if owner.has_totp { "Authenticator app" } else { "None yet" }),
+        Fact::new("Recovery codes", codes_left.to_string()),
+        Fact::new("Domain of your apps", or_none(domain)),
+        Fact::new("First app", or_none(here.progress.app_host.clone())),
+    ];
+    let is_here = request.client.origin().is_some_and(|seen| seen == origin.text);
+    let base = if is_here { String::new() } else { origin.text.clone() };
+    let next = |title: &str, text: &str, path: &str| NextStep {
+        title: title.to_owned(),
+        text: text.to_owned(),
+        url: format!("{base}{path}"),
+    };
+    let page = views::Done {
+        frame: here.frame("All set"),
+        steps: here.steps(Step::Done),
+        facts,
+        left: left(&here, &owner),
+        next: vec![
+            next("Add people", "Send each of them a link; they choose their own password.", "/admin/people"),
+            next("Look at the access rules", "Who may open which app.", "/admin/rules"),
+            next("Look after your account", "Password, authenticator app, sessions.", "/account/security"),
+        ],
+    };
+    here.page(StatusCode::OK, &page)
+}
+
+/// What is still open.
+fn left(here: &Here<'_>, owner: &User) -> Vec<Check> {
+    let site = &here.room.sign_in.site;
+    let origin = site.origin();
+    let mut left = Vec::new();
+    let mut fix = |label: &str, sentence: &str| left.push(Check::new(CheckState::Fix, label, sentence));
+    if !owner.has_totp {
+        fix("Second factor", "A stolen password alone would open your account. Set up an authenticator app.");
+    } else if !here.progress.are_codes_kept {
+        fix("Recovery codes", "Nobody confirmed that they were kept. Make new ones under Security.");
+    }
+    let is_local = crate::http::address::is_loopback_name(&origin.host);
+    if !origin.is_https && !is_local && !site.allows_insecure_http() {
+        fix(
+            "HTTPS",
+            "Sign-in over plain HTTP is refused. Put a certificate in front, or set server.insecure_http = true for a lab.",
+        );
+    } else if !origin.is_https && is_local {
+        fix("Public address", "Doorward is reached on this machine alone. Give it an https:// address.");
+    } else if !origin.is_https {
+        fix("HTTPS", "Passwords cross the network unprotected. Put a certificate in front.");
+    }
+    if site.protected_domain().is_none() {
+        fix("Domain of your apps", "Without it no app can be put behind this sign-in.");
+    } else if here.progress.app_host.is_none() {
+        fix("First app", "No app is behind this sign-in yet. Add a rule for one under Access rules.");
+    }
+    left
+}

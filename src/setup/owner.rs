@@ -1,0 +1,249 @@
+//! Making the owner: the one commit that turns a machine that belongs to nobody into somebody's.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+
+use super::records::OwnerRecord;
+use super::wizards::{PendingCodes, Wizard};
+use super::{Setup, forget_token};
+use crate::accounts::users::{AccountError, NewUser};
+use crate::accounts::{Role, User};
+use crate::audit::{Event, Kind};
+use crate::http::Problem;
+use crate::kernel::ids::UserId;
+use crate::kernel::secret::SecretText;
+use crate::kernel::text::{DisplayName, Email, Username};
+use crate::sessions::{Factors, NewSession, SessionKind, StartedSession};
+use crate::sign_in::Visit;
+use crate::store::meta::{self, Single};
+use crate::store::{Batch, CommitError};
+
+/// What the future owner fills in.
+pub struct OwnerForm<'a> {
+    /// The wanted username.
+    pub username: &'a str,
+    /// The name shown; empty takes the username.
+    pub display_name: &'a str,
+    /// The e-mail address; may be empty.
+    pub email: &'a str,
+}
+
+/// Why there is no owner after this.
+#[derive(Debug)]
+pub enum OwnerError {
+    /// Somebody else was faster.
+    Taken,
+    /// Anything else; `fields` tell what to change.
+    Problem(Problem),
+}
+
+impl From<Problem> for OwnerError {
+    fn from(problem: Problem) -> Self {
+        OwnerError::Problem(problem)
+    }
+}
+
+/// Checks names and address of an owner. Every field that is wrong is named.
+pub(super) fn judge(form: &OwnerForm<'_>) -> Result<NewUser, Problem> {
+    let mut fields = Vec::new();
+    let shown = if form.display_name.trim().is_empty() { form.username } else { form.display_name };
+    let username = Username::parse(form.username);
+    let display_name = DisplayName::parse(shown);
+    let email = match form.email.trim() {
+        "" => Ok(None),
+        text => Email::parse(text).map(Some),
+    };
+    match (username, display_name, email) {
+        (Ok(username), Ok(display_name), Ok(email)) => {
+            let groups = Vec::new();
+            return Ok(NewUser {
+                username,
+                display_name,
+                email,
+                groups,
+                role: Role::Owner,
+                password_hash: None,
+            });
+        }
+        (username, display_name, email) => {
+            if let Err(error) = username {
+                fields.push(("username", error.to_string()));
+            }
+            if let Err(error) = display_name
+                && !form.display_name.trim().is_empty()
+            {
+                fields.push(("display_name", error.to_string()));
+            }
+            if let Err(error) = email {
+                fields.push(("email", error.to_string()));
+            }
+        }
+    }
+    let mut problem = Problem::unprocessable("username", "invalid_value", "Some fields need a change.");
+    problem.fields = fields;
+    Err(problem)
+}
+
+/// Where and how an owner comes to be.
+pub(super) struct Claim<'a> {
+    /// What is kept of the address.
+    pub(super) place: String,
+    /// The browser, or `None` for the command line.
+    pub(super) visit: Option<&'a Visit<'a>>,
+}
+
+impl Claim<'_> {
+    fn event(&self, kind: Kind, user: UserId, name: &Username) -> Event {
+        let event = Event::succeeded(kind).on_user(user, name);
+        match self.visit {
+            Some(visit) => event.by(user, name).from(visit.ip).request(visit.request),
+            None => event.by_system("cli"),
+        }
+    }
+}
+
+impl Setup {
+    /// Makes the owner for a browser in the wizard. The account, the fact that there is an owner, and the audit
+    /// events are one commit; the setup token dies with it.
+    pub(super) async fn make_owner(
+        &self,
+        form: &OwnerForm<'_>,
+        password: &SecretText,
+        visit: &Visit<'_>,
+    ) -> Result<UserId, OwnerError> {
+        if self.is_claimed() {
+            return Err(OwnerError::Taken);
+        }
+        let mut new = judge(form)?;
+        self.check_password(&new, password)?;
+        let hash = self.sign_in.accounts.hash_password(password, self.sign_in.ticket(visit)).await;
+        new.password_hash = Some(hash.map_err(Problem::from)?);
+        let claim = Claim { place: self.sign_in.audit.place(visit.ip), visit: Some(visit) };
+        let ip = visit.ip;
+        let id = self
+            .commit_owner(new, claim, |batch| {
+                let setup = self.clone();
+                batch.after(move || *setup.claimed_from.lock() = Some(ip));
+                Ok(())
+            })
+            .await?;
+        tracing::info!(client = %visit.ip, request = %visit.request, "the owner's account was made");
+        Ok(id)
+    }
+
+    pub(super) fn check_password(&self, new: &NewUser, password: &SecretText) -> Result<(), Problem> {
+        let email = new.email.as_ref().map(Email::as_str);
+        self.sign_in.accounts.check_password(password, Role::Owner, new.username.as_str(), email)?;
+        Ok(())
+    }
+
+    /// Commits a new owner together with what `also` adds; requires that there never was one (SET-02).
+    pub(super) async fn commit_owner(
+        &self,
+        new: NewUser,
+        claim: Claim<'_>,
+        also: impl FnOnce(&mut Batch) -> Result<(), Problem>,
+    ) -> Result<UserId, OwnerError> {
+        let username = new.username.clone();
+        let mut batch = self.sign_in.store.batch();
+        let user = match self.sign_in.accounts.stage_create(&mut batch, new) {
+            // The name is taken because the winner of a race chose the same one.
+            Err(AccountError::UsernameTaken | AccountError::EmailTaken) if self.is_claimed() => {
+                return Err(OwnerError::Taken);
+            }
+            other => other.map_err(Problem::from)?,
+        };
+        let record = OwnerRecord { user, at: self.sign_in.clock.now(), place: claim.place.clone() };
+        batch.insert_new(OwnerRecord::ROW, &record);
+        for kind in [Kind::SetupClaimed, Kind::UserCreated] {
+            self.sign_in.audit.write(&mut batch, claim.event(kind, user, &username));
+        }
+        let is_claimed = self.is_claimed.clone();
+        batch.after(move || is_claimed.store(true, Ordering::Release));
+        also(&mut batch)?;
+        match self.sign_in.store.commit(batch).await {
+            Ok(()) => {
+                forget_token(self);
+                Ok(user)
+            }
+            Err(CommitError::Conflict) => {
+                let record = meta::read::<OwnerRecord>(&self.sign_in.store).map_err(CommitError::Store);
+                match record.map_err(Problem::from)? {
+                    Some(_) => Err(OwnerError::Taken),
+                    None => Err(Problem::from(CommitError::Conflict).into()),
+                }
+            }
+            Err(error) => Err(Problem::from(error).into()),
+        }
+    }
+
+    /// Starts an ordinary session of the owner, for a browser whose connection its cookie may travel on.
+    pub(super) async fn start_session(
+        &self,
+        user: UserId,
+        visit: &Visit<'_>,
+    ) -> Result<StartedSession, Problem> {
+        let mut batch = self.sign_in.store.batch();
+        let started = self.stage_session(&mut batch, user, Factors::PASSWORD, visit)?;
+        self.sign_in.store.commit(batch).await?;
+        Ok(started)
+    }
+
+    fn stage_session(
+        &self,
+        batch: &mut Batch,
+        user: UserId,
+        factors: Factors,
+        visit: &Visit<'_>,
+    ) -> Result<StartedSession, Problem> {
+        let new = NewSession {
+            user,
+            kind: SessionKind::Web,
+            factors,
+            label: visit.label.to_owned(),
+            place: self.sign_in.audit.place(visit.ip),
+            is_remembered: false,
+            with_refresh: false,
+        };
+        let started = self.sign_in.sessions.stage_start(batch, new)?;
+        let event = self.event(Kind::SignInSucceeded, Some(user), visit);
+        self.sign_in.audit.write(batch, event.detail("factors", factors.amr().join(" ")));
+        Ok(started)
+    }
+
+    /// Confirms the owner's authenticator app. The session of one factor ends, and one of two factors begins in its
+    /// place, in the commit that enrols the app (SES-02). `None` if the code was wrong.
+    pub(super) async fn confirm_second_factor(
+        &self,
+        user: &User,
+        wizard: &Wizard,
+        code: &str,
+        has_session: bool,
+        visit: &Visit<'_>,
+    ) -> Result<Option<(PendingCodes, Option<StartedSession>)>, Problem> {
+        // Staging runs again if somebody else changed the account at the same moment; the last one counts.
+        let started: Mutex<Option<Result<StartedSession, Problem>>> = Mutex::new(None);
+        let confirmed = self
+            .sign_in
+            .accounts
+            .confirm_totp(user.id, code, |batch, _| {
+                self.sign_in.audit.write(batch, self.event(Kind::TotpEnrolled, Some(user.id), visit));
+                if let Some(session) = wizard.session {
+                    self.sign_in.sessions.stage_end(batch, session);
+                }
+                if has_session {
+                    let factors = Factors::PASSWORD.with(Factors::TOTP);
+                    *started.lock() = Some(self.stage_session(batch, user.id, factors, visit));
+                }
+            })
+            .await?;
+        let Some(codes) = confirmed else { return Ok(None) };
+        let started = started.into_inner().transpose()?;
+        let [choice] = self.sign_in.random.bytes::<1>();
+        let ask_for = usize::from(choice) % codes.len().max(1) + 1;
+        let codes = Arc::new(codes.into_iter().map(SecretText::new).collect());
+        Ok(Some((PendingCodes { codes, ask_for }, started)))
+    }
+}

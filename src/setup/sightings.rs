@@ -1,0 +1,155 @@
+//! What was seen to arrive while the wizard waits for it: a probe of the public address by the visitor's own browser,
+//! and the questions of a reverse proxy about the first app. In memory and bounded.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use http::{StatusCode, header};
+use parking_lot::Mutex;
+
+use crate::access::forward_auth::{parse_auth_request, parse_forward_auth};
+use crate::access::{Dialect, Refusal};
+use crate::http::{Reply, Request};
+use crate::kernel::random::Random;
+use crate::kernel::time::Timestamp;
+
+/// Probes that are waited for at once; the oldest makes room (RES-03).
+const MOST_PROBES: usize = 32;
+/// How long a probe is waited for.
+const PROBE_LIFETIME: Duration = Duration::from_secs(1800);
+
+/// A request that came in by a probe's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) host: Option<String>,
+    pub(super) is_https: bool,
+    pub(super) client: IpAddr,
+    pub(super) peer: IpAddr,
+    pub(super) is_trusted_peer: bool,
+}
+
+struct Probe {
+    nonce: String,
+    origin: String,
+    expires_at: Duration,
+    arrival: Option<Arrival>,
+}
+
+/// Addresses that a browser was asked to try.
+#[derive(Default)]
+pub(super) struct Probes(Mutex<VecDeque<Probe>>);
+
+impl Probes {
+    /// Returns the nonce under which `origin` is tried, and what arrived by it so far.
+    pub(super) fn prepare(&self, origin: &str, random: &Random, now: Duration) -> (String, Option<Arrival>) {
+        let mut probes = self.0.lock();
+        probes.retain(|probe| probe.expires_at > now);
+        if let Some(probe) = probes.iter().find(|probe| probe.origin == origin) {
+            return (probe.nonce.clone(), probe.arrival.clone());
+        }
+        if probes.len() >= MOST_PROBES {
+            probes.pop_front();
+        }
+        let nonce = BASE64URL_NOPAD.encode(&random.bytes::<16>());
+        probes.push_back(Probe {
+            nonce: nonce.clone(),
+            origin: origin.to_owned(),
+            expires_at: now + PROBE_LIFETIME,
+            arrival: None,
+        });
+        (nonce, None)
+    }
+
+    /// Notes that a request came in by `nonce`. Unknown ones are forgotten at once.
+    pub(super) fn arrived(&self, nonce: &str, request: &Request) {
+        let mut probes = self.0.lock();
+        let Some(probe) = probes.iter_mut().find(|probe| probe.nonce == nonce) else { return };
+        let client = &request.client;
+        probe.arrival = Some(Arrival {
+            host: client.host.clone(),
+            is_https: client.is_https,
+            client: client.ip,
+            peer: client.peer,
+            is_trusted_peer: client.is_trusted_peer,
+        });
+    }
+}
+
+/// What a reverse proxy has asked about the first app so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// When a sound question about the app came.
+    pub(super) at: Option<Timestamp>,
+    /// How the last question of somebody who is not signed in was answered, and whether that answer leads to the
+    /// sign-in page.
+    pub(super) anonymous: Option<(StatusCode, bool)>,
+    /// Somebody who is signed in was let in.
+    pub(super) let_in: bool,
+    /// The last question that was no good, as a sentence.
+    pub(super) refusal: Option<String>,
+    /// Another host that was asked about.
+    pub(super) other_host: Option<String>,
+}
+
+/// The app that is watched, if any.
+#[derive(Default)]
+pub(super) struct Watch(Mutex<Option<(String, Asked)>>);
+
+impl Watch {
+    /// Watches for questions about `host`; a change of the host starts anew.
+    pub(super) fn start(&self, host: &str) {
+        let mut watched = self.0.lock();
+        if watched.as_ref().is_none_or(|(old, _)| old != host) {
+            *watched = Some((host.to_owned(), Asked::default()));
+        }
+    }
+
+    /// Returns what was asked about `host` so far.
+    pub(super) fn seen(&self, host: &str) -> Asked {
+        match self.0.lock().as_ref() {
+            Some((watched, asked)) if watched == host => asked.clone(),
+            _ => Asked::default(),
+        }
+    }
+
+    /// Notes a question of a proxy and how it was answered. `portal` is where people sign in.
+    pub(super) fn note(&self, dialect: Dialect, request: &Request, reply: &Reply, portal: &str) {
+        let mut watched = self.0.lock();
+        let Some((host, asked)) = watched.as_mut() else { return };
+        let inquiry = match dialect {
+            Dialect::AuthRequest => parse_auth_request(&request.headers),
+            Dialect::ForwardAuth => parse_forward_auth(&request.headers),
+        };
+        match inquiry {
+            Err(refusal) => asked.refusal = Some(refusal.to_string()),
+            Ok(inquiry) if *inquiry.host != **host => asked.other_host = Some(inquiry.host.into_owned()),
+            Ok(_) if !request.client.is_trusted_peer && !request.client.peer.is_loopback() => {
+                asked.refusal = Some(Refusal::UntrustedPeer.to_string());
+            }
+            Ok(inquiry) if !inquiry.is_secure && is_refusal(reply) => {
+                asked.refusal = Some(Refusal::PlainHttp.to_string());
+            }
+            Ok(_) => {
+                asked.at = Some(request.now);
+                let has_user = reply.headers.get("remote-user").is_some_and(|user| !user.is_empty());
+                if has_user {
+                    asked.let_in = true;
+                } else {
+                    let leads_home = reply
+                        .headers
+                        .get(header::LOCATION)
+                        .and_then(|location| location.to_str().ok())
+                        .is_some_and(|location| location.starts_with(portal));
+                    asked.anonymous = Some((reply.status, leads_home));
+                }
+            }
+        }
+    }
+}
+
+/// Tells whether a question was turned away as such, rather than decided by the rules.
+fn is_refusal(reply: &Reply) -> bool {
+    matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) && reply.body.is_empty()
+}
