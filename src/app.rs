@@ -19,7 +19,7 @@ use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
 use crate::crypto::password::{HashSettings, PasswordHasher};
 use crate::crypto::sealed::Sealer;
-use crate::http::{Problem, Reply, Request, ServerSettings};
+use crate::http::{Request, ServerSettings};
 use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 use crate::limits::{LimitSettings, Limits, Rule};
@@ -27,9 +27,10 @@ use crate::metrics::{Metrics, Sample, TokenFault};
 use crate::my_account::MyAccount;
 use crate::operations::health::{Health, State};
 use crate::operations::metrics as metrics_server;
-use crate::routes::{Face, Service};
+use crate::routes::Service;
 use crate::sessions::tokens::Tokens;
 use crate::sessions::{Lifetimes, Sessions, TokenRefusal};
+use crate::setup::{self, Setup};
 use crate::sign_in::registration::Policy;
 use crate::sign_in::{Parts, SignIn, SignInRules};
 use crate::site::{Fixed, Site};
@@ -90,6 +91,8 @@ pub struct App {
     pub my_account: MyAccount,
     /// Access rules and forward-auth.
     pub access: Access,
+    /// The first start.
+    pub setup: Setup,
     /// Events.
     pub audit: Audit,
     /// Rate counters.
@@ -191,6 +194,13 @@ impl App {
         let sign_in = SignIn::open(parts, &options.master).map_err(|error| reading(&error))?;
         let access =
             Access::load(store.clone(), audit.clone(), site.clone()).map_err(|error| reading(&error))?;
+        let setup = Setup::open(setup::Parts {
+            sign_in: sign_in.clone(),
+            access: access.clone(),
+            data_directory: options.data_directory.clone(),
+            listen: options.listen,
+        })
+        .map_err(|error| because("The setup could not be prepared")(&error))?;
         let app = Arc::new(App {
             site,
             accounts,
@@ -198,6 +208,7 @@ impl App {
             my_account: MyAccount::new(sign_in.clone()),
             sign_in,
             access,
+            setup,
             audit,
             limits,
             metrics,
@@ -214,11 +225,6 @@ impl App {
             .await
             .map_err(|error| because("The signing keys could not be made")(&error))?;
         Ok(app)
-    }
-
-    /// Decides whether a request may pass before the setup is finished; `None` lets it pass.
-    pub fn gate(&self, _request: &Request, _face: Face) -> Result<Option<Reply>, Problem> {
-        Ok(None)
     }
 
     /// Returns the origin that forms must come from: our own, or during the setup the one that was opened.
@@ -345,6 +351,7 @@ impl Running {
             ))
         })?;
         let address = listener.local_addr().map_err(|error| StartError(error.to_string()))?;
+        app.setup.set_listen(address);
         let (stop, stopping) = watch::channel(false);
         let mut jobs = vec![
             tokio::spawn(app.audit.clone().run(stopping.clone())),

@@ -234,7 +234,7 @@ impl Service {
             return Ok(self.answer_proxy(request, dialect));
         }
         if !is_operations(route.path) {
-            if let Some(reply) = app.gate(request, route.face)? {
+            if let Some(reply) = app.setup.gate(request)? {
                 return Ok(reply);
             }
             if let Some(reply) = self.wrong_host(route, request)? {
@@ -268,8 +268,12 @@ impl Service {
     }
 
     fn answer_proxy(&self, request: &Request, dialect: Dialect) -> Reply {
-        // An unclaimed instance lets nobody through (SET-01): there are no users, so the rules decide "sign in".
-        forward_auth::check(&self.app.access, &self.app.sessions, request, dialect)
+        if let Some(reply) = self.app.setup.gate_proxy(dialect) {
+            return reply;
+        }
+        let reply = forward_auth::check(&self.app.access, &self.app.sessions, request, dialect);
+        self.app.setup.observe(dialect, request, &reply);
+        reply
     }
 
     /// Counts a request of the API (LIM-01). Refused requests never reach the handler.
@@ -306,6 +310,10 @@ impl Service {
 
     /// Answers 421 for a host that is not ours (WEB-12): links, cookies and the issuer hold for one origin only.
     fn wrong_host(&self, route: &Route, request: &Request) -> Result<Option<Reply>, Problem> {
+        // The setup has a rule of its own (SET-03): it is where the address is decided.
+        if route.path.starts_with("/setup") && !self.app.setup.is_finished() {
+            return Ok(None);
+        }
         let origin = self.app.site.origin();
         let host = request.client.host.as_deref().unwrap_or_default();
         if host_matches(&origin.text, host) || !self.app.site.is_origin_set() && request.client.is_local() {

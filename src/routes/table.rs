@@ -9,6 +9,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::my_account::{api as account, pages as account_pages};
 use crate::operations::health::Health;
 use crate::sessions::Principal;
+use crate::setup::pages as setup;
 use crate::sign_in::{api as sign_in, pages as sign_in_pages};
 
 use Method2::{Delete, Get, Patch, Post};
@@ -50,6 +51,14 @@ const fn limited_inside(mut route: Route) -> Route {
 /// The answer sets cookies, so the request must come from our own pages (login CSRF, SES-13).
 const fn from_own_pages(mut route: Route) -> Route {
     route.forgery = Forgery::Origin;
+    route
+}
+
+/// A page of the setup checks by itself where its forms come from: there is no session yet, and the public origin is
+/// what it is about to ask for.
+const fn first_start(method: Method2, path: &'static str, action: Action) -> Route {
+    let mut route = page(method, path, action);
+    route.forgery = Forgery::None;
     route
 }
 
@@ -166,6 +175,23 @@ pub const ROUTES: &[Route] = &[
         signed_in!(Browser, account_pages::end_other_sessions, my_account),
     ),
     page(Get, "/account/activity", signed_in!(Browser, account_pages::show_activity, my_account)),
+    // -- the first start; gone once it is finished
+    first_start(Get, "/setup", maybe!(setup::show, setup)),
+    first_start(Post, "/setup", open!(setup::claim, setup)),
+    first_start(Get, "/setup/welcome", open!(setup::show_welcome, setup)),
+    first_start(Post, "/setup/welcome", open!(setup::welcome, setup)),
+    first_start(Get, "/setup/owner", open!(setup::show_owner, setup)),
+    first_start(Post, "/setup/owner", open!(setup::owner, setup)),
+    first_start(Get, "/setup/address", open!(setup::show_address, setup)),
+    first_start(Post, "/setup/address", open!(setup::address, setup)),
+    first_start(Get, "/setup/probe/{nonce}", open!(setup::probe, setup)),
+    first_start(Get, "/setup/second-factor", open!(setup::show_second_factor, setup)),
+    first_start(Post, "/setup/second-factor", open!(setup::second_factor, setup)),
+    first_start(Get, "/setup/recovery-codes", open!(setup::show_recovery_codes, setup)),
+    first_start(Post, "/setup/recovery-codes", open!(setup::recovery_codes, setup)),
+    first_start(Get, "/setup/protect", open!(setup::show_protect, setup)),
+    first_start(Post, "/setup/protect", open!(setup::protect, setup)),
+    first_start(Get, "/setup/done", open!(setup::show_done, setup)),
     // -- reverse proxies
     proxy("/api/authz/auth-request", Dialect::AuthRequest),
     proxy("/api/authz/forward-auth", Dialect::ForwardAuth),

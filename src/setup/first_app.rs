@@ -152,11 +152,11 @@ impl Setup {
     /// # Errors
     /// 500 if an address of ours is no address.
     pub(super) fn snippets(&self, host: &str) -> Result<Vec<Snippet>, Problem> {
-        let ip = self.listen.ip();
+        let ip = self.listen().ip();
         let ip = if ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
         let addresses = Addresses {
             portal_origin: self.sign_in.site.origin().text,
-            doorward: format!("http://{}", SocketAddr::new(ip, self.listen.port())),
+            doorward: format!("http://{}", SocketAddr::new(ip, self.listen().port())),
             host: host.to_owned(),
             app: USUAL_APP.to_owned(),
         };

@@ -79,7 +79,7 @@ pub struct Inner {
     sign_in: SignIn,
     access: Access,
     data_directory: PathBuf,
-    listen: SocketAddr,
+    listen: Mutex<SocketAddr>,
     is_claimed: Arc<AtomicBool>,
     is_finished: Arc<AtomicBool>,
     /// Hash and end (monotonic) of the token that this process made.
@@ -175,7 +175,7 @@ impl Setup {
             sign_in,
             access,
             data_directory,
-            listen,
+            listen: Mutex::new(listen),
             is_claimed: Arc::new(AtomicBool::new(is_claimed)),
             is_finished: Arc::new(AtomicBool::new(is_finished)),
             own_token: Mutex::new(own_token),
@@ -209,13 +209,22 @@ impl Setup {
              From another machine: open a tunnel with `ssh -L 8080:localhost:{port} HOST`, then\n\
              http://localhost:8080{ROOT}, and type the setup code {token}\n\
              It is good for one hour. `doorward setup-token` shows it again or makes a new one.\n",
-            port = self.listen.port(),
+            port = self.listen().port(),
         ))
+    }
+
+    /// Tells the address that was bound, if the system chose it.
+    pub fn set_listen(&self, listen: SocketAddr) {
+        *self.listen.lock() = listen;
+    }
+
+    fn listen(&self) -> SocketAddr {
+        *self.listen.lock()
     }
 
     /// Returns the address of the wizard on this machine. Never 127.0.0.1: browsers refuse passkeys there.
     fn local_url(&self) -> String {
-        let (ip, port) = (self.listen.ip(), self.listen.port());
+        let (ip, port) = (self.listen().ip(), self.listen().port());
         if ip.is_unspecified() || ip.is_loopback() {
             format!("http://localhost:{port}{ROOT}")
         } else {
@@ -223,8 +232,8 @@ impl Setup {
         }
     }
 
-    /// Decides about a request while there is no owner: setup, assets and health answer, everything else waits, and
-    /// no proxy is told yes (SET-01). `None` lets the request pass.
+    /// Decides about a request while there is no owner: setup, assets and health answer, everything else waits
+    /// (SET-01). `None` lets the request pass.
     ///
     /// # Errors
     /// 503 for whatever is not a page.
@@ -237,10 +246,6 @@ impl Setup {
         if is_open || self.is_claimed() {
             return Ok(None);
         }
-        if path == "/api/authz/auth-request" {
-            // nginx makes a 500 of everything but 200, 401 and 403.
-            return Ok(Some(Reply::empty(StatusCode::FORBIDDEN)));
-        }
         let is_page = matches!(request.method, Method::GET | Method::HEAD)
             && request.wants_html()
             && !path.starts_with("/api/");
@@ -252,6 +257,20 @@ impl Setup {
             "This Doorward is new and has to be set up first. Open /setup in a browser.",
             Duration::from_secs(10),
         ))
+    }
+
+    /// Decides about a question of a reverse proxy while there is no owner: nobody is let in (SET-01). `None` lets the
+    /// rules decide.
+    pub fn gate_proxy(&self, dialect: Dialect) -> Option<Reply> {
+        if self.is_claimed() {
+            return None;
+        }
+        Some(match dialect {
+            // nginx makes a 500 of everything but 200, 401 and 403.
+            Dialect::AuthRequest => Reply::empty(StatusCode::FORBIDDEN),
+            Dialect::ForwardAuth => Reply::empty(StatusCode::SERVICE_UNAVAILABLE)
+                .with(header::RETRY_AFTER, http::HeaderValue::from_static("10")),
+        })
     }
 
     /// Notes how a reverse proxy was answered, for the live test of the first app. Costs nothing once the setup is
@@ -404,6 +423,27 @@ impl Setup {
         result.map_err(Problem::from)?;
         let name = self.sign_in.accounts.user(&by).map(|user| user.username.to_string()).unwrap_or_default();
         tracing::info!(owner = name, client = %visit.ip, "the setup was completed; its pages are closed");
+        Ok(())
+    }
+
+    /// Closes the setup for good without making an owner: for an installation whose users come from elsewhere, such as
+    /// an import or the command line.
+    ///
+    /// # Errors
+    /// If the store took no write.
+    pub async fn close_without_owner(&self) -> Result<(), CommitError> {
+        let now = self.sign_in.clock.now();
+        self.commit_progress(
+            |record| record.finished_at = Some(now),
+            |batch| {
+                self.sign_in.audit.write(batch, Event::succeeded(Kind::SetupCompleted).by_system("cli"));
+                let is_claimed = self.is_claimed.clone();
+                batch.after(move || is_claimed.store(true, Ordering::Release));
+                Ok(())
+            },
+        )
+        .await?;
+        forget_token(self);
         Ok(())
     }
 

@@ -208,7 +208,7 @@ fn insecure_visit(room: &Setup, request: &Request) -> Option<InsecureVisit> {
         return None;
     }
     let host = without_port(request.client.host.as_deref().unwrap_or("HOST"));
-    let port = room.listen.port();
+    let port = room.listen().port();
     Some(InsecureVisit {
         ssh_command: format!("ssh -L 8080:localhost:{port} {}", host.trim_matches(['[', ']'])),
         tunnel_url: "http://localhost:8080/setup".to_owned(),
@@ -233,7 +233,7 @@ fn refuse_unknown_host(room: &Setup, request: &Request) -> Result<Option<Reply>,
     page.advice = format!(
         "Open it by the IP address of this machine or through a tunnel as http://localhost:{}/setup. \
          Or start Doorward with server.public_origin set to the address you opened.",
-        room.listen.port()
+        room.listen().port()
     );
     page.home_url.clear();
     Ok(Some(Reply::html(StatusCode::MISDIRECTED_REQUEST, &page)?))

@@ -121,7 +121,22 @@ impl Server {
         Server::start_at(Arc::new(TempDir::new()), clock, change)
     }
 
+    /// Starts over `dir`, with the setup closed: a test makes the users it needs.
     pub(crate) fn start_at(
+        dir: Arc<TempDir>,
+        clock: Arc<TestClock>,
+        change: impl FnOnce(&mut Options),
+    ) -> Server {
+        let server = Server::start_unclaimed(dir, clock, change);
+        let setup = &server.app().setup;
+        if !setup.is_claimed() {
+            server.block_on(setup.close_without_owner()).unwrap();
+        }
+        server
+    }
+
+    /// Starts over `dir` as it is; an empty one waits for its owner.
+    pub(crate) fn start_unclaimed(
         dir: Arc<TempDir>,
         clock: Arc<TestClock>,
         change: impl FnOnce(&mut Options),
