@@ -248,8 +248,9 @@ impl App {
     }
 
     /// Returns what to print at the start of an unclaimed installation.
-    pub fn setup_banner(&self, _address: SocketAddr) -> Option<String> {
-        None
+    pub fn setup_banner(&self, address: SocketAddr) -> Option<String> {
+        self.setup.set_listen(address);
+        self.setup.banner()
     }
 
     /// Takes snapshots of the store and remembers its clock, from now on and until [`App::close`].
