@@ -3,12 +3,12 @@
 use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
-use crate::access::forward_auth::Dialect;
+use crate::access::{self, Dialect};
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
 use crate::my_account::{api as account, pages as account_pages};
 use crate::operations::health::Health;
-use crate::sessions::Principal;
+use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
 use crate::sign_in::{api as sign_in, pages as sign_in_pages};
 
@@ -98,11 +98,21 @@ macro_rules! signed_in {
 
 /// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
 async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
-    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref())? {
+    let wanted = level_of_target(app, request, caller.as_ref());
+    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted)? {
         return Ok(reply);
     }
     let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
     account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller)).await
+}
+
+/// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
+fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
+    let (rd, rm) = (request.query("rd")?, request.query("rm"));
+    match app.access.decide_return(&rd, rm.as_deref(), caller)?.outcome {
+        access::Outcome::NeedSignIn { level } => Some(level),
+        _ => None,
+    }
 }
 
 /// Every route there is.

@@ -420,10 +420,12 @@ pub async fn sign_out(room: &SignIn, request: &Request, principal: &Principal) -
 
 /// `GET /?rd=`: the portal that forward-auth sends browsers to. A person who is signed in well enough goes on to the
 /// app; the cookie for the apps is renewed on the way, in case the protected domain was set after the sign-in.
+/// `wanted` is the level that the access rules ask of this person before the app opens, if it is not reached yet.
 pub fn portal(
     room: &SignIn,
     request: &Request,
     caller: Option<&Principal>,
+    wanted: Option<Level>,
 ) -> Result<Option<Reply>, Problem> {
     let Some(rd) = request.query("rd") else { return Ok(None) };
     let Some(principal) = caller else {
@@ -443,15 +445,8 @@ pub fn portal(
         let reply = Reply::html(StatusCode::FORBIDDEN, &page)?;
         return Ok(Some(reply.with_cookie(hop_cookie(room, 0))));
     }
-    if request.query("level").as_deref() == Some("two_factor") && principal.level() < Level::TwoFactor {
-        let frame = frames::personal(&room.site, &room.sessions, request, principal, "One more step", "");
-        let page = views::Message {
-            frame,
-            text: format!("{host} asks for a second factor, and your account has none yet."),
-            button: "Set up an authenticator app".to_owned(),
-            url: "/account/totp".to_owned(),
-        };
-        return Ok(Some(Reply::html(StatusCode::FORBIDDEN, &page)?));
+    if wanted.is_some_and(|level| principal.level() < level) {
+        return missing_factor(room, request, principal, &host).map(Some);
     }
     let mut reply = Reply::see_other(target.as_str()).with_cookie(hop_cookie(room, hops(request) + 1));
     let cookie = Cookie::Session.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
@@ -459,6 +454,28 @@ pub fn portal(
         reply = Cookie::ForwardAuth.set(&room.site, reply, value.expose(), None);
     }
     Ok(Some(reply))
+}
+
+/// Leads a person with one factor to the second: to prove it, or to have one first.
+fn missing_factor(
+    room: &SignIn,
+    request: &Request,
+    principal: &Principal,
+    host: &str,
+) -> Result<Reply, Problem> {
+    if principal.user.has_totp {
+        let here = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
+        return Ok(Reply::see_other(&format!("/step-up?{query}")));
+    }
+    let frame = frames::personal(&room.site, &room.sessions, request, principal, "One more step", "");
+    let page = views::Message {
+        frame,
+        text: format!("{host} asks for a second factor, and your account has none yet."),
+        button: "Set up an authenticator app".to_owned(),
+        url: "/account/totp".to_owned(),
+    };
+    Reply::html(StatusCode::FORBIDDEN, &page)
 }
 
 /// The browser counts how often the portal sent it on within half a minute; more than a few times is a loop.

@@ -117,15 +117,30 @@ fn an_app_that_wants_two_factors_asks_for_the_second() {
     let server = with_rules();
     let (ada, bob) = (server.add_user("ada", Role::Member, &[]), server.add_user("bob", Role::Member, &[]));
     let one = sign_in(&server, "bob");
-    ask_nginx(&one, "http://bank.home.localhost/").expect(401);
-    let decided = server.app().access.decide_return("http://bank.home.localhost/", None, None).unwrap();
+    let bank = "http://bank.home.localhost/";
+    let location = ask_nginx(&one, bank).expect(401).header("location").unwrap().to_owned();
+    let path = location.strip_prefix(ORIGIN).unwrap();
+    let page = one.clone().get(path).expect(403).text();
+    assert!(page.contains("href=\"/account/totp\""), "{page}");
+    // Bob enrols; his session is still one of one factor until he proves the second.
+    let (code_of_bob, _) = server.enrol_totp(bob);
+    let step_up = one.clone().get(path).expect(303).header("location").unwrap().to_owned();
+    let mut browser = one.clone();
+    let page = browser.get(&step_up).expect(200);
+    let (csrf, next) = (page.input("csrf").unwrap(), page.input("next").unwrap().replace("&amp;", "&"));
+    let code = code_of_bob.next_code();
+    let fields = [("csrf", &*csrf), ("next", &next), ("password", PASSWORD), ("code", &code)];
+    let onward = browser.form("/step-up", &fields).expect(303).header("location").unwrap().to_owned();
+    let back = browser.get(&onward).expect(303);
+    assert_eq!(back.header("location"), Some(bank));
+    ask_nginx(&browser, bank).expect(200);
+    let decided = server.app().access.decide_return(bank, None, None).unwrap();
     assert_eq!(decided.outcome, Outcome::NeedSignIn { level: Level::TwoFactor });
     let (authenticator, _) = server.enrol_totp(ada);
     let mut client = server.client();
     let login = json!({"username": "ada", "password": PASSWORD, "otp": authenticator.next_code()});
     client.post("/api/v1/auth/login/web", login).expect(200);
-    ask_nginx(&client, "http://bank.home.localhost/").expect(200);
-    assert_ne!(ada, bob);
+    ask_nginx(&client, bank).expect(200);
 }
 
 /// TOK-11, SES-08: a signed-out session is refused at once, and after a restart.
