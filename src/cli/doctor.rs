@@ -31,7 +31,8 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs, settings: &Settings, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let findings = doctor::examine(&gather(settings));
     let written = if args.json {
-        let text = serde_json::to_string_pretty(&findings).map_err(|error| Failure::new(error.to_string()))?;
+        let text =
+            serde_json::to_string_pretty(&findings).map_err(|error| Failure::new(error.to_string()))?;
         writeln!(out, "{text}")
     } else {
         findings.iter().try_for_each(|finding| print(finding, out))
@@ -89,10 +90,7 @@ fn snapshot_facts(listed: &snapshots::Listed) -> Option<SnapshotFacts> {
     Some(SnapshotFacts { taken_at, is_verified: listed.state.is_ok() })
 }
 
-fn look_at_store(
-    settings: &Settings,
-    sealer: Option<&Arc<Sealer>>,
-) -> (StoreState, Option<Timestamp>) {
+fn look_at_store(settings: &Settings, sealer: Option<&Arc<Sealer>>) -> (StoreState, Option<Timestamp>) {
     if UnixStream::connect(control::socket_path(settings)).is_ok() {
         return (StoreState::InUse(None), None);
     }

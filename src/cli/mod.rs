@@ -12,6 +12,7 @@ mod health;
 mod keys;
 mod rules;
 pub mod serve;
+mod setup;
 pub mod store;
 mod user;
 
@@ -55,6 +56,10 @@ pub struct Global {
 enum Command {
     /// Run the server.
     Serve(serve::ServeArgs),
+    /// Show the token that claims a new installation.
+    SetupToken(setup::SetupTokenArgs),
+    /// Set up without a browser.
+    Setup(setup::SetupArgs),
     /// Manage people.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -147,6 +152,8 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
     let done = ExitCode::SUCCESS;
     match command {
         Command::Serve(args) => serve::run(&args, global),
+        Command::SetupToken(args) => setup::token(&args, &global.settings(Vec::new())?, out).map(|()| done),
+        Command::Setup(args) => setup::run(&args, &global.settings(Vec::new())?, out).map(|()| done),
         Command::User(command) => {
             let command = command.with_input()?;
             control::run(control::Order::User(command), &global.settings(Vec::new())?, out).map(|()| done)
