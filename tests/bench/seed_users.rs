@@ -4,11 +4,13 @@
 //! seed-users DATA_DIR COUNT PASSWORD
 //! ```
 //!
-//! The users are `user0`, `user1`, ... and all have the same password, hashed once. The store must exist and nobody
-//! may be using it; its master key is DATA_DIR/master.key.
+//! The users are `user0`, `user1`, ... and all have the same password, hashed once. Nobody may be using the
+//! directory; its master key is DATA_DIR/master.key, and both are made if there is nothing yet.
 
 use std::error::Error;
+use std::fs::DirBuilder;
 use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use doorward::kernel::random::Random;
 use doorward::kernel::secret::Secret;
 use doorward::kernel::text::{DisplayName, GroupName, Username};
 use doorward::kernel::time::SystemClock;
-use doorward::store::{OpenSettings, open};
+use doorward::store::{OpenSettings, has_data, open};
 
 /// How many users go into one commit.
 const GROUP: usize = 50;
@@ -33,8 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let count: usize = next()?.parse()?;
     let password = Secret::new(next()?);
 
+    DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
     let (random, clock) = (Random::os(), SystemClock::shared());
-    let key = key_file::load(&directory.join("master.key"))?;
+    let key = key_file::load_or_create(&directory.join("master.key"), &random, !has_data(&directory)?)?;
     let opened = open(&OpenSettings::new(&directory), &Arc::new(Sealer::new(&key)), &random, &clock)?;
     let hasher = PasswordHasher::start(HashSettings::default(), random.clone())?;
     let store = opened.store.clone();
