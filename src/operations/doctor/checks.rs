@@ -131,7 +131,7 @@ fn store_opens(facts: &Facts) -> Finding {
             let sentence = format!(
                 "The store does not open: {why}. Nothing was changed; a verified snapshot can take its place."
             );
-            answer.fix(sentence, "doorward restore --list")
+            answer.fix(sentence, "doorward store snapshots")
         }
     }
 }
@@ -267,7 +267,7 @@ fn disk_has_room(facts: &Facts) -> Finding {
 
 fn snapshots_exist(facts: &Facts) -> Finding {
     let answer = Answer { code: "snapshots", title: "A verified snapshot exists" };
-    let line = "doorward backup";
+    let line = "doorward store snapshots --take";
     let Some(snapshots) = &facts.snapshots else {
         return answer.skipped("The snapshots could not be listed.");
     };

@@ -84,7 +84,7 @@ fn files_that_others_may_read_are_found() {
 
 #[test]
 fn a_store_that_does_not_open_is_found() {
-    fix("store_opens", "doorward restore --list", |facts| {
+    fix("store_opens", "doorward store snapshots", |facts| {
         facts.store = Some(StoreState::Broken("bad page".into()))
     });
     let mut facts = sound();
@@ -141,9 +141,11 @@ fn a_proxy_that_is_unknown_or_too_trusted_is_found() {
 fn a_full_disk_missing_snapshots_and_little_memory_are_found() {
     fix("disk_space", "journalctl --vacuum-size=100M", |facts| facts.free_bytes = Some(63 * MIB));
     fix("disk_space", "journalctl --vacuum-size=100M", |facts| facts.store_bytes = 251 * MIB);
-    fix("snapshots", "doorward backup", |facts| facts.snapshots = Some(Vec::new()));
-    fix("snapshots", "doorward backup", |facts| facts.snapshots.as_mut().unwrap()[0].is_verified = false);
-    fix("snapshots", "doorward backup", |facts| {
+    fix("snapshots", "doorward store snapshots --take", |facts| facts.snapshots = Some(Vec::new()));
+    fix("snapshots", "doorward store snapshots --take", |facts| {
+        facts.snapshots.as_mut().unwrap()[0].is_verified = false
+    });
+    fix("snapshots", "doorward store snapshots --take", |facts| {
         facts.snapshots.as_mut().unwrap()[0].taken_at = NOW.minus(3 * DAY)
     });
     fix("memory", "password.threads = 1", |facts| facts.available_bytes = Some(151 * MIB));
