@@ -114,13 +114,14 @@ async fn a_peppered_hash_needs_its_pepper() {
 
 /// A hasher whose one thread is busy for a while.
 async fn busy_hasher(settings: HashSettings) -> (PasswordHasher, tokio::task::JoinHandle<()>) {
-    let hasher = start(HashSettings { memory_kib: 65_536, passes: 4, ..settings });
+    let hasher = start(HashSettings { memory_kib: 65_536, passes: 10, ..settings });
     let first = hasher.clone();
     let blocker = tokio::spawn(async move {
         let ticket = Ticket { place: u64::MAX, is_known_device: true };
         first.hash(&text("blocker"), ticket).await.unwrap();
     });
     while hasher.stats().running == 0 {
+        assert_eq!(hasher.stats().done, 0, "the machine is too busy: the blocker ended before it was seen");
         tokio::task::yield_now().await;
     }
     (hasher, blocker)
