@@ -382,7 +382,9 @@ impl SignIn {
     ) -> Result<Arc<User>, SignInError> {
         // No account can have such a password, so this tells nothing; and it is never hashed (PWD-02).
         if password.expose().len() > LONGEST_PASSWORD {
-            return Err(Problem::bad_request("password_too_long", "A password has at most 1024 bytes.").into());
+            return Err(
+                Problem::bad_request("password_too_long", "A password has at most 1024 bytes.").into()
+            );
         }
         let reserved = self.reserve(user.as_deref(), name, visit).await?;
         let ticket = Ticket {

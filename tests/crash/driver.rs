@@ -8,6 +8,10 @@
 //! and slots and index are exactly what that counter implies. So no acknowledged step is lost and none is half there.
 //!
 //! `hang DIR` blocks the thread that writes; the watchdog must end the process within some seconds.
+//!
+//! `server-load PROGRAM DIR KILLS` starts the real server again and again and kills it under load; see `served`.
+
+mod served;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -221,7 +225,9 @@ fn main() -> ExitCode {
         ["hang", dir] => hang(dir),
         ["check", dir, acks] => check(dir, acks)
             .and_then(|summary| writeln!(std::io::stdout(), "{summary}").map_err(|error| error.to_string())),
-        _ => Err("usage: crash-driver write DIR | check DIR ACKS | hang DIR".to_owned()),
+        ["server-load", program, dir, kills] => served::run(program, dir, kills),
+        _ => Err("usage: crash-driver write DIR | check DIR ACKS | hang DIR | server-load PROGRAM DIR KILLS"
+            .to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
