@@ -292,7 +292,8 @@ impl Sessions {
         let (idle, absolute) = match (is_web, new.is_remembered) {
             (true, true) => (inner.lifetimes.remembered, inner.lifetimes.remembered),
             (true, false) => (inner.lifetimes.idle, inner.lifetimes.absolute),
-            (false, _) => (inner.lifetimes.refresh_absolute, inner.lifetimes.refresh_absolute),
+            // A program has no cookie: its session lives as long as its refresh family.
+            (false, _) => (inner.lifetimes.access_token, inner.lifetimes.access_token),
         };
         let secret = zeroize::Zeroizing::new(inner.random.bytes::<32>());
         let forward_secret = self.forward_secret(&secret);

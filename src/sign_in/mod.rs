@@ -310,6 +310,7 @@ impl SignIn {
         match result {
             Err(SignInError::Commit(CommitError::Conflict)) => {
                 // Someone used this very code a moment earlier: it is a replay, and answers like a wrong one (OTP-05).
+                waiting.failures += 1;
                 Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode))
             }
             Err(SignInError::WrongCode) => {

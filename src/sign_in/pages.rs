@@ -414,8 +414,9 @@ pub async fn sign_out(room: &SignIn, request: &Request, principal: &Principal) -
         room.sign_out(principal, &visit).await?;
     }
     let target = return_target(room, form.get("rd"));
-    let reply = signed_out_page(room, request, target.as_ref())?;
-    Ok(cookies::revoke(&room.site, reply))
+    let mut reply = cookies::revoke(&room.site, signed_out_page(room, request, target.as_ref())?);
+    crate::http::headers::clear_site_data(&mut reply);
+    Ok(reply)
 }
 
 /// `GET /?rd=`: the portal that forward-auth sends browsers to. A person who is signed in well enough goes on to the
