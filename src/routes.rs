@@ -14,7 +14,6 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::access::forward_auth::{self, Dialect};
 use crate::app::App;
-use crate::http::address::host_matches;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Handler, Problem, Reply, Request, RequestMeta, RouteLimits, csrf};
 use crate::limits::{Verdict, rate_limit_headers};
@@ -314,11 +313,11 @@ impl Service {
         if route.path.starts_with("/setup") && !self.app.setup.is_finished() {
             return Ok(None);
         }
-        let origin = self.app.site.origin();
         let host = request.client.host.as_deref().unwrap_or_default();
-        if host_matches(&origin.text, host) || !self.app.site.is_origin_set() && request.client.is_local() {
+        if self.app.site.is_own_host(host) || !self.app.site.is_origin_set() && request.client.is_local() {
             return Ok(None);
         }
+        let origin = self.app.site.origin();
         if route.face == Face::Api {
             let detail = format!("This is {}; requests for another host are not answered.", origin.text);
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));

@@ -435,7 +435,12 @@ fn decide(
     if let (Some(user), Outcome::Forbidden) = (user, decision.outcome) {
         access.shared.denials.note(&access.shared.audit, user, &inquiry, request);
     }
-    answer(dialect, &inquiry, decision.outcome, user, &site.origin().text)
+    // Only who must sign in is sent to the portal; an answer of 200 copies no address.
+    let portal = match decision.outcome {
+        Outcome::NeedSignIn { .. } => site.origin().text,
+        Outcome::Allow | Outcome::Forbidden => String::new(),
+    };
+    answer(dialect, &inquiry, decision.outcome, user, &portal)
 }
 
 fn inquire<'a>(request: &'a Request, dialect: Dialect, site: &Site) -> Result<Inquiry<'a>, Refusal> {

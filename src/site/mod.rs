@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
-use crate::http::address::TrustedProxies;
+use crate::http::address::{TrustedProxies, host_matches};
 use crate::store::{Batch, Record, Store, StoreError, Table};
 
 /// A setting in the store. Row: key name.
@@ -192,6 +192,11 @@ impl Site {
     /// Returns the public origin.
     pub fn origin(&self) -> Origin {
         self.0.state.load().origin.clone()
+    }
+
+    /// Tells whether a `Host` header names the public origin.
+    pub fn is_own_host(&self, host: &str) -> bool {
+        host_matches(&self.0.state.load().origin.text, host)
     }
 
     /// Tells whether `text` is the public origin.
