@@ -246,6 +246,9 @@ impl Sessions {
             return Err(TokenRefusal::Revoked);
         }
         let principal = self.admit(verified.session, &live).ok_or(TokenRefusal::Revoked)?;
+        if principal.user.id != verified.user {
+            return Err(TokenRefusal::InvalidClaims);
+        }
         live.touch(now);
         Ok(principal)
     }

@@ -263,6 +263,10 @@ impl Tokens {
             max_lifetime: self.lifetime,
         };
         let claims: AccessClaims = jws::verify(token, |kid| ring.find(kid), &expected)?;
+        // Issuer and verifier share one clock, so nothing lives past its end, remembered or not.
+        if now.as_secs() >= claims.exp {
+            return Err(TokenRefusal::Expired);
+        }
         let session = SessionId::parse(&claims.sid).ok_or(TokenRefusal::InvalidClaims)?;
         let user = UserId::parse(&claims.sub).ok_or(TokenRefusal::InvalidClaims)?;
         if claims.client_id != OWN_CLIENT || claims.scope != SCOPE {

@@ -10,6 +10,8 @@ mod authorization_matrix;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod fuzz_seeds;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod http_edge;
@@ -19,3 +21,5 @@ mod my_account;
 mod sign_in;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod token_forgery;

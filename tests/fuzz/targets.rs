@@ -1,0 +1,355 @@
+//! What is done with foreign bytes, and what must hold whatever they are. libFuzzer runs these functions
+//! (`tests/fuzz/run`), and so does an ordinary test with the checked-in seeds.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use doorward::access::{domain, forward_auth, rule_text};
+use doorward::crypto::jws;
+use doorward::http::path::canonical;
+use doorward::http::redirect::safe_return_target;
+use doorward::http::{Client, SetCookie, TrustedProxies, cookies, form, json};
+use doorward::kernel::text::{DisplayName, Email, GroupName, Username};
+use doorward::kernel::time::Timestamp;
+use doorward::store::export;
+use ed25519_dalek::Signer;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// The name of a target and its function.
+pub(crate) type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub(crate) const TARGETS: &[Target] = &[
+    ("cookie", cookie),
+    ("token", token),
+    ("json_body", json_body),
+    ("form_body", form_body),
+    ("forwarded_headers", forwarded_headers),
+    ("app_request", app_request),
+    ("redirect_target", redirect_target),
+    ("path_normalisation", path_normalisation),
+    ("rule_line", rule_line),
+    ("names", names),
+    ("export", export),
+];
+
+/// Runs the target of this name.
+pub(crate) fn run(name: &str, bytes: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(other, _)| *other == name).expect("a target of this name");
+    target(bytes);
+}
+
+/// Reads lines of `name: value` as a request head would hold them; what HTTP forbids is left out.
+fn headers_of(bytes: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(40) {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii();
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// Cookies: one value of plain bytes or none; two of one name are refused (SES-11).
+fn cookie(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(header::COOKIE, value);
+        }
+    }
+    let ours: Vec<Vec<u8>> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::to_vec).collect::<Vec<_>>())
+        .filter_map(|pair| pair.trim_ascii().strip_prefix(b"__Host-dw=").map(<[u8]>::to_vec))
+        .collect();
+    match cookies::find(&headers, "__Host-dw") {
+        Ok(None) => assert!(ours.is_empty()),
+        Ok(Some(value)) => {
+            assert_eq!(ours, [value.as_bytes()]);
+            assert!(value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)));
+            let set = SetCookie::host_only("__Host-dw", value).to_header();
+            assert_eq!(set, format!("__Host-dw={value}; Path=/; HttpOnly; Secure; SameSite=Lax"));
+        }
+        Err(_) => assert!(!ours.is_empty()),
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let set = SetCookie::host_only("dw", &text).to_header();
+    assert_eq!(set.matches(';').count(), 4, "a value adds no attribute");
+    assert!(set.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
+    let _ = doorward::sessions::refresh_session(&text);
+}
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const LIFE: Duration = Duration::from_secs(1800);
+
+/// Access tokens. A text that we did not sign never passes; header and claims of any kind, signed with our own key,
+/// pass only in the one sound form (TOK-01 to TOK-08).
+fn token(bytes: &[u8]) {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+    let public = jws::SigningKey::from_seed(&[7; 32]);
+    let expected = jws::Expected {
+        typ: "at+jwt",
+        issuer: "https://auth.example.org",
+        audience: "https://auth.example.org/api",
+        now: NOW,
+        leeway: jws::LEEWAY,
+        max_lifetime: LIFE,
+    };
+    let verify = |token: &str| {
+        let find = |kid: &str| (kid == public.kid()).then(|| public.verifying_key());
+        jws::verify::<serde_json::Map<String, serde_json::Value>>(token, find, &expected)
+    };
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        assert!(verify(text).is_err(), "nobody can sign with our key");
+    }
+    // `%KID%` lets the fuzzer name the key without knowing it.
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let header = parts.next().unwrap_or_default().to_vec();
+    let claims = parts.next().unwrap_or_default();
+    let header = match std::str::from_utf8(&header) {
+        Ok(text) => text.replace("%KID%", public.kid()).into_bytes(),
+        Err(_) => header,
+    };
+    let signed = format!("{}.{}", BASE64URL_NOPAD.encode(&header), BASE64URL_NOPAD.encode(claims));
+    let signature = BASE64URL_NOPAD.encode(&key.sign(signed.as_bytes()).to_bytes());
+    let Ok(claims) = verify(&format!("{signed}.{signature}")) else { return };
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header).unwrap();
+    assert_eq!(header.len(), 3);
+    assert_eq!((header["alg"].as_str(), header["typ"].as_str()), (Some("EdDSA"), Some("at+jwt")));
+    let (issued, expires) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
+    assert!(issued <= NOW.as_secs() + 5 && expires + 5 > NOW.as_secs() && expires - issued <= LIFE.as_secs());
+    assert!(claims.get("nbf").is_none_or(|start| start.as_u64().unwrap() <= NOW.as_secs() + 5));
+    assert_eq!(claims["iss"], "https://auth.example.org");
+    assert_eq!(claims["aud"], "https://auth.example.org/api");
+    assert!(claims["sub"].as_str().is_some_and(|sub| !sub.is_empty()));
+    assert!(claims["jti"].as_str().is_some_and(|jti| !jti.is_empty()));
+}
+
+fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        serde_json::Value::Object(items) => 1 + items.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn is_plain_sentence(text: &str) -> bool {
+    !text.chars().any(char::is_control) && text.len() < 2000
+}
+
+/// JSON bodies: bounded depth, no duplicates; refusals are 400 or 422 in printable text (INP-05).
+fn json_body(bytes: &[u8]) {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Login {
+        username: Username,
+        password: String,
+        #[serde(default)]
+        remember: bool,
+    }
+    match json::parse_body::<serde_json::Value>(bytes) {
+        Ok(value) => {
+            assert!(depth(&value) <= json::MAX_DEPTH);
+            let again = serde_json::to_vec(&value).unwrap();
+            assert_eq!(json::parse_body::<serde_json::Value>(&again).ok(), Some(value));
+        }
+        Err(problem) => {
+            assert!(matches!(problem.status.as_u16(), 400 | 422), "{problem:?}");
+            assert!(is_plain_sentence(&problem.detail), "{problem:?}");
+        }
+    }
+    match json::parse_body::<Login>(bytes) {
+        Ok(login) => assert!(
+            login.username.as_str().len() <= 64 && login.password.len() <= bytes.len(),
+            "{}",
+            login.remember
+        ),
+        Err(problem) => {
+            assert!(matches!(problem.status.as_u16(), 400 | 422), "{problem:?}");
+            assert!(is_plain_sentence(&problem.detail), "{problem:?}");
+        }
+    }
+}
+
+/// Forms: each field once, bounded (INP-05).
+fn form_body(bytes: &[u8]) {
+    let Ok(form) = form::parse_body(bytes) else { return };
+    let names: Vec<&str> = form.fields().map(|(name, _)| name).collect();
+    assert!(names.len() <= form::MAX_FIELDS);
+    for name in &names {
+        assert_eq!(names.iter().filter(|other| *other == name).count(), 1);
+        assert_eq!(form.get(name), form.fields().find(|(other, _)| other == name).map(|(_, value)| value));
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    host.len() <= 260
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_:[]".contains(&byte))
+}
+
+/// Forwarding headers: believed from trusted peers alone, and never what a client put in front (FWD-01, FWD-02).
+fn forwarded_headers(bytes: &[u8]) {
+    let headers = headers_of(bytes);
+    let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+    let stranger: SocketAddr = "192.0.2.1:9".parse().unwrap();
+    let client = Client::resolve(stranger, &headers, &trusted);
+    assert_eq!((client.ip, client.peer), (stranger.ip(), stranger.ip()));
+    assert!(!client.is_https && !client.is_trusted_peer);
+    let host = headers.get(header::HOST).map(|host| host.as_bytes().to_ascii_lowercase());
+    assert!(client.host.is_none_or(|found| is_host(&found) && Some(found.into_bytes()) == host));
+
+    let proxy: SocketAddr = "[::ffff:10.0.0.1]:9".parse().unwrap();
+    let client = Client::resolve(proxy, &headers, &trusted);
+    assert!(client.is_trusted_peer && client.peer == "10.0.0.1".parse::<IpAddr>().unwrap());
+    assert_eq!(client.ip, client.ip.to_canonical());
+    assert!(client.host.as_deref().is_none_or(is_host));
+    assert!(!client.is_https || headers.contains_key("x-forwarded-proto"));
+    // Whatever a client puts to the left of what the proxies appended changes nothing.
+    let mut forged = HeaderMap::new();
+    for hop in ["198.51.100.66", "10.6.6.6, 127.0.0.1", "garbage"] {
+        forged.append("x-forwarded-for", HeaderValue::from_static(hop));
+    }
+    for (name, value) in &headers {
+        forged.append(name, value.clone());
+    }
+    if !trusted.contains(client.ip) {
+        assert_eq!(Client::resolve(proxy, &forged, &trusted), client);
+    } else {
+        let ip = Client::resolve(proxy, &forged, &trusted).ip;
+        assert!(trusted.contains(ip), "{ip} was put in by the client");
+    }
+}
+
+/// What reverse proxies ask: a sound host, path and method, or nothing (FWD-04 to FWD-06).
+fn app_request(bytes: &[u8]) {
+    let headers = headers_of(bytes);
+    for inquiry in [forward_auth::parse_auth_request(&headers), forward_auth::parse_forward_auth(&headers)] {
+        let Ok(inquiry) = inquiry else { continue };
+        assert_eq!(domain::normal_host(&inquiry.host).as_deref(), Some(&*inquiry.host), "in normal form");
+        assert!(inquiry.method.len() <= 20 && inquiry.method.bytes().all(|byte| byte.is_ascii_uppercase()));
+        assert!(inquiry.target.starts_with('/'));
+        if let Ok(path) = &inquiry.path {
+            assert_eq!(canonical(path).as_ref(), Ok(path));
+        }
+        let shown = inquiry.url();
+        let again = forward_auth::parse_url(&shown, inquiry.method).expect("our own form is sound");
+        assert_eq!((again.host, again.port, again.target), (inquiry.host, inquiry.port, inquiry.target));
+    }
+}
+
+/// Return addresses: our own origin or a protected host, whatever a browser makes of the text (WEB-11).
+fn redirect_target(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let is_protected = |host: &str| host == "example.org" || host.ends_with(".example.org");
+    let check = |text: &str| safe_return_target(text, "https://auth.example.org", is_protected);
+    let Some(url) = check(text) else { return };
+    let sent = url.as_str();
+    assert!(sent.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{sent:?}");
+    let rest = sent.strip_prefix("https://").expect("https alone");
+    // Read as plainly as any browser does.
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
+    assert!(is_protected(host) && port.parse::<u16>().is_ok(), "{sent}");
+    assert!(!rest[authority.len()..].starts_with("//"), "{sent}");
+    assert_eq!(check(sent).as_ref(), Some(&url), "what is sent is accepted again");
+    // The same text, resolved by a browser on the sign-in page, leads to the same place.
+    let base = url::Url::parse("https://auth.example.org/signin").unwrap();
+    assert_eq!(base.join(text).ok().map(|url| url.origin()), Some(url.origin()), "{text:?}");
+}
+
+/// Paths: one canonical form, reached in one step (FWD-06).
+fn path_normalisation(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(path) = canonical(text) else { return };
+    assert_eq!(canonical(&path).as_ref(), Ok(&path), "idempotent");
+    assert!(path.starts_with('/') && !path.contains("//"));
+    assert!(path.split('/').all(|segment| segment != "." && segment != ".."));
+    assert!(!path.contains(['\\', ';', '#', '?', '\0']) && !path.chars().any(char::is_control));
+    assert!(path.len() <= text.len() + 1);
+    // Every byte written as an escape is the same path, unless the escape hides a separator.
+    let encoded: String =
+        text.bytes().map(|byte| if byte == b'/' { "/".to_owned() } else { format!("%{byte:02X}") }).collect();
+    if !text.contains('%') {
+        assert_eq!(canonical(&encoded).as_ref(), Ok(&path));
+    }
+}
+
+/// Access rules: what is shown is read as the same rule.
+fn rule_line(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(rule) = rule_text::parse_line(text) {
+        let line = rule.to_string();
+        let again = rule_text::parse_line(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        assert_eq!(again.to_string(), line);
+        assert_eq!(format!("{:?}", again.parts()), format!("{:?}", rule.parts()));
+        assert!(!rule_text::sentence(&rule).is_empty());
+        if let Some(path) = rule.path() {
+            let _ = path.matches("/a/b");
+        }
+    }
+    if let Ok(rules) = rule_text::parse_file(text) {
+        let _ = doorward::access::rules::shadowed(&rules);
+    }
+}
+
+/// Names that people choose: canonical, bounded, without hidden characters (INP-06).
+fn names(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(name) = Username::parse(text) {
+        let name = name.as_str();
+        assert!((1..=64).contains(&name.len()), "{name}");
+        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b)));
+        assert_eq!(Username::parse(name).unwrap().as_str(), name);
+    }
+    if let Ok(email) = Email::parse(text) {
+        let email = email.as_str();
+        assert_eq!(email.matches('@').count(), 1);
+        assert!(!email.chars().any(|c| c.is_control() || c.is_whitespace()), "{email:?}");
+        assert_eq!(Email::parse(email).unwrap().as_str(), email);
+    }
+    if let Ok(name) = DisplayName::parse(text) {
+        let name = name.as_str();
+        assert!(!name.is_empty() && !name.chars().any(char::is_control), "{name:?}");
+        assert_eq!(DisplayName::parse(name).unwrap().as_str(), name);
+    }
+    if let Ok(group) = GroupName::parse(text) {
+        assert!(!group.as_str().contains([',', ' ', '\n']));
+        assert_eq!(GroupName::parse(group.as_str()).unwrap(), group);
+    }
+    if let Ok(origin) = doorward::site::Origin::parse(text) {
+        assert_eq!(doorward::site::Origin::parse(&origin.text).as_ref(), Ok(&origin));
+        assert!(HeaderValue::from_str(&origin.text).is_ok());
+    }
+    if let Some(code) = doorward::crypto::totp::canonical_code(text) {
+        assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
+    }
+    if let Some(code) = doorward::crypto::recovery_code::normalize(text) {
+        assert_eq!(doorward::crypto::recovery_code::normalize(&code), Some(code));
+    }
+}
+
+/// Exports: whole ones are read, damaged ones are refused, and salvage never stops half-way in a panic (BAK-04).
+fn export(bytes: &[u8]) {
+    let _ = export::verify(bytes, None);
+    for salvage in [false, true] {
+        let leniency = export::Leniency { salvage, skip_unknown: salvage };
+        let Ok(reader) = export::Reader::new(bytes, leniency) else { continue };
+        let mut taken = 0;
+        let report = reader.read(None, &mut |key, value| {
+            assert!(!key.is_empty() && key.len() + value.len() <= bytes.len());
+            taken += 1;
+            Ok(())
+        });
+        if let Ok(report) = report {
+            assert_eq!(report.counts.values().sum::<u64>(), taken);
+        }
+    }
+}
