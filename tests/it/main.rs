@@ -18,6 +18,8 @@ mod http_edge;
 #[cfg(test)]
 mod my_account;
 #[cfg(test)]
+mod setup;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod store;
