@@ -81,7 +81,8 @@ pub(super) fn judge(form: &OwnerForm<'_>) -> Result<NewUser, Problem> {
             }
         }
     }
-    let mut problem = Problem::unprocessable("username", "invalid_value", "Some fields need a change.");
+    let sentences: Vec<&str> = fields.iter().map(|(_, sentence)| sentence.as_str()).collect();
+    let mut problem = Problem::unprocessable("username", "invalid_value", sentences.join(" "));
     problem.fields = fields;
     Err(problem)
 }
