@@ -157,17 +157,21 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Allocates `blocks` KiB, or says why not.
+    /// Allocates `blocks` KiB; `None` if there is no room. They are reserved but not touched, so that an instance at
+    /// which nobody has signed in yet stays small.
     pub(crate) fn allocate(blocks: usize) -> Option<Self> {
         let mut memory = Vec::new();
         memory.try_reserve_exact(blocks).ok()?;
-        memory.resize(blocks, Block::new());
         Some(Memory { blocks: memory })
     }
 
     /// Lends `count` blocks to `work` and wipes them. A stored hash that needs more than was allocated at the start
     /// gets a buffer of its own for this one time; [`MAX_MEMORY_KIB`] bounds it.
     pub(crate) fn with<T>(&mut self, count: usize, work: impl FnOnce(&mut [Block]) -> T) -> Option<T> {
+        if self.blocks.len() < count && count <= self.blocks.capacity() {
+            // Within what was reserved, so nothing moves.
+            self.blocks.resize(count, Block::new());
+        }
         if let Some(blocks) = self.blocks.get_mut(..count) {
             let result = work(blocks);
             blocks.iter_mut().for_each(|block| block.zeroize());

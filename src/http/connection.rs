@@ -47,7 +47,7 @@ pub(super) async fn run<H: Handler, S: AsyncRead + AsyncWrite + Unpin>(
         // The wire keeps the time of heads: hyper's own clock would also end idle connections after ten seconds.
         .header_read_timeout(None)
         .max_buf_size(super::head::MAX_HEAD)
-        .max_headers(super::head::MAX_HEADERS)
+        // Not max_headers: the wire has counted them, and a limit of hyper's own costs an allocation a request.
         .serve_connection(wire, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
