@@ -14,6 +14,7 @@ use crate::access::Access;
 use crate::accounts::Accounts;
 use crate::accounts::records::{LinkRecord, PendingTotpRecord};
 use crate::accounts::users::SecondFactorPolicy;
+use crate::admin::Admin;
 use crate::audit::{Audit, Event, Kind};
 use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
@@ -89,6 +90,8 @@ pub struct App {
     pub sign_in: SignIn,
     /// One's own account.
     pub my_account: MyAccount,
+    /// Administration.
+    pub admin: Admin,
     /// Access rules and forward-auth.
     pub access: Access,
     /// The first start.
@@ -206,6 +209,7 @@ impl App {
             accounts,
             sessions,
             my_account: MyAccount::new(sign_in.clone()),
+            admin: Admin::new(sign_in.clone(), access.clone()),
             sign_in,
             access,
             setup,

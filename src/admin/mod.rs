@@ -1,1 +1,62 @@
-//! (room to be filled)
+//! What administrators do: people, groups, access rules, audit, keys.
+//!
+//! Whoever calls in here is an administrator; whether they may do it to *this* person is for [`authority`]. What
+//! gives power or takes a protection away needs a fresh proof of all factors (ADM-01). Every change and its audit
+//! event are one commit. Nobody here chooses or sees another person's password (PWD-11).
+
+pub mod api;
+pub mod audit;
+pub mod audit_pages;
+pub mod authority;
+pub mod groups;
+pub mod people;
+pub mod people_pages;
+pub mod rule_pages;
+pub mod system_api;
+
+use std::sync::Arc;
+
+use crate::access::Access;
+use crate::accounts::User;
+use crate::audit::{Event, Kind};
+use crate::http::{Problem, Request};
+use crate::kernel::ids::UserId;
+use crate::sessions::{Principal, frames};
+use crate::sign_in::{SignIn, Visit};
+use crate::views::Frame;
+
+/// The use-cases of administrators. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    sign_in: SignIn,
+    access: Access,
+}
+
+/// The rooms below, as signing in holds them.
+impl std::ops::Deref for Admin {
+    type Target = SignIn;
+    fn deref(&self) -> &SignIn {
+        &self.sign_in
+    }
+}
+
+impl Admin {
+    /// Takes the rooms that signing in is made of, and the access rules.
+    pub fn new(sign_in: SignIn, access: Access) -> Self {
+        Admin { sign_in, access }
+    }
+
+    fn event(&self, kind: Kind, actor: &Principal, visit: &Visit<'_>) -> Event {
+        Event::succeeded(kind).by(actor.user.id, &actor.user.username).from(visit.ip).request(visit.request)
+    }
+
+    /// Finds the person that the `{id}` of the path names.
+    fn person(&self, request: &Request) -> Result<Arc<User>, Problem> {
+        let id = UserId::parse(request.param("id")).ok_or_else(Problem::not_found)?;
+        self.accounts.user(&id).ok_or_else(Problem::not_found)
+    }
+
+    fn frame(&self, request: &Request, actor: &Principal, title: &str, current: &'static str) -> Frame {
+        frames::personal(&self.site, &self.sessions, request, actor, title, current)
+    }
+}

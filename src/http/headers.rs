@@ -126,8 +126,7 @@ fn is_source(source: &str) -> bool {
 /// Adds `Clear-Site-Data: "storage"`, for sign-out (SES-08). Not `"cookies"`: browsers would drop those of every app below
 /// the same domain and the mark of a known device; our own session cookies are expired one by one.
 pub fn clear_site_data(reply: &mut Reply) {
-    reply
-        .set(HeaderName::from_static("clear-site-data"), HeaderValue::from_static(r#""storage""#));
+    reply.set(HeaderName::from_static("clear-site-data"), HeaderValue::from_static(r#""storage""#));
 }
 
 #[cfg(test)]

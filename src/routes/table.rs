@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::{self, Dialect};
+use crate::admin::{api as admin, audit_pages, people_pages, rule_pages, system_api};
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
 use crate::my_account::{api as account, pages as account_pages};
@@ -12,7 +13,7 @@ use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
 use crate::sign_in::{api as sign_in, pages as sign_in_pages};
 
-use Method2::{Delete, Get, Patch, Post};
+use Method2::{Delete, Get, Patch, Post, Put};
 
 /// The largest JSON body or form of most routes (INP-02).
 const BODY: usize = 16 * 1024;
@@ -59,6 +60,12 @@ const fn from_own_pages(mut route: Route) -> Route {
 const fn first_start(method: Method2, path: &'static str, action: Action) -> Route {
     let mut route = page(method, path, action);
     route.forgery = Forgery::None;
+    route
+}
+
+/// A whole list of rules comes at once.
+const fn with_large_body(mut route: Route) -> Route {
+    route.body = 1024 * 1024;
     route
 }
 
@@ -202,6 +209,58 @@ pub const ROUTES: &[Route] = &[
     first_start(Get, "/setup/protect", open!(setup::show_protect, setup)),
     first_start(Post, "/setup/protect", open!(setup::protect, setup)),
     first_start(Get, "/setup/done", open!(setup::show_done, setup)),
+    // -- administration, for programs
+    api(Get, "/api/v1/admin/users", signed_in!(Admin, admin::list_people, admin)),
+    api(Post, "/api/v1/admin/users", signed_in!(Admin, admin::create_person, admin)),
+    api(Get, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::show_person, admin)),
+    api(Patch, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::change_person, admin)),
+    api(Delete, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::delete_person, admin)),
+    api(Post, "/api/v1/admin/users/{id}/disable", signed_in!(Admin, admin::disable_person, admin)),
+    api(Post, "/api/v1/admin/users/{id}/enable", signed_in!(Admin, admin::enable_person, admin)),
+    api(Post, "/api/v1/admin/users/{id}/link", signed_in!(Admin, admin::make_link, admin)),
+    api(
+        Post,
+        "/api/v1/admin/users/{id}/reset-second-factor",
+        signed_in!(Admin, admin::reset_second_factor, admin),
+    ),
+    api(Post, "/api/v1/admin/users/{id}/sign-out", signed_in!(Admin, admin::sign_person_out, admin)),
+    api(Post, "/api/v1/admin/users/{id}/lift", signed_in!(Admin, admin::lift_suspension, admin)),
+    api(Get, "/api/v1/admin/groups", signed_in!(Admin, admin::list_groups, admin)),
+    api(Post, "/api/v1/admin/groups", signed_in!(Admin, admin::create_group, admin)),
+    api(Delete, "/api/v1/admin/groups/{name}", signed_in!(Admin, admin::delete_group, admin)),
+    api(Get, "/api/v1/admin/rules", signed_in!(Admin, system_api::list_rules, admin)),
+    with_large_body(api(Put, "/api/v1/admin/rules", signed_in!(Admin, system_api::put_rules, admin))),
+    api(Post, "/api/v1/admin/rules/check", signed_in!(Admin, system_api::check_rules, admin)),
+    api(Get, "/api/v1/admin/audit", signed_in!(Admin, system_api::list_events, admin)),
+    api(Get, "/api/v1/admin/audit/export", signed_in!(Admin, system_api::export_events, admin)),
+    api(Post, "/api/v1/admin/keys/rotate", signed_in!(Admin, system_api::rotate_keys, admin)),
+    // -- administration, for people
+    page(Get, "/admin", signed_in!(AdminBrowser, people_pages::entry, admin)),
+    page(Get, "/admin/people", signed_in!(AdminBrowser, people_pages::show_people, admin)),
+    page(Get, "/admin/people/new", signed_in!(AdminBrowser, people_pages::show_new, admin)),
+    page(Post, "/admin/people/new", signed_in!(AdminBrowser, people_pages::submit_new, admin)),
+    page(Get, "/admin/people/{id}", signed_in!(AdminBrowser, people_pages::show_person, admin)),
+    page(Post, "/admin/people/{id}/profile", signed_in!(AdminBrowser, people_pages::submit_profile, admin)),
+    page(Post, "/admin/people/{id}/disable", signed_in!(AdminBrowser, people_pages::disable, admin)),
+    page(Post, "/admin/people/{id}/enable", signed_in!(AdminBrowser, people_pages::enable, admin)),
+    page(
+        Post,
+        "/admin/people/{id}/reset-second-factor",
+        signed_in!(AdminBrowser, people_pages::reset_second_factor, admin),
+    ),
+    page(Post, "/admin/people/{id}/link", signed_in!(AdminBrowser, people_pages::make_link, admin)),
+    page(Post, "/admin/people/{id}/sign-out", signed_in!(AdminBrowser, people_pages::sign_out, admin)),
+    page(Post, "/admin/people/{id}/lift", signed_in!(AdminBrowser, people_pages::lift, admin)),
+    page(Post, "/admin/people/{id}/delete", signed_in!(AdminBrowser, people_pages::delete, admin)),
+    page(Get, "/admin/rules", signed_in!(AdminBrowser, rule_pages::show_rules, admin)),
+    page(Get, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::show_new, admin)),
+    page(Post, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::submit_new, admin)),
+    page(Get, "/admin/rules/{id}", signed_in!(AdminBrowser, rule_pages::show_rule, admin)),
+    page(Post, "/admin/rules/{id}", signed_in!(AdminBrowser, rule_pages::submit_rule, admin)),
+    page(Post, "/admin/rules/{id}/move", signed_in!(AdminBrowser, rule_pages::move_rule, admin)),
+    page(Post, "/admin/rules/{id}/remove", signed_in!(AdminBrowser, rule_pages::remove_rule, admin)),
+    page(Get, "/admin/audit", signed_in!(AdminBrowser, audit_pages::show_audit, admin)),
+    page(Get, "/admin/audit/export", signed_in!(AdminBrowser, audit_pages::export, admin)),
     // -- reverse proxies
     proxy("/api/authz/auth-request", Dialect::AuthRequest),
     proxy("/api/authz/forward-auth", Dialect::ForwardAuth),

@@ -197,8 +197,6 @@ pub struct RuleTest {
     pub user: String,
     /// Address to open.
     pub address: String,
-    /// Client address; may be empty.
-    pub ip: String,
     /// The answer; `None` before a test.
     pub verdict: Option<Verdict>,
 }
@@ -212,7 +210,7 @@ pub struct Verdict {
     pub text: String,
 }
 
-/// `GET /admin/rules`; the test box sends GET `/admin/rules?user=…&address=…&ip=…`.
+/// `GET /admin/rules`; the test box sends GET `/admin/rules?user=…&address=…`.
 ///
 /// Forms, POST below a rule's `url`: `/move` (`csrf`, `direction`: `up` or `down`), `/remove` (`csrf`).
 #[derive(Debug, Template)]
@@ -228,14 +226,14 @@ pub struct Rules {
     pub otherwise_decided: bool,
     /// The test box.
     pub test: RuleTest,
-    /// Errors on `user`, `address`, `ip` of the test box.
+    /// Errors on `user`, `address` of the test box.
     pub errors: FieldErrors,
 }
 
 /// `GET /admin/rules/new` and `GET /admin/rules/{id}`.
 ///
 /// Form: POST `action_url`, fields `csrf`, `domains` (one per line or separated by spaces), `paths` (one pattern per
-/// line; may be empty), `method` (repeated), `who` (radio), `group` (repeated), `users`, `networks`, `policy` (radio).
+/// line; may be empty), `method` (repeated), `who` (radio), `group` (repeated), `users`, `policy` (radio).
 #[derive(Debug, Template)]
 #[template(path = "admin/rule_form.html", config = "web/askama.toml")]
 pub struct RuleForm {
@@ -249,18 +247,23 @@ pub struct RuleForm {
     pub paths: String,
     /// Request methods; none selected means all.
     pub methods: Vec<Choice>,
-    /// Who: `anyone`, `signed-in`, `some` (groups and people below).
+    /// Who: `everyone`, `some` (groups and people below).
     pub who: Vec<Choice>,
     /// Groups, for `some`.
     pub groups: Vec<Choice>,
     /// Usernames separated by spaces, for `some`.
     pub users: String,
-    /// Networks (CIDR) separated by spaces; empty means anywhere.
-    pub networks: String,
     /// What is asked: `bypass`, `one_factor`, `two_factor`, `deny`.
     pub policies: Vec<Choice>,
     /// Errors on the fields.
     pub errors: FieldErrors,
+}
+
+impl RuleForm {
+    /// Whether the rule is for some pages or methods only.
+    fn is_narrow(&self) -> bool {
+        !self.paths.is_empty() || self.methods.iter().any(|method| method.selected)
+    }
 }
 
 /// One audit event.

@@ -799,7 +799,6 @@ fn rule_form() -> RuleForm {
         ],
         groups: groups(),
         users: "ben".into(),
-        networks: String::new(),
         policies: vec![
             policy("one_factor", "A password", "", true),
             policy("two_factor", "Two factors", "A password and a code.", false),
@@ -814,7 +813,6 @@ fn admin_pages() -> Vec<Sample> {
     let asked = RuleTest {
         user: "ben".into(),
         address: "https://photos.linden.example/albums".into(),
-        ip: String::new(),
         verdict: Some(Verdict {
             kind: Kind::Ok,
             text: "Allowed: rule 2 fits, and ben has proven a password.".into(),

@@ -1,0 +1,310 @@
+//! People and groups as JSON, for administrators.
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::Admin;
+use super::people::{Link, NewPerson, PersonChange, Which};
+use crate::accounts::{Role, Status, User};
+use crate::http::{Problem, Reply, Request};
+use crate::kernel::text::{DisplayName, GroupName, Username};
+use crate::my_account::api::{page_size, parse_email, refused};
+use crate::sessions::labels::device_name;
+use crate::sessions::{Principal, SessionKind, SessionView};
+use crate::sign_in::api::visit;
+
+/// A person as administrators see them; never anything secret (GEN-07).
+#[derive(Serialize)]
+struct PersonDto {
+    id: String,
+    username: String,
+    display_name: String,
+    email: Option<String>,
+    groups: Vec<String>,
+    role: Role,
+    status: Status,
+    second_factor: bool,
+    suspended: bool,
+    last_seen: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DetailDto {
+    #[serde(flatten)]
+    person: PersonDto,
+    created_at: String,
+    password_changed_at: Option<String>,
+    recovery_codes_left: u8,
+    sessions: Vec<SessionDto>,
+    suspensions: Vec<SuspensionDto>,
+}
+
+#[derive(Serialize)]
+struct SessionDto {
+    handle: String,
+    kind: SessionKind,
+    device: String,
+    place: String,
+    started_at: String,
+    last_seen: String,
+}
+
+impl From<SessionView> for SessionDto {
+    fn from(view: SessionView) -> Self {
+        SessionDto {
+            handle: view.id.to_string(),
+            kind: view.kind,
+            device: device_name(&view.label),
+            place: view.place,
+            started_at: view.started_at.to_rfc3339(),
+            last_seen: view.last_seen.to_rfc3339(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SuspensionDto {
+    handle: String,
+    place: String,
+    until: String,
+}
+
+#[derive(Serialize)]
+struct LinkDto {
+    url: String,
+    expires_at: String,
+}
+
+impl From<Link> for LinkDto {
+    fn from(link: Link) -> Self {
+        LinkDto { url: link.url, expires_at: link.expires_at.to_rfc3339() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewDto {
+    username: String,
+    #[serde(default)]
+    display_name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    role: Option<Role>,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeDto {
+    #[serde(default)]
+    display_name: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    role: Option<Role>,
+    #[serde(default)]
+    groups: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LiftDto {
+    #[serde(default)]
+    handle: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupDto {
+    name: String,
+}
+
+fn person_dto(room: &Admin, user: &User, suspended: bool) -> PersonDto {
+    PersonDto {
+        id: user.id.to_string(),
+        username: user.username.to_string(),
+        display_name: user.display_name.to_string(),
+        email: user.email.as_ref().map(ToString::to_string),
+        groups: user.groups.iter().map(ToString::to_string).collect(),
+        role: user.role,
+        status: user.status,
+        second_factor: user.has_totp,
+        suspended,
+        last_seen: room.sessions.last_seen(&user.id).map(|at| at.to_rfc3339()),
+    }
+}
+
+/// Parses the names of groups.
+pub(super) fn parse_groups<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<GroupName>, Problem> {
+    names.map(|name| GroupName::parse(name).map_err(refused("group"))).collect()
+}
+
+fn detail(room: &Admin, user: &User) -> Result<DetailDto, Problem> {
+    let user = room.accounts.user(&user.id).ok_or_else(Problem::not_found)?;
+    let record = room.accounts.record(&user.id)?.value;
+    let suspensions: Vec<SuspensionDto> = room
+        .lockout
+        .of_user(&user.id)
+        .into_iter()
+        .map(|view| SuspensionDto { handle: view.handle, place: view.place, until: view.until.to_rfc3339() })
+        .collect();
+    Ok(DetailDto {
+        person: person_dto(room, &user, !suspensions.is_empty()),
+        created_at: record.created_at.to_rfc3339(),
+        password_changed_at: record.password_changed_at.map(|at| at.to_rfc3339()),
+        recovery_codes_left: record.recovery_codes_left,
+        sessions: room.sessions.list(&user.id)?.into_iter().map(SessionDto::from).collect(),
+        suspensions,
+    })
+}
+
+/// `GET /api/v1/admin/users`: `q`, `filter` (`admins`, `no-second-factor`, `suspended`, `disabled`), `limit`, `cursor`.
+pub async fn list_people(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    let which = Which::parse(&request.query("filter").unwrap_or_default()).ok_or_else(|| {
+        Problem::unprocessable(
+            "filter",
+            "invalid_value",
+            "A filter is `admins`, `no-second-factor`, `suspended` or `disabled`.",
+        )
+    })?;
+    let after = request.query("cursor").and_then(|cursor| parse_cursor(&cursor));
+    let q = request.query("q").unwrap_or_default();
+    let found = room.find_people(&q, which, after.as_ref(), page_size(request)?);
+    let suspended = room.lockout.suspended_users();
+    let rows: Vec<PersonDto> =
+        found.people.iter().map(|user| person_dto(room, user, suspended.contains(&user.id))).collect();
+    let document = serde_json::json!({
+        "users": rows,
+        "total": found.total,
+        "next_cursor": found.next.as_ref().map(cursor),
+    });
+    Ok(Reply::json(StatusCode::OK, &document))
+}
+
+/// Writes the place in the list after `username`; opaque to callers.
+pub(super) fn cursor(username: &Username) -> String {
+    data_encoding::BASE64URL_NOPAD.encode(username.as_str().as_bytes())
+}
+
+/// Reads what [`cursor`] wrote; anything else means the first page.
+pub(super) fn parse_cursor(text: &str) -> Option<Username> {
+    let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+    Username::parse(std::str::from_utf8(&bytes).ok()?).ok()
+}
+
+/// `POST /api/v1/admin/users`: `{username, display_name?, email?, role?, groups?}`. There is no password to give: the
+/// answer holds a one-time link by which the person chooses one (PWD-11).
+pub async fn create_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let body: NewDto = request.json()?;
+    let username = Username::parse(&body.username).map_err(refused("username"))?;
+    let shown =
+        if body.display_name.trim().is_empty() { username.as_str() } else { body.display_name.as_str() };
+    let new = NewPerson {
+        display_name: DisplayName::parse(shown).map_err(refused("display_name"))?,
+        username,
+        email: parse_email(&body.email)?,
+        role: body.role.unwrap_or(Role::Member),
+        groups: parse_groups(body.groups.iter().map(String::as_str))?,
+    };
+    let (user, link) = room.create_person(actor, new, &visit(room, request)?).await?;
+    let document = serde_json::json!({ "user": detail(room, &user)?, "link": LinkDto::from(link) });
+    Ok(Reply::json(StatusCode::CREATED, &document))
+}
+
+/// `GET /api/v1/admin/users/{id}`.
+pub async fn show_person(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    Ok(Reply::json(StatusCode::OK, &detail(room, &user)?))
+}
+
+/// `PATCH /api/v1/admin/users/{id}`: `{display_name?, email?, role?, groups?}`; another role needs a step-up.
+pub async fn change_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    let body: ChangeDto = request.json()?;
+    let display_name = body.display_name.as_deref().map(DisplayName::parse).transpose();
+    let groups = body.groups.as_ref().map(|names| parse_groups(names.iter().map(String::as_str)));
+    let change = PersonChange {
+        display_name: display_name.map_err(refused("display_name"))?,
+        email: body.email.as_deref().map(parse_email).transpose()?,
+        role: body.role,
+        groups: groups.transpose()?,
+    };
+    room.change_person(actor, &user, change, &visit(room, request)?).await?;
+    Ok(Reply::json(StatusCode::OK, &detail(room, &user)?))
+}
+
+/// `DELETE /api/v1/admin/users/{id}`: needs a step-up.
+pub async fn delete_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    room.delete_person(actor, &user, &visit(room, request)?).await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /api/v1/admin/users/{id}/disable`.
+pub async fn disable_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    room.disable_person(actor, &user, &visit(room, request)?).await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /api/v1/admin/users/{id}/enable`.
+pub async fn enable_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    room.enable_person(actor, &user, &visit(room, request)?).await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /api/v1/admin/users/{id}/link`: a one-time link for a new password; needs a step-up.
+pub async fn make_link(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    let link = room.make_person_link(actor, &user, &visit(room, request)?).await?;
+    Ok(Reply::json(StatusCode::CREATED, &LinkDto::from(link)))
+}
+
+/// `POST /api/v1/admin/users/{id}/reset-second-factor`: needs a step-up.
+pub async fn reset_second_factor(
+    room: &Admin,
+    request: &Request,
+    actor: &Principal,
+) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    room.reset_second_factor(actor, &user, &visit(room, request)?).await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /api/v1/admin/users/{id}/sign-out`: ends every session of the person.
+pub async fn sign_person_out(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    room.sign_person_out(actor, &user, &visit(room, request)?).await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /api/v1/admin/users/{id}/lift`: `{handle?}`; without one all suspensions of the person.
+pub async fn lift_suspension(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let user = room.person(request)?;
+    let body: LiftDto = request.json()?;
+    room.lift_suspension(actor, &user, body.handle.as_deref(), &visit(room, request)?).await?;
+    Ok(Reply::no_content())
+}
+
+/// `GET /api/v1/admin/groups`.
+pub async fn list_groups(room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    Ok(Reply::json(StatusCode::OK, &serde_json::json!({ "groups": room.list_groups()? })))
+}
+
+/// `POST /api/v1/admin/groups`: `{name}`.
+pub async fn create_group(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let body: GroupDto = request.json()?;
+    let name = GroupName::parse(&body.name).map_err(refused("name"))?;
+    room.create_group(actor, &name, &visit(room, request)?).await?;
+    Ok(Reply::json(StatusCode::CREATED, &serde_json::json!({ "name": name, "members": 0, "rules": 0 })))
+}
+
+/// `DELETE /api/v1/admin/groups/{name}`: only a group that nobody is in and no rule names.
+pub async fn delete_group(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let name = GroupName::parse(request.param("name")).map_err(|_| Problem::not_found())?;
+    room.delete_group(actor, &name, &visit(room, request)?).await?;
+    Ok(Reply::no_content())
+}

@@ -1,0 +1,219 @@
+//! Questions to the audit log, as a query string asks them, and its export.
+
+use std::time::Duration;
+
+use super::Admin;
+use crate::audit::{Filter, Kind, Outcome};
+use crate::http::{Problem, Request};
+use crate::kernel::text::Username;
+use crate::kernel::time::Timestamp;
+use crate::sessions::Principal;
+use crate::sign_in::Visit;
+
+/// The most events of one export; a longer one names where the next begins.
+const MOST_EXPORTED: usize = 20_000;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A question to the log, as it was typed.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// A username.
+    pub who: String,
+    /// The beginning of a kind, such as `sign_in.`.
+    pub kind: String,
+    /// An outcome.
+    pub outcome: String,
+    /// The first day or moment.
+    pub from: String,
+    /// The last day, or the moment before which.
+    pub to: String,
+}
+
+impl Question {
+    /// Reads `who`, `kind`, `outcome`, `from` and `to` of the query.
+    pub fn of(request: &Request) -> Self {
+        let text = |name| request.query(name).map(|text| text.trim().to_owned()).unwrap_or_default();
+        Question {
+            who: text("who"),
+            kind: text("kind"),
+            outcome: text("outcome"),
+            from: text("from"),
+            to: text("to"),
+        }
+    }
+
+    /// Returns the filter.
+    ///
+    /// # Errors
+    /// 422 that names the parameter.
+    pub fn filter(&self) -> Result<Filter, Problem> {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let who = given(&self.who)
+            .map(|who| Username::parse(&who))
+            .transpose()
+            .map_err(|error| Problem::unprocessable("who", "invalid_value", error.to_string()))?;
+        let outcome = given(&self.outcome)
+            .map(|outcome| {
+                Outcome::parse(&outcome)
+                    .ok_or_else(|| refused("outcome", "An outcome is `succeeded`, `refused` or `failed`."))
+            })
+            .transpose()?;
+        let day = "A moment is a day such as 2026-11-12, or such as 2026-11-12T14:00:00Z.";
+        let moment = |field, text: &str| {
+            given(text).map(|text| parse_moment(&text).ok_or_else(|| refused(field, day))).transpose()
+        };
+        let until = moment("to", &self.to)?.map(|(at, is_day)| if is_day { at.plus(DAY) } else { at });
+        Ok(Filter {
+            kind_prefix: given(&self.kind),
+            user: None,
+            name: who.map(String::from),
+            outcome,
+            from: moment("from", &self.from)?.map(|(at, _)| at),
+            until,
+        })
+    }
+
+    /// Returns the question as a query string, empty for the one that wants everything.
+    pub fn to_query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [
+            ("who", &self.who),
+            ("kind", &self.kind),
+            ("outcome", &self.outcome),
+            ("from", &self.from),
+            ("to", &self.to),
+        ] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        query.finish()
+    }
+}
+
+fn refused(field: &'static str, sentence: &'static str) -> Problem {
+    Problem::unprocessable(field, "invalid_value", sentence)
+}
+
+/// Parses `YYYY-MM-DD` (true) or `YYYY-MM-DDTHH:MM:SSZ` (false, RFC 3339), both UTC.
+fn parse_moment(text: &str) -> Option<(Timestamp, bool)> {
+    let (date, time) = match text.split_once('T') {
+        Some((date, time)) => (date, Some(time.strip_suffix('Z')?)),
+        None => (text, None),
+    };
+    let number = |text: &str, digits: usize| -> Option<u64> {
+        let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { text.parse().ok() } else { None }
+    };
+    let mut parts = date.splitn(3, '-');
+    let (year, month, day) =
+        (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    let (hour, minute, second) = match time {
+        None => (0, 0, 0),
+        Some(time) => {
+            let mut parts = time.splitn(3, ':');
+            (number(parts.next()?, 2)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?)
+        }
+    };
+    if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 || year < 1970 {
+        return None;
+    }
+    // Howard Hinnant's `days_from_civil`.
+    let shifted_year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
+    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * shifted_month + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    let at = Timestamp::from_secs(days * 86_400 + hour * 3600 + minute * 60 + second);
+    // 30 February and its like come back as another day.
+    (at.civil_date() == (year, month, day)).then_some((at, time.is_none()))
+}
+
+/// An export: JSON Lines, newest first.
+pub struct Export {
+    /// One event a line.
+    pub lines: Vec<u8>,
+    /// Where the next export begins, if this one is not the end.
+    pub next_cursor: Option<String>,
+}
+
+impl Admin {
+    /// Exports the events that a question wants. The export is in the log before it is answered. Needs a fresh proof
+    /// (ADM-01).
+    ///
+    /// # Errors
+    /// `step_up_required`, a question that cannot be understood.
+    pub async fn export_audit(
+        &self,
+        actor: &Principal,
+        question: &Question,
+        cursor: Option<&str>,
+        visit: &Visit<'_>,
+    ) -> Result<Export, Problem> {
+        self.require_fresh(actor)?;
+        let filter = question.filter()?;
+        let mut batch = self.store.batch();
+        let event = self.event(Kind::AuditExported, actor, visit);
+        self.audit.write(&mut batch, event.detail("query", question.to_query()));
+        self.store.commit(batch).await?;
+        let mut lines = Vec::new();
+        let mut next_cursor = cursor.map(str::to_owned);
+        let mut exported = 0;
+        while exported < MOST_EXPORTED {
+            let page = self.audit.page(&filter, next_cursor.as_deref(), crate::audit::LARGEST_PAGE)?;
+            for row in &page.rows {
+                serde_json::to_writer(&mut lines, row)
+                    .map_err(|error| Problem::internal(error.to_string()))?;
+                lines.push(b'\n');
+            }
+            exported += page.rows.len();
+            next_cursor = page.next_cursor;
+            if next_cursor.is_none() {
+                break;
+            }
+            // A long export gives other requests their turn.
+            tokio::task::yield_now().await;
+        }
+        Ok(Export { lines, next_cursor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_days_or_whole_seconds() {
+        let at = |text: &str| parse_moment(text).map(|(at, is_day)| (at.to_rfc3339(), is_day));
+        assert_eq!(at("2026-11-12"), Some(("2026-11-12T00:00:00Z".to_owned(), true)));
+        assert_eq!(at("2024-02-29T23:59:59Z"), Some(("2024-02-29T23:59:59Z".to_owned(), false)));
+        assert_eq!(at("1970-01-01"), Some(("1970-01-01T00:00:00Z".to_owned(), true)));
+        for bad in [
+            "",
+            "2026",
+            "2026-13-01",
+            "2026-02-30",
+            "2026-00-10",
+            "2026-01-00",
+            "1969-12-31",
+            "2026-1-1",
+            "2026-01-01T25:00:00Z",
+            "2026-01-01T10:00:00",
+            "2026-01-01T10:00:00+01:00",
+            "+026-01-01",
+        ] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_question_comes_back_as_its_query() {
+        let question = Question { who: "ada".into(), kind: "sign_in.".into(), ..Question::default() };
+        assert_eq!(question.to_query(), "who=ada&kind=sign_in.");
+        assert_eq!(Question::default().to_query(), "");
+        let filter = Question { to: "2026-11-12".into(), ..question }.filter().unwrap();
+        assert_eq!(filter.until.unwrap().to_rfc3339(), "2026-11-13T00:00:00Z");
+        assert_eq!(filter.name.as_deref(), Some("ada"));
+    }
+}

@@ -1,0 +1,444 @@
+//! People: finding, making, changing, disabling, helping back in, removing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Admin;
+use super::authority::{Deed, require, require_may_give};
+use crate::accounts::links::{INVITE_LIFETIME, RESET_LIFETIME};
+use crate::accounts::passwords::end_of_sessions;
+use crate::accounts::records::{LinkPurpose, UserRecord};
+use crate::accounts::users::NewUser;
+use crate::accounts::{Role, Status, User};
+use crate::audit::{Event, Kind};
+use crate::http::Problem;
+use crate::kernel::ids::UserId;
+use crate::kernel::text::{DisplayName, Email, GroupName, Username};
+use crate::kernel::time::Timestamp;
+use crate::sessions::Principal;
+use crate::sign_in::Visit;
+use crate::store::{Batch, CommitError};
+
+/// Which people are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    #[default]
+    All,
+    /// Admins and owners.
+    Admins,
+    /// Those without a second factor.
+    NoSecondFactor,
+    /// Those who are suspended somewhere.
+    Suspended,
+    /// Those who are disabled.
+    Disabled,
+}
+
+impl Which {
+    /// Every filter, in the order of the page.
+    pub const EVERY: [Which; 5] =
+        [Which::All, Which::Admins, Which::NoSecondFactor, Which::Suspended, Which::Disabled];
+
+    /// Returns the value of the query parameter `filter`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Which::All => "",
+            Which::Admins => "admins",
+            Which::NoSecondFactor => "no-second-factor",
+            Which::Suspended => "suspended",
+            Which::Disabled => "disabled",
+        }
+    }
+
+    /// Parses the value of the query parameter `filter`.
+    pub fn parse(text: &str) -> Option<Which> {
+        Which::EVERY.into_iter().find(|which| which.as_str() == text)
+    }
+}
+
+/// Some people, sorted by username.
+pub struct Found {
+    /// The people.
+    pub people: Vec<Arc<User>>,
+    /// How many match in all.
+    pub total: usize,
+    /// The username after which the next page begins.
+    pub next: Option<Username>,
+}
+
+/// A new person, who chooses a password by a one-time link.
+pub struct NewPerson {
+    /// The sign-in name.
+    pub username: Username,
+    /// The name shown.
+    pub display_name: DisplayName,
+    /// The address, if any.
+    pub email: Option<Email>,
+    /// The role.
+    pub role: Role,
+    /// The groups.
+    pub groups: Vec<GroupName>,
+}
+
+/// A change of a person; `None` leaves a field as it is (ADM-02: there are no other fields).
+#[derive(Clone, Debug, Default)]
+pub struct PersonChange {
+    /// The name shown.
+    pub display_name: Option<DisplayName>,
+    /// The address; `Some(None)` removes it.
+    pub email: Option<Option<Email>>,
+    /// The role; needs a fresh proof.
+    pub role: Option<Role>,
+    /// All groups.
+    pub groups: Option<Vec<GroupName>>,
+}
+
+/// A one-time link, shown once.
+pub struct Link {
+    /// The whole address.
+    pub url: String,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+    /// Whether it is for a first password.
+    pub is_invite: bool,
+}
+
+impl Admin {
+    /// Finds people by name, username, address or group.
+    pub fn find_people(&self, q: &str, which: Which, after: Option<&Username>, limit: usize) -> Found {
+        let q = q.trim().to_lowercase();
+        let suspended = self.lockout.suspended_users();
+        let mut people = self.accounts.directory().list(|user| {
+            let is_which = match which {
+                Which::All => true,
+                Which::Admins => user.role.is_admin(),
+                Which::NoSecondFactor => !user.has_totp,
+                Which::Suspended => suspended.contains(&user.id),
+                Which::Disabled => !user.is_active(),
+            };
+            is_which && matches(user, &q)
+        });
+        let total = people.len();
+        if let Some(after) = after {
+            people.retain(|user| user.username > *after);
+        }
+        let is_more = people.len() > limit;
+        people.truncate(limit);
+        let next = people.last().filter(|_| is_more).map(|user| user.username.clone());
+        Found { people, total, next }
+    }
+
+    /// Makes an account without a password, and the link by which the person chooses one (PWD-11). Making an
+    /// administrator needs a fresh proof.
+    ///
+    /// # Errors
+    /// `role_above_own`, `step_up_required`, `username_taken`, `email_taken`.
+    pub async fn create_person(
+        &self,
+        actor: &Principal,
+        new: NewPerson,
+        visit: &Visit<'_>,
+    ) -> Result<(Arc<User>, Link), Problem> {
+        require_may_give(actor.user.role, new.role)?;
+        if new.role.is_admin() {
+            self.require_fresh(actor)?;
+        }
+        let (username, role) = (new.username.clone(), new.role);
+        let mut batch = self.store.batch();
+        let id = self.accounts.stage_create(
+            &mut batch,
+            NewUser {
+                username: new.username,
+                display_name: new.display_name,
+                email: new.email,
+                groups: new.groups,
+                role: new.role,
+                password_hash: None,
+            },
+        )?;
+        let event = self.event(Kind::UserCreated, actor, visit).on_user(id, &username);
+        self.audit.write(&mut batch, event.detail("role", role.as_str()));
+        let link = self.stage_link(&mut batch, id, INVITE_LIFETIME, true);
+        self.audit.write(&mut batch, self.event(Kind::LinkCreated, actor, visit).on_user(id, &username));
+        match self.store.commit(batch).await {
+            Err(CommitError::Conflict) => Err(Problem::conflict(
+                "username_taken",
+                "Someone took this username or address a moment ago. Please try again.",
+            )),
+            other => Ok(other?),
+        }?;
+        let user = self.accounts.user(&id).ok_or_else(Problem::not_found)?;
+        Ok((user, link))
+    }
+
+    fn stage_link(&self, batch: &mut Batch, id: UserId, lifetime: Duration, is_invite: bool) -> Link {
+        let purpose = LinkPurpose::ResetPassword(id);
+        let (secret, expires_at) = self.accounts.stage_make_link(batch, purpose, lifetime);
+        Link { url: format!("{}/link/{secret}", self.site.origin().text), expires_at, is_invite }
+    }
+
+    /// Makes a one-time link by which the person chooses a new password; earlier links of that person end. It skips
+    /// no second factor (PWD-12). Needs a fresh proof.
+    ///
+    /// # Errors
+    /// `owner_only`, `own_account`, `step_up_required`.
+    pub async fn make_person_link(
+        &self,
+        actor: &Principal,
+        target: &User,
+        visit: &Visit<'_>,
+    ) -> Result<Link, Problem> {
+        require(&actor.user, target, Deed::Credentials)?;
+        self.require_fresh(actor)?;
+        let is_invite = self.accounts.record(&target.id)?.value.password_changed_at.is_none();
+        let lifetime = if is_invite { INVITE_LIFETIME } else { RESET_LIFETIME };
+        let mut batch = self.store.batch();
+        self.accounts.stage_withdraw_links(&mut batch, target.id);
+        let link = self.stage_link(&mut batch, target.id, lifetime, is_invite);
+        let event = self.event(Kind::LinkCreated, actor, visit).on_user(target.id, &target.username);
+        self.audit.write(&mut batch, event);
+        self.store.commit(batch).await?;
+        Ok(link)
+    }
+
+    /// Changes a person. Another role needs a fresh proof and ends the person's sessions, so that the rules of the
+    /// new role hold at once.
+    ///
+    /// # Errors
+    /// `owner_only`, `own_account`, `role_above_own`, `step_up_required`, `last_admin`, `email_taken`.
+    pub async fn change_person(
+        &self,
+        actor: &Principal,
+        target: &User,
+        change: PersonChange,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        require(&actor.user, target, Deed::Profile)?;
+        let role = change.role.filter(|role| *role != target.role);
+        if let Some(role) = role {
+            require(&actor.user, target, Deed::Role)?;
+            require_may_give(actor.user.role, role)?;
+            self.require_fresh(actor)?;
+        }
+        // As on one's own account page: apps may know the person by the address.
+        if actor.user.id == target.id && change.email.as_ref().is_some_and(|email| *email != target.email) {
+            self.require_fresh(actor)?;
+        }
+        let (id, now) = (target.id, self.clock.now());
+        let edit = |record: &mut UserRecord| {
+            if let Some(name) = &change.display_name {
+                record.display_name = name.clone();
+            }
+            if let Some(email) = &change.email {
+                record.email = email.clone();
+            }
+            if let Some(groups) = &change.groups {
+                record.groups = groups.clone();
+            }
+            if let Some(role) = role {
+                record.role = role;
+                record.not_before = end_of_sessions(record.not_before, now);
+            }
+            Ok(())
+        };
+        self.accounts
+            .change(id, edit, |batch, record| {
+                let event = |kind| self.event(kind, actor, visit).on_user(id, &record.username);
+                if role.is_some() {
+                    self.sessions.stage_end_all(batch, &id, None);
+                    let event = event(Kind::UserRoleChanged).detail("from", target.role.as_str());
+                    self.audit.write(batch, event.detail("to", record.role.as_str()));
+                }
+                if *record.groups != *target.groups {
+                    let groups: Vec<&str> = record.groups.iter().map(GroupName::as_str).collect();
+                    self.audit
+                        .write(batch, event(Kind::UserGroupsChanged).detail("groups", groups.join(" ")));
+                }
+                if record.display_name != target.display_name || record.email != target.email {
+                    self.audit.write(batch, event(Kind::UserChanged));
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Disables a person: sign-in is refused, and every session, token, link and waiting sign-in ends at once.
+    ///
+    /// # Errors
+    /// `owner_only`, `own_account`, `last_admin`.
+    pub async fn disable_person(
+        &self,
+        actor: &Principal,
+        target: &User,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        require(&actor.user, target, Deed::State)?;
+        let now = self.clock.now();
+        self.edit(actor, target, Kind::UserDisabled, visit, |record| {
+            record.status = Status::Disabled;
+            record.not_before = end_of_sessions(record.not_before, now);
+        })
+        .await
+    }
+
+    /// Enables a person again. Earlier sessions stay dead.
+    ///
+    /// # Errors
+    /// `owner_only`, `own_account`.
+    pub async fn enable_person(
+        &self,
+        actor: &Principal,
+        target: &User,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        require(&actor.user, target, Deed::State)?;
+        self.edit(actor, target, Kind::UserEnabled, visit, |record| record.status = Status::Active).await
+    }
+
+    /// Ends every session of a person.
+    ///
+    /// # Errors
+    /// `owner_only`.
+    pub async fn sign_person_out(
+        &self,
+        actor: &Principal,
+        target: &User,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        require(&actor.user, target, Deed::SignOut)?;
+        let now = self.clock.now();
+        self.accounts
+            .change(
+                target.id,
+                |record| {
+                    record.not_before = end_of_sessions(record.not_before, now);
+                    Ok(())
+                },
+                |batch, record| {
+                    self.sessions.stage_end_all(batch, &target.id, None);
+                    let event = self.event(Kind::AllSessionsEnded, actor, visit);
+                    self.audit.write(batch, event.on_user(target.id, &record.username));
+                },
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn edit(
+        &self,
+        actor: &Principal,
+        target: &User,
+        kind: Kind,
+        visit: &Visit<'_>,
+        edit: impl Fn(&mut UserRecord),
+    ) -> Result<(), Problem> {
+        let id = target.id;
+        self.accounts
+            .change(
+                id,
+                |record| {
+                    edit(record);
+                    Ok(())
+                },
+                |batch, record| {
+                    if record.status == Status::Disabled {
+                        self.stage_end_everything(batch, id);
+                    }
+                    self.audit.write(batch, self.event(kind, actor, visit).on_user(id, &record.username));
+                },
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a person's authenticator app and recovery codes away, for a lost phone. Ends all sessions; the person is
+    /// told at the next sign-in (OTP-11). Needs a fresh proof.
+    ///
+    /// # Errors
+    /// `owner_only`, `own_account`, `step_up_required`, `no_second_factor`.
+    pub async fn reset_second_factor(
+        &self,
+        actor: &Principal,
+        target: &User,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        require(&actor.user, target, Deed::Credentials)?;
+        self.require_fresh(actor)?;
+        if !target.has_totp {
+            return Err(Problem::conflict("no_second_factor", "This person has no second factor to reset."));
+        }
+        let (id, now) = (target.id, self.clock.now());
+        let notice = format!(
+            "{} removed your authenticator app and recovery codes on {}. If you did not ask for this, tell the \
+             person who runs this server, and change your password.",
+            actor.user.display_name,
+            crate::views::When::from(now).text
+        );
+        let change = |record: &mut UserRecord| {
+            record.notice = Some(notice.clone());
+            record.not_before = end_of_sessions(record.not_before, now);
+        };
+        self.accounts
+            .remove_totp(id, change, |batch, record| {
+                self.stage_end_everything(batch, id);
+                let event: Event = self.event(Kind::TotpRemoved, actor, visit);
+                self.audit.write(batch, event.on_user(id, &record.username));
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Lifts the suspension with this handle, or all of a person.
+    ///
+    /// # Errors
+    /// 404 if there is none.
+    pub async fn lift_suspension(
+        &self,
+        actor: &Principal,
+        target: &User,
+        handle: Option<&str>,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        require(&actor.user, target, Deed::Lift)?;
+        let mut batch = self.store.batch();
+        if self.lockout.stage_lift(&mut batch, target.id, handle) == 0 {
+            return Err(Problem::not_found());
+        }
+        let event = self.event(Kind::SuspensionLifted, actor, visit);
+        self.audit.write(&mut batch, event.on_user(target.id, &target.username));
+        Ok(self.store.commit(batch).await?)
+    }
+
+    /// Deletes a person with everything that speaks for them. Needs a fresh proof: it cannot be undone.
+    ///
+    /// # Errors
+    /// `owner_only`, `own_account`, `step_up_required`, `last_admin`.
+    pub async fn delete_person(
+        &self,
+        actor: &Principal,
+        target: &User,
+        visit: &Visit<'_>,
+    ) -> Result<(), Problem> {
+        require(&actor.user, target, Deed::State)?;
+        self.require_fresh(actor)?;
+        let id = target.id;
+        self.accounts
+            .delete(id, |batch, record| {
+                self.stage_end_everything(batch, id);
+                self.lockout.stage_lift(batch, id, None);
+                let event = self.event(Kind::UserDeleted, actor, visit);
+                self.audit.write(batch, event.on_user(id, &record.username));
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+fn matches(user: &User, q: &str) -> bool {
+    q.is_empty()
+        || user.username.as_str().contains(q)
+        || user.display_name.as_str().to_lowercase().contains(q)
+        || user.email.as_ref().is_some_and(|email| email.as_str().to_lowercase().contains(q))
+        || user.groups.iter().any(|group| group.as_str().contains(q))
+}

@@ -1,0 +1,78 @@
+//! Access rules, audit and keys as JSON, for administrators.
+
+use http::{HeaderValue, StatusCode, header};
+
+use super::Admin;
+use super::audit::{Export, Question};
+use crate::access::api as rules;
+use crate::audit::Kind;
+use crate::http::{Problem, Reply, Request};
+use crate::my_account::api::page_size;
+use crate::sessions::Principal;
+use crate::sign_in::api::visit;
+
+/// `GET /api/v1/admin/rules`.
+pub async fn list_rules(room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    Ok(Reply::json(StatusCode::OK, &rules::list_rules(&room.access)))
+}
+
+/// `PUT /api/v1/admin/rules`: `{version, rules}` replaces the list.
+pub async fn put_rules(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let body: rules::PutRulesDto = request.json()?;
+    let event = room.event(Kind::RuleChanged, actor, &visit(room, request)?);
+    Ok(Reply::json(StatusCode::OK, &rules::put_rules(&room.access, &body, event).await?))
+}
+
+/// `POST /api/v1/admin/rules/check`: `{url, method?, username?, level?}` tells what would happen.
+pub async fn check_rules(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    let body: rules::CheckDto = request.json()?;
+    let user = match &body.username {
+        Some(name) => room.accounts.resolve(name)?,
+        None => None,
+    };
+    Ok(Reply::json(StatusCode::OK, &rules::check_rules(&room.access, &body, user.as_ref())?))
+}
+
+/// `GET /api/v1/admin/audit`: `who`, `kind`, `outcome`, `from`, `to`, `limit`, `cursor`; newest first.
+pub async fn list_events(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    let filter = Question::of(request).filter()?;
+    let cursor = request.query("cursor");
+    let page = room.audit.page(&filter, cursor.as_deref(), page_size(request)?)?;
+    let document = serde_json::json!({ "events": page.rows, "next_cursor": page.next_cursor });
+    Ok(Reply::json(StatusCode::OK, &document))
+}
+
+/// `GET /api/v1/admin/audit/export`: the same as JSON Lines; needs a step-up. A `Link` header with `rel="next"`
+/// (RFC 8288) leads to the rest of a long log.
+pub async fn export_events(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let (question, cursor) = (Question::of(request), request.query("cursor"));
+    let export = room.export_audit(actor, &question, cursor.as_deref(), &visit(room, request)?).await?;
+    Ok(exported(export, "/api/v1/admin/audit/export", &question))
+}
+
+/// Answers an export as a file to keep.
+pub(super) fn exported(export: Export, path: &str, question: &Question) -> Reply {
+    let attachment = HeaderValue::from_static("attachment; filename=\"doorward-audit.jsonl\"");
+    let mut reply = Reply::bytes(StatusCode::OK, "application/x-ndjson", export.lines)
+        .with(header::CONTENT_DISPOSITION, attachment);
+    if let Some(cursor) = export.next_cursor {
+        let mut query = question.to_query();
+        if !query.is_empty() {
+            query.push('&');
+        }
+        if let Ok(link) = HeaderValue::from_str(&format!("<{path}?{query}cursor={cursor}>; rel=\"next\"")) {
+            reply.set(header::LINK, link);
+        }
+    }
+    reply
+}
+
+/// `POST /api/v1/admin/keys/rotate`: replaces all signing keys at once; every access token is void after it, refresh
+/// tokens and sessions stay (TOK-15). Needs a step-up.
+pub async fn rotate_keys(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    room.require_fresh(actor)?;
+    let event = room.event(Kind::KeysRotated, actor, &visit(room, request)?);
+    let tokens = room.sessions.tokens();
+    tokens.replace_keys(|batch| room.audit.write(batch, event)).await?;
+    Ok(Reply::json(StatusCode::OK, &tokens.public_keys()))
+}
