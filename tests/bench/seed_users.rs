@@ -39,7 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (random, clock) = (Random::os(), SystemClock::shared());
     let key = key_file::load_or_create(&directory.join("master.key"), &random, !has_data(&directory)?)?;
     let opened = open(&OpenSettings::new(&directory), &Arc::new(Sealer::new(&key)), &random, &clock)?;
-    let hasher = PasswordHasher::start(HashSettings::default(), random.clone())?;
+    // As the server hashes, so that the first sign-in need not hash again.
+    let hashing = HashSettings { pepper: Some(key.derive("password pepper")), ..HashSettings::default() };
+    let hasher = PasswordHasher::start(hashing, random.clone())?;
     let store = opened.store.clone();
     let accounts =
         Accounts::open(store.clone(), hasher, clock, random, SecondFactorPolicy::Optional, Vec::new())?;
