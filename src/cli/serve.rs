@@ -23,6 +23,7 @@ use crate::limits::{LimitSettings, Rule};
 use crate::operations::lifecycle;
 use crate::operations::notify::Notify;
 use crate::sessions::Lifetimes;
+use crate::setup::{Bootstrap, BootstrapPassword};
 use crate::sign_in::SignInRules;
 use crate::sign_in::registration::Policy;
 use crate::site::Fixed;
@@ -79,6 +80,7 @@ async fn serve(options: Options, settings: Settings, random: Random) -> Result<E
         .map_err(|error| Failure::new(error.to_string()))?;
     let control = control::listen(running.app.clone(), &socket)
         .map_err(|error| Failure::new(format!("{} cannot be made: {error}", socket.display())))?;
+    bootstrap(&running, &settings).await?;
     greet(&running, &settings);
     notify.ready();
     let watchdog = tokio::spawn(feed_watchdog(running.app.clone(), notify.watchdog_interval()));
@@ -89,6 +91,29 @@ async fn serve(options: Options, settings: Settings, random: Random) -> Result<E
     let _ = std::fs::remove_file(&socket);
     running.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the owner that the configuration names, if there never was one; the wizard is closed then.
+async fn bootstrap(running: &Running, settings: &Settings) -> Result<(), Failure> {
+    let (Some(owner), false) = (&settings.bootstrap_owner, running.app.setup.is_claimed()) else {
+        return Ok(());
+    };
+    let Some(hash) = &settings.bootstrap_password_hash else {
+        return Err(Failure::usage(
+            "bootstrap.owner needs bootstrap.password_hash (or DOORWARD_BOOTSTRAP__PASSWORD_HASH_FILE).",
+        ));
+    };
+    let bootstrap = Bootstrap {
+        username: owner.as_str(),
+        display_name: "",
+        email: "",
+        password: BootstrapPassword::Hash(hash.expose().clone()),
+        instance_name: None,
+        origin: None,
+        protected_domain: None,
+        with_totp: false,
+    };
+    running.app.setup.bootstrap(bootstrap).await.map(|_| ()).map_err(|error| super::setup::refused(&error))
 }
 
 async fn feed_watchdog(app: Arc<crate::app::App>, interval: Option<Duration>) {

@@ -104,7 +104,7 @@ pub(super) fn run(args: &SetupArgs, settings: &Settings, out: &mut dyn Write) ->
     report(&made, args.json, out).map_err(|error| Failure::new(error.to_string()))
 }
 
-fn refused(error: &OwnerError) -> Failure {
+pub(super) fn refused(error: &OwnerError) -> Failure {
     match error {
         OwnerError::Taken => {
             Failure::new("This Doorward has an owner already. `doorward user list` shows who.")
