@@ -3,6 +3,8 @@
 //! Run with `cargo run --release --example bench-limits`. Times are CPU times of the thread (best of seven), as other
 //! work on the machine would distort wall times.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::net::IpAddr;
