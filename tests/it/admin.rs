@@ -615,3 +615,18 @@ fn the_audit_page_filters_and_exports() {
         "/step-up?next=%2Fadmin%2Faudit%3Fkind%3Dsign_in.",
     );
 }
+
+#[test]
+fn keys_are_rotated_again_and_again_and_new_tokens_are_good_at_once() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mut desk = browser(&server, "olga");
+    for _ in 0..3 {
+        desk.post("/api/v1/admin/keys/rotate", json!({})).expect(200);
+        server.clock.advance(Duration::from_secs(200));
+        let mut olga = program(&server, "olga", None);
+        olga.get_json("/api/v1/users/me").expect(200);
+        olga.post("/api/v1/admin/keys/rotate", json!({})).expect(200);
+        refuses(olga.get_json("/api/v1/users/me"), 401, "token_bad_signature");
+    }
+}
