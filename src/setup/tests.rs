@@ -172,7 +172,7 @@ impl Rig {
 
 fn visit(last: u8) -> Visit<'static> {
     let ip = IpAddr::V4(Ipv4Addr::new(192, 168, last, 20));
-    Visit { ip, request: RequestId([last; 16]), label: "Firefox", device: None }
+    Visit { ip, request: RequestId([last; 16]), label: "Firefox", device: None, session: None }
 }
 
 fn form(username: &str) -> OwnerForm<'_> {

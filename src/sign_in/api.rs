@@ -18,7 +18,9 @@ use crate::sessions::{IssuedTokens, Principal, RefreshRefusal, SessionKind, Toke
 pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>, Problem> {
     let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let device = Cookie::Device.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
-    Ok(Visit { ip: request.client.ip, request: request.id, label: label.unwrap_or("unknown"), device })
+    let session = Cookie::Session.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
+    let label = label.unwrap_or("unknown");
+    Ok(Visit { ip: request.client.ip, request: request.id, label, device, session })
 }
 
 pub(crate) fn ambiguous_cookie() -> Problem {

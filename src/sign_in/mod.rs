@@ -77,6 +77,8 @@ pub struct Visit<'a> {
     pub label: &'a str,
     /// The known-device cookie.
     pub device: Option<&'a str>,
+    /// The session cookie that the browser holds so far.
+    pub session: Option<&'a str>,
 }
 
 /// What was typed, and what is wanted.
@@ -261,7 +263,7 @@ impl SignIn {
         };
         let now = self.clock.monotonic();
         let waiting =
-            PendingSignIn::new(user.id, attempt.kind, wanted, attempt.is_remembered, attempt.return_to, now);
+            PendingSignIn::new(&user, attempt.kind, wanted, attempt.is_remembered, attempt.return_to, now);
         let token = self.pending.insert(&self.random, waiting, now);
         match (attempt.code, wanted) {
             (Some(code), Wanted::SecondFactor) => {
@@ -289,7 +291,7 @@ impl SignIn {
             return Err(SignInError::NothingPending);
         }
         // The account may have been disabled while its owner looked for the phone (GEN-02).
-        let user = self.accounts.user(&waiting.user).filter(|user| user.is_active());
+        let user = self.still_waiting(&waiting);
         let Some(user) = user else { return Err(SignInError::NothingPending) };
         let mut batch = self.store.batch();
         let proven = self.prove_second_factor(&mut batch, &user, code, visit).await;
@@ -341,7 +343,7 @@ impl SignIn {
     ) -> Result<(SignedIn, Vec<String>), SignInError> {
         let now = self.clock.monotonic();
         let mut waiting = self.pending.take(token, now).ok_or(SignInError::NothingPending)?;
-        let user = self.accounts.user(&waiting.user).filter(|user| user.is_active());
+        let user = self.still_waiting(&waiting);
         let (Wanted::Enrolment, true, Some(user)) = (waiting.wanted, waiting.kind == kind, user) else {
             return Err(SignInError::NothingPending);
         };
@@ -603,30 +605,16 @@ impl SignIn {
             self.audit.write(&mut batch, event(Kind::NewDevice).detail("device", visit.label));
         }
         let notice = self.stage_tell(&mut batch, user, done.recovery_codes_left.is_none())?;
+        self.stage_still_as_proven(&mut batch, user)?;
+        if done.kind == SessionKind::Web {
+            self.stage_end_of_former(&mut batch, visit);
+        }
         self.store.commit(batch).await?;
         self.forget_failures(user, visit);
         self.metrics.sign_in(SignInResult::Succeeded);
         let device = devices::remember(&self.device_key, visit.device, &user.id, started.started_at);
         let (return_to, recovery_codes_left) = (done.return_to, done.recovery_codes_left);
         Ok(SignedIn { user: user.clone(), started, device, return_to, recovery_codes_left, notice })
-    }
-
-    /// Takes what the user is to be told at this sign-in (OTP-11). `is_free` is false if the batch changes the user
-    /// already; the next sign-in then tells it again.
-    fn stage_tell(
-        &self,
-        batch: &mut Batch,
-        user: &User,
-        is_free: bool,
-    ) -> Result<Option<String>, SignInError> {
-        let seen = self.accounts.record(&user.id)?;
-        let notice = seen.value.notice.clone();
-        if notice.is_some() && is_free {
-            let mut told = seen.value.clone();
-            told.notice = None;
-            self.accounts.stage_change(batch, user.id, &seen, told);
-        }
-        Ok(notice)
     }
 
     /// A complete sign-in clears the counters of this account for this place (LIM-11).
@@ -687,7 +675,9 @@ impl SignIn {
         visit: &Visit<'_>,
     ) -> Result<Option<SignedIn>, SignInError> {
         self.confirm_password(principal, password, visit).await?;
-        let user = self.accounts.user(&principal.user.id).ok_or(SignInError::NothingPending)?;
+        let user = self.accounts.user(&principal.user.id);
+        let user = user.filter(|user| user.not_before == principal.user.not_before);
+        let user = user.ok_or(SignInError::NothingPending)?;
         let mut batch = self.store.batch();
         let mut factors = Factors::PASSWORD;
         let mut recovery_codes_left = None;
@@ -767,7 +757,7 @@ impl SignIn {
     /// Returns the user of a waiting sign-in, to show its page.
     pub fn waiting(&self, token: &str) -> Option<(PendingSignIn, Arc<User>)> {
         let waiting = self.pending.peek(token, self.clock.monotonic())?;
-        let user = self.accounts.user(&waiting.user)?;
+        let user = self.still_waiting(&waiting)?;
         Some((waiting, user))
     }
 

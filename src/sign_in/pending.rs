@@ -7,16 +7,20 @@ use data_encoding::BASE64URL_NOPAD;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
+use crate::accounts::User;
 use crate::crypto::mac::sha256;
 use crate::kernel::ids::UserId;
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretText;
+use crate::kernel::time::Timestamp;
 use crate::sessions::SessionKind;
 
 /// How long a sign-in may wait.
 pub const LIFETIME: Duration = Duration::from_secs(300);
 /// So many wrong codes kill a waiting sign-in (OTP-06).
 pub const MOST_FAILURES: u32 = 5;
+/// The most sign-ins of one user that wait at once; nobody pushes others out of the table.
+const MOST_OF_ONE_USER: usize = 128;
 /// The most sign-ins that wait at once; beyond it the oldest dies (RES-03).
 const MOST_WAITING: usize = 8192;
 
@@ -44,13 +48,15 @@ pub struct PendingSignIn {
     pub return_to: Option<String>,
     /// Wrong codes so far.
     pub failures: u32,
+    /// The end of all sessions of the user as it stood when the password was proven; once it moves, this is void.
+    pub epoch: Timestamp,
     expires_at: Duration,
 }
 
 impl PendingSignIn {
     /// Makes a waiting sign-in that dies `LIFETIME` after `now` (monotonic).
     pub fn new(
-        user: UserId,
+        user: &User,
         kind: SessionKind,
         wanted: Wanted,
         is_remembered: bool,
@@ -58,7 +64,8 @@ impl PendingSignIn {
         now: Duration,
     ) -> Self {
         PendingSignIn {
-            user,
+            user: user.id,
+            epoch: user.not_before,
             kind,
             wanted,
             is_remembered,
@@ -83,11 +90,15 @@ impl PendingTable {
         if waiting.len() >= MOST_WAITING {
             waiting.retain(|_, other| other.expires_at > now);
         }
-        if waiting.len() >= MOST_WAITING
-            && let Some(oldest) =
-                waiting.iter().min_by_key(|(_, other)| other.expires_at).map(|(key, _)| *key)
-        {
-            waiting.remove(&oldest);
+        let of_this_user = waiting.values().filter(|other| other.user == pending.user).count();
+        let is_greedy = of_this_user >= MOST_OF_ONE_USER;
+        if is_greedy || waiting.len() >= MOST_WAITING {
+            let oldest = waiting
+                .iter()
+                .filter(|(_, other)| !is_greedy || other.user == pending.user)
+                .min_by_key(|(_, other)| other.expires_at)
+                .map(|(key, _)| *key);
+            oldest.and_then(|key| waiting.remove(&key));
         }
         waiting.insert(sha256(token.as_bytes()), pending);
         SecretText::new(token)
@@ -125,15 +136,26 @@ impl PendingTable {
 mod tests {
     use super::*;
 
-    fn pending(now: Duration) -> PendingSignIn {
-        PendingSignIn::new(UserId([1; 16]), SessionKind::Web, Wanted::SecondFactor, false, None, now)
+    fn pending(user: u16, now: Duration) -> PendingSignIn {
+        let mut id = [1; 16];
+        id[..2].copy_from_slice(&user.to_be_bytes());
+        PendingSignIn {
+            user: UserId(id),
+            kind: SessionKind::Web,
+            wanted: Wanted::SecondFactor,
+            is_remembered: false,
+            return_to: None,
+            failures: 0,
+            epoch: Timestamp::ZERO,
+            expires_at: now + LIFETIME,
+        }
     }
 
     /// OTP-07, GEN-03: taken once, dead after five minutes, a put-back does not renew it.
     #[test]
     fn a_waiting_sign_in_is_single_use_and_short_lived() {
         let table = PendingTable::default();
-        let token = table.insert(&Random::os(), pending(Duration::ZERO), Duration::ZERO);
+        let token = table.insert(&Random::os(), pending(0, Duration::ZERO), Duration::ZERO);
         let taken = table.take(token.expose(), Duration::from_secs(10)).unwrap();
         assert!(table.take(token.expose(), Duration::from_secs(10)).is_none());
         table.put_back(token.expose(), taken);
@@ -144,11 +166,25 @@ mod tests {
     #[test]
     fn the_oldest_makes_room() {
         let table = PendingTable::default();
-        let first = table.insert(&Random::os(), pending(Duration::ZERO), Duration::ZERO);
-        for _ in 0..MOST_WAITING {
-            table.insert(&Random::os(), pending(Duration::from_secs(1)), Duration::from_secs(1));
+        let first = table.insert(&Random::os(), pending(0, Duration::ZERO), Duration::ZERO);
+        for user in 1..=MOST_WAITING as u16 {
+            table.insert(&Random::os(), pending(user, Duration::from_secs(1)), Duration::from_secs(1));
         }
         assert!(table.waiting.lock().len() <= MOST_WAITING);
+        assert!(table.peek(first.expose(), Duration::from_secs(1)).is_none());
+    }
+
+    /// RES-03: who knows one password cannot push the sign-ins of others out of the table.
+    #[test]
+    fn one_user_makes_room_among_their_own() {
+        let table = PendingTable::default();
+        let other = table.insert(&Random::os(), pending(7, Duration::ZERO), Duration::ZERO);
+        let first = table.insert(&Random::os(), pending(8, Duration::ZERO), Duration::ZERO);
+        for _ in 0..1000 {
+            table.insert(&Random::os(), pending(8, Duration::from_secs(1)), Duration::from_secs(1));
+        }
+        assert_eq!(table.waiting.lock().len(), MOST_OF_ONE_USER + 1);
+        assert!(table.peek(other.expose(), Duration::from_secs(1)).is_some());
         assert!(table.peek(first.expose(), Duration::from_secs(1)).is_none());
     }
 }

@@ -1,6 +1,10 @@
 //! What a sensitive change does to the caller's own session: a new one takes its place in the same commit (SES-02).
 
-use super::{SignIn, Visit, devices};
+use std::sync::Arc;
+
+use super::pending::{PendingSignIn, Wanted};
+use super::{SignIn, SignInError, Visit, devices};
+use crate::accounts::{Status, User};
 use crate::http::{Problem, Reply};
 use crate::kernel::ids::UserId;
 use crate::kernel::time::Timestamp;
@@ -68,5 +72,51 @@ impl SignIn {
         self.accounts.stage_withdraw_links(batch, user);
         let sign_in = self.clone();
         batch.after(move || sign_in.pending.forget(&user));
+    }
+
+    /// Returns the user of a waiting sign-in if what it proved still holds: the account is active, nothing ended its
+    /// sessions since (PWD-09), and who is to enrol has no second factor yet (OTP-02, GEN-02).
+    pub(super) fn still_waiting(&self, waiting: &PendingSignIn) -> Option<Arc<User>> {
+        let user = self.accounts.user(&waiting.user)?;
+        let is_wanted = waiting.wanted == Wanted::SecondFactor || !user.has_totp;
+        (user.is_active() && user.not_before == waiting.epoch && is_wanted).then_some(user)
+    }
+
+    /// Lets the commit conflict unless the account is as it was when `user` was read, before its password was proven:
+    /// a password that changes in the meantime opens nothing (GEN-03, PWD-09).
+    pub(super) fn stage_still_as_proven(&self, batch: &mut Batch, user: &User) -> Result<(), SignInError> {
+        let seen = self.accounts.record(&user.id)?;
+        if seen.value.not_before != user.not_before || seen.value.status != Status::Active {
+            return Err(SignInError::NothingPending);
+        }
+        batch.require(user.id.as_bytes(), &seen);
+        Ok(())
+    }
+
+    /// Adds the end of the session that the browser held so far: a new sign-in takes its place (SES-02, SES-03).
+    pub(super) fn stage_end_of_former(&self, batch: &mut Batch, visit: &Visit<'_>) {
+        let now = self.clock.now();
+        let former = visit.session.and_then(|cookie| self.sessions.identify_cookie(cookie, now));
+        if let Some(former) = former {
+            self.sessions.stage_end(batch, former.session);
+        }
+    }
+
+    /// Takes what the user is to be told at this sign-in (OTP-11). `is_free` is false if the batch changes the user
+    /// already; the next sign-in then tells it again.
+    pub(super) fn stage_tell(
+        &self,
+        batch: &mut Batch,
+        user: &User,
+        is_free: bool,
+    ) -> Result<Option<String>, SignInError> {
+        let seen = self.accounts.record(&user.id)?;
+        let notice = seen.value.notice.clone();
+        if notice.is_some() && is_free {
+            let mut told = seen.value.clone();
+            told.notice = None;
+            self.accounts.stage_change(batch, user.id, &seen, told);
+        }
+        Ok(notice)
     }
 }

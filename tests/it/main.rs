@@ -8,6 +8,8 @@ mod admin;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod authorization_matrix;
 #[cfg(test)]
 mod callers;
