@@ -6,6 +6,8 @@ mod access;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod admin_pages;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod attacks;

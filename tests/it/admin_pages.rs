@@ -1,0 +1,191 @@
+//! Administration by pages: every form, what it leads to, and what it says when it is refused.
+
+use doorward::accounts::records::Role;
+
+use crate::admin::{later, login};
+use crate::harness::{Answer, Client, Server};
+use crate::my_account::{browser, events};
+
+#[track_caller]
+fn leads_to(answer: Answer, location: &str) {
+    let answer = answer.expect(303);
+    assert_eq!(answer.header("location"), Some(location));
+}
+
+/// Opens a page and returns the browser's token for its forms.
+fn token(client: &mut Client, path: &str) -> String {
+    client.headers.clear();
+    client.get(path).expect(200).input("csrf").unwrap()
+}
+
+#[test]
+fn the_pages_add_a_person_and_show_the_link_once() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &["family"]);
+    let mut olga = browser(&server, "olga");
+    let csrf = token(&mut olga, "/admin/people/new");
+    let bad = [("csrf", csrf.as_str()), ("username", "a b"), ("role", "member"), ("display_name", "Ben")];
+    let page = olga.form("/admin/people/new", &bad).expect(422).text();
+    assert!(page.contains("A username holds only") && page.contains("value=\"Ben\""));
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("username", "ben"),
+        ("display_name", "Ben <b>"),
+        ("role", "member"),
+        ("group", "family"),
+        ("group", "kids"),
+        ("new_group", "cinema"),
+    ];
+    let page = olga.form("/admin/people/new", &fields).expect(201).text();
+    assert!(page.contains("http://localhost/link/") && page.contains("Ben &#60;b&#62;"), "{page}");
+    let ben = server.app().accounts.resolve("ben").unwrap().unwrap();
+    let groups: Vec<&str> = ben.groups.iter().map(|group| group.as_str()).collect();
+    assert_eq!(groups, ["cinema", "family", "kids"]);
+    let page = olga.get(&format!("/admin/people/{}", ben.id)).expect(200).text();
+    assert!(!page.contains("/link/"), "shown once");
+    assert!(page.contains("Invited") && page.contains("A user was created."));
+    let list = olga.get("/admin/people?q=ben").expect(200).text();
+    assert!(list.contains("1 person") && list.contains("Invited"));
+    let taken = [("csrf", csrf.as_str()), ("username", "ben"), ("role", "member")];
+    assert!(olga.form("/admin/people/new", &taken).expect(409).text().contains("already has this username"));
+}
+
+#[test]
+fn the_pages_change_help_and_remove_a_person() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mia = server.add_user("mia", Role::Member, &["family"]);
+    server.enrol_totp(mia);
+    let mut olga = browser(&server, "olga");
+    let url = format!("/admin/people/{mia}");
+    let csrf = token(&mut olga, &url);
+    let post = |client: &mut Client, deed: &str, more: &[(&str, &str)]| {
+        let fields: Vec<(&str, &str)> =
+            [("csrf", csrf.as_str())].into_iter().chain(more.iter().copied()).collect();
+        client.form(&format!("/admin/people/{mia}/{deed}"), &fields)
+    };
+    let profile = [("display_name", "Mia M."), ("email", ""), ("role", "admin"), ("group", "kids")];
+    leads_to(post(&mut olga, "profile", &profile), &format!("{url}?done=saved"));
+    assert!(olga.get(&format!("{url}?done=saved")).expect(200).text().contains("Saved."));
+    let user = server.app().accounts.user(&mia).unwrap();
+    assert_eq!((user.role, user.display_name.as_str(), user.email.is_none()), (Role::Admin, "Mia M.", true));
+    let bad = [("display_name", ""), ("email", ""), ("role", "admin")];
+    assert!(post(&mut olga, "profile", &bad).expect(422).text().contains("A display name has"));
+    let bad = [("display_name", "M"), ("email", "olga@example.org"), ("role", "admin")];
+    assert!(post(&mut olga, "profile", &bad).expect(409).text().contains("already has this e-mail"));
+    let link = post(&mut olga, "link", &[]).expect(200).text();
+    assert!(link.contains("lets Mia M. choose a new password") && link.contains("/link/"));
+    leads_to(post(&mut olga, "reset-second-factor", &[]), &format!("{url}?done=reset"));
+    let again = post(&mut olga, "reset-second-factor", &[]).expect(409).text();
+    assert!(again.contains("no second factor to reset"));
+    leads_to(post(&mut olga, "sign-out", &[]), &format!("{url}?done=signed-out"));
+    leads_to(post(&mut olga, "disable", &[]), &format!("{url}?done=disabled"));
+    assert!(olga.get("/admin/people?filter=disabled").expect(200).text().contains("Mia M."));
+    leads_to(post(&mut olga, "enable", &[]), &format!("{url}?done=enabled"));
+    leads_to(post(&mut olga, "lift", &[("handle", "gone")]), &format!("{url}?done=lifted"));
+    later(&server);
+    let step_up = format!("/step-up?next=%2Fadmin%2Fpeople%2F{mia}");
+    for deed in ["delete", "link", "reset-second-factor"] {
+        leads_to(post(&mut olga, deed, &[]), &step_up);
+    }
+    assert!(server.app().accounts.user(&mia).is_some());
+}
+
+#[test]
+fn the_page_of_an_owner_says_why_it_cannot_be_changed() {
+    let server = Server::start();
+    let olga = server.add_user("olga", Role::Owner, &[]);
+    server.add_user("adam", Role::Admin, &[]);
+    let mut adam = browser(&server, "adam");
+    let url = format!("/admin/people/{olga}");
+    let csrf = token(&mut adam, &url);
+    assert!(adam.get(&url).expect(200).text().contains("Only an owner can change the account of an owner."));
+    let refused = adam.form(&format!("{url}/disable"), &[("csrf", &csrf)]).expect(403).text();
+    assert!(refused.contains("Only an owner can change"));
+    adam.get("/admin/people/AAAAAAAAAAAAAAAAAAAAAA").expect(404);
+    leads_to(adam.get("/admin"), "/admin/people");
+}
+
+#[test]
+fn the_pages_add_edit_move_try_and_remove_rules() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &["family"]);
+    let mut olga = browser(&server, "olga");
+    let csrf = token(&mut olga, "/admin/rules/new");
+    let add = |client: &mut Client, more: &[(&str, &str)]| {
+        let fields: Vec<(&str, &str)> =
+            [("csrf", csrf.as_str())].into_iter().chain(more.iter().copied()).collect();
+        client.form("/admin/rules/new", &fields)
+    };
+    let nobody = [("domains", "a.home.localhost"), ("who", "some"), ("policy", "one_factor")];
+    assert!(add(&mut olga, &nobody).expect(422).text().contains("Choose a group or name a person."));
+    let bad = [("domains", "a.home.localhost"), ("who", "everyone"), ("policy", "deny"), ("paths", "api")];
+    assert!(add(&mut olga, &bad).expect(422).text().contains("begins with ^"));
+    let first = [
+        ("domains", "photos.home.localhost\r\npics.home.localhost"),
+        ("who", "some"),
+        ("group", "family"),
+        ("group", "kids"),
+        ("users", "mia ben"),
+        ("method", "GET"),
+        ("method", "HEAD"),
+        ("paths", "^/a\r\n^/b"),
+        ("policy", "one_factor"),
+    ];
+    leads_to(add(&mut olga, &first), "/admin/rules?done=saved");
+    leads_to(
+        add(&mut olga, &[("domains", "*.home.localhost"), ("who", "everyone"), ("policy", "deny")]),
+        "/admin/rules?done=saved",
+    );
+    let line = server.app().access.list().rules()[0].to_string();
+    assert_eq!(
+        line,
+        "allow one_factor domain=photos.home.localhost,pics.home.localhost path=^(?:(?:/a)|(?:/b)) method=GET,HEAD group=family,kids user=mia,ben"
+    );
+    let list = olga.get("/admin/rules").expect(200).text();
+    assert!(list.contains("/admin/rules/2-1") && list.contains("<strong>photos.home.localhost</strong>"));
+    let form = olga.get("/admin/rules/2-1").expect(200).text();
+    assert!(form.contains("value=\"mia ben\""));
+    leads_to(olga.get("/admin/rules/1-1"), "/admin/rules?done=stale");
+    olga.get("/admin/rules/2-9").expect(404);
+    olga.get("/admin/rules/nonsense").expect(404);
+    leads_to(
+        olga.form("/admin/rules/2-2/move", &[("csrf", &csrf), ("direction", "up")]),
+        "/admin/rules?done=saved",
+    );
+    // A form from before the move hits nothing.
+    leads_to(olga.form("/admin/rules/2-1/remove", &[("csrf", &csrf)]), "/admin/rules?done=stale");
+    let edit =
+        [("csrf", csrf.as_str()), ("domains", "x.home.localhost"), ("who", "everyone"), ("policy", "bypass")];
+    leads_to(olga.form("/admin/rules/3-1", &edit), "/admin/rules?done=saved");
+    let tried = olga.get("/admin/rules?user=&address=https://x.home.localhost/").expect(200).text();
+    assert!(tried.contains("gets in, by rule 1") && tried.contains("Decided the test"), "{tried}");
+    let wrong = olga.get("/admin/rules?user=nobody&address=x.home.localhost").expect(200).text();
+    assert!(wrong.contains("There is no account"));
+    leads_to(olga.form("/admin/rules/4-1/remove", &[("csrf", &csrf)]), "/admin/rules?done=removed");
+    assert_eq!(server.app().access.list().rules().len(), 1);
+    assert_eq!(events(&server, "rule.changed", "olga"), 5);
+}
+
+#[test]
+fn the_audit_page_filters_and_exports() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mut olga = browser(&server, "olga");
+    login(&server, "olga", "wrong-password-every-time").expect(401);
+    events(&server, "", "olga");
+    let page = olga.get("/admin/audit").expect(200).text();
+    assert!(page.contains("Signed in.") && page.contains("Sign-ins in the last 24 hours"));
+    let page = olga.get("/admin/audit?kind=sign_in.&outcome=refused&who=olga").expect(200).text();
+    assert!(page.contains("A sign-in was refused.") && !page.contains("Signed in."));
+    assert!(page.contains("/admin/audit/export?who=olga&#38;kind=sign_in.&#38;outcome=refused"), "{page}");
+    let wrong = olga.get("/admin/audit?from=never").expect(422).text();
+    assert!(wrong.contains("A moment is a day"));
+    let export = olga.get("/admin/audit/export?kind=sign_in.").expect(200);
+    assert!(export.text().lines().count() >= 2);
+    later(&server);
+    leads_to(
+        olga.get("/admin/audit/export?kind=sign_in."),
+        "/step-up?next=%2Fadmin%2Faudit%3Fkind%3Dsign_in.",
+    );
+}
