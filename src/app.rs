@@ -246,6 +246,11 @@ impl App {
         &self.opened.store
     }
 
+    /// The engine of the store, for its free-space floor and its numbers.
+    pub fn engine(&self) -> &Arc<store::SledEngine> {
+        &self.opened.engine
+    }
+
     /// Returns the wall clock.
     pub fn now(&self) -> crate::kernel::time::Timestamp {
         self.clock.now()

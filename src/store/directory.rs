@@ -3,6 +3,7 @@
 //! ```text
 //! lock                 held by the one process that uses the directory
 //! instance-id          the installation that the store must belong to
+//! progress             how far the store must have come at least
 //! store/               the engine's files
 //! snapshots/           verified exports
 //! quarantine/          whatever was moved out of the way; nothing is ever deleted from here by Doorward
@@ -21,6 +22,7 @@ pub(super) const STORE: &str = "store";
 pub(super) const STORE_NEW: &str = "store.new";
 pub(super) const SWAP_MARKER: &str = "store.swap";
 pub(super) const INSTANCE: &str = "instance-id";
+pub(super) const PROGRESS: &str = "progress";
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const QUARANTINE: &str = "quarantine";
 const LOCK: &str = "lock";

@@ -1,4 +1,5 @@
-//! The jobs that a running store needs now and then: the daily snapshot and the high-water mark of the clock.
+//! The jobs that a running store needs now and then: the daily snapshot, the high-water mark of the
+//! clock, and the progress of the store.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,10 +9,10 @@ use std::time::Duration;
 
 use super::clock_mark::{self, ClockMark};
 use super::snapshots::{self, Reason};
-use super::{Store, wait};
+use super::{Store, progress, wait};
 use crate::kernel::time::SharedClock;
 
-/// How often it is looked whether the daily snapshot is due. The first look comes after one such time, so that a
+/// How often the progress of the store is written down, and it is looked whether the daily snapshot is due. The first look comes after one such time, so that a
 /// process that is started again and again does not spend its life on snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(300);
 const TICK: Duration = Duration::from_secs(1);
@@ -79,6 +80,7 @@ impl Work {
             }
             if now.saturating_sub(looked) >= SNAPSHOT_INTERVAL {
                 looked = now;
+                self.note_progress();
                 self.take_daily_snapshot();
             }
         }
@@ -88,6 +90,12 @@ impl Work {
     fn persist_mark(&self) {
         if let Err(error) = wait(self.mark.persist(&self.store, self.clock.now())) {
             tracing::warn!(%error, "the clock's high-water mark was not stored");
+        }
+    }
+
+    fn note_progress(&self) {
+        if let Err(error) = progress::advance(&self.store, &self.dir) {
+            tracing::warn!(%error, "the progress of the store was not stored");
         }
     }
 

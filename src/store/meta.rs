@@ -74,6 +74,13 @@ pub struct CleanStop {
 }
 single!(CleanStop, META, b"clean_stop");
 
+/// How far the store has come; the same number, or a smaller one, stands in the file `progress` beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Progress {
+    pub(super) count: u64,
+}
+single!(Progress, META, b"progress");
+
 /// A sealed value that opens only with the master key of this store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Canary {

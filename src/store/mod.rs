@@ -19,6 +19,7 @@ mod memory;
 pub mod meta;
 mod migrations;
 mod open;
+mod progress;
 mod restore;
 mod sled_engine;
 pub mod snapshots;

@@ -16,6 +16,7 @@ use super::engine::{CommitError, StoreError};
 use super::guarded::{self, SledSettings};
 use super::meta::{self, Canary, CleanStop, Instance, SCHEMA_VERSION, Schema, Single as _};
 use super::migrations;
+use super::progress;
 use super::sled_engine::SledEngine;
 use super::snapshots;
 use super::swap;
@@ -151,6 +152,7 @@ pub struct Opened {
     pub was_clean: bool,
     /// The check that runs in the background.
     pub check: Arc<BackgroundCheck>,
+    dir: PathBuf,
     clock: SharedClock,
     is_closed: AtomicBool,
     check_thread: Mutex<Option<JoinHandle<()>>>,
@@ -173,7 +175,7 @@ impl Opened {
             return;
         }
         self.end_check();
-        if let Err(error) = mark(&self.store, true, self.clock.now()) {
+        if let Err(error) = mark(&self.store, &self.dir, true, self.clock.now()) {
             tracing::warn!(%error, "the clean-stop flag could not be set");
         }
         self.engine.close();
@@ -230,7 +232,7 @@ pub fn open(
     let (store, engine) = opening.open_engine()?;
     let is_new = opening.examine(&store, &engine)?;
     let was_clean = is_new || read_meta::<CleanStop>(&opening, &store)?.is_some_and(|stop| stop.is_clean);
-    match mark(&store, false, opening.now) {
+    match mark(&store, &settings.dir, false, opening.now) {
         // Reads go on while the disk is full (FAIL-02).
         Ok(()) | Err(CommitError::Unavailable(_)) => {}
         Err(error) => return Err(opening.write_error(&error)),
@@ -254,16 +256,20 @@ pub fn open(
         is_new,
         was_clean,
         check,
+        dir: settings.dir.clone(),
         clock: clock.clone(),
         is_closed: AtomicBool::new(false),
         check_thread: Mutex::new(check_thread),
     })
 }
 
-fn mark(store: &Store, is_clean: bool, at: Timestamp) -> Result<(), CommitError> {
+fn mark(store: &Store, dir: &Path, is_clean: bool, at: Timestamp) -> Result<(), CommitError> {
     let mut batch = store.batch();
     meta::put(&mut batch, &CleanStop { is_clean, at });
-    wait(store.commit(batch))
+    let count = progress::stage(store, &mut batch)?;
+    wait(store.commit(batch))?;
+    progress::note(dir, count);
+    Ok(())
 }
 
 fn read_meta<S: meta::Single>(opening: &Opening<'_>, store: &Store) -> Result<Option<S>, OpenError> {
@@ -411,7 +417,30 @@ impl Opening<'_> {
             }
             Err(error) => return Err(self.damaged(&error.to_string())),
         }
+        self.refuse_a_store_of_the_past(store)?;
         Ok(false)
+    }
+
+    /// Refuses a store that has lost its newest records: going on could let people in who were shut out.
+    fn refuse_a_store_of_the_past(&self, store: &Store) -> Result<(), OpenError> {
+        let file = self.dir().join(directory::PROGRESS);
+        let expected = progress::expected(self.dir()).map_err(|error| {
+            self.refuse_with_remedy(Refusal::Permissions, &directory::unreadable(&file, &error))
+        })?;
+        let reached = progress::reached(store).map_err(|error| self.damaged(&error.to_string()))?;
+        if reached >= expected {
+            return Ok(());
+        }
+        Err(self.refuse_with_remedy(
+            Refusal::Damaged,
+            &format!(
+                "The store in {dir} has lost its newest records (it had come to {expected} and is at {reached}). \
+                 Nothing was deleted. Going on with it could let people in who were shut out since. If you put an \
+                 older copy of it back yourself, remove the file {file} and start again.",
+                dir = self.dir().display(),
+                file = file.display()
+            ),
+        ))
     }
 
     fn make_new(&self, store: &Store) -> Result<(), OpenError> {
@@ -426,6 +455,8 @@ impl Opening<'_> {
         meta::put(&mut batch, &Instance { id: InstanceId::random(self.random), created: self.now });
         meta::put(&mut batch, &Canary::new(self.random));
         meta::put(&mut batch, &CleanStop { is_clean: false, at: self.now });
+        let count = progress::expected(self.dir()).map_err(|error| self.system(&error))?;
+        meta::put(&mut batch, &meta::Progress { count });
         wait(store.commit(batch)).map_err(|error| self.write_error(&error))
     }
 

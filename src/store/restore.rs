@@ -16,7 +16,7 @@ use super::open::{OpenError, OpenSettings, Opening, Refusal};
 use super::sled_engine::SledEngine;
 use super::swap::{self, Old};
 use super::tables::{EXPIRY_TAG, Table};
-use super::{Store, check, wait};
+use super::{Store, check, progress, wait};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::ids::InstanceId;
 use crate::kernel::random::Random;
@@ -180,6 +180,9 @@ impl Rebuild {
             meta::put(&mut batch, &Canary::new(opening.random));
         }
         meta::put(&mut batch, &NotBefore { at: opening.now });
+        // What is imported is older than what was here; that it takes its place is wanted.
+        let expected = progress::expected(&opening.settings.dir).unwrap_or_default();
+        meta::put(&mut batch, &meta::Progress { count: progress::reached(&self.store)?.max(expected) });
         wait(self.store.commit(batch)).map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok(instance)
     }

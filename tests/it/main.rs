@@ -31,3 +31,5 @@ mod sign_in;
 mod store;
 #[cfg(test)]
 mod token_forgery;
+#[cfg(test)]
+mod trouble;

@@ -153,6 +153,9 @@ impl Run {
             None => self.look(kill).and_then(|()| self.ask(kill)),
         };
         result.map_err(|what| {
+            // What was lost is told once.
+            self.crowd.rotators.iter_mut().for_each(|one| one.family = None);
+            self.crowd.visitors.iter_mut().for_each(|one| one.open = None);
             let kept = self.copy.with_file_name(format!("left-by-kill-{kill}"));
             match std::fs::rename(&self.copy, &kept) {
                 Ok(()) => format!("{what} (what the kill left is in {})", kept.display()),

@@ -1,0 +1,221 @@
+//! The program itself, as an administrator has it: processes, signals, exit codes and what it prints.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use doorward::kernel::time::SystemClock;
+
+use crate::harness::{Answer, Client, PASSWORD, TempDir};
+
+/// Longer than a start or a stop takes on any machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program with data of its own and one owner, `ada`.
+pub(super) struct Installation {
+    pub(super) dir: TempDir,
+    pub(super) data: PathBuf,
+    /// Settings that every command gets.
+    pub(super) settings: Vec<String>,
+    /// Runs everything as this user id.
+    pub(super) uid: Option<u32>,
+}
+
+/// What a command that ended left.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) code: Option<i32>,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+/// A running `doorward serve`; killed when dropped.
+pub(super) struct Process {
+    child: Child,
+    log: PathBuf,
+    pub(super) address: SocketAddr,
+}
+
+impl Installation {
+    pub(super) fn new() -> Installation {
+        let dir = TempDir::new();
+        let data = dir.0.join("data");
+        Installation::at(dir, data, None)
+    }
+
+    pub(super) fn at(dir: TempDir, data: PathBuf, uid: Option<u32>) -> Installation {
+        // Its own copy, so that another user can run it and the commands it prints are found.
+        fs::create_dir(dir.0.join("bin")).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_doorward"), dir.0.join("bin/doorward")).unwrap();
+        let settings = ["password.memory_kib=8192", "password.passes=1", "data.free_space_floor_mib=1"];
+        let settings = settings.map(str::to_owned).to_vec();
+        let installation = Installation { dir, data, settings, uid };
+        installation.add("ada").succeed();
+        installation
+    }
+
+    pub(super) fn add(&self, name: &str) -> Outcome {
+        let password = self.dir.0.join("password");
+        fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+        let mut command = self.command(["user", "add", name, "--role", "owner", "--password-stdin"]);
+        finish(command.stdin(File::open(password).unwrap()))
+    }
+
+    /// Returns `doorward` with arguments.
+    fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = self.shell_of(self.dir.0.join("bin/doorward"));
+        command.arg("--data").arg(&self.data);
+        for setting in &self.settings {
+            command.args(["--set", setting]);
+        }
+        command.args(arguments);
+        command
+    }
+
+    fn shell_of(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = match self.uid {
+            None => Command::new(program),
+            Some(uid) => {
+                let mut command = Command::new("setpriv");
+                command.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
+                command.arg("--clear-groups").arg(program);
+                command
+            }
+        };
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.dir.0.join("bin").display());
+        command.env_clear().env("PATH", path).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command of `doorward` to its end.
+    pub(super) fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Outcome {
+        finish(&mut self.command(arguments))
+    }
+
+    /// Runs a line that was printed, in a shell.
+    pub(super) fn run_line(&self, line: &str) -> Outcome {
+        finish(self.shell_of("/bin/sh").args(["-c", line]))
+    }
+
+    /// Runs `doorward serve`, which must not start.
+    pub(super) fn refuse_to_serve(&self) -> Outcome {
+        let mut process = self.spawn();
+        let status = process.wait();
+        let err = process.log();
+        assert!(!status.success(), "it started: {err}");
+        Outcome { code: status.code(), out: String::new(), err }
+    }
+
+    fn spawn(&self) -> Process {
+        let log = self.dir.0.join("serve.log");
+        let file = File::create(&log).unwrap();
+        let mut command = self.command(["serve", "--listen", "127.0.0.1:0", "--metrics", "off"]);
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        Process { child, log, address: SocketAddr::from(([0; 4], 0)) }
+    }
+
+    /// Starts `doorward serve` and waits until it listens.
+    pub(super) fn serve(&self) -> Process {
+        let mut process = self.spawn();
+        let begun = SystemClock::shared();
+        loop {
+            let log = process.log();
+            if let Some((_, rest)) = log.split_once("(listening on ")
+                && let Some((address, _)) = rest.split_once(')')
+            {
+                process.address = address.parse().unwrap();
+                return process;
+            }
+            assert!(process.child.try_wait().unwrap().is_none(), "it did not start: {log}");
+            assert!(begun.monotonic() < PATIENCE, "it does not start: {log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn finish(command: &mut Command) -> Outcome {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Outcome { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+impl Outcome {
+    #[track_caller]
+    pub(super) fn succeed(self) -> Outcome {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+}
+
+impl Process {
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client { address: self.address, cookies: Vec::new(), bearer: None, headers: Vec::new() }
+    }
+
+    pub(super) fn sign_in(&self) -> Answer {
+        let body = serde_json::json!({"username": "ada", "password": PASSWORD});
+        self.client().post("/api/v1/auth/login/api", body)
+    }
+
+    /// Sends SIGTERM.
+    pub(super) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    pub(super) fn wait(&mut self) -> ExitStatus {
+        let begun = SystemClock::shared();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.monotonic() < PATIENCE, "it does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops it in order.
+    #[track_caller]
+    pub(super) fn stop(mut self) {
+        self.terminate();
+        let status = self.wait();
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Says why a test has nothing to test here.
+pub(super) fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+pub(super) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Gives a directory and everything in it to a user.
+pub(super) fn give(path: &Path, uid: u32) {
+    std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), uid);
+        }
+    }
+}
