@@ -362,7 +362,8 @@ fn to_sign_in(status: StatusCode, inquiry: &Inquiry<'_>, portal_origin: &str) ->
 /// Answers 200 with the four headers, cut from one buffer.
 fn allowed(user: Option<&User>) -> Reply {
     let mut reply = Reply::empty(StatusCode::OK);
-    reply.headers.reserve(4);
+    reply.is_for_proxy = true;
+    reply.headers.reserve(8);
     let Some(user) = user else {
         for name in [&REMOTE_USER, &REMOTE_GROUPS, &REMOTE_NAME, &REMOTE_EMAIL] {
             reply.set(name.clone(), HeaderValue::from_static(""));

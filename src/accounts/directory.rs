@@ -31,8 +31,14 @@ pub struct User {
     pub status: Status,
     /// Sessions begun before this moment are dead.
     pub not_before: Timestamp,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When the password was last set.
+    pub password_changed_at: Option<Timestamp>,
     /// Whether a second factor is enrolled.
     pub has_totp: bool,
+    /// How many recovery codes are left.
+    pub recovery_codes_left: u8,
 }
 
 impl User {
@@ -56,7 +62,10 @@ impl User {
             role: record.role,
             status: record.status,
             not_before: record.not_before,
+            created_at: record.created_at,
+            password_changed_at: record.password_changed_at,
             has_totp: record.has_totp,
+            recovery_codes_left: record.recovery_codes_left,
         }
     }
 }

@@ -61,9 +61,14 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let random = Random::os();
     let mut options = options(&settings, &random, args.accept_new_store)?;
     options.metrics_listen = settings.metrics_listen;
-    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
+    // One core is served best by one thread: nothing has to wake anything else.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut builder = match cores {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder
+        .worker_threads(cores.min(4))
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("The runtime did not start: {error}")))?;

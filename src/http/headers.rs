@@ -33,6 +33,22 @@ const ALWAYS: [(HeaderName, &str); 9] = [
 
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
+/// What a browser needs to know of an answer that is no page: it must not be guessed at, framed, embedded or run. The
+/// long lists of [`ALWAYS`] govern documents and say nothing about data, so data carries the short form of them.
+static DATA: [(HeaderName, HeaderValue); 8] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("permissions-policy"), HeaderValue::from_static("fullscreen=()")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    ),
+];
+
 static PLAIN: LazyLock<HeaderMap> = LazyLock::new(|| template(false));
 static SECURE: LazyLock<HeaderMap> = LazyLock::new(|| template(true));
 
@@ -63,6 +79,9 @@ pub(super) fn as_text() -> String {
 /// Turns a reply into a response with every header it must have. What the reply sets itself wins.
 pub fn finish(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
     let is_https = is_https && !reply.is_for_other_host;
+    if reply.is_data() {
+        return finish_data(reply, is_https);
+    }
     let mut headers = if is_https { SECURE.clone() } else { PLAIN.clone() };
     if (!reply.form_targets.is_empty() || !reply.connect_targets.is_empty() || reply.runs_wasm)
         && let Ok(policy) = HeaderValue::from_str(&policy_of(&reply))
@@ -81,6 +100,26 @@ pub fn finish(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
             }
             (None, None) => {}
         }
+    }
+    let mut response = Response::new(Full::new(reply.body));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Adds the headers of [`DATA`] to those of the reply, which win. An answer of 200 to a reverse proxy ends at the
+/// proxy, which reads the identity out of it; no browser sees it, and it carries `Cache-Control` alone.
+fn finish_data(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
+    let mut headers = reply.headers;
+    let wanted = if reply.is_for_proxy { DATA.get(..1) } else { DATA.get(..) };
+    headers.reserve(DATA.len() + 1);
+    for (name, value) in wanted.unwrap_or(&DATA) {
+        if let header::Entry::Vacant(entry) = headers.entry(name) {
+            entry.insert(value.clone());
+        }
+    }
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     let mut response = Response::new(Full::new(reply.body));
     *response.status_mut() = reply.status;
@@ -169,6 +208,21 @@ mod tests {
                 .get("strict-transport-security")
                 .is_none()
         );
+    }
+
+    /// WEB-08: data cannot be sniffed, framed, embedded or run either; a word to a proxy carries no more than it needs.
+    #[test]
+    fn data_carries_the_short_form() {
+        let data = finish(Reply::json(StatusCode::NOT_FOUND, &1), true);
+        for (name, value) in &DATA {
+            assert_eq!(&data.headers()[name], value);
+        }
+        assert!(data.headers().contains_key(header::STRICT_TRANSPORT_SECURITY));
+        let mut word = Reply::empty(StatusCode::OK);
+        word.is_for_proxy = true;
+        let word = finish(word, false);
+        assert_eq!(word.headers()[header::CACHE_CONTROL], "no-store");
+        assert_eq!(word.headers().len(), 1);
     }
 
     #[test]

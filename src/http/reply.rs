@@ -27,6 +27,8 @@ pub struct Reply {
     /// Whether a proxy may hand this answer on in the name of another host, as with forward-auth. What binds a
     /// browser to HTTPS for a year (HSTS) is then left to that host.
     pub is_for_other_host: bool,
+    /// Whether the answer ends at a reverse proxy that asked for a decision; no browser sees its headers.
+    pub is_for_proxy: bool,
 }
 
 impl Reply {
@@ -40,7 +42,14 @@ impl Reply {
             connect_targets: Vec::new(),
             runs_wasm: false,
             is_for_other_host: false,
+            is_for_proxy: false,
         }
+    }
+
+    /// Tells whether the answer is data and no page: JSON, or the word to a proxy.
+    pub(super) fn is_data(&self) -> bool {
+        let kind = self.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        self.is_for_proxy || matches!(kind, Some(b"application/json" | b"application/problem+json"))
     }
 
     /// Answers 204.

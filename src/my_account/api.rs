@@ -49,9 +49,9 @@ pub(crate) fn parse_email(text: &str) -> Result<Option<Email>, Problem> {
 }
 
 #[derive(Serialize)]
-struct MeDto {
+struct MeDto<'a> {
     #[serde(flatten)]
-    user: UserDto,
+    user: UserDto<'a>,
     created_at: String,
     password_changed_at: Option<String>,
     recovery_codes_left: u8,
@@ -143,12 +143,11 @@ pub async fn show(room: &MyAccount, _request: &Request, principal: &Principal) -
 
 fn me(room: &MyAccount, principal: &Principal) -> Result<Reply, Problem> {
     let user = room.accounts.user(&principal.user.id).ok_or_else(Problem::not_found)?;
-    let record = room.accounts.record(&user.id)?.value;
     let document = MeDto {
         user: UserDto::of(&user),
-        created_at: record.created_at.to_rfc3339(),
-        password_changed_at: record.password_changed_at.map(|at| at.to_rfc3339()),
-        recovery_codes_left: record.recovery_codes_left,
+        created_at: user.created_at.to_rfc3339(),
+        password_changed_at: user.password_changed_at.map(|at| at.to_rfc3339()),
+        recovery_codes_left: user.recovery_codes_left,
         second_factor_required: room.accounts.second_factor_policy().requires(user.role),
         session: principal.session.to_string(),
     };

@@ -10,6 +10,7 @@ use crate::accounts::User;
 use crate::accounts::totp::Enrolment;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
+use crate::kernel::text::{Email, GroupName};
 use crate::metrics::{RefreshFault, TokenFault};
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{IssuedTokens, Principal, RefreshRefusal, SessionKind, TokenRefusal};
@@ -32,24 +33,24 @@ pub(crate) fn ambiguous_cookie() -> Problem {
 
 /// A user as the API shows it to its owner.
 #[derive(Serialize)]
-pub(crate) struct UserDto {
+pub(crate) struct UserDto<'a> {
     id: String,
-    username: String,
-    display_name: String,
-    email: Option<String>,
-    groups: Vec<String>,
+    username: &'a str,
+    display_name: &'a str,
+    email: Option<&'a str>,
+    groups: &'a [GroupName],
     role: &'static str,
     second_factor: bool,
 }
 
-impl UserDto {
-    pub(crate) fn of(user: &User) -> Self {
+impl<'a> UserDto<'a> {
+    pub(crate) fn of(user: &'a User) -> Self {
         UserDto {
             id: user.id.to_string(),
-            username: user.username.to_string(),
-            display_name: user.display_name.to_string(),
-            email: user.email.as_ref().map(ToString::to_string),
-            groups: user.groups.iter().map(ToString::to_string).collect(),
+            username: user.username.as_str(),
+            display_name: user.display_name.as_str(),
+            email: user.email.as_ref().map(Email::as_str),
+            groups: &user.groups,
             role: user.role.as_str(),
             second_factor: user.has_totp,
         }

@@ -1,0 +1,336 @@
+#!/usr/bin/env python3
+"""Measures Doorward against targets. Needs two idle cores, wrk, taskset and about ten minutes.
+
+    tests/bench/run [--quick] [--only NAME,...] [--no-build] [--keep]
+
+Everything that is a rate is a ratio to hyper's hello-world in the same run: a server on core 0, the load on core 1, the
+two servers in turn, five rounds each, the median of the five ratios. So it can be compared between machines.
+"""
+import argparse, json, os, pathlib, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.error, urllib.request
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+RELEASE = TOP / "target/release"
+PASSWORD = "plum-anchor-violet-seventy"
+SERVER_CORE, LOAD_CORE = "0", "1"
+USERS = 100_000
+DOORWARD, HELLO = "127.0.0.1:18080", "127.0.0.1:18081"
+ORIGIN = "http://auth.home.localhost:18080"
+HOST = "Host: auth.home.localhost:18080"
+os.environ["BENCH_HOST"] = HOST.removeprefix("Host: ")
+MIB = 1024 * 1024
+
+# Limits that would end the measurement rather than be measured; everything else is as shipped.
+SETTINGS = {
+    "DOORWARD_SERVER__LISTEN": DOORWARD,
+    "DOORWARD_SERVER__PUBLIC_ORIGIN": ORIGIN,
+    "DOORWARD_SERVER__TRUSTED_PROXIES": "127.0.0.1/32",
+    "DOORWARD_SERVER__MAX_CONNECTIONS_PER_ADDRESS": "1024",
+    "DOORWARD_PROTECT__DOMAIN": "home.localhost",
+    "DOORWARD_METRICS__LISTEN": "off",
+    "DOORWARD_LIMITS__API": "1000000/1s",
+    "DOORWARD_ACCOUNTS__SECOND_FACTOR": "optional",
+    "DOORWARD_LOG__LEVEL": "warn",
+}
+
+# What packaging/README.md advises for a Raspberry Pi.
+RASPBERRY = {"DOORWARD_DATA__CACHE_MIB": "4", "DOORWARD_PASSWORD__THREADS": "1"}
+
+rows = []
+running = []
+
+
+def record(name, value, text, target, passed, note=""):
+    rows.append((name, text, target, "PASS" if passed else "MISS", note))
+    print(f"  {name}: {text} (target {target}) {'PASS' if passed else 'MISS'} {note}", flush=True)
+
+
+def sh(*command, **options):
+    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, **options)
+    if done.returncode:
+        sys.exit(f"{command[:4]} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def build():
+    names = ["bench-hello", "bench-client", "bench-sync-each", "bench-limits", "seed-users"]
+    command = ["cargo", "build", "--release", "--locked", "--bin", "doorward"]
+    for name in names:
+        command += ["--example", name]
+    subprocess.run(command, cwd=TOP, check=True)
+
+
+class Server:
+    """A process pinned to the server's core."""
+
+    def __init__(self, command, address, environment=None, health="/"):
+        self.begun = time.monotonic()
+        self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")
+        self.process = subprocess.Popen(
+            ["taskset", "-c", SERVER_CORE, *map(str, command)],
+            env={**os.environ, **(environment or {})}, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        running.append(self.process)
+        host, port = address.split(":")
+        while True:
+            if self.process.poll() is not None:
+                sys.exit(f"{command[0]} ended:\n{pathlib.Path(self.log.name).read_text()}")
+            try:
+                with socket.create_connection((host, int(port)), timeout=1) as connection:
+                    connection.sendall(f"GET {health} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+                    if connection.recv(64).startswith(b"HTTP/1.1 200"):
+                        break
+            except OSError:
+                pass
+            if time.monotonic() - self.begun > 60:
+                sys.exit(f"{command[0]} does not answer")
+            time.sleep(0.001)
+        self.start_seconds = time.monotonic() - self.begun
+
+    def proc(self, file):
+        return pathlib.Path(f"/proc/{self.process.pid}/{file}").read_text()
+
+    def busy(self):
+        """Processor time of all threads so far, in seconds."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+    def resident(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", self.proc("status"))[1]) * 1024
+
+    def peak(self):
+        return int(re.search(r"VmHWM:\s+(\d+)", self.proc("status"))[1]) * 1024
+
+    def written(self):
+        return int(re.search(r"^write_bytes: (\d+)", self.proc("io"), re.M)[1])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+def doorward(directory, **more):
+    settings = {**SETTINGS, "DOORWARD_DATA__DIRECTORY": str(directory), **more}
+    return Server([RELEASE / "doorward", "serve"], DOORWARD, settings, "/healthz")
+
+
+def call(method, path, body=None, headers=None):
+    request = urllib.request.Request(f"http://{DOORWARD}{path}", method=method)
+    request.add_header("Host", HOST.removeprefix("Host: "))
+    for name, value in (headers or {}).items():
+        request.add_header(name, value)
+    data = None
+    if body is not None:
+        data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, data, timeout=30) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+def wrk(server, address, path, seconds, connections=32, headers=(), script=None):
+    """Returns requests a second, and the server's processor time of one in microseconds."""
+    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    for header in headers:
+        command += ["-H", header]
+    if script:
+        command += ["-s", script]
+    before = server.busy()
+    output = sh(*command, f"http://{address}{path}")
+    spent = server.busy() - before
+    if "Non-2xx" in output:
+        sys.exit(f"{path} answered errors under load:\n{output}")
+    count = int(re.search(r"(\d+) requests in", output)[1])
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]), spent / count * 1e6
+
+
+def client(mode, seconds, clients, *rest):
+    output = sh("taskset", "-c", LOAD_CORE, RELEASE / "examples/bench-client", mode, DOORWARD, seconds, clients, *rest)
+    return json.loads(output)
+
+
+def compare(name, path, target, arguments, hello, server, headers=(), script=None):
+    """A/B rounds against hello-world; the median of the ratios."""
+    ratios, rates, ours, theirs = [], [], [], []
+    for _ in range(arguments.rounds):
+        yardstick, spent = wrk(hello, HELLO, "/", arguments.seconds)
+        theirs.append(spent)
+        rate, spent = wrk(server, DOORWARD, path, arguments.seconds, headers=[HOST, *headers], script=script)
+        ours.append(spent)
+        ratios.append(rate / yardstick)
+        rates.append(rate)
+    ratio = statistics.median(ratios)
+    # Processor time is hardly touched by what else the machine does, so it tells whether a bad ratio is ours.
+    note = (f"{min(ratios):.2f}..{max(ratios):.2f}, {statistics.median(rates):,.0f}/s, "
+            f"{statistics.median(ours):.1f} us of processor against {statistics.median(theirs):.1f}")
+    record(name, ratio, f"{ratio:.2f} of hello", f">= {target}", ratio >= target, note)
+
+
+def seed(directory, users):
+    """A finished set-up: an owner, a rule for every app, and the crowd."""
+    command = [RELEASE / "doorward", "--data", directory, "--set", f"server.public_origin={ORIGIN}",
+               "--set", "protect.domain=home.localhost"]
+    sh(*command, "user", "add", "owner", "--role", "owner", "--password-stdin", input=PASSWORD + "\n")
+    sh(*command, "rules", "add", "allow", "one_factor", "domain=*.home.localhost")
+    sh(RELEASE / "examples/seed-users", directory, users, PASSWORD)
+
+
+def lua(directory, name, body):
+    path = pathlib.Path(directory) / f"{name}.lua"
+    path.write_text('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+                    f"wrk.body = [==[{json.dumps(body)}]==]\n")
+    return path
+
+
+def measure_checks(directory, work, arguments):
+    hello = Server([RELEASE / "examples/bench-hello", HELLO], HELLO)
+    server = doorward(directory)
+    credentials = {"username": "user0", "password": PASSWORD}
+    status, _, body = call("POST", "/api/v1/auth/login/api", credentials)
+    if status != 200:
+        sys.exit(f"sign-in: {status} {body!r}")
+    tokens = json.loads(body)
+    status, headers, body = call("POST", "/api/v1/auth/login/web", credentials,
+                                 {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"})
+    if status != 200:
+        sys.exit(f"web sign-in: {status} {body!r}")
+    cookies = "; ".join(value.split(";")[0] for value in headers.get_all("Set-Cookie"))
+    bearer = f"Authorization: Bearer {tokens['access_token']}"
+    asked = ["X-Original-URL: http://app.home.localhost/dashboard", "X-Original-Method: GET", f"Cookie: {cookies}"]
+    pair = (arguments, hello, server)
+    compare("forward-auth check, session cookie", "/api/authz/auth-request", 0.8, *pair, asked)
+    compare("bearer-protected read", "/api/v1/users/me", 0.8, *pair, [bearer])
+    compare("validate a token", "/api/v1/auth/validate", 0.6, *pair,
+            script=lua(work, "validate", {"token": tokens["access_token"]}))
+    hello.stop()
+    record("memory after load", server.resident(), f"{server.resident() / MIB:.1f} MiB", "<= 64 MiB",
+           server.resident() <= 64 * MIB)
+    measure_flood(server, cookies, arguments)
+    server.stop()
+
+
+def measure_flood(server, cookies, arguments):
+    probe = ["/api/authz/auth-request", "X-Original-URL: http://app.home.localhost/", f"Cookie: {cookies}"]
+    quiet = client("probe", arguments.seconds, 2, *probe)
+    before = server.resident()
+    flood = subprocess.Popen(["taskset", "-c", LOAD_CORE, str(RELEASE / "examples/bench-client"), "flood", DOORWARD,
+                              str(arguments.seconds + 2), "32"], stdout=subprocess.PIPE, text=True)
+    time.sleep(1)
+    loud = client("probe", arguments.seconds, 2, *probe)
+    flooded = json.loads(flood.communicate()[0])
+    ratio = loud["p99_us"] / max(1, quiet["p99_us"])
+    record("forward-auth p99 in a sign-in flood", ratio, f"{ratio:.1f} x quiet", "<= 5", ratio <= 5,
+           f"{quiet['p99_us']} -> {loud['p99_us']} us; flood {flooded['statuses']}")
+    grown = (server.peak() - before) / MIB
+    record("memory grown by the flood", grown, f"{grown:.1f} MiB", "<= 48 MiB", grown <= 48)
+
+
+def measure_durable(directory, work, arguments):
+    server = doorward(directory)
+    before = server.written()
+    rotations = client("refresh", arguments.seconds * 2, 64, "user", PASSWORD)
+    written = server.written() - before
+    sign_ins = client("sign-in", arguments.seconds, 4, "user", PASSWORD)
+    server.stop()
+    bare = pathlib.Path(work) / "sync-each"
+    each = float(sh("taskset", "-c", SERVER_CORE, RELEASE / "examples/bench-sync-each", bare, arguments.seconds))
+    ratio = rotations["good_per_second"] / each
+    record("durable refresh, 64 clients", ratio, f"{ratio:.1f} x one sync a write", ">= 20", ratio >= 20,
+           f"{rotations['good_per_second']:,.0f}/s against {each:,.0f}/s; p99 {rotations['p99_us'] / 1000:.1f} ms")
+    device = written / max(1, rotations["good"])
+    record("device bytes a rotation", device, f"{device / 1024:.1f} KiB", "<= 10 KiB", device <= 10 * 1024,
+           f"{rotations['good']} rotations")
+    record("sign-in (argon2id)", sign_ins["good_per_second"], f"{sign_ins['good_per_second']:.1f}/s on one core", "> 10",
+           sign_ins["good_per_second"] > 10, f"p50 {sign_ins['p50_us'] / 1000:.0f} ms; {sign_ins['statuses']}")
+
+
+def measure_limits():
+    output = sh("taskset", "-c", SERVER_CORE, RELEASE / "examples/bench-limits")
+    print("    " + output.replace("\n", "\n    ").rstrip())
+    nanos = [float(value) for value in re.findall(r"check (?:and count )?of one of a million keys\s+([\d.]+) ns", output)]
+    size = [float(value) for value in re.findall(r"memory of a key\s+([\d.]+) B", output)]
+    record("rate-limit check, a million keys", max(nanos), f"{max(nanos):.0f} ns", "<= 250 ns", max(nanos) <= 250, "the slowest kind")
+    record("rate-limit memory", max(size), f"{max(size):.0f} B a key", "<= 90 B", max(size) <= 90, "the largest kind")
+
+
+def measure_start(small, large, work):
+    empty = pathlib.Path(work) / "empty"
+    seconds = []
+    for round in range(5):
+        directory = empty / str(round)
+        directory.mkdir(parents=True, mode=0o700)
+        server = doorward(directory)
+        seconds.append(server.start_seconds)
+        server.stop()
+    value = statistics.median(seconds)
+    record("start on an empty directory", value, f"{value * 1000:.0f} ms", "<= 100 ms", value <= 0.1)
+    server = doorward(small)
+    time.sleep(2)
+    record("memory idle", server.resident(), f"{server.resident() / MIB:.1f} MiB", "<= 15 MiB", server.resident() <= 15 * MIB)
+    server.stop()
+    seconds = []
+    for _ in range(3):
+        server = doorward(large, **RASPBERRY)
+        seconds.append(server.start_seconds)
+        time.sleep(3)
+        resident = server.resident()
+        server.stop()
+    value = statistics.median(seconds)
+    record(f"start with {USERS:,} users", value, f"{value * 1000:.0f} ms", "<= 700 ms", value <= 0.7)
+    record(f"memory with {USERS:,} users", resident, f"{resident / MIB:.1f} MiB", "<= 110 MiB", resident <= 110 * MIB)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="three short rounds, to see that it runs")
+    parser.add_argument("--only", default="", help="of: size, start, checks, durable, limits")
+    parser.add_argument("--no-build", action="store_true", help="measure the binaries of the last release build")
+    parser.add_argument("--keep", action="store_true", help="keep the data directories")
+    arguments = parser.parse_args()
+    arguments.rounds, arguments.seconds = (3, 2) if arguments.quick else (5, 5)
+    only = set(filter(None, arguments.only.split(",")))
+    wanted = lambda name: not only or name in only
+    if os.cpu_count() < 2:
+        sys.exit("two cores are needed")
+    if not arguments.no_build:
+        build()
+    # Not in /tmp, which is memory on many machines: these are measurements of a disk.
+    work = tempfile.mkdtemp(prefix="bench-", dir=TOP / "target")
+    try:
+        small, large = pathlib.Path(work) / "small", pathlib.Path(work) / "large"
+        print(f"load average before: {os.getloadavg()[0]:.1f}", flush=True)
+        if wanted("size"):
+            size = (RELEASE / "doorward").stat().st_size
+            record("binary", size, f"{size / MIB:.1f} MiB", "<= 12 MiB", size <= 12 * MIB)
+        if wanted("start") or wanted("checks") or wanted("durable"):
+            seed(small, 1000)
+        if wanted("start"):
+            seed(large, USERS)
+            measure_start(small, large, work)
+        if wanted("checks"):
+            measure_checks(small, work, arguments)
+        if wanted("durable"):
+            measure_durable(small, work, arguments)
+        if wanted("limits"):
+            measure_limits()
+    finally:
+        for process in running:
+            process.kill()
+        if arguments.keep:
+            print(f"kept: {work}")
+        else:
+            shutil.rmtree(work, ignore_errors=True)
+    width = max(len(row[0]) for row in rows)
+    print()
+    for name, text, target, verdict, note in rows:
+        print(f"{name:<{width}}  {text:<24} {target:<10} {verdict}  {note}")
+    missed = sum(row[3] == "MISS" for row in rows)
+    print(f"{len(rows) - missed} of {len(rows)} targets met")
+    return 1 if missed else 0
+
+
+sys.exit(main())
