@@ -58,6 +58,9 @@ pub(super) fn user(name: &str, groups: &[&str]) -> Arc<User> {
         status: Status::Active,
         not_before: Timestamp::ZERO,
         has_totp: false,
+        created_at: Timestamp::ZERO,
+        password_changed_at: None,
+        recovery_codes_left: 0,
     })
 }
 
