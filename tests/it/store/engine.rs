@@ -225,7 +225,10 @@ fn a_snapshot_under_load_shows_one_moment() {
         }
         number
     });
-    std::thread::sleep(Duration::from_millis(50));
+    // The writer's first batch waits behind five thousand others; on a busy machine for a while.
+    while opened.engine.get(&rows[0]).unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let mut moments = std::collections::BTreeSet::new();
     for _ in 0..10 {
         let pairs: Vec<_> = opened.engine.snapshot().unwrap().map(Result::unwrap).collect();
