@@ -268,11 +268,12 @@ impl Service {
 
     fn answer_proxy(&self, request: &Request, dialect: Dialect) -> Reply {
         if let Some(reply) = self.app.setup.gate_proxy(dialect) {
-            return reply;
+            return reply.for_other_host();
         }
         let reply = forward_auth::check(&self.app.access, &self.app.sessions, request, dialect);
         self.app.setup.observe(dialect, request, &reply);
-        reply
+        // Some proxies hand the answer on in the name of the app.
+        reply.for_other_host()
     }
 
     /// Counts a request of the API (LIM-01). Refused requests never reach the handler.
@@ -359,8 +360,19 @@ impl Service {
         self.refuse_with(&meta, face, problem)
     }
 
+    /// Returns the path for the log: the pattern, where the path itself holds a secret (AUD-04).
+    fn shown_path<'a>(&self, meta: &'a RequestMeta) -> &'a str {
+        let path = meta.uri.path();
+        let pattern = self.routes.router.at(path).ok();
+        let route = pattern.and_then(|matched| matched.value.iter().flatten().next().copied());
+        match route {
+            Some(route) if route.path.contains("{secret}") || route.path.contains("{nonce}") => route.path,
+            _ => path,
+        }
+    }
+
     fn refuse_with(&self, meta: &RequestMeta, face: Face, problem: Problem) -> Reply {
-        log(meta, &problem);
+        log(meta, self.shown_path(meta), &problem);
         let id = meta.id.to_string();
         let mut reply = if face == Face::Page && meta.wants_html {
             error_page(&self.app, &problem, &id)
@@ -557,8 +569,8 @@ fn rate_headers(policy: &str, verdict: &Verdict) -> Vec<(HeaderName, HeaderValue
         .collect()
 }
 
-fn log(meta: &RequestMeta, problem: &Problem) {
-    let (id, path, status, code) = (meta.id, meta.uri.path(), problem.status.as_u16(), problem.code);
+fn log(meta: &RequestMeta, path: &str, problem: &Problem) {
+    let (id, status, code) = (meta.id, problem.status.as_u16(), problem.code);
     let method = &meta.method;
     let cause = problem.private.as_deref().unwrap_or("");
     if problem.status.is_server_error() {

@@ -45,7 +45,9 @@ static DATA: [(HeaderName, HeaderValue); 8] = [
     (HeaderName::from_static("permissions-policy"), HeaderValue::from_static("fullscreen=()")),
     (
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        HeaderValue::from_static(
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
     ),
 ];
 

@@ -38,7 +38,13 @@ pub fn safe_return_target(
         authority_is_plain(rd)?;
         Url::parse(rd).ok()?
     };
-    if !target.username().is_empty() || target.password().is_some() || target.path().starts_with("//") {
+    // Escapes may have made it longer than what would be taken again.
+    let is_long = target.as_str().len() > MAX_LENGTH;
+    if is_long
+        || !target.username().is_empty()
+        || target.password().is_some()
+        || target.path().starts_with("//")
+    {
         return None;
     }
     if target.origin() == own.origin() {
@@ -245,6 +251,7 @@ mod tests {
             "/\u{85}x",
             "https://evil.example\u{2215}.example.org",
             &format!("/{}", "a".repeat(5000)),
+            &format!("/{}", "ä".repeat(1000)),
         ] {
             assert_eq!(check(rd), None, "{rd:?}");
         }

@@ -22,7 +22,11 @@ mod harness;
 #[cfg(test)]
 mod http_edge;
 #[cfg(test)]
+mod log_canary;
+#[cfg(test)]
 mod my_account;
+#[cfg(test)]
+mod response_headers;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]
