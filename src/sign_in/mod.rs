@@ -10,6 +10,7 @@ mod errors;
 pub mod lockout;
 pub mod pages;
 pub mod pending;
+mod proving;
 pub mod registration;
 mod renewal;
 
@@ -23,31 +24,24 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
-use crate::accounts::passwords::PasswordProof;
-use crate::accounts::totp::SecondFactor;
 use crate::accounts::{Accounts, User};
 use crate::audit::{Audit, Event, Kind, Outcome};
 use crate::crypto::keys::MasterKey;
-use crate::crypto::password::Ticket;
-use crate::http::Problem;
 use crate::kernel::ids::{RequestId, UserId};
 use crate::kernel::random::Random;
 use crate::kernel::secret::{SecretKey, SecretText};
 use crate::kernel::time::SharedClock;
-use crate::limits::{Key, Limits, Place, PlaceReservation, Reservation, Rule, Verdict};
+use crate::limits::{Key, Limits, Rule};
 use crate::metrics::{Metrics, SignIn as SignInResult};
 use crate::sessions::{Factors, NewSession, Principal, SessionKind, Sessions, StartedSession};
 use crate::site::Site;
 use crate::store::{Batch, CommitError, Store, StoreError};
 
-use lockout::{Lockout, Subject};
+use lockout::Lockout;
 use pending::{PendingSignIn, PendingTable, Wanted};
 
 /// How long a proof counts as fresh for sensitive changes (ADM-01).
 pub const FRESH_FOR: Duration = Duration::from_secs(600);
-
-/// The longest password that is looked at, in bytes (PWD-02).
-const LONGEST_PASSWORD: usize = 1024;
 
 /// The rules that attempts are counted by.
 #[derive(Clone, Debug)]
@@ -176,39 +170,6 @@ pub struct Parts {
     pub rules: SignInRules,
     /// Who may register.
     pub registration: registration::Policy,
-}
-
-/// What stands for an attempt while it is judged: the counters it reserved.
-struct Reserved {
-    scope: Scope,
-    slot: Reservation,
-    place_slot: PlaceReservation,
-    _turn: Turn,
-}
-
-/// An attempt that is being judged; it ends when this is dropped, also if the client goes away meanwhile.
-struct Turn {
-    sign_in: SignIn,
-    key: Key,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut judged = self.sign_in.judged.lock();
-        if let Some(count) = judged.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                judged.remove(&self.key);
-            }
-        }
-    }
-}
-
-/// What the attempts of one account from one place (or one known device) are counted under.
-struct Scope {
-    subject: Subject,
-    place: Vec<u8>,
-    is_known_device: bool,
 }
 
 impl std::ops::Deref for SignIn {
@@ -374,199 +335,6 @@ impl SignIn {
         Ok((signed_in, codes))
     }
 
-    /// Judges a password under all limits. The counters are reserved before the hash runs, so that parallel guesses
-    /// do not slip past them (LIM-03), and given back when the password is right.
-    async fn prove_password(
-        &self,
-        user: Option<Arc<User>>,
-        name: &str,
-        password: &SecretText,
-        visit: &Visit<'_>,
-    ) -> Result<Arc<User>, SignInError> {
-        // No account can have such a password, so this tells nothing; and it is never hashed (PWD-02).
-        if password.expose().len() > LONGEST_PASSWORD {
-            return Err(
-                Problem::bad_request("password_too_long", "A password has at most 1024 bytes.").into()
-            );
-        }
-        let reserved = self.reserve(user.as_deref(), name, visit).await?;
-        let ticket = Ticket {
-            place: self.limits.place_hash(Place::of(visit.ip)),
-            is_known_device: reserved.scope.is_known_device,
-        };
-        let id = user.as_ref().map(|user| user.id);
-        let proof = match self.accounts.verify_password(id, password, ticket).await {
-            Ok(proof) => proof,
-            Err(fault) => {
-                self.give_back(reserved);
-                return Err(fault.into());
-            }
-        };
-        match (proof, user) {
-            (PasswordProof::Correct { needs_rehash }, Some(user)) if user.is_active() => {
-                self.give_back(reserved);
-                if needs_rehash {
-                    self.accounts.rehash_password(user.id, password, ticket).await;
-                }
-                Ok(user)
-            }
-            (_, user) => Err(self.refuse_password(user.as_deref(), &reserved.scope, visit).await),
-        }
-    }
-
-    fn scope(&self, user: Option<&User>, name: &str, visit: &Visit<'_>) -> Scope {
-        let device = user
-            .zip(visit.device)
-            .and_then(|(user, cookie)| devices::proves(&self.device_key, cookie, &user.id, user.not_before));
-        let place = match device {
-            Some(device) => [b"device".as_slice(), &device].concat(),
-            None => Place::of(visit.ip).to_bytes().to_vec(),
-        };
-        let subject = self.lockout.subject(user.map(|user| user.id), name);
-        Scope { subject, place, is_known_device: device.is_some() }
-    }
-
-    async fn reserve(
-        &self,
-        user: Option<&User>,
-        name: &str,
-        visit: &Visit<'_>,
-    ) -> Result<Reserved, SignInError> {
-        let scope = self.scope(user, name, visit);
-        if let Some(until) = self.lockout.suspended_until(scope.subject, &scope.place) {
-            self.metrics.sign_in(SignInResult::Suspended);
-            return Err(SignInError::Suspended { until, now: self.clock.now() });
-        }
-        if !scope.is_known_device
-            && let Some(wait) = self.lockout.delay(scope.subject)
-        {
-            self.metrics.sign_in(SignInResult::Limited);
-            return Err(SignInError::Delayed { wait });
-        }
-        let rule = &self.rules.sign_in;
-        let key = self.pair_key(rule, &scope);
-        let (verdict, turn) = self.acquire_in_turn(rule, key).await;
-        let Some(turn) = turn else { return Err(self.limited(rule, verdict)) };
-        let place = self.limits.acquire_place(&self.rules.place, visit.ip, b"");
-        if !place.verdict.allowed {
-            self.limits.release(rule, &key, verdict.reservation);
-            return Err(self.limited(&self.rules.place, place.verdict));
-        }
-        Ok(Reserved { scope, slot: verdict.reservation, place_slot: place.reservation, _turn: turn })
-    }
-
-    /// Reserves a slot. If all are taken by attempts still being judged, waits for them: many right passwords at once
-    /// all get in, and many wrong ones still hash no more often than the limit says (LIM-03).
-    async fn acquire_in_turn(&self, rule: &Rule, key: Key) -> (Verdict, Option<Turn>) {
-        const TURNS: u32 = 100;
-        const TURN: Duration = Duration::from_millis(50);
-        for _ in 0..TURNS {
-            let verdict = self.limits.acquire(rule, &key);
-            {
-                let mut judged = self.judged.lock();
-                if verdict.allowed {
-                    *judged.entry(key).or_insert(0) += 1;
-                    return (verdict, Some(Turn { sign_in: self.clone(), key }));
-                }
-                if !judged.contains_key(&key) {
-                    return (verdict, None);
-                }
-            }
-            tokio::time::sleep(TURN).await;
-        }
-        (self.limits.peek(rule, &key), None)
-    }
-
-    fn limited(&self, rule: &Rule, verdict: Verdict) -> SignInError {
-        self.metrics.sign_in(SignInResult::Limited);
-        self.metrics.rate_limited(rule.name);
-        SignInError::Limited { policy: rule.name, verdict }
-    }
-
-    fn pair_key(&self, rule: &Rule, scope: &Scope) -> Key {
-        self.limits.key(rule, &[scope.subject.as_bytes(), scope.place.as_slice()].concat())
-    }
-
-    fn give_back(&self, reserved: Reserved) {
-        let rule = &self.rules.sign_in;
-        let key = self.pair_key(rule, &reserved.scope);
-        self.limits.release(rule, &key, reserved.slot);
-        self.limits.release_place(&self.rules.place, reserved.place_slot);
-    }
-
-    /// A wrong password: the reserved slots stay taken, and the fifth from one place suspends the account there.
-    async fn refuse_password(&self, user: Option<&User>, scope: &Scope, visit: &Visit<'_>) -> SignInError {
-        self.metrics.sign_in(SignInResult::Refused);
-        self.lockout.note_failure(scope.subject);
-        let verdict = self.limits.record(&self.rules.suspend, &self.pair_key(&self.rules.suspend, scope));
-        if verdict.remaining == 0 {
-            self.suspend(user, scope, visit).await;
-        }
-        self.audit.note(self.refusal(Kind::SignInFailed, user, visit));
-        let key = self.pair_key(&self.rules.sign_in, scope);
-        let verdict = self.limits.peek(&self.rules.sign_in, &key);
-        SignInError::Wrong { policy: self.rules.sign_in.name, verdict }
-    }
-
-    fn refusal(&self, kind: Kind, user: Option<&User>, visit: &Visit<'_>) -> Event {
-        let event = Event::new(kind, Outcome::Refused).from(visit.ip).request(visit.request);
-        match user {
-            Some(user) => event.on_user(user.id, &user.username),
-            None => event,
-        }
-    }
-
-    async fn suspend(&self, user: Option<&User>, scope: &Scope, visit: &Visit<'_>) {
-        let until = self.clock.now().plus(self.rules.suspend.window);
-        let mut batch = self.store.batch();
-        let place_name = self.audit.place(visit.ip);
-        let id = user.map(|user| user.id);
-        self.lockout.stage_suspend(&mut batch, scope.subject, id, &scope.place, place_name, until);
-        self.audit.write(&mut batch, self.refusal(Kind::SignInSuspended, user, visit));
-        self.metrics.locked_out();
-        if let Err(error) = self.store.commit(batch).await {
-            // The counter in memory still refuses (FAIL-02): a full disk does not open the door.
-            tracing::warn!(%error, "a suspension could not be written down");
-            self.lockout.suspend_in_memory(scope.subject, id, &scope.place, until);
-        }
-    }
-
-    /// Judges a second factor under its limits and stages its consumption in `batch`.
-    async fn prove_second_factor(
-        &self,
-        batch: &mut Batch,
-        user: &User,
-        code: &str,
-        visit: &Visit<'_>,
-    ) -> Result<(Factors, Option<u8>), SignInError> {
-        let mut slots = Vec::with_capacity(2);
-        for rule in [&self.rules.totp, &self.rules.totp_hour] {
-            let key = self.limits.key(rule, user.id.as_bytes());
-            let verdict = self.limits.acquire(rule, &key);
-            if !verdict.allowed {
-                return Err(self.limited(rule, verdict));
-            }
-            slots.push((rule, key, verdict.reservation));
-        }
-        match self.accounts.stage_second_factor(batch, user.id, code)? {
-            Some(factor) => {
-                for (rule, key, slot) in slots {
-                    self.limits.release(rule, &key, slot);
-                }
-                Ok(match factor {
-                    SecondFactor::Totp => (Factors::TOTP, None),
-                    SecondFactor::Recovery { left } => (Factors::RECOVERY, Some(left)),
-                })
-            }
-            None => {
-                self.metrics.sign_in(SignInResult::SecondFactorRefused);
-                self.accounts.note_second_factor_failure(user.id).await?;
-                self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(user), visit));
-                Err(SignInError::WrongCode)
-            }
-        }
-    }
-
     /// Grants the session: one commit with whatever `batch` consumes and with the audit event.
     async fn complete(
         &self,
@@ -615,16 +383,6 @@ impl SignIn {
         let device = devices::remember(&self.device_key, visit.device, &user.id, started.started_at);
         let (return_to, recovery_codes_left) = (done.return_to, done.recovery_codes_left);
         Ok(SignedIn { user: user.clone(), started, device, return_to, recovery_codes_left, notice })
-    }
-
-    /// A complete sign-in clears the counters of this account for this place (LIM-11).
-    fn forget_failures(&self, user: &User, visit: &Visit<'_>) {
-        let scope = self.scope(Some(user), "", visit);
-        self.lockout.forgive(scope.subject);
-        for rule in [&self.rules.sign_in, &self.rules.suspend] {
-            self.limits.clear(rule, &self.pair_key(rule, &scope));
-        }
-        self.limits.clear(&self.rules.totp, &self.limits.key(&self.rules.totp, user.id.as_bytes()));
     }
 
     /// Tells whether the caller proved every factor of the account within the last ten minutes (OTP-08, PK-07).
