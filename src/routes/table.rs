@@ -11,7 +11,7 @@ use crate::my_account::{api as account, pages as account_pages};
 use crate::operations::health::Health;
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
-use crate::sign_in::{api as sign_in, pages as sign_in_pages};
+use crate::sign_in::{api as sign_in, join_pages, pages as sign_in_pages};
 
 use Method2::{Delete, Get, Patch, Post, Put};
 
@@ -151,10 +151,10 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/signout", signed_in!(Browser, sign_in_pages::sign_out, sign_in)),
     page(Get, "/step-up", signed_in!(Browser, sign_in_pages::show_step_up, sign_in)),
     page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in)),
-    page(Get, "/link/{secret}", open!(sign_in_pages::show_link, sign_in)),
-    page(Post, "/link/{secret}", open!(sign_in_pages::submit_link, sign_in)),
-    page(Get, "/register", open!(sign_in_pages::show_registration, sign_in)),
-    page(Post, "/register", open!(sign_in_pages::submit_registration, sign_in)),
+    page(Get, "/link/{secret}", open!(join_pages::show_link, sign_in)),
+    page(Post, "/link/{secret}", open!(join_pages::submit_link, sign_in)),
+    page(Get, "/register", open!(join_pages::show_registration, sign_in)),
+    page(Post, "/register", open!(join_pages::submit_registration, sign_in)),
     // -- one's own account, for programs
     api(Get, "/api/v1/users/me", signed_in!(User, account::show, my_account)),
     api(Patch, "/api/v1/users/me", signed_in!(User, account::change, my_account)),

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod devices;
 mod errors;
+pub mod join_pages;
 pub mod lockout;
 pub mod pages;
 pub mod pending;
