@@ -140,7 +140,7 @@ fn assert_protected(answer: &str) {
         "content-security-policy: default-src 'none'",
         "x-content-type-options: nosniff",
         "x-frame-options: deny",
-        "referrer-policy: no-referrer",
+        "referrer-policy: same-origin",
         "cross-origin-opener-policy: same-origin",
         "cross-origin-resource-policy: same-origin",
         "permissions-policy: ",

@@ -1,0 +1,67 @@
+// The real server for the browser tests: `doorward serve` with a data directory of its own, stopped and removed after.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Builds the program, unless DOORWARD_BIN names one; returns its path. */
+export function build() {
+  if (process.env.DOORWARD_BIN) return process.env.DOORWARD_BIN;
+  execFileSync("cargo", ["build", "--quiet", "--locked", "--bin", "doorward"], { cwd: root, stdio: "inherit" });
+  return join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug", "doorward");
+}
+
+async function freePort() {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/**
+ * Starts a server that nobody owns yet. Returns its origin, the link it printed, and what it wrote so far;
+ * `restart` ends it and starts it again on the same data, `stop` ends it for good.
+ */
+export async function start(program) {
+  const directory = await mkdtemp(join(tmpdir(), "doorward-e2e-"));
+  const port = await freePort();
+  const server = { origin: `http://localhost:${port}`, port, link: "", log: "" };
+  let child;
+  const run = async () => {
+    // Nothing of the surroundings may change the settings.
+    const env = { PATH: process.env.PATH, DOORWARD_DATA_DIRECTORY: directory };
+    child = spawn(program, ["serve", "--listen", `127.0.0.1:${port}`, "--metrics", "off"], { cwd: directory, env, stdio: ["ignore", "ignore", "pipe"] });
+    const begun = server.log.length;
+    child.stderr.setEncoding("utf8").on("data", (text) => (server.log += text));
+    const deadline = Date.now() + 30_000;
+    const said = () => server.log.slice(begun);
+    while (!/\/setup#\S+\s|is ready at/.test(said())) {
+      if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the server did not start:\n${server.log}`);
+      await new Promise((done) => setTimeout(done, 20));
+    }
+    server.link = /http:\/\/localhost:\d+\/setup#\S+/.exec(said())?.[0] ?? "";
+  };
+  const end = async () => {
+    if (child.exitCode !== null) return;
+    child.kill("SIGTERM");
+    await once(child, "exit");
+  };
+  server.restart = async () => {
+    await end();
+    await run();
+  };
+  server.stop = async () => {
+    await end();
+    await rm(directory, { recursive: true, force: true });
+  };
+  await run();
+  return server;
+}

@@ -1,0 +1,354 @@
+// The real server in a real browser, from the printed link to the account of the owner: in a wide and a narrow window,
+// with and without scripts. Every page on the way is checked: accessibility, policy, width. With the directory
+// DOORWARD_SHOTS, a picture of each page is kept in light and dark.
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import test, { after, before } from "node:test";
+import { axe, check, launch, open, totp } from "./browser.mjs";
+import { build, start } from "./server.mjs";
+
+const SHOTS = process.env.DOORWARD_SHOTS;
+const PASSWORD = "violet kettle orbit meadow";
+let program;
+let browser;
+
+before(async () => {
+  program = build();
+  if (SHOTS) await mkdir(SHOTS, { recursive: true });
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/** A person at a browser: opens pages, looks at each one, remembers secrets. */
+class Person {
+  constructor(page, variant, server) {
+    Object.assign(this, { page, variant, server, findings: [], looked: new Set(), step: 0, secret: "", codes: [], password: PASSWORD });
+  }
+
+  static async sit(variant, server) {
+    const { width, scripts, colorScheme } = variant;
+    const page = await open(browser, { viewport: { width, height: 800 }, javaScriptEnabled: scripts, colorScheme, reducedMotion: "reduce" });
+    page.setDefaultTimeout(20_000);
+    await page.addInitScript(() => {
+      addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+    });
+    const person = new Person(page, variant, server);
+    if (!scripts) {
+      const devtools = await page.context().newCDPSession(page);
+      person.scripts = (on) => devtools.send("Emulation.setScriptExecutionDisabled", { value: !on });
+    }
+    return person;
+  }
+
+  path() {
+    const url = new URL(this.page.url());
+    return url.pathname + url.search;
+  }
+
+  /** Fails unless the page of this path is shown, with this heading; then looks at it. */
+  async at(path, heading, name) {
+    await this.page.waitForURL((url) => url.pathname + url.search === path);
+    await this.page.getByRole("heading", { level: 1, name: heading }).waitFor();
+    await this.look(name ?? path);
+  }
+
+  /** Notes what is wrong with the page as it is now; once for each name. */
+  async look(name) {
+    if (this.looked.has(name)) return;
+    this.looked.add(name);
+    const { page, variant } = this;
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    // axe needs timers; the page's own scripts stay where they are, unloaded.
+    await this.scripts?.(true);
+    const found = await axe(page);
+    await this.scripts?.(false);
+    if (wide > 0) found.push(`the page is ${wide} px too wide`);
+    this.findings.push(...found.map((line) => `${name}: ${line}`));
+    if (!SHOTS || !variant.scripts) return;
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      const file = `${name.replace(/^\//, "").replaceAll(/\W+/g, "-") || "home"}-${variant.width}-${colorScheme}.png`;
+      await page.screenshot({ path: join(SHOTS, file), fullPage: true });
+    }
+    await page.emulateMedia({ colorScheme: variant.colorScheme });
+  }
+
+  async goto(path) {
+    return this.page.goto(new URL(path, this.server.origin).href);
+  }
+
+  press(name) {
+    return this.page.getByRole("button", { name, exact: true }).click();
+  }
+
+  /** Returns a code that was not used yet; waits for the next one if need be. */
+  async code() {
+    for (;;) {
+      const now = Math.floor(Date.now() / 30_000);
+      const step = Math.max(this.step + 1, now - 1);
+      if (step <= now + 1) {
+        this.step = step;
+        return totp(this.secret, step - now);
+      }
+      await new Promise((done) => setTimeout(done, 30_000 - (Date.now() % 30_000)));
+    }
+  }
+
+  /** Types a code; with scripts the sixth digit sends it. */
+  async enterCode(code, button) {
+    await this.page.fill("#code", code);
+    if (!this.variant.scripts) await this.press(button);
+  }
+
+  async enterPassword(username, password) {
+    await this.page.fill("#username", username);
+    await this.page.fill("#password", password);
+    await this.press("Sign in");
+  }
+
+  async signOut() {
+    await this.page.click("#sign-out");
+    await this.at("/signout", "Sign out");
+    await this.press("Sign out here");
+    await this.at("/signout", "Signed out", "/signed-out");
+  }
+}
+
+async function claim(person) {
+  const { page, server, variant } = person;
+  const [, token] = server.link.split("#");
+  assert.match(token, /^([0-9a-hjkmnp-tv-z]{4}-){6}[0-9a-hjkmnp-tv-z]{2}$/);
+  // Before the claim every page leads to the wizard.
+  await person.goto("/account");
+  await person.at("/setup", "Set up Doorward");
+  await page.fill("#token", token.replace(/^..../, "zzzz"));
+  await person.press("Continue");
+  await page.getByText("That is not the setup code.").first().waitFor();
+  await person.look("/setup wrong code");
+  await page.goto(server.link);
+  await page.reload();
+  if (variant.scripts) {
+    await page.goto("about:blank");
+    await page.goto(server.link);
+    assert.equal(new URL(page.url()).hash, "", "the code leaves the address bar");
+    assert.equal(await page.inputValue("#token"), token);
+  } else {
+    await page.fill("#token", ` ${token.toUpperCase().replaceAll("-", " ")} `);
+  }
+  await person.press("Continue");
+  await person.at("/setup/welcome", "Welcome");
+}
+
+async function nameAndOwn(person) {
+  const { page } = person;
+  await page.fill("#instance_name", "Linden Street");
+  await person.press("Continue");
+  await person.at("/setup/owner", "Your account");
+  await page.fill("#username", "ana");
+  await page.fill("#display_name", "Ana Sol");
+  await page.fill("#email", "ana@home.example");
+  await page.fill("#password", "passwordpassword");
+  await person.press("Create account");
+  await page.locator("#password-error").waitFor();
+  await person.look("/setup/owner refused");
+  assert.equal(await page.inputValue("#username"), "ana", "what was typed stays");
+  await page.fill("#password", person.password);
+  await person.press("Create account");
+  await person.at("/setup/address", "Where Doorward lives");
+}
+
+/** Reload, another tab and the back button lead to where the wizard is. */
+async function wander(person, path, heading) {
+  const { page } = person;
+  await page.reload();
+  await person.at(path, heading);
+  const tab = await page.context().newPage();
+  await tab.goto(`${person.server.origin}/setup`);
+  assert.equal(new URL(tab.url()).pathname, path);
+  await tab.close();
+  await page.goBack();
+  await person.goto("/setup");
+  await person.at(path, heading);
+}
+
+function wanderAtAddress(person) {
+  return wander(person, "/setup/address", "Where Doorward lives");
+}
+
+async function chooseAddress(person) {
+  const { page, server, variant } = person;
+  assert.equal(await page.inputValue("#origin"), server.origin);
+  await page.fill("#origin", "not an address");
+  await page.locator("#address-form").evaluate((form) => (form.noValidate = true));
+  await person.press("Continue");
+  await page.locator("#origin-error").waitFor();
+  await person.look("/setup/address refused");
+  await page.fill("#origin", variant.home ? `http://auth.home.localhost:${server.port}` : server.origin);
+  if (variant.home) await page.fill("#cookie_domain", "home.localhost");
+  await person.press(await page.locator("#check").textContent());
+  await page.getByRole("heading", { name: "Checks" }).waitFor();
+  await person.look("/setup/address checked");
+  await person.press("Continue");
+  await person.at("/setup/second-factor", "Your second factor");
+}
+
+async function enrol(person) {
+  const { page } = person;
+  person.secret = await page.locator("#secret").textContent();
+  assert.equal(person.secret.replaceAll(" ", "").length, 32);
+  await person.enterCode("000000", "Confirm");
+  await page.locator("#code-error").waitFor();
+  await person.look("/setup/second-factor refused");
+  await person.enterCode(await person.code(), "Confirm");
+  await person.at("/setup/recovery-codes", "Keep these recovery codes");
+  await wander(person, "/setup/recovery-codes", "Keep these recovery codes");
+  person.codes = await page.locator("#codes code").allTextContents();
+  assert.equal(new Set(person.codes).size, 10);
+  const wanted = Number(/number (\d+)/.exec(await page.locator("label[for=typed]").textContent())[1]);
+  await page.check("#saved");
+  await page.fill("#typed", person.codes[wanted % 10]);
+  await person.press("Continue");
+  await page.locator("#typed-error").waitFor();
+  await person.look("/setup/recovery-codes refused");
+  assert.deepEqual(await page.locator("#codes code").allTextContents(), person.codes);
+  if (!(await page.isChecked("#saved"))) await page.check("#saved");
+  await page.fill("#typed", person.codes[wanted - 1].toUpperCase());
+  await person.press("Continue");
+  await person.at("/setup/protect", "Your first app");
+}
+
+async function protect(person) {
+  const { page, variant } = person;
+  if (!variant.home) {
+    await person.press("Do this later");
+    return;
+  }
+  await page.fill("#app_host", "photos.home.localhost");
+  await page.check("#who-owner");
+  await person.press("Show me the lines to paste");
+  await page.getByRole("heading", { name: "Lines for your proxy" }).waitFor();
+  assert.match(await page.locator("#main").textContent(), /auth_request /);
+  assert.ok(await page.isChecked("#who-owner"));
+  await person.look("/setup/protect saved");
+  await person.press("Test it now");
+  await page.locator("#test-result").waitFor();
+  await person.look("/setup/protect tested");
+  await page.click("#finish");
+}
+
+async function finish(person) {
+  const { page, server, variant } = person;
+  await person.at("/setup/done", "All set");
+  await page.reload();
+  await person.at("/setup/done", "All set");
+  if (variant.home) server.origin = `http://auth.home.localhost:${server.port}`;
+  await page.click("#open");
+  // At another address the browser is another visitor, who signs in.
+  if (variant.home) {
+    await person.at("/signin", "Sign in");
+    await person.enterPassword("ana", person.password);
+    await person.at("/signin/second-factor", "Enter your code");
+    await person.enterCode(await person.code(), "Continue");
+  }
+  await person.at("/", "Hello, Ana Sol");
+  assert.equal(new URL(page.url()).origin, server.origin);
+  for (const path of ["/setup", "/setup/owner", "/setup/protect"]) {
+    assert.equal((await person.goto(path)).status(), 404, path);
+  }
+  await person.look("/setup gone");
+}
+
+async function account(person) {
+  const { page } = person;
+  await person.goto("/");
+  await page.getByRole("link", { name: "Account" }).first().click();
+  await person.at("/account", "Profile");
+  await page.fill("#display_name", "Ana Solé");
+  await page.fill("#email", "ana@home.example");
+  await person.press("Save");
+  await person.at("/account?done=saved", "Profile");
+  await page.getByText("Saved.").waitFor();
+  await page.getByRole("link", { name: "Security" }).click();
+  await person.at("/account/security", "Security");
+  await page.fill("#current_password", "wrong password here");
+  await page.fill("#new_password", "copper lantern drifts slowly");
+  await person.press("Change password");
+  await page.locator("#current_password-error").waitFor();
+  await person.look("/account/security refused");
+  await page.fill("#current_password", person.password);
+  person.password = "copper lantern drifts slowly";
+  await page.fill("#new_password", person.password);
+  await person.press("Change password");
+  await person.at("/account/security?done=password", "Security");
+  await page.getByRole("link", { name: "Sessions" }).click();
+  await person.at("/account/sessions", "Sessions");
+  assert.equal(await page.getByText("This device").count(), 1);
+  await page.getByRole("link", { name: "Activity" }).click();
+  await person.at("/account/activity", "Activity");
+}
+
+async function signInAgain(person) {
+  const { page } = person;
+  await person.goto("/");
+  await person.signOut();
+  await person.goto("/account");
+  await page.waitForURL("**/signin?rd=*");
+  await person.look("/signin");
+  const refusals = [];
+  for (const name of ["ana", "nobody"]) {
+    await person.enterPassword(name, "wrong password here");
+    refusals.push(await page.locator("#problem").textContent());
+    assert.equal(await page.inputValue("#username"), name);
+  }
+  assert.deepEqual(refusals, Array(2).fill("That username and password do not match."));
+  await person.look("/signin refused");
+  await person.enterPassword("ana", person.password);
+  await person.at("/signin/second-factor", "Enter your code");
+  await person.enterCode(await person.code(), "Continue");
+  // The page that was asked for first.
+  await person.at("/account", "Profile");
+}
+
+async function signInByRecoveryCode(person) {
+  const { page } = person;
+  await person.signOut();
+  await page.click("#again");
+  await person.at("/signin", "Sign in");
+  await person.enterPassword("ana", person.password);
+  await person.at("/signin/second-factor", "Enter your code");
+  await page.click("#use-recovery");
+  await person.at("/signin/recovery", "Use a recovery code");
+  await page.fill("#recovery_code", "aaaa-bbbb-cccc");
+  await person.press("Continue");
+  await page.locator("#problem").waitFor();
+  await person.look("/signin/recovery refused");
+  await page.fill("#recovery_code", person.codes[7]);
+  await person.press("Continue");
+  await person.at("/", /^Hello, Ana/);
+  await person.goto("/account/security");
+  await page.getByText("9 of 10 left").waitFor();
+}
+
+for (const variant of [
+  { width: 1280, scripts: true, colorScheme: "light", home: true },
+  { width: 360, scripts: true, colorScheme: "dark" },
+  { width: 1280, scripts: false, colorScheme: "dark" },
+  { width: 360, scripts: false, colorScheme: "light", home: true },
+]) {
+  const { width, scripts } = variant;
+  test(`a new owner sets up Doorward and signs in, ${width} px wide, ${scripts ? "with" : "without"} scripts`, { timeout: 180_000 }, async (t) => {
+    const server = await start(program);
+    t.after(() => server.stop());
+    const person = await Person.sit(variant, server);
+    t.after(() => person.page.context().close());
+    for (const step of [claim, nameAndOwn, wanderAtAddress, chooseAddress, enrol, protect, finish, account, signInAgain, signInByRecoveryCode]) {
+      await step(person).catch(async (error) => {
+        const text = await person.page.locator("main").innerText({ timeout: 1000 }).catch(() => "");
+        throw new Error(`${step.name}, at ${person.page.url()}:\n${text}\n${person.page.problems.join("\n")}`, { cause: error });
+      });
+    }
+    assert.deepEqual(person.findings, []);
+    check(person.page);
+  });
+}
