@@ -235,7 +235,8 @@ pub async fn show_done(room: &Setup, request: &Request) -> Result<Reply, Problem
         Fact::new("First app", or_none(here.progress.app_host.clone())),
     ];
     let is_here = request.client.origin().is_some_and(|seen| seen == origin.text);
-    let base = if is_here { String::new() } else { origin.text.clone() };
+    let moved_to = (!is_here).then(|| origin.text.clone());
+    let base = moved_to.clone().unwrap_or_default();
     let next = |title: &str, text: &str, path: &str| NextStep {
         title: title.to_owned(),
         text: text.to_owned(),
@@ -251,6 +252,7 @@ pub async fn show_done(room: &Setup, request: &Request) -> Result<Reply, Problem
             next("Look at the access rules", "Who may open which app.", "/admin/rules"),
             next("Look after your account", "Password, authenticator app, sessions.", "/account/security"),
         ],
+        moved_to,
     };
     here.page(StatusCode::OK, &page)
 }

@@ -324,6 +324,8 @@ pub struct Done {
     pub left: Vec<Check>,
     /// What to do next.
     pub next: Vec<NextStep>,
+    /// The address that was chosen, if the wizard was opened at another one: the browser is a stranger there.
+    pub moved_to: Option<String>,
 }
 
 /// Answer to somebody who submitted the owner form after another visitor had finished setup (409).

@@ -270,6 +270,7 @@ fn setup_pages() -> Vec<Sample> {
                         url: "/admin/rules".into(),
                     },
                 ],
+                moved_to: Some("https://auth.linden.example".into()),
             },
         ),
         sample(
