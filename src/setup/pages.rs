@@ -101,8 +101,11 @@ impl<'a> Here<'a> {
     }
 
     pub(super) fn steps(&self, current: Step) -> Steps {
-        let done: Vec<Step> =
-            [Step::Welcome, Step::Address].into_iter().filter(|step| self.is_done(*step)).collect();
+        // Once the setup is finished there is no way back: the pages are gone.
+        let done: Vec<Step> = [Step::Welcome, Step::Address]
+            .into_iter()
+            .filter(|step| self.is_done(*step) && !self.room.is_finished())
+            .collect();
         Steps::new(self.order(), &done, current)
     }
 
