@@ -12,7 +12,7 @@ use super::Problem;
 /// Objects and arrays nest at most this deep.
 pub const MAX_DEPTH: usize = 16;
 
-/// Parses a body. Errors: 415 `unsupported_media_type`, 400 `malformed_json`, 400 `unknown_field`, 422
+/// Parses a body, which must be an object. Errors: 415 `unsupported_media_type`, 400 `malformed_json`, 400 `unknown_field`, 422
 /// `missing_field`, 422 `invalid_field`.
 pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
     if !has_content_type(headers, "application/json") {
@@ -22,6 +22,10 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
             "This address takes JSON (Content-Type: application/json).",
         )
         .with_header(header::ACCEPT, http::HeaderValue::from_static("application/json")));
+    }
+    // serde would read a list as the members of an object in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad_request("malformed_json", "The JSON must be an object, {…}."));
     }
     parse_body(body)
 }
@@ -230,6 +234,17 @@ mod tests {
         let (rule, detail) = code(r#"{"username":"a b"}"#);
         assert_eq!(rule, "invalid_field");
         assert!(detail.starts_with("A username holds only"), "{detail}");
+    }
+
+    /// INP-05: a list is no object, whatever its items.
+    #[test]
+    fn a_list_is_not_taken_for_an_object() {
+        let headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+        assert!(super::parse::<Login>(&headers, br#" {"username":"ada"}"#).is_ok());
+        for bad in [&br#"["ada"]"#[..], br#" ["ada",true]"#, b"", b"null", b""ada""] {
+            assert_eq!(super::parse::<Login>(&headers, bad).unwrap_err().code, "malformed_json");
+        }
     }
 
     /// WEB-05: only application/json is JSON.

@@ -14,6 +14,8 @@ mod attacks;
 #[cfg(test)]
 mod authorization_matrix;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod callers;
 #[cfg(test)]
 mod fuzz_seeds;
