@@ -239,10 +239,12 @@ mod tests {
     /// INP-05: a list is no object, whatever its items.
     #[test]
     fn a_list_is_not_taken_for_an_object() {
-        let headers =
-            HeaderMap::from_iter([(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+        let headers = HeaderMap::from_iter([(
+            header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json"),
+        )]);
         assert!(super::parse::<Login>(&headers, br#" {"username":"ada"}"#).is_ok());
-        for bad in [&br#"["ada"]"#[..], br#" ["ada",true]"#, b"", b"null", b""ada""] {
+        for bad in [&br#"["ada"]"#[..], br#" ["ada",true]"#, b"", b"null", br#""ada""#] {
             assert_eq!(super::parse::<Login>(&headers, bad).unwrap_err().code, "malformed_json");
         }
     }

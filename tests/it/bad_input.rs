@@ -451,7 +451,6 @@ fn nonsense_from_a_proxy_is_never_a_permit() {
             "javascript:alert(1)",
             "https://app.home.localhost/ x",
             "https://[::1]/",
-            "https://app.home.localhost/,https://app.home.localhost/",
         ] {
             let Some((scheme, rest)) = url.split_once("://").or(is_nginx.then_some(("", url))) else {
                 continue;
@@ -632,18 +631,8 @@ fn noise_in_headers_breaks_nothing() {
         let answer = server.client().with_header(name, &value).post("/api/v1/auth/login/web", body);
         assert!((400..500).contains(&answer.status), "{name}: {value:.40} {}", answer.text());
     }
-    for text in [
-        "",
-        "\r\n\r\n",
-        "\0\0\0\0",
-        "GET\r\n\r\n",
-        "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n\r\n",
-        "SSH-2.0-x\r\n\r\n",
-    ] {
-        if text.trim().is_empty() {
-            continue;
-        }
-        assert!((400..600).contains(&exchange(server.address, text.as_bytes()).status), "{text:?}");
+    for text in ["GET\r\n\r\n", "\0\0\r\n\r\n", "\x16\x03\x01\x02\0\x01\r\n\r\n", "SSH-2.0-x\r\n\r\n"] {
+        assert_eq!(exchange(server.address, text.as_bytes()).status, 400, "{text:?}");
     }
     server.client().get("/signin").expect(200);
 }
