@@ -240,6 +240,7 @@ fn a_password_reset_ends_everything_and_skips_nothing() {
     server.clock.advance(Duration::from_secs(1));
     let mut owner = server.client();
     let path = format!("/link/{link}");
+    // No other site learns the link. With `no-referrer` browsers would hide the origin of our own form from us as well.
     assert!(owner.get(&path).expect(200).header("referrer-policy") == Some("same-origin"));
     owner.form(&path, &[("password", "a-brand-new-pass-phrase")]).expect(200);
     assert!(owner.cookie("dw").is_none(), "a reset signs nobody in");
