@@ -112,7 +112,7 @@ fn open(dir: &Directory, store: &Store, clock: &Arc<TestClock>) -> Setup {
         lifetimes,
         tokens,
         Timestamp::ZERO,
-        Arc::new(crate::store::clock_mark::ClockMark::load(&store).unwrap()),
+        Arc::new(crate::store::clock_mark::ClockMark::load(store).unwrap()),
     )
     .unwrap();
     let limits = LimitSettings { caution_after_start: Duration::ZERO, ..LimitSettings::default() };

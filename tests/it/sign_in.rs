@@ -330,6 +330,7 @@ fn unknown_names_answer_like_wrong_passwords() {
 
 /// ENU-01: and they take the same time, measured over the real socket.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
 fn unknown_names_take_the_same_time() {
     let server = Server::start_with(|options| {
         options.sign_in.sign_in.limit = 1000;
