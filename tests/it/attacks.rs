@@ -625,6 +625,7 @@ fn anonymous_visitors_leave_nothing_behind() {
     let server = Server::start_with(|options| options.api_rule.limit = 1_000_000);
     server.add_bare_user("keeper", Role::Admin);
     let rows = || server.app().store().engine().scan(b"", None, 1_000_000, false).unwrap().len();
+    server.block_on(server.app().audit.flush()).unwrap();
     let before = rows();
     for round in 0..40 {
         for path in [
