@@ -1,6 +1,6 @@
 //! Time-based one-time codes: RFC 6238 with SHA-1, six digits and steps of 30 seconds, which every app supports.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use data_encoding::BASE32_NOPAD;
 use hmac::digest::KeyInit as _;
@@ -19,7 +19,6 @@ pub const STEP_SECONDS: u64 = 30;
 /// Steps before and after the present one that are accepted (OTP-03).
 const WINDOW: u64 = 1;
 const DIGITS: usize = 6;
-const QUIET_ZONE: usize = 4;
 
 /// Everything but the unreserved characters of RFC 3986 section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -121,34 +120,6 @@ pub fn otpauth_uri(issuer: &str, account: &str, secret: &TotpSecret) -> Zeroizin
     ))
 }
 
-/// Draws `text` as a QR code: an SVG element without script or style that may stand in a page, black on its own
-/// white ground, so that it is readable on a dark page as well. Empty if the text is too long for a QR code
-/// (about 2300 bytes).
-pub fn qr_svg(text: &str) -> String {
-    let Ok(code) = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M) else {
-        return String::new();
-    };
-    let width = code.width();
-    let side = width + 2 * QUIET_ZONE;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" role=\"img\" \
-         aria-label=\"QR code\" shape-rendering=\"crispEdges\"><rect width=\"{side}\" height=\"{side}\" \
-         fill=\"#fff\"/><path fill=\"#000\" d=\""
-    );
-    for (y, row) in code.to_colors().chunks(width).enumerate() {
-        let mut x = 0;
-        for run in row.chunk_by(|a, b| a == b) {
-            if run.first() == Some(&qrcode::Color::Dark) {
-                // Writing to a String cannot fail.
-                let _ = write!(svg, "M{} {}h{n}v1h-{n}z", x + QUIET_ZONE, y + QUIET_ZONE, n = run.len());
-            }
-            x += run.len();
-        }
-    }
-    svg.push_str("\"/></svg>");
-    svg
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,23 +202,6 @@ mod tests {
             "otpauth://totp/Home%20%26%20Co:ada%3Ax%3Fy%40example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
              &issuer=Home%20%26%20Co&algorithm=SHA1&digits=6&period=30"
         );
-    }
-
-    #[test]
-    fn a_qr_code_is_plain_svg_on_a_white_ground() {
-        let svg = qr_svg(&otpauth_uri("Doorward", "ada", &rfc_secret()));
-        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>"));
-        for part in ["viewBox=\"0 0 ", "role=\"img\"", "fill=\"#fff\""] {
-            assert!(svg.contains(part), "{part}");
-        }
-        for forbidden in ["style", "script", "<?xml", "on"] {
-            // "on" stands for event handlers; no attribute here starts with it.
-            assert!(
-                !svg.contains(&format!(" {forbidden}")) && !svg.contains(&format!("<{forbidden}")),
-                "{forbidden}"
-            );
-        }
-        assert_eq!(qr_svg(&"x".repeat(5000)), "");
     }
 
     /// OTP-01, KEY-05
