@@ -251,7 +251,7 @@ impl Tokens {
             }
             return Ok(verified);
         }
-        let ring = self.ring.load();
+        let ring = self.ring.load_full();
         let origin = self.site.origin().text;
         let audience = audience(&origin);
         let expected = Expected {
@@ -274,6 +274,12 @@ impl Tokens {
         }
         let verified = Arc::new(Verified { claims, session, user });
         self.verified.insert(digest, verified.clone());
+        // If the keys changed meanwhile, the cache was perhaps cleared before this token came in: its key may be gone,
+        // so the token is judged once more by the present keys (TOK-15). Keys change before the cache is cleared.
+        if !Arc::ptr_eq(&ring, &self.ring.load_full()) {
+            self.verified.remove(&digest);
+            return self.verify(token, now);
+        }
         Ok(verified)
     }
 
@@ -313,9 +319,12 @@ impl Tokens {
         }
         also(&mut batch);
         self.store.commit(batch).await?;
-        let mut ring = KeyRing::clone(&self.ring.load());
-        ring.apply(plan);
-        self.ring.store(Arc::new(ring));
+        // Two changes at once (the schedule and an administrator) both count.
+        self.ring.rcu(|ring| {
+            let mut ring = KeyRing::clone(ring);
+            ring.apply(plan.clone());
+            ring
+        });
         self.verified.clear();
         Ok(())
     }

@@ -509,3 +509,42 @@ fn a_disabled_user_is_out_at_once() {
     let answer = browser.get("/signout").expect(200);
     assert!(answer.input("csrf").is_none());
 }
+
+/// TOK-15: after an emergency rotation no old token is accepted, not even one that was being verified meanwhile.
+#[test]
+fn no_token_outlives_the_replacement_of_its_key() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut client = server.client();
+    let (access, mut refresh) = tokens(&login_api(&mut client, "ada", PASSWORD));
+    let mut issued = vec![access];
+    for _ in 0..60 {
+        let answer = client.post("/api/v1/auth/refresh/api", json!({"refresh_token": refresh})).expect(200);
+        let (access, next) = tokens(&answer);
+        issued.push(access);
+        refresh = next;
+    }
+    let issued = Arc::new(issued);
+    let barrier = Arc::new(Barrier::new(4));
+    let now = doorward::kernel::time::Clock::now(&*server.clock);
+    let verifying: Vec<_> = (0..3)
+        .map(|_| {
+            let (app, issued, barrier) = (server.app().clone(), issued.clone(), barrier.clone());
+            std::thread::spawn(move || {
+                barrier.wait();
+                for token in issued.iter() {
+                    let _ = app.sessions.validate(token, now);
+                }
+            })
+        })
+        .collect();
+    barrier.wait();
+    server.block_on(server.app().sessions.tokens().replace_keys(|_| {})).unwrap();
+    for thread in verifying {
+        thread.join().unwrap();
+    }
+    for token in issued.iter() {
+        let refusal = server.app().sessions.validate(token, now).unwrap_err();
+        assert_eq!(refusal.code(), "token_bad_signature");
+    }
+}
