@@ -68,11 +68,9 @@ pub struct Inquiry<'a> {
     /// Path and query as they were sent.
     pub target: &'a str,
     /// The canonical path, which rules see; an error if it is ambiguous (FWD-06).
-    pub path: Result<String, PathError>,
+    pub path: Result<Cow<'a, str>, PathError>,
     /// The method, letters A to Z.
     pub method: &'a str,
-    /// Whether a page is expected, so that a redirect to the sign-in page makes sense.
-    pub expects_page: bool,
 }
 
 impl Inquiry<'_> {
@@ -190,7 +188,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<&'a str,
         return Err(Refusal::Doubled(name.as_str()));
     }
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::Invalid(name.as_str()))?;
-    if text.is_empty() || text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+    if text.is_empty() || has_space(text) {
         // A proxy that appends to a header joins values by a comma and a space.
         let is_joined = text.contains(", ");
         return Err(if is_joined {
@@ -200,6 +198,11 @@ fn one<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<&'a str,
         });
     }
     Ok(text)
+}
+
+/// Tells whether a text holds a space or a control character. Looks at every byte, which is quicker than stopping.
+fn has_space(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | (byte <= b' ') | (byte == 0x7f))
 }
 
 /// Reads a header that may hold no comma.
@@ -215,9 +218,7 @@ fn one_plain<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<&'
 pub fn parse_auth_request(headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
     let method = method(headers, &X_ORIGINAL_METHOD)?;
     let url = one(headers, &X_ORIGINAL_URL)?;
-    let mut inquiry = parse_url(url, method)?;
-    inquiry.expects_page = expects_page(headers);
-    Ok(inquiry)
+    parse_url(url, method)
 }
 
 /// Reads an absolute address of an app, such as `https://photos.home.example/a?b`.
@@ -226,15 +227,16 @@ pub fn parse_auth_request(headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
 /// If it is none: another scheme, user info, no path, spaces or controls.
 pub fn parse_url<'a>(url: &'a str, method: &'a str) -> Result<Inquiry<'a>, Refusal> {
     let invalid = Refusal::Invalid("x-original-url");
-    let (scheme, rest) = url.split_once("://").ok_or(invalid)?;
+    let (scheme, rest) = url.split_once(':').ok_or(invalid)?;
+    let rest = rest.strip_prefix("//").ok_or(invalid)?;
     // `https://host?x` and `https://host` have no path; proxies always send one.
     let slash = rest.find('/').ok_or(invalid)?;
     let (authority, target) = rest.split_at_checked(slash).ok_or(invalid)?;
     let raw_path = target.split_once('?').map_or(target, |(path, _)| path);
-    if raw_path.contains(",http://") || raw_path.contains(",https://") {
+    if raw_path.contains(',') && (raw_path.contains(",http://") || raw_path.contains(",https://")) {
         return Err(Refusal::Doubled("x-original-url"));
     }
-    if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+    if has_space(url) {
         return Err(invalid);
     }
     assemble(scheme, authority, target, method).ok_or(invalid)
@@ -256,10 +258,7 @@ pub fn parse_forward_auth(headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
     if raw_path.contains(",/") {
         return Err(Refusal::Doubled("x-forwarded-uri"));
     }
-    let mut inquiry =
-        assemble(scheme, authority, target, method).ok_or(Refusal::Invalid("x-forwarded-host"))?;
-    inquiry.expects_page = expects_page(headers);
-    Ok(inquiry)
+    assemble(scheme, authority, target, method).ok_or(Refusal::Invalid("x-forwarded-host"))
 }
 
 fn assemble<'a>(scheme: &str, authority: &'a str, target: &'a str, method: &'a str) -> Option<Inquiry<'a>> {
@@ -279,7 +278,6 @@ fn assemble<'a>(scheme: &str, authority: &'a str, target: &'a str, method: &'a s
         target,
         path: path::canonical(raw_path),
         method,
-        expects_page: true,
     })
 }
 
@@ -320,10 +318,11 @@ pub(super) fn admit(inquiry: &Inquiry<'_>, site: &Site) -> Result<(), Refusal> {
 }
 
 /// Answers a proxy whose inquiry was decided. `user` is who is signed in, if anyone; `portal_origin` is where people
-/// sign in, without a slash at the end.
+/// sign in, without a slash at the end. `headers` tell whether a page is expected, so that a redirect makes sense.
 pub fn answer(
     dialect: Dialect,
     inquiry: &Inquiry<'_>,
+    headers: &HeaderMap,
     outcome: Outcome,
     user: Option<&User>,
     portal_origin: &str,
@@ -334,7 +333,7 @@ pub fn answer(
             Reply::bytes(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", FORBIDDEN.as_bytes())
         }
         Outcome::NeedSignIn { .. } => {
-            let status = match (dialect, inquiry.expects_page, inquiry.method) {
+            let status = match (dialect, expects_page(headers), inquiry.method) {
                 (Dialect::AuthRequest, _, _) | (_, false, _) => StatusCode::UNAUTHORIZED,
                 (_, _, "GET" | "HEAD" | "OPTIONS") => StatusCode::FOUND,
                 _ => StatusCode::SEE_OTHER,
@@ -363,7 +362,7 @@ fn to_sign_in(status: StatusCode, inquiry: &Inquiry<'_>, portal_origin: &str) ->
 fn allowed(user: Option<&User>) -> Reply {
     let mut reply = Reply::empty(StatusCode::OK);
     reply.is_for_proxy = true;
-    reply.headers.reserve(8);
+    reply.headers.reserve(5);
     let Some(user) = user else {
         for name in [&REMOTE_USER, &REMOTE_GROUPS, &REMOTE_NAME, &REMOTE_EMAIL] {
             reply.set(name.clone(), HeaderValue::from_static(""));
@@ -441,7 +440,7 @@ fn decide(
         Outcome::NeedSignIn { .. } => site.origin().text,
         Outcome::Allow | Outcome::Forbidden => String::new(),
     };
-    answer(dialect, &inquiry, decision.outcome, user, &portal)
+    answer(dialect, &inquiry, &request.headers, decision.outcome, user, &portal)
 }
 
 fn inquire<'a>(request: &'a Request, dialect: Dialect, site: &Site) -> Result<Inquiry<'a>, Refusal> {

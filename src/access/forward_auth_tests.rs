@@ -99,7 +99,7 @@ fn both_dialects_read_the_same_request() {
         let inquiry = parse(dialect, &map).unwrap();
         assert_eq!(inquiry.host, "photos.home.example");
         assert_eq!(inquiry.path.as_deref(), Ok("/a"));
-        assert_eq!((inquiry.method, inquiry.expects_page), ("GET", true));
+        assert_eq!((inquiry.method, expects_page(&map)), ("GET", true));
         assert_eq!(inquiry.url(), "https://photos.home.example/a?b");
     }
 }
@@ -349,7 +349,7 @@ fn allowed_callers_are_named_by_four_headers() {
     let inquiry = parse_auth_request(&map).unwrap();
     let ada = user("ada", &["family", "admins"]);
     for dialect in BOTH {
-        let reply = answer(dialect, &inquiry, Outcome::Allow, Some(&ada), "https://auth.home.example");
+        let reply = answer(dialect, &inquiry, &map, Outcome::Allow, Some(&ada), "https://auth.home.example");
         assert_eq!(reply.status, 200);
         assert_eq!(header_of(&reply, "remote-user"), Some("ada"));
         assert_eq!(header_of(&reply, "remote-groups"), Some("family,admins"));
@@ -361,7 +361,7 @@ fn allowed_callers_are_named_by_four_headers() {
     other.display_name = crate::kernel::text::DisplayName::parse("Zoë 李").unwrap();
     other.email = None;
     other.groups = Box::new([]);
-    let reply = answer(Dialect::ForwardAuth, &inquiry, Outcome::Allow, Some(&other), "");
+    let reply = answer(Dialect::ForwardAuth, &inquiry, &map, Outcome::Allow, Some(&other), "");
     assert_eq!(header_of(&reply, "remote-name"), Some("Zoë 李"));
     assert_eq!(header_of(&reply, "remote-groups"), Some(""));
     assert_eq!(header_of(&reply, "remote-email"), Some(""));
@@ -374,7 +374,7 @@ fn the_identity_headers_are_never_missing_from_a_200() {
     let inquiry = parse_auth_request(&map).unwrap();
     let ada = user("ada", &[]);
     for dialect in BOTH {
-        let reply = answer(dialect, &inquiry, Outcome::Allow, None, "https://auth.home.example");
+        let reply = answer(dialect, &inquiry, &map, Outcome::Allow, None, "https://auth.home.example");
         for name in ["remote-user", "remote-groups", "remote-name", "remote-email"] {
             assert_eq!(header_of(&reply, name), Some(""), "{name}");
         }
@@ -382,6 +382,7 @@ fn the_identity_headers_are_never_missing_from_a_200() {
             assert!(!has_identity(&answer(
                 dialect,
                 &inquiry,
+                &map,
                 outcome,
                 Some(&ada),
                 "https://auth.home.example"
@@ -431,7 +432,7 @@ fn every_kind_of_request_gets_its_answer() {
             let name = if dialect == Dialect::AuthRequest { &X_ORIGINAL_METHOD } else { &X_FORWARDED_METHOD };
             map.insert(name, HeaderValue::from_static(method));
             let inquiry = parse(dialect, &map).unwrap();
-            let reply = answer(dialect, &inquiry, outcome, None, "https://auth.home.example");
+            let reply = answer(dialect, &inquiry, &map, outcome, None, "https://auth.home.example");
             assert_eq!(reply.status, status, "{dialect:?} {method} {extra:?} {outcome:?}");
             let location = format!(
                 "https://auth.home.example/?rd=https%3A%2F%2Fphotos.home.example%2Fa%3Fb&rm={method}"
@@ -451,6 +452,7 @@ fn a_return_address_cannot_break_out_of_its_parameter() {
     let reply = answer(
         Dialect::AuthRequest,
         &inquiry,
+        &map,
         Outcome::NeedSignIn { level: Level::OneFactor },
         None,
         "https://auth.home.example",

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use std::collections::HashMap;
 
 use super::records::{Role, Status, UserRecord};
-use crate::kernel::ids::UserId;
+use crate::kernel::ids::{IdMap, UserId};
 use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::kernel::time::Timestamp;
 use crate::store::{Store, StoreError};
@@ -73,7 +72,7 @@ impl User {
 /// All users by id. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Directory {
-    users: Arc<RwLock<HashMap<UserId, Arc<User>>>>,
+    users: Arc<RwLock<IdMap<UserId, Arc<User>>>>,
 }
 
 impl Directory {

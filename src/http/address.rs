@@ -9,6 +9,8 @@ use ipnet::IpNet;
 
 pub use crate::config::parse_network;
 
+use super::ascii_set::AsciiSet;
+
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -150,6 +152,10 @@ fn host_and_port(host: &str) -> Option<(&str, Option<&str>)> {
     Some((name, port))
 }
 
+/// What host names, addresses and ports are made of.
+const HOST_BYTES: AsciiSet =
+    AsciiSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-_:[]");
+
 /// A host header that occurs once, holds one value, and holds only bytes that hosts have.
 fn single_host(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut values = headers.get_all(name).iter();
@@ -157,14 +163,11 @@ fn single_host(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     if values.next().is_some() || value.is_empty() || value.len() > 260 {
         return None;
     }
-    let is_sound = value
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']'));
-    if !is_sound {
+    if !HOST_BYTES.has_all(value) {
         return None;
     }
-    let mut host = String::with_capacity(value.len());
-    host.extend(value.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
+    let mut host = std::str::from_utf8(value).ok()?.to_owned();
+    host.make_ascii_lowercase();
     Some(host)
 }
 

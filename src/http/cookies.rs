@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
+use super::ascii_set::has_any;
 use super::request::Ambiguous;
 
 /// Returns the value of the cookie `name`. Two cookies of that name are refused, even with equal values: a sibling
@@ -12,13 +13,17 @@ use super::request::Ambiguous;
 pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Ambiguous> {
     let mut found = None;
     for line in headers.get_all(header::COOKIE) {
-        for pair in line.as_bytes().split(|byte| *byte == b';') {
+        let mut rest = line.as_bytes();
+        while !rest.is_empty() {
+            let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+            let (pair, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
+            rest = after.get(1..).unwrap_or_default();
             let pair = pair.trim_ascii();
             let Some(value) = pair.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
             else {
                 continue;
             };
-            if found.is_some() || !value.iter().all(is_value_byte) {
+            if found.is_some() || has_any(value, is_no_value_byte) {
                 return Err(Ambiguous);
             }
             found = Some(std::str::from_utf8(value).map_err(|_| Ambiguous)?);
@@ -27,9 +32,10 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, A
     Ok(found)
 }
 
-/// The bytes of a cookie value (RFC 6265 section 4.1.1): visible ASCII without quote, comma, semicolon, backslash.
-fn is_value_byte(byte: &u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\')
+/// All but the bytes of a cookie value (RFC 6265 section 4.1.1): visible ASCII without quote, comma, semicolon,
+/// backslash.
+fn is_no_value_byte(byte: u8) -> bool {
+    !byte.is_ascii_graphic() | (byte == b'"') | (byte == b',') | (byte == b';') | (byte == b'\\')
 }
 
 /// Returns the name under which a host-only cookie goes: `__Host-dw` over HTTPS or on localhost, plain `dw` where
@@ -63,7 +69,7 @@ impl SetCookie {
     pub fn host_only(name: impl Into<String>, value: &str) -> Self {
         SetCookie {
             name: name.into(),
-            value: value.bytes().filter(is_value_byte).map(char::from).collect(),
+            value: value.bytes().filter(|byte| !is_no_value_byte(*byte)).map(char::from).collect(),
             path: "/".to_owned(),
             domain: None,
             max_age: None,

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use super::ascii_set::{AsciiSet, has_any};
+
 /// A head larger than this is refused.
 pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// A request target longer than this is refused.
@@ -49,10 +51,8 @@ pub(super) struct Head {
 /// length of the head with its empty line, `None` if more is needed, or a refusal at the first bare LF.
 pub(super) fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> {
     let from = scanned.saturating_sub(3);
-    for (index, byte) in bytes.iter().enumerate().skip(from) {
-        if *byte != b'\n' {
-            continue;
-        }
+    for at in memchr::memchr_iter(b'\n', bytes.get(from..).unwrap_or_default()) {
+        let index = from + at;
         let before = bytes.get(..index).unwrap_or_default();
         if !before.ends_with(b"\r") {
             return Err(Refusal::Malformed);
@@ -75,7 +75,7 @@ fn too_large(bytes: &[u8]) -> Refusal {
 /// Judges a whole head, from the request line to its empty line.
 pub(super) fn judge(head: &[u8]) -> Result<Head, Refusal> {
     let text = head.strip_suffix(b"\r\n\r\n").ok_or(Refusal::Malformed)?;
-    let line_end = text.iter().position(|byte| *byte == b'\r').unwrap_or(text.len());
+    let line_end = end_of_line(text);
     let (line, mut rest) = text.split_at_checked(line_end).ok_or(Refusal::Malformed)?;
     let RequestLine { target, is_http_11 } = request_line(line)?;
     let mut fields = Fields::default();
@@ -87,7 +87,7 @@ pub(super) fn judge(head: &[u8]) -> Result<Head, Refusal> {
         if lines > MAX_HEADERS {
             return Err(Refusal::HeadTooLarge);
         }
-        let end = after.iter().position(|byte| *byte == b'\r').unwrap_or(after.len());
+        let end = end_of_line(after);
         let (line, next) = after.split_at_checked(end).ok_or(Refusal::Malformed)?;
         if fields.take(line)? {
             let start = text.len() - after.len();
@@ -103,6 +103,10 @@ pub(super) fn judge(head: &[u8]) -> Result<Head, Refusal> {
     Ok(Head { framing, underscored })
 }
 
+fn end_of_line(text: &[u8]) -> usize {
+    memchr::memchr(b'\r', text).unwrap_or(text.len())
+}
+
 struct RequestLine<'a> {
     target: &'a [u8],
     is_http_11: bool,
@@ -115,7 +119,7 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     else {
         return Err(Refusal::Malformed);
     };
-    if method.is_empty() || method.len() > 32 || !method.iter().copied().all(is_token) {
+    if method.is_empty() || method.len() > 32 || !TOKEN_BYTES.has_all(method) {
         return Err(Refusal::Malformed);
     }
     let is_http_11 = match version {
@@ -130,7 +134,7 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     if target.len() > MAX_TARGET {
         return Err(Refusal::TargetTooLong);
     }
-    if target.is_empty() || !target.iter().copied().all(is_target_byte) {
+    if target.is_empty() || !TARGET_BYTES.has_all(target) {
         return Err(Refusal::Malformed);
     }
     Ok(RequestLine { target, is_http_11 })
@@ -147,11 +151,10 @@ impl<'a> Fields<'a> {
     /// Takes one header line. Tells whether its name holds an underscore.
     fn take(&mut self, line: &'a [u8]) -> Result<bool, Refusal> {
         // No colon, a space before it, or a folded line: the name is no token.
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(Refusal::Malformed)?;
-        let (name, value) = line.split_at_checked(colon).ok_or(Refusal::Malformed)?;
-        let value = value.get(1..).unwrap_or_default();
-        if name.is_empty() || !name.iter().copied().all(is_token) || !value.iter().copied().all(is_value_byte)
-        {
+        let colon = line.iter().position(|byte| !TOKEN_BYTES.has(*byte)).ok_or(Refusal::Malformed)?;
+        let (name, rest) = line.split_at_checked(colon).ok_or(Refusal::Malformed)?;
+        let value = rest.strip_prefix(b":").ok_or(Refusal::Malformed)?;
+        if name.is_empty() || has_any(value, is_no_value_byte) {
             return Err(Refusal::Malformed);
         }
         match name.len() {
@@ -214,35 +217,16 @@ fn decimal(text: &[u8]) -> Option<u64> {
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
-}
-
-/// Visible characters, spaces, tabs and bytes beyond ASCII (RFC 9110 section 5.5).
-fn is_value_byte(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
+const TOKEN_BYTES: AsciiSet =
+    AsciiSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&'*+-.^_`|~");
 
 /// Visible ASCII but `#` (a target has no fragment) and the few that no URL holds.
-fn is_target_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`')
+const TARGET_BYTES: AsciiSet =
+    AsciiSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!$%&'()*+,-./:;=?@[]_{|}~");
+
+/// All but visible characters, spaces, tabs and bytes beyond ASCII (RFC 9110 section 5.5).
+fn is_no_value_byte(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') | (byte == 0x7f)
 }
 
 #[cfg(test)]

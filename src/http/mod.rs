@@ -5,6 +5,7 @@
 //! the route's limits and calls the [`Handler`]; the way out: `headers::finish`.
 
 pub mod address;
+mod ascii_set;
 mod connection;
 pub mod cookies;
 pub mod csrf;
@@ -27,4 +28,4 @@ pub use form::Form;
 pub use problem::Problem;
 pub use reply::Reply;
 pub use request::{Ambiguous, Request};
-pub use server::{Handler, RequestMeta, RouteLimits, ServerSettings, serve};
+pub use server::{Handler, RouteLimits, ServerSettings, serve};

@@ -1,5 +1,8 @@
 //! Identifiers: 16 random bytes, written as 22 characters of unpadded base64url (RFC 4648 section 5).
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
 use data_encoding::BASE64URL_NOPAD;
 
 use super::random::Random;
@@ -38,7 +41,9 @@ macro_rules! id {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&BASE64URL_NOPAD.encode(&self.0))
+                let mut text = [0; 22];
+                BASE64URL_NOPAD.encode_mut(&self.0, &mut text);
+                f.write_str(std::str::from_utf8(&text).map_err(|_| std::fmt::Error)?)
             }
         }
 
@@ -67,9 +72,41 @@ id!(
     InstanceId
 );
 
+/// A map by identifier. Every request looks some up.
+pub type IdMap<Id, Value> = HashMap<Id, Value, BuildHasherDefault<IdHasher>>;
+
+/// Takes the last eight bytes of an identifier for its hash: they are random already, and only we make identifiers, so
+/// nobody can choose some that collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk() {
+            self.0 = u64::from_ne_bytes(*last);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_finds_every_id_again() {
+        let ids: Vec<_> = (0..1000).map(|_| UserId::random(&Random::os())).collect();
+        let map: IdMap<UserId, usize> = ids.iter().enumerate().map(|(index, id)| (*id, index)).collect();
+        assert!(ids.iter().enumerate().all(|(index, id)| map.get(id) == Some(&index)));
+        let hashes: std::collections::HashSet<u64> = ids
+            .iter()
+            .map(|id| std::hash::BuildHasher::hash_one(&BuildHasherDefault::<IdHasher>::default(), id))
+            .collect();
+        assert_eq!(hashes.len(), ids.len());
+    }
 
     #[test]
     fn an_id_survives_its_text_form_and_nothing_else_parses() {

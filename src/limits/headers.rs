@@ -4,23 +4,39 @@ use std::time::Duration;
 
 use super::Verdict;
 
-/// Returns the fields that tell a client about a limit. `name` is the name of the rule, in lower-case letters.
+/// Returns the fields that tell a client about a limit. `name` is the name of the rule: lower-case letters, digits,
+/// `-`, `_` and `.`; nothing else of it is shown.
 ///
 /// Do not send counts of a limit that is keyed by an account before the person has signed in: they would tell
 /// whether others try that account.
 pub fn rate_limit_headers(name: &str, verdict: &Verdict) -> Vec<(&'static str, String)> {
-    let name: String = name
-        .chars()
-        .filter(|character| character.is_ascii_alphanumeric() || "-_.".contains(*character))
-        .collect();
-    let mut fields = vec![
-        ("ratelimit-policy", format!("\"{name}\";q={};w={}", verdict.limit, whole_seconds(verdict.window))),
-        ("ratelimit", format!("\"{name}\";r={};t={}", verdict.remaining, whole_seconds(verdict.reset_after))),
-    ];
+    let policy = field(name, [("q", verdict.limit.into()), ("w", whole_seconds(verdict.window))]);
+    let limit = field(name, [("r", verdict.remaining.into()), ("t", whole_seconds(verdict.reset_after))]);
+    let mut fields = Vec::with_capacity(3);
+    fields.push(("ratelimit-policy", policy));
+    fields.push(("ratelimit", limit));
     if !verdict.allowed {
         fields.push(("retry-after", whole_seconds(verdict.retry_after).max(1).to_string()));
     }
     fields
+}
+
+/// Writes a string with two numbers as parameters (RFC 9651 section 3.1.2). Every API answer has two of these fields,
+/// so it is done without the machinery of `format!`.
+fn field(name: &str, parameters: [(&str, u64); 2]) -> String {
+    let mut text = String::with_capacity(48);
+    text.push('"');
+    text.extend(
+        name.chars().filter(|character| character.is_ascii_alphanumeric() || "-_.".contains(*character)),
+    );
+    text.push('"');
+    for (key, number) in parameters {
+        text.push(';');
+        text.push_str(key);
+        text.push('=');
+        text.push_str(itoa::Buffer::new().format(number));
+    }
+    text
 }
 
 /// Rounds up: a client that waits this long has waited long enough.

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
-use std::collections::HashMap;
 
 use super::principal::Factors;
 use super::records::{SessionKind, SessionRecord};
-use crate::kernel::ids::{SessionId, UserId};
+use crate::kernel::ids::{IdMap, SessionId, UserId};
 use crate::kernel::time::Timestamp;
 
 const SHARDS: usize = 16;
@@ -81,9 +80,9 @@ impl Live {
 
 /// All live sessions.
 pub(super) struct LiveSessions {
-    shards: [RwLock<HashMap<SessionId, Arc<Live>>>; SHARDS],
-    by_user: RwLock<HashMap<UserId, Vec<SessionId>>>,
-    revoked: RwLock<HashMap<SessionId, Timestamp>>,
+    shards: [RwLock<IdMap<SessionId, Arc<Live>>>; SHARDS],
+    by_user: RwLock<IdMap<UserId, Vec<SessionId>>>,
+    revoked: RwLock<IdMap<SessionId, Timestamp>>,
 }
 
 impl LiveSessions {
@@ -95,7 +94,7 @@ impl LiveSessions {
         }
     }
 
-    fn shard(&self, id: &SessionId) -> &RwLock<HashMap<SessionId, Arc<Live>>> {
+    fn shard(&self, id: &SessionId) -> &RwLock<IdMap<SessionId, Arc<Live>>> {
         let [first, ..] = id.as_bytes();
         let [shard, ..] = &self.shards;
         self.shards.get(usize::from(*first) % SHARDS).unwrap_or(shard)

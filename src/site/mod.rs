@@ -196,7 +196,10 @@ impl Site {
 
     /// Tells whether a `Host` header names the public origin.
     pub fn is_own_host(&self, host: &str) -> bool {
-        host_matches(&self.0.state.load().origin.text, host)
+        let state = self.0.state.load();
+        // Nearly always it is the very same text.
+        let authority = state.origin.text.split_once("://").map(|(_, authority)| authority);
+        authority == Some(host) || host_matches(&state.origin.text, host)
     }
 
     /// Tells whether `text` is the public origin.
@@ -217,12 +220,7 @@ impl Site {
     /// Tells whether `host` (no port) is a protected app: below the parent domain, and not Doorward itself.
     pub fn is_protected_host(&self, host: &str) -> bool {
         let state = self.0.state.load();
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        state.protected_domain.as_ref().is_some_and(|domain| {
-            host != state.origin.host
-                && (host == *domain
-                    || host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.')))
-        })
+        state.protected_domain.as_ref().is_some_and(|domain| is_app(host, domain, &state.origin.host))
     }
 
     /// The networks whose forwarded headers are believed.
@@ -241,9 +239,33 @@ impl Site {
     }
 }
 
+/// Tells whether `host` is `domain` or lies below it, and is not `own_host`. Case and a dot at the end are the same.
+fn is_app(host: &str, domain: &str, own_host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    let Some((rest, end)) = host.len().checked_sub(domain.len()).and_then(|at| host.split_at_checked(at))
+    else {
+        return false;
+    };
+    end.eq_ignore_ascii_case(domain)
+        && (rest.is_empty() || rest.ends_with('.'))
+        && !host.eq_ignore_ascii_case(own_host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_below_the_protected_domain_is_an_app() {
+        for host in ["home.example", "a.home.example", "A.b.Home.EXAMPLE.", "ä.home.example"] {
+            assert!(is_app(host, "home.example", "auth.home.example"), "{host}");
+        }
+        for host in
+            ["auth.home.example", "Auth.home.example.", "myhome.example", "example", "", ".", "ähome.example"]
+        {
+            assert!(!is_app(host, "home.example", "auth.home.example"), "{host}");
+        }
+    }
 
     #[test]
     fn an_origin_has_scheme_host_and_port_only() {
