@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::access::forward_auth::{self, Dialect};
 use crate::app::App;
 use crate::http::problem::seconds_rounded_up;
-use crate::http::{Handler, Problem, Reply, Request, RequestMeta, RouteLimits, csrf};
+use crate::http::{Handler, Problem, Reply, Request, RouteLimits, csrf};
 use crate::limits::{Verdict, rate_limit_headers};
 use crate::metrics::Route as RouteClass;
 use crate::sessions::cookies::Cookie;
@@ -107,8 +107,6 @@ pub enum Method2 {
 }
 
 impl Method2 {
-    const ALL: [Method2; 5] = [Method2::Get, Method2::Post, Method2::Put, Method2::Patch, Method2::Delete];
-
     fn of(method: &Method) -> Option<Method2> {
         match *method {
             Method::GET | Method::HEAD => Some(Method2::Get),
@@ -170,18 +168,27 @@ impl Routes {
         Ok(Routes { router })
     }
 
-    fn find(&self, method: &Method, path: &str) -> Found<'_> {
-        let Ok(matched) = self.router.at(path) else { return Found::Nothing };
-        let route =
-            Method2::of(method).and_then(|method| matched.value.get(method as usize).copied().flatten());
-        match route {
-            Some(route) => {
-                let params =
-                    matched.params.iter().map(|(name, value)| (name.to_owned(), decode(value))).collect();
-                Found::Route(route, params)
-            }
-            None => Found::OtherMethods(matched.value),
+    fn find(&self, method: &Method, path: &str) -> Found {
+        if path.starts_with(ASSETS) {
+            return Found::Asset;
         }
+        let Ok(matched) = self.router.at(path) else { return Found::Nothing };
+        let route = Method2::of(method).and_then(|method| matched.value.get(method as usize).copied());
+        match route.flatten() {
+            Some(route) => Found::Route(route),
+            None => Found::OtherMethods,
+        }
+    }
+
+    /// Returns the routes of a path, whatever their method.
+    fn of_path(&self, path: &str) -> impl Iterator<Item = &'static Route> {
+        self.router.at(path).ok().into_iter().flat_map(|matched| matched.value.iter().copied().flatten())
+    }
+
+    /// Returns the values of the `{name}` segments of a path, decoded.
+    fn params(&self, path: &str) -> Vec<(String, String)> {
+        let Ok(matched) = self.router.at(path) else { return Vec::new() };
+        matched.params.iter().map(|(name, value)| (name.to_owned(), decode(value))).collect()
     }
 }
 
@@ -189,10 +196,30 @@ fn decode(segment: &str) -> String {
     percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
-enum Found<'a> {
-    Route(&'static Route, Vec<(String, String)>),
-    OtherMethods(&'a PathRoutes),
+/// Where the embedded files are.
+const ASSETS: &str = "/assets/";
+
+/// What the table says of a method and a path.
+#[derive(Clone, Copy)]
+pub enum Found {
+    /// There may be a file of this name.
+    Asset,
+    /// There is a route.
+    Route(&'static Route),
+    /// There are routes, but for other methods.
+    OtherMethods,
+    /// There is nothing.
     Nothing,
+}
+
+impl Found {
+    /// Returns the face that refusals show.
+    fn face(self, path: &str) -> Face {
+        match self {
+            Found::Route(route) => route.face,
+            _ => face_of(path),
+        }
+    }
 }
 
 /// What answers requests: the table over the application.
@@ -207,31 +234,8 @@ impl Service {
         Ok(Service { app, routes: Routes::compile()? })
     }
 
-    async fn answer(&self, request: &mut Request) -> Reply {
-        let path = request.uri.path();
-        if let Some(asset) = path.strip_prefix("/assets/") {
-            return answer_asset(asset, request);
-        }
-        let (route, params) = match self.routes.find(&request.method, path) {
-            Found::Route(route, params) => (route, params),
-            Found::OtherMethods(routes) => return self.wrong_method(request, routes),
-            Found::Nothing => return self.refuse(request, face_of(path), Problem::not_found()),
-        };
-        request.params = params;
-        let class = class_of(route);
-        let reply = match self.through(route, request).await {
-            Ok(reply) => reply,
-            Err(problem) => self.refuse(request, route.face, problem),
-        };
-        self.app.metrics.http_request(class, reply.status);
-        reply
-    }
-
     async fn through(&self, route: &'static Route, request: &Request) -> Result<Reply, Problem> {
         let app = &*self.app;
-        if let Action::Proxy(dialect) = route.action {
-            return Ok(self.answer_proxy(request, dialect));
-        }
         if !is_operations(route.path) {
             if let Some(reply) = app.setup.gate(request)? {
                 return Ok(reply);
@@ -332,13 +336,10 @@ impl Service {
         Ok(Some(Reply::html(StatusCode::MISDIRECTED_REQUEST, &page)?))
     }
 
-    fn wrong_method(&self, request: &Request, routes: &PathRoutes) -> Reply {
-        let face = routes.iter().flatten().next().map_or(Face::Api, |route| route.face);
-        let allowed: Vec<&str> = Method2::ALL
-            .iter()
-            .filter(|method| routes.get(**method as usize).is_some_and(Option::is_some))
-            .map(|method| method.as_str())
-            .collect();
+    fn wrong_method(&self, request: &Request) -> Reply {
+        let face = self.routes.of_path(request.path()).next().map_or(Face::Api, |route| route.face);
+        let allowed: Vec<&str> =
+            self.routes.of_path(request.path()).map(|route| route.method.as_str()).collect();
         let mut problem = Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
@@ -347,34 +348,22 @@ impl Service {
         if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
             problem = problem.with_header(header::ALLOW, value);
         }
-        self.refuse(request, face, problem)
-    }
-
-    fn refuse(&self, request: &Request, face: Face, problem: Problem) -> Reply {
-        let meta = RequestMeta {
-            method: request.method.clone(),
-            uri: request.uri.clone(),
-            id: request.id,
-            wants_html: request.wants_html(),
-        };
-        self.refuse_with(&meta, face, problem)
+        self.refuse_as(face, request, problem)
     }
 
     /// Returns the path for the log: the pattern, where the path itself holds a secret (AUD-04).
-    fn shown_path<'a>(&self, meta: &'a RequestMeta) -> &'a str {
-        let path = meta.uri.path();
-        let pattern = self.routes.router.at(path).ok();
-        let route = pattern.and_then(|matched| matched.value.iter().flatten().next().copied());
-        match route {
+    fn shown_path<'a>(&self, request: &'a Request) -> &'a str {
+        let path = request.path();
+        match self.routes.of_path(path).next() {
             Some(route) if route.path.contains("{secret}") || route.path.contains("{nonce}") => route.path,
             _ => path,
         }
     }
 
-    fn refuse_with(&self, meta: &RequestMeta, face: Face, problem: Problem) -> Reply {
-        log(meta, self.shown_path(meta), &problem);
-        let id = meta.id.to_string();
-        let mut reply = if face == Face::Page && meta.wants_html {
+    fn refuse_as(&self, face: Face, request: &Request, problem: Problem) -> Reply {
+        log(request, self.shown_path(request), &problem);
+        let id = request.id.to_string();
+        let mut reply = if face == Face::Page && request.wants_html() {
             error_page(&self.app, &problem, &id)
         } else {
             let mut reply = Reply::json(problem.status, &problem.to_json(&id));
@@ -392,31 +381,47 @@ impl Service {
 }
 
 impl Handler for Service {
-    fn limits(&self, method: &Method, path: &str) -> RouteLimits {
-        match self.routes.router.at(path) {
-            Ok(matched) => {
-                let route = Method2::of(method)
-                    .and_then(|method| matched.value.get(method as usize).copied().flatten());
-                match route {
-                    Some(Route { action: Action::Proxy(_), .. }) => RouteLimits::without_body(),
-                    Some(route) => RouteLimits::body(route.body),
-                    None => RouteLimits::without_body(),
-                }
-            }
-            Err(_) => RouteLimits::without_body(),
-        }
-    }
+    type Route = Found;
 
-    async fn handle(&self, mut request: Request) -> Reply {
-        self.answer(&mut request).await
-    }
-
-    fn problem(&self, meta: &RequestMeta, problem: Problem) -> Reply {
-        let face = match self.routes.find(&meta.method, meta.uri.path()) {
-            Found::Route(route, _) => route.face,
-            _ => face_of(meta.uri.path()),
+    fn route(&self, method: &Method, path: &str) -> (Found, RouteLimits) {
+        let found = self.routes.find(method, path);
+        let limits = match found {
+            Found::Route(Route { action: Action::Proxy(_), .. }) => RouteLimits::without_body(),
+            Found::Route(route) => RouteLimits::body(route.body),
+            Found::Asset | Found::OtherMethods | Found::Nothing => RouteLimits::without_body(),
         };
-        self.refuse_with(meta, face, problem)
+        (found, limits)
+    }
+
+    fn handle_at_once(&self, found: Found, request: &Request) -> Option<Reply> {
+        Some(match found {
+            Found::Asset => answer_asset(request),
+            Found::Route(route @ Route { action: Action::Proxy(dialect), .. }) => {
+                let reply = self.answer_proxy(request, *dialect);
+                self.app.metrics.http_request(class_of(route), reply.status);
+                reply
+            }
+            Found::Route(_) => return None,
+            Found::OtherMethods => self.wrong_method(request),
+            Found::Nothing => self.refuse(found, request, Problem::not_found()),
+        })
+    }
+
+    async fn handle(&self, found: Found, request: &mut Request) -> Reply {
+        let Found::Route(route) = found else { return self.refuse(found, request, Problem::not_found()) };
+        if route.path.contains('{') {
+            request.params = self.routes.params(request.path());
+        }
+        let reply = match self.through(route, request).await {
+            Ok(reply) => reply,
+            Err(problem) => self.refuse(found, request, problem),
+        };
+        self.app.metrics.http_request(class_of(route), reply.status);
+        reply
+    }
+
+    fn refuse(&self, found: Found, request: &Request, problem: Problem) -> Reply {
+        self.refuse_as(found.face(request.path()), request, problem)
     }
 }
 
@@ -569,9 +574,9 @@ fn rate_headers(policy: &str, verdict: &Verdict) -> Vec<(HeaderName, HeaderValue
         .collect()
 }
 
-fn log(meta: &RequestMeta, path: &str, problem: &Problem) {
-    let (id, status, code) = (meta.id, problem.status.as_u16(), problem.code);
-    let method = &meta.method;
+fn log(request: &Request, path: &str, problem: &Problem) {
+    let (id, status, code) = (request.id, problem.status.as_u16(), problem.code);
+    let method = &request.method;
     let cause = problem.private.as_deref().unwrap_or("");
     if problem.status.is_server_error() {
         tracing::error!(request = %id, %method, path, status, code, cause, "request failed");
@@ -591,9 +596,8 @@ fn error_page(app: &App, problem: &Problem, request_id: &str) -> Reply {
 }
 
 /// Answers an embedded file: an exact name with its hash, immutable (WEB-13).
-fn answer_asset(name: &str, request: &Request) -> Reply {
-    let path = format!("/assets/{name}");
-    let Some(asset) = assets::asset(&path) else { return Reply::empty(StatusCode::NOT_FOUND) };
+fn answer_asset(request: &Request) -> Reply {
+    let Some(asset) = assets::asset(request.path()) else { return Reply::empty(StatusCode::NOT_FOUND) };
     if request.method != Method::GET && request.method != Method::HEAD {
         return Reply::empty(StatusCode::METHOD_NOT_ALLOWED);
     }

@@ -1,17 +1,18 @@
 //! One connection: hyper on a [`Wire`], and for each request the way from bytes to [`Request`] and from [`Reply`] to
 //! bytes. Written so that a request without a body costs no allocation beyond its host and its answer.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -20,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::headers::finish;
-use super::server::{Handler, LARGE_BODY, RequestMeta, RouteLimits, Shared};
+use super::server::{Handler, LARGE_BODY, RouteLimits, Shared};
 use super::wire::{Flow, Patience, Wire};
 use super::{Client, Problem, Reply, Request};
 
@@ -34,19 +35,13 @@ pub(super) async fn run<H: Handler, S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let flow = Arc::new(Flow::default());
     let wire = Wire::new(socket, flow.clone(), patience);
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let shared = shared.clone();
-        let under_way = UnderWay::start(flow.clone());
-        async move {
-            let response = respond(&shared, peer, request, under_way.0.is_last.load(Ordering::Relaxed)).await;
-            drop(under_way);
-            Ok::<_, std::convert::Infallible>(response)
-        }
-    });
+    let service = service_fn(move |request| respond(&shared, peer, request, &flow));
     let connection = http1::Builder::new()
         // The wire keeps the time of heads: hyper's own clock would also end idle connections after ten seconds.
         .header_read_timeout(None)
         .max_buf_size(super::head::MAX_HEAD)
+        // Answers are small: one buffer for head and body costs the kernel less than two that it must gather.
+        .writev(false)
         // Not max_headers: the wire has counted them, and a limit of hyper's own costs an allocation a request.
         .serve_connection(wire, service);
     let mut connection = std::pin::pin!(connection);
@@ -80,109 +75,140 @@ impl Drop for UnderWay {
     }
 }
 
-async fn respond<H: Handler>(
-    shared: &Shared<H>,
+/// A response, made or in the making. Small, because hyper moves it: what takes time lives in a box of its own, and
+/// what takes none needs no box.
+enum Responding {
+    Made(Option<Response<Full<Bytes>>>),
+    InTheMaking(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>),
+}
+
+impl Future for Responding {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            // Polled once more after it was ready, which hyper never does, it would wait for ever.
+            Responding::Made(response) => response.take().map_or(Poll::Pending, |made| Poll::Ready(Ok(made))),
+            Responding::InTheMaking(work) => work.as_mut().poll(cx).map(Ok),
+        }
+    }
+}
+
+fn respond<H: Handler>(
+    shared: &Arc<Shared<H>>,
     peer: SocketAddr,
     request: http::Request<Incoming>,
-    is_last: bool,
-) -> Response<Full<Bytes>> {
+    flow: &Arc<Flow>,
+) -> Responding {
     let (parts, body) = request.into_parts();
     let client = Client::resolve(peer, &parts.headers, &shared.settings.trusted_proxies);
-    let is_https = client.is_https;
-    let meta = RequestMeta {
-        method: parts.method.clone(),
-        uri: parts.uri.clone(),
+    let (route, limits) = shared.handler.route(&parts.method, parts.uri.path());
+    let request = Box::new(Request {
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        body: Bytes::new(),
+        client,
         id: shared.request_id(),
-        wants_html: wants_html(&parts.headers),
-    };
-    let limits = shared.handler.limits(&parts.method, parts.uri.path());
-    let (reply, must_close) = match read_body(shared, &parts, body, limits).await {
+        now: shared.settings.clock.now(),
+        params: Vec::new(),
+    });
+    let is_last = flow.is_last.load(Ordering::Relaxed);
+    if limits.is_body_ignored
+        && let Some(reply) = answer_at_once(&*shared.handler, route, &request)
+    {
+        return Responding::Made(Some(close_after(finish(reply, request.client.is_https), is_last)));
+    }
+    let under_way = UnderWay::start(flow.clone());
+    Responding::InTheMaking(Box::pin(work(shared.clone(), route, request, body, limits, is_last, under_way)))
+}
+
+/// Reads the body, then lets the handler take its time.
+async fn work<H: Handler>(
+    shared: Arc<Shared<H>>,
+    route: H::Route,
+    mut request: Box<Request>,
+    body: Incoming,
+    limits: RouteLimits,
+    is_last: bool,
+    under_way: UnderWay,
+) -> Response<Full<Bytes>> {
+    let (reply, must_close) = match read_body(&shared, &request.headers, body, limits).await {
         Ok(body) => {
-            let request = to_request(shared, parts, body, client, &meta);
-            (answer(shared, request, &meta, limits.deadline).await, is_last)
+            request.body = body;
+            (answer(&*shared.handler, route, &mut request, limits.deadline).await, is_last)
         }
         // What is left of the body is not worth reading.
-        Err(problem) => (shared.handler.problem(&meta, problem), true),
+        Err(problem) => (shared.handler.refuse(route, &request, problem), true),
     };
-    let mut response = finish(reply, is_https);
+    drop(under_way);
+    close_after(finish(reply, request.client.is_https), must_close)
+}
+
+/// Says that the connection ends with this response, if it does.
+fn close_after(mut response: Response<Full<Bytes>>, must_close: bool) -> Response<Full<Bytes>> {
     if must_close {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-fn to_request<H>(
-    shared: &Shared<H>,
-    parts: request::Parts,
-    body: Bytes,
-    client: Client,
-    meta: &RequestMeta,
-) -> Request {
-    Request {
-        method: parts.method,
-        uri: parts.uri,
-        headers: parts.headers,
-        body,
-        client,
-        id: meta.id,
-        now: shared.settings.clock.now(),
-        params: Vec::new(),
-    }
+/// Lets the handler answer without waiting for anything. A panic is one 500 (INP-09).
+fn answer_at_once<H: Handler>(handler: &H, route: H::Route, request: &Request) -> Option<Reply> {
+    catch_unwind(AssertUnwindSafe(|| handler.handle_at_once(route, request)))
+        .unwrap_or_else(|_| Some(handler.refuse(route, request, panicked())))
 }
 
-fn wants_html(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"))
+fn panicked() -> Problem {
+    Problem::internal("a handler panicked")
 }
 
-/// Runs the handler: a panic is one 500 (INP-09), the deadline one 503. A handler that answers at once, as the
-/// forward-auth check does, never touches a timer.
+/// Runs the handler: a panic is one 500 (INP-09), the deadline one 503. A handler that need not wait never touches a
+/// timer.
 async fn answer<H: Handler>(
-    shared: &Shared<H>,
-    request: Request,
-    meta: &RequestMeta,
+    handler: &H,
+    route: H::Route,
+    request: &mut Request,
     deadline: Duration,
 ) -> Reply {
-    // The call itself happens inside the future too, so its panics are caught as well.
-    let mut work = std::pin::pin!(async { shared.handler.handle(request).await });
-    let mut guarded =
-        std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Ok),
-            Err(_) => Poll::Ready(Err(Panicked)),
-        });
-    let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await;
-    let outcome = match at_once {
-        Poll::Ready(outcome) => Ok(outcome),
-        Poll::Pending => tokio::time::timeout(deadline, guarded).await,
+    let problem = {
+        // The call itself happens inside the future too, so its panics are caught as well.
+        let mut work = std::pin::pin!(async { handler.handle(route, &mut *request).await });
+        let mut guarded =
+            std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+                Ok(polled) => polled.map(Ok),
+                Err(_) => Poll::Ready(Err(panicked())),
+            });
+        let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await;
+        let outcome = match at_once {
+            Poll::Ready(outcome) => Ok(outcome),
+            Poll::Pending => Box::pin(tokio::time::timeout(deadline, guarded)).await,
+        };
+        match outcome {
+            Ok(Ok(reply)) => return reply,
+            Ok(Err(problem)) => problem,
+            Err(_) => Problem::unavailable(
+                "deadline",
+                "This took too long. Please try again soon.",
+                Duration::from_secs(5),
+            )
+            .because("the handler passed its deadline"),
+        }
     };
-    let problem = match outcome {
-        Ok(Ok(reply)) => return reply,
-        Ok(Err(Panicked)) => Problem::internal("a handler panicked"),
-        Err(_) => Problem::unavailable(
-            "deadline",
-            "This took too long. Please try again soon.",
-            Duration::from_secs(5),
-        )
-        .because("the handler passed its deadline"),
-    };
-    shared.handler.problem(meta, problem)
+    handler.refuse(route, request, problem)
 }
-
-struct Panicked;
 
 /// Reads the body within the route's limits (INP-02).
 async fn read_body<H>(
     shared: &Shared<H>,
-    parts: &request::Parts,
+    headers: &HeaderMap,
     body: Incoming,
     limits: RouteLimits,
 ) -> Result<Bytes, Problem> {
     if limits.is_body_ignored {
         return Ok(Bytes::new());
     }
-    if parts.headers.contains_key(header::CONTENT_ENCODING) {
+    if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_encoding",

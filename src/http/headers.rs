@@ -33,12 +33,13 @@ const ALWAYS: [(HeaderName, &str); 9] = [
     ),
 ];
 
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What a browser needs to know of an answer that is no page: it must not be guessed at, framed, embedded or run. The
 /// long lists of [`ALWAYS`] govern documents and say nothing about data, so data carries the short form of them.
-static DATA: [(HeaderName, HeaderValue); 8] = [
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+const DATA: [(HeaderName, HeaderValue); 8] = [
+    (header::CACHE_CONTROL, NO_STORE),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
@@ -53,19 +54,28 @@ static DATA: [(HeaderName, HeaderValue); 8] = [
     ),
 ];
 
-static PLAIN: LazyLock<HeaderMap> = LazyLock::new(|| template(false));
-static SECURE: LazyLock<HeaderMap> = LazyLock::new(|| template(true));
+static PLAIN: LazyLock<HeaderMap> = LazyLock::new(|| page_headers(false));
+static SECURE: LazyLock<HeaderMap> = LazyLock::new(|| page_headers(true));
+static PLAIN_DATA: LazyLock<HeaderMap> = LazyLock::new(|| data_headers(false));
+static SECURE_DATA: LazyLock<HeaderMap> = LazyLock::new(|| data_headers(true));
 
-fn template(is_https: bool) -> HeaderMap {
+fn page_headers(is_https: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(24);
-    for (name, value) in ALWAYS {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     if is_https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY_START}{POLICY_END}")) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    headers
+}
+
+fn data_headers(is_https: bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(24);
+    headers.extend(DATA);
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     headers
 }
@@ -83,52 +93,54 @@ pub(super) fn as_text() -> String {
 /// Turns a reply into a response with every header it must have. What the reply sets itself wins.
 pub fn finish(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
     let is_https = is_https && !reply.is_for_other_host;
-    if reply.is_data() {
-        return finish_data(reply, is_https);
-    }
-    let mut headers = if is_https { SECURE.clone() } else { PLAIN.clone() };
-    if (!reply.form_targets.is_empty() || !reply.connect_targets.is_empty() || reply.runs_wasm)
-        && let Ok(policy) = HeaderValue::from_str(&policy_of(&reply))
-    {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    let mut last = None;
-    for (name, value) in reply.headers {
-        match (name, &last) {
-            (Some(name), _) => {
-                headers.insert(name.clone(), value);
-                last = Some(name);
-            }
-            (None, Some(name)) => {
-                headers.append(name, value);
-            }
-            (None, None) => {}
+    let headers = if reply.is_for_proxy {
+        for_proxy(reply.headers)
+    } else if reply.is_data() {
+        let template = if is_https { &SECURE_DATA } else { &PLAIN_DATA };
+        joined(HeaderMap::clone(template), reply.headers)
+    } else {
+        let mut headers = if is_https { SECURE.clone() } else { PLAIN.clone() };
+        if let Some(policy) = own_policy(&reply).and_then(|policy| HeaderValue::from_str(&policy).ok()) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
-    }
+        joined(headers, reply.headers)
+    };
     let mut response = Response::new(Full::new(reply.body));
     *response.status_mut() = reply.status;
     *response.headers_mut() = headers;
     response
 }
 
-/// Adds the headers of [`DATA`] to those of the reply, which win. An answer of 200 to a reverse proxy ends at the
-/// proxy, which reads the identity out of it; no browser sees it, and it carries `Cache-Control` alone.
-fn finish_data(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
-    let mut headers = reply.headers;
-    let wanted = if reply.is_for_proxy { DATA.get(..1) } else { DATA.get(..) };
-    headers.reserve(DATA.len() + 1);
-    for (name, value) in wanted.unwrap_or(&DATA) {
-        if let header::Entry::Vacant(entry) = headers.entry(name) {
-            entry.insert(value.clone());
+/// An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it, and
+/// it carries `Cache-Control` alone.
+fn for_proxy(mut headers: HeaderMap) -> HeaderMap {
+    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+    headers
+}
+
+/// Adds `own` to `headers`; a name that stands in both has the values of `own`.
+fn joined(mut headers: HeaderMap, own: HeaderMap) -> HeaderMap {
+    let mut last = None;
+    for (name, value) in own {
+        match (name, &last) {
+            (Some(name), _) => {
+                headers.insert(name.clone(), value);
+                last = Some(name);
+            }
+            // A further value of the same name.
+            (None, Some(name)) => {
+                headers.append(name, value);
+            }
+            (None, None) => {}
         }
     }
-    if is_https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
-    }
-    let mut response = Response::new(Full::new(reply.body));
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = headers;
-    response
+    headers
+}
+
+/// Returns the content policy of a page that needs another one than all pages.
+fn own_policy(reply: &Reply) -> Option<String> {
+    let is_special = !reply.form_targets.is_empty() || !reply.connect_targets.is_empty() || reply.runs_wasm;
+    is_special.then(|| policy_of(reply))
 }
 
 fn policy_of(reply: &Reply) -> String {

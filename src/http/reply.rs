@@ -46,10 +46,10 @@ impl Reply {
         }
     }
 
-    /// Tells whether the answer is data and no page: JSON, or the word to a proxy.
+    /// Tells whether the answer is data and no page.
     pub(super) fn is_data(&self) -> bool {
         let kind = self.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        self.is_for_proxy || matches!(kind, Some(b"application/json" | b"application/problem+json"))
+        matches!(kind, Some(b"application/json" | b"application/problem+json"))
     }
 
     /// Answers 204.
@@ -59,8 +59,10 @@ impl Reply {
 
     /// Answers with JSON.
     pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
-        match serde_json::to_vec(value) {
-            Ok(body) => Reply::bytes(status, "application/json", body),
+        // Room for most answers, so that the text does not move while it grows.
+        let mut body = Vec::with_capacity(1024);
+        match serde_json::to_writer(&mut body, value) {
+            Ok(()) => Reply::bytes(status, "application/json", body),
             Err(_) => Reply::empty(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{Method, Uri};
+use http::Method;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -26,14 +26,21 @@ pub use super::headers::finish;
 ///
 /// HEAD must be answered like GET; the body is left out on the way.
 pub trait Handler: Send + Sync + 'static {
-    /// Returns the limits of the route that this request will take.
-    fn limits(&self, method: &Method, path: &str) -> RouteLimits;
+    /// What [`Handler::route`] found, for the steps that follow.
+    type Route: Copy + Send + Sync;
+
+    /// Finds the route of a request, and its limits.
+    fn route(&self, method: &Method, path: &str) -> (Self::Route, RouteLimits);
+
+    /// Answers a request that needs no body and nothing to wait for; `None` if it does need it. Asked only on routes
+    /// that ignore the body.
+    fn handle_at_once(&self, route: Self::Route, request: &Request) -> Option<Reply>;
 
     /// Answers a request whose body has been read.
-    fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
+    fn handle(&self, route: Self::Route, request: &mut Request) -> impl Future<Output = Reply> + Send;
 
     /// Turns a refusal of the server itself (body too large, deadline passed, panic) into an answer.
-    fn problem(&self, meta: &RequestMeta, problem: Problem) -> Reply;
+    fn refuse(&self, route: Self::Route, request: &Request, problem: Problem) -> Reply;
 }
 
 /// The limits of one route.
@@ -58,19 +65,6 @@ impl RouteLimits {
     pub const fn without_body() -> Self {
         RouteLimits { body: 0, is_body_ignored: true, deadline: Duration::from_secs(10) }
     }
-}
-
-/// What is known of a request that did not reach its handler.
-#[derive(Clone, Debug)]
-pub struct RequestMeta {
-    /// The method.
-    pub method: Method,
-    /// The target as it was sent.
-    pub uri: Uri,
-    /// The request's id.
-    pub id: RequestId,
-    /// Whether the client would rather see a page than JSON.
-    pub wants_html: bool,
 }
 
 /// Bounds and time-outs of a server.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward::http::{
-    Handler, Problem, Reply, Request, RequestMeta, RouteLimits, ServerSettings, TrustedProxies, address,
-    serve,
+    Handler, Problem, Reply, Request, RouteLimits, ServerSettings, TrustedProxies, address, serve,
 };
 use doorward::kernel::random::Random;
 use doorward::kernel::time::SystemClock;
@@ -19,16 +18,24 @@ use tokio::sync::oneshot;
 struct Probe;
 
 impl Handler for Probe {
-    fn limits(&self, _method: &Method, path: &str) -> RouteLimits {
-        match path {
+    type Route = ();
+
+    fn route(&self, _method: &Method, path: &str) -> ((), RouteLimits) {
+        let limits = match path {
             "/big" => RouteLimits::body(1024 * 1024),
-            "/check" => RouteLimits::without_body(),
+            "/check" | "/panic-at-once" => RouteLimits::without_body(),
             "/stuck" => RouteLimits { deadline: Duration::from_millis(50), ..RouteLimits::body(0) },
             _ => RouteLimits::body(16),
-        }
+        };
+        ((), limits)
     }
 
-    async fn handle(&self, request: Request) -> Reply {
+    fn handle_at_once(&self, (): (), request: &Request) -> Option<Reply> {
+        assert!(request.path() != "/panic-at-once", "as asked");
+        None
+    }
+
+    async fn handle(&self, (): (), request: &mut Request) -> Reply {
         match request.path() {
             "/panic" => panic!("as asked"),
             "/stuck" => std::future::pending().await,
@@ -43,22 +50,13 @@ impl Handler for Probe {
             "/names" => {
                 text(&request.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>().join(","))
             }
-            "/missing" => self.problem(&meta_of(&request), Problem::not_found()),
+            "/missing" => self.refuse((), request, Problem::not_found()),
             _ => text(&format!("{} {}", request.method, String::from_utf8_lossy(&request.body))),
         }
     }
 
-    fn problem(&self, meta: &RequestMeta, problem: Problem) -> Reply {
-        Reply::json(problem.status, &problem.to_json(&meta.id.to_string()))
-    }
-}
-
-fn meta_of(request: &Request) -> RequestMeta {
-    RequestMeta {
-        method: request.method.clone(),
-        uri: request.uri.clone(),
-        id: request.id,
-        wants_html: false,
+    fn refuse(&self, (): (), request: &Request, problem: Problem) -> Reply {
+        Reply::json(problem.status, &problem.to_json(&request.id.to_string()))
     }
 }
 
@@ -320,7 +318,7 @@ async fn forwarding_headers_count_from_trusted_peers_alone() {
 async fn a_panic_is_one_answer() {
     let server = Server::start(|_| {}).await;
     let mut stream = server.connect().await;
-    for expected in [("/panic", 500), ("/", 200), ("/panic", 500), ("/", 200)] {
+    for expected in [("/panic", 500), ("/", 200), ("/panic", 500), ("/panic-at-once", 500), ("/", 200)] {
         stream.write_all(format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", expected.0).as_bytes()).await.unwrap();
         assert_eq!(status(&one(&mut stream).await), expected.1);
     }
