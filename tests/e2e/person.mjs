@@ -18,8 +18,10 @@ export const VARIANTS = [
   { width: 360, scripts: false, colorScheme: "light" },
 ].map((variant) => ({ ...variant, name: `${variant.width} px wide, ${variant.scripts ? "with" : "without"} scripts` }));
 
-/** What can be seen of a page without axe; runs in the page. */
+/** What can be seen of a page without axe; runs in the page. Scrolls back, for axe cannot judge what is half hidden. */
 function faults(scripts) {
+  scrollTo(0, 0);
+  for (const region of document.querySelectorAll(".scroll")) region.scrollTo(0, 0);
   const faults = [];
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   if (wide > 0) faults.push(`the page is ${wide} px too wide`);
@@ -102,8 +104,13 @@ export class Person {
     return this.page.goto(new URL(path, this.server.origin).href);
   }
 
+  /** Presses a button that sends a form, and waits for the answer. */
   press(name) {
-    return this.page.getByRole("button", { name, exact: true }).click();
+    return this.send(this.page.getByRole("button", { name, exact: true }));
+  }
+
+  async send(button) {
+    await Promise.all([this.page.waitForEvent("load"), button.click()]);
   }
 
   /** Returns a code that was not used yet; waits for the next one if need be. */
