@@ -161,14 +161,14 @@ async function editPerson(person) {
   await page.getByRole("heading", { level: 1, name: "Ben Okoro" }).waitFor();
   person.profile = person.path();
   await person.look("/admin/people/ben");
-  await page.fill("#email", "ana@home.example");
-  await page.locator("#profile-form").evaluate((form) => (form.noValidate = true));
+  await page.fill("#display_name", "Ben Okoro-Lind");
   await page.fill("#new_group", "No Such Name!");
   await person.press("Save");
   await page.locator("#new_group-error").waitFor();
   await person.look("/admin/people/ben refused");
-  await person.goto(person.profile);
-  await page.fill("#display_name", "Ben Okoro-Lind");
+  assert.equal(await page.inputValue("#display_name"), "Ben Okoro-Lind", "what was typed stays");
+  assert.equal(await page.inputValue("#new_group"), "No Such Name!");
+  assert.ok(await page.isChecked("[name=group][value=family]"));
   await page.fill("#new_group", "cooks");
   await person.press("Save");
   await person.at(`${person.profile}?done=saved`, "Ben Okoro-Lind", "/admin/people/ben saved");
@@ -252,7 +252,7 @@ async function changeRules(person) {
   await person.at("/admin/rules?done=saved", "Access rules", "/admin/rules two");
   assert.equal((await visitApp(guest)).status, 200, "the first rule that fits decides");
   await person.send(page.getByRole("button", { name: "Move rule 2 up" }));
-  await person.at("/admin/rules?done=saved", "Access rules", "/admin/rules moved");
+  await person.at("/admin/rules?done=saved", "Access rules", "/admin/rules two");
   assert.equal((await visitApp(guest)).status, 403);
   await tryRules(person, "Ben Okoro-Lind is kept out, by rule 1.", 1);
   // The refusal becomes one of another host.
@@ -264,7 +264,7 @@ async function changeRules(person) {
   assert.ok(await page.isChecked("#policy-deny"));
   await page.fill("#domains", "notes.home.localhost");
   await person.press("Save rule");
-  await person.at("/admin/rules?done=saved", "Access rules", "/admin/rules edited");
+  await person.at("/admin/rules?done=saved", "Access rules", "/admin/rules two");
   assert.equal((await visitApp(guest)).status, 200);
   await pressAndConfirm(person, page.getByRole("button", { name: "Remove rule 2" }), "/admin/rules asks");
   await person.at("/admin/rules?done=removed", "Access rules");
@@ -287,7 +287,7 @@ async function liftPause(person) {
   await page.locator("#suspensions").waitFor();
   await person.look("/admin/people/ben suspended");
   await person.send(page.getByRole("button", { name: /^Lift now/ }));
-  await person.at(`${person.profile}?done=lifted`, "Ben Okoro-Lind", "/admin/people/ben lifted");
+  await person.at(`${person.profile}?done=lifted`, "Ben Okoro-Lind", "/admin/people/ben saved");
   assert.equal(await page.locator("#suspensions").count(), 0);
   await enter(guest);
 }
@@ -303,7 +303,7 @@ async function disableAndEnable(person) {
   await guest.page.locator("#problem").waitFor();
   await guest.look("/signin disabled");
   await person.press("Enable");
-  await person.at(`${person.profile}?done=enabled`, "Ben Okoro-Lind", "/admin/people/ben enabled");
+  await person.at(`${person.profile}?done=enabled`, "Ben Okoro-Lind", "/admin/people/ben saved");
   await enter(guest);
 }
 
@@ -348,7 +348,6 @@ async function readAudit(person) {
   await page.fill("#to", "2001-01-01");
   await person.press("Show");
   await page.getByText("Nothing matches.").waitFor();
-  await person.look("/admin/audit none");
   await page.fill("#who", "nobody-of-that-name");
   await page.fill("#to", "");
   await person.press("Show");

@@ -86,26 +86,38 @@ export function check(page) {
   assert.deepEqual(page.problems, []);
 }
 
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+const COLOR_RULES = ["color-contrast", "link-in-text-block"];
 let axeSource;
 
 /**
  * Runs axe (WCAG 2.0 to 2.2, A and AA, and best practices); returns one line for each finding. What axe cannot decide
  * counts as found. Fails if axe does not end.
  */
-export async function axe(page) {
+export async function axe(page, rules = RULES) {
   axeSource ??= await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
   const found = await within(30_000, `axe at ${page.url()}`, async () => {
     if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axeSource);
-    return page.evaluate(() =>
-      globalThis.axe.run(document, {
-        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-        resultTypes: ["violations", "incomplete"],
-      }),
-    );
+    return page.evaluate((runOnly) => globalThis.axe.run(document, { runOnly, resultTypes: ["violations", "incomplete"] }), rules);
   });
   return [...found.violations, ...found.incomplete].flatMap((finding) =>
     finding.nodes.map((node) => `${finding.id}: ${node.target.join(" ")}: ${node.failureSummary?.split("\n")[1]?.trim()}`),
   );
+}
+
+/**
+ * Runs axe on the page in light and in dark, ending with `colorScheme`. The style gives each scheme its colors and
+ * nothing else, so the first turn is judged by the rules about color alone. `seen` is called in each scheme.
+ */
+export async function axeInBoth(page, colorScheme, seen = async () => {}) {
+  const other = colorScheme === "light" ? "dark" : "light";
+  const found = [];
+  for (const [scheme, rules] of [[other, COLOR_RULES], [colorScheme, RULES]]) {
+    await turn(page, scheme);
+    found.push(...(await axe(page, rules)).map((line) => `in ${scheme}: ${line}`));
+    await seen(scheme);
+  }
+  return found;
 }
 
 /** Shows the page in light or dark and waits until it has turned. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { axe, check, open, totp, turn, withScripts } from "./browser.mjs";
+import { axeInBoth, check, open, totp, withScripts } from "./browser.mjs";
 
 const SHOTS = process.env.DOORWARD_SHOTS;
 if (SHOTS) mkdirSync(SHOTS, { recursive: true });
@@ -82,16 +82,12 @@ export class Person {
     if (this.looked.has(name)) return;
     this.looked.add(name);
     const { page, variant } = this;
-    const found = new Set();
     await withScripts(page, async () => {
-      for (const line of await page.evaluate(faults, variant.scripts)) found.add(line);
-      for (const colorScheme of [variant.colorScheme === "light" ? "dark" : "light", variant.colorScheme]) {
-        await turn(page, colorScheme);
-        for (const line of await axe(page)) found.add(line);
-        if (SHOTS) await this.picture(`${name}-${variant.width}-${colorScheme}`);
-      }
+      const found = await page.evaluate(faults, variant.scripts);
+      const picture = async (scheme) => SHOTS && this.picture(`${name}-${variant.width}-${scheme}`);
+      found.push(...(await axeInBoth(page, variant.colorScheme, picture)));
+      this.findings.push(...found.map((line) => `${name}: ${line}`));
     });
-    this.findings.push(...[...found].map((line) => `${name}: ${line}`));
   }
 
   picture(name) {

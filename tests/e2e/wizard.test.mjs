@@ -26,6 +26,9 @@ async function claim(person) {
   await person.press("Continue");
   await page.getByText("That is not the setup code.").first().waitFor();
   await person.look("/setup wrong code");
+  assert.equal((await page.reload()).status(), 422, "a reload sends the same again");
+  await page.getByText("That is not the setup code.").first().waitFor();
+  assert.equal((await person.goto("/setup")).status(), 200);
   await page.goto("about:blank");
   await page.goto(server.link);
   if (variant.scripts) {
