@@ -150,6 +150,9 @@ struct Typed<'a> {
     email: &'a str,
     role: Option<Role>,
     groups: Result<Vec<GroupName>, Problem>,
+    /// The groups that were ticked, whatever else is wrong.
+    ticked: Vec<GroupName>,
+    new_group: &'a str,
 }
 
 impl<'a> Typed<'a> {
@@ -165,6 +168,16 @@ impl<'a> Typed<'a> {
                 problem.fields.iter_mut().for_each(|(field, _)| *field = "new_group");
                 problem
             }),
+            ticked: form.all("group").filter_map(|name| GroupName::parse(name).ok()).collect(),
+            new_group: form.text("new_group"),
+        }
+    }
+
+    /// Returns the groups to tick, and what to leave in the field of a new one: only what is no group name.
+    fn shown_groups(&self) -> (&[GroupName], &'a str) {
+        match &self.groups {
+            Ok(groups) => (groups, ""),
+            Err(_) => (&self.ticked, self.new_group),
         }
     }
 
@@ -191,6 +204,7 @@ fn new_page(
         email: String::new(),
         roles: role_choices(actor.user.role, Role::Member),
         groups: group_choices(room, &[])?,
+        new_group: String::new(),
         errors: FieldErrors::none(),
     };
     let mut status = StatusCode::OK;
@@ -201,7 +215,9 @@ fn new_page(
         typed.display_name.clone_into(&mut page.display_name);
         typed.email.clone_into(&mut page.email);
         page.roles = role_choices(actor.user.role, typed.role.unwrap_or(Role::Member));
-        page.groups = group_choices(room, typed.groups.as_deref().unwrap_or_default())?;
+        let (groups, new_group) = typed.shown_groups();
+        page.groups = group_choices(room, groups)?;
+        new_group.clone_into(&mut page.new_group);
         page.errors = field_errors(problem, "username")?;
     }
     Reply::html(status, &page)
@@ -245,10 +261,12 @@ fn parse_new(form: &Form) -> Result<NewPerson, Problem> {
 
 /// What the page of a person shows besides the person.
 #[derive(Default)]
-struct Shown {
+struct Shown<'a> {
     status: StatusCode,
     link: Option<Link>,
     errors: FieldErrors,
+    /// The profile as it was typed, if it was refused.
+    typed: Option<&'a Form>,
     /// A refusal that belongs to no field.
     refusal: Option<String>,
 }
@@ -264,7 +282,7 @@ fn person_page(
     request: &Request,
     actor: &Principal,
     user: &User,
-    shown: Shown,
+    shown: Shown<'_>,
 ) -> Result<Reply, Problem> {
     let user = room.accounts.user(&user.id).ok_or_else(Problem::not_found)?;
     let suspensions = room.lockout.of_user(&user.id);
@@ -279,15 +297,17 @@ fn person_page(
     if let Some(sentence) = shown.refusal {
         frame = frame.with_notice(Kind::Danger, sentence);
     }
-    let page = views::Person {
+    let mut page = views::Person {
         frame,
         url: person_url(&user),
         username: user.username.to_string(),
         display_name: user.display_name.to_string(),
+        profile_name: user.display_name.to_string(),
         initials: initials(user.display_name.as_str()),
         email: user.email.as_ref().map(ToString::to_string).unwrap_or_default(),
         roles: role_choices(actor.user.role, user.role),
         groups: group_choices(room, &user.groups)?,
+        new_group: String::new(),
         badges,
         facts: facts(room, &user)?,
         is_disabled: !user.is_active(),
@@ -307,6 +327,15 @@ fn person_page(
         timeline: timeline.iter().map(|row| event_line(row, user.username.as_str())).collect(),
         errors: shown.errors,
     };
+    if let Some(form) = shown.typed {
+        let typed = Typed::of(form);
+        typed.display_name.clone_into(&mut page.profile_name);
+        typed.email.clone_into(&mut page.email);
+        page.roles = role_choices(actor.user.role, typed.role.unwrap_or(user.role));
+        let (groups, new_group) = typed.shown_groups();
+        page.groups = group_choices(room, groups)?;
+        new_group.clone_into(&mut page.new_group);
+    }
     Reply::html(shown.status, &page)
 }
 
@@ -354,12 +383,25 @@ fn finish(
     done: &str,
     result: Result<(), Problem>,
 ) -> Result<Reply, Problem> {
+    finish_form(room, request, actor, user, done, result, None)
+}
+
+/// As [`finish`]; after a refusal the page keeps what was typed.
+fn finish_form(
+    room: &Admin,
+    request: &Request,
+    actor: &Principal,
+    user: &User,
+    done: &str,
+    result: Result<(), Problem>,
+    typed: Option<&Form>,
+) -> Result<Reply, Problem> {
     let url = person_url(user);
     match result {
         Ok(()) => Ok(Reply::see_other(&format!("{url}?done={done}"))),
         Err(problem) if problem.code == "step_up_required" => Ok(step_up_first(&url)),
         Err(problem) if problem.status.is_client_error() => {
-            let mut shown = Shown { status: problem.status, ..Shown::default() };
+            let mut shown = Shown { status: problem.status, typed, ..Shown::default() };
             match problem.code {
                 "email_taken" => shown.errors = FieldErrors::one("email", problem.detail),
                 _ if problem.fields.is_empty() => shown.refusal = Some(problem.detail),
@@ -380,7 +422,7 @@ pub async fn submit_profile(room: &Admin, request: &Request, actor: &Principal) 
         Ok(change) => room.change_person(actor, &user, change, &visit).await,
         Err(problem) => Err(problem),
     };
-    finish(room, request, actor, &user, "saved", result)
+    finish_form(room, request, actor, &user, "saved", result, Some(&form))
 }
 
 fn parse_change(form: &Form) -> Result<PersonChange, Problem> {

@@ -41,7 +41,6 @@ fn link_page(
         kind: if is_invite { views::LinkKind::Invite } else { views::LinkKind::Reset },
         action_url: format!("/link/{secret}"),
         username: user.username.to_string(),
-        display_name: user.display_name.to_string(),
         min_length: minimum(room, &user),
         errors,
     };

@@ -80,7 +80,7 @@ impl Origin {
     /// Parses an origin; the sentence says what is wrong with it.
     pub fn parse(text: &str) -> Result<Origin, String> {
         let wrong =
-            || format!("`{text}` is not an address such as https://auth.home.example, without a path.");
+            || format!("An address looks like https://auth.home.example, without a path. “{text}” does not.");
         let url = url::Url::parse(text.trim()).map_err(|_| wrong())?;
         let host = url.host_str().ok_or_else(wrong)?.to_ascii_lowercase();
         let is_bare = matches!(url.path(), "" | "/")

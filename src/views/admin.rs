@@ -75,6 +75,8 @@ pub struct PersonNew {
     pub roles: Vec<Choice>,
     /// Existing groups.
     pub groups: Vec<Choice>,
+    /// Prefilled name of a new group.
+    pub new_group: String,
     /// Errors on the fields.
     pub errors: FieldErrors,
 }
@@ -118,14 +120,18 @@ pub struct Person {
     pub username: String,
     /// Display name.
     pub display_name: String,
+    /// Prefilled display name; differs after a refusal.
+    pub profile_name: String,
     /// One or two letters.
     pub initials: String,
-    /// E-mail address; may be empty.
+    /// Prefilled e-mail address; may be empty.
     pub email: String,
     /// Roles the viewer may give; the current one selected.
     pub roles: Vec<Choice>,
     /// All groups; the person's selected.
     pub groups: Vec<Choice>,
+    /// Prefilled name of a new group.
+    pub new_group: String,
     /// Such as `Disabled`, `Owner`.
     pub badges: Vec<Badge>,
     /// Facts such as created, last seen, second factor, recovery codes left.

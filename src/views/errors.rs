@@ -56,7 +56,7 @@ fn texts(status: u16) -> (&'static str, &'static str, &'static str) {
         403 => (
             "Not allowed",
             "You are not allowed to do this.",
-            "If you think you should be, ask the person who runs this server. If a form brought you here, reload it and try again.",
+            "If you need it, ask the person who runs this server. If a form brought you here, reload it and try again.",
         ),
         404 => (
             "Nothing here",

@@ -85,12 +85,12 @@ impl Wait {
         Wait { text: format!("Too many attempts from here. Try again in {}.", duration(seconds)), seconds }
     }
 
-    /// Makes the message of a suspension: "Sign-in is paused here until … (12 hours after five failures)".
+    /// Makes the message of a suspension: "Sign-in is paused here until … (after too many failures)".
     /// The same for unknown names (LIM-07).
     pub fn suspended(until: &When, seconds: u64) -> Self {
         Wait {
             text: format!(
-                "Sign-in for this name is paused from where you are until {}, after five failed attempts. An admin can lift the pause.",
+                "Sign-in for this name is paused from where you are until {}, after too many failed attempts. An admin can lift the pause.",
                 until.text
             ),
             seconds,

@@ -198,7 +198,7 @@ pub enum LinkKind {
 
 /// `GET /link/{token}`: choose a password by a one-time link. Never signs in, never skips a second factor (PWD-12).
 ///
-/// Form: POST `action_url`, fields `csrf`, `password`, and for an invite `display_name`.
+/// Form: POST `action_url`, fields `csrf`, `password`.
 #[derive(Debug, Template)]
 #[template(path = "signin/link.html", config = "web/askama.toml")]
 pub struct Link {
@@ -210,11 +210,9 @@ pub struct Link {
     pub action_url: String,
     /// The account's username.
     pub username: String,
-    /// Prefilled display name (invite only).
-    pub display_name: String,
     /// Fewest characters of a password.
     pub min_length: u32,
-    /// Errors on `password`, `display_name`.
+    /// Errors on `password`.
     pub errors: FieldErrors,
 }
 

@@ -32,17 +32,21 @@ export function launch(options = {}) {
 }
 
 /**
- * Opens a page in a context of its own. `page.problems` collects policy violations, script errors and failed
- * assets; `check` fails if there are any.
+ * Opens a page in a context of its own. `page.problems` collects policy violations, script errors, failed assets, and
+ * scripts where there should be none; `check` fails if there are any.
  */
 export async function open(browser, options = {}) {
   const context = await browser.newContext({ locale: "en-GB", timezoneId: "UTC", ...options });
   const page = await context.newPage();
   const problems = [];
   page.problems = problems;
+  page.scripts = options.javaScriptEnabled !== false;
   // A violation is reported on the console by the browser itself, so the page needs no helper inside it.
   page.on("console", (message) => {
     if (message.type() === "error" && !/status of [45]\d\d/.test(message.text())) problems.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (!page.scripts && request.resourceType() === "script") problems.push(`a script was fetched: ${request.url()}`);
   });
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("response", (response) => {
@@ -82,20 +86,80 @@ export function check(page) {
   assert.deepEqual(page.problems, []);
 }
 
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+const COLOR_RULES = ["color-contrast", "link-in-text-block"];
 let axeSource;
 
-/** Runs axe (WCAG 2.0 to 2.2, A and AA, and best practices); returns one line for each finding. */
-export async function axe(page) {
+/**
+ * Runs axe (WCAG 2.0 to 2.2, A and AA, and best practices); returns one line for each finding. What axe cannot decide
+ * counts as found. Fails if axe does not end.
+ */
+export async function axe(page, rules = RULES) {
   axeSource ??= await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
-  await page.evaluate(axeSource);
-  const found = await page.evaluate(() =>
-    globalThis.axe.run(document, {
-      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    }),
+  const found = await within(30_000, `axe at ${page.url()}`, async () => {
+    if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axeSource);
+    return page.evaluate((runOnly) => globalThis.axe.run(document, { runOnly, resultTypes: ["violations", "incomplete"] }), rules);
+  });
+  return [...found.violations, ...found.incomplete].flatMap((finding) =>
+    finding.nodes.map((node) => `${finding.id}: ${node.target.join(" ")}: ${node.failureSummary?.split("\n")[1]?.trim()}`),
   );
-  return found.violations.flatMap((violation) =>
-    violation.nodes.map((node) => `${violation.id}: ${node.target.join(" ")}: ${node.failureSummary.split("\n")[1]?.trim()}`),
+}
+
+/**
+ * Runs axe on the page in light and in dark, ending with `colorScheme`. The style gives each scheme its colors and
+ * nothing else, so the first turn is judged by the rules about color alone. `seen` is called in each scheme.
+ */
+export async function axeInBoth(page, colorScheme, seen = async () => {}) {
+  const other = colorScheme === "light" ? "dark" : "light";
+  const found = [];
+  for (const [scheme, rules] of [[other, COLOR_RULES], [colorScheme, RULES]]) {
+    await turn(page, scheme);
+    found.push(...(await axe(page, rules)).map((line) => `in ${scheme}: ${line}`));
+    await seen(scheme);
+  }
+  return found;
+}
+
+/** Shows the page in light or dark and waits until it has turned. */
+export async function turn(page, colorScheme) {
+  await page.emulateMedia({ colorScheme });
+  await within(10_000, `turning ${page.url()} ${colorScheme}`, () =>
+    page.evaluate(async (dark) => {
+      if (matchMedia("(prefers-color-scheme: dark)").matches !== dark) throw new Error("the colors did not turn");
+      await Promise.all(document.getAnimations().map((animation) => animation.finished));
+    }, colorScheme === "dark"),
   );
+}
+
+/**
+ * Runs `act` on the page with scripts allowed. In a page without scripts, only scripts of the test run: the document was
+ * parsed without scripting, and the browser does not start its scripts late. It stays the very page that the person
+ * has, with what was typed into it.
+ */
+export async function withScripts(page, act) {
+  if (page.scripts) return act();
+  page.devtools ??= await page.context().newCDPSession(page);
+  const disable = (value) => page.devtools.send("Emulation.setScriptExecutionDisabled", { value });
+  // A session that never set it would take "false" for no change.
+  await disable(true);
+  await disable(false);
+  try {
+    return await act();
+  } finally {
+    await disable(true);
+  }
+}
+
+async function within(milliseconds, what, act) {
+  let timer;
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`${what} did not end within ${milliseconds / 1000} s`)), milliseconds);
+  });
+  try {
+    return await Promise.race([act(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Returns the TOTP code (RFC 6238: SHA-1, 30 s, 6 digits) of a base32 secret, `steps` periods from now. */

@@ -443,7 +443,6 @@ fn link(kind: LinkKind, title: &str) -> sign_in::Link {
         kind,
         action_url: "/link/abc".into(),
         username: "ben".into(),
-        display_name: "Ben".into(),
         min_length: 15,
         errors: FieldErrors::none(),
     }
@@ -649,10 +648,12 @@ fn person() -> Person {
         url: "/admin/people/u_7".into(),
         username: "ben".into(),
         display_name: "Ben Okafor".into(),
+        profile_name: "Ben Okafor".into(),
         initials: "BO".into(),
         email: "ben@linden.example".into(),
         roles: roles(),
         groups: groups(),
+        new_group: String::new(),
         badges: vec![Badge::new(Kind::Warn, "Paused")],
         facts: vec![
             Fact::new("Created", "1 Nov 2026"),
@@ -834,6 +835,7 @@ fn admin_pages() -> Vec<Sample> {
                 email: String::new(),
                 roles: roles(),
                 groups: groups(),
+                new_group: String::new(),
                 errors: FieldErrors::none(),
             },
         ),
@@ -842,6 +844,7 @@ fn admin_pages() -> Vec<Sample> {
             "admin-person-owner",
             Person {
                 display_name: NASTY.into(),
+                profile_name: NASTY.into(),
                 may_change: false,
                 cannot_change: "This is the owner, who cannot be disabled or deleted.".into(),
                 link: None,

@@ -27,18 +27,25 @@ async function freePort() {
 }
 
 /**
- * Starts a server that nobody owns yet. Returns its origin, the link it printed, and what it wrote so far;
- * `restart` ends it and starts it again on the same data, `stop` ends it for good.
+ * Starts a server that nobody owns yet, or that belongs to `owner` (username, name, password) with an authenticator app.
+ * Returns its origin, the link it printed, what it wrote so far, and the owner's secrets; `restart` ends it and starts
+ * it again on the same data, `stop` ends it for good. `host` is the name it is opened by.
  */
-export async function start(program) {
+export async function start(program, { host = "localhost", settings = {}, owner } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "doorward-e2e-"));
   const port = await freePort();
-  const server = { origin: `http://localhost:${port}`, port, link: "", log: "" };
+  const server = { origin: `http://${host}:${port}`, port, link: "", log: "", owner: null };
+  const flags = Object.entries(settings).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+  // Nothing of the surroundings may change the settings.
+  const env = { PATH: process.env.PATH, DOORWARD_DATA_DIRECTORY: directory };
+  if (owner) {
+    const who = ["--owner", owner.username, "--name", owner.name, "--password-stdin", "--totp", "--json", "--origin", server.origin];
+    const made = execFileSync(program, [...flags, "setup", "--non-interactive", ...who], { cwd: directory, env, input: `${owner.password}\n`, stdio: ["pipe", "pipe", "inherit"] });
+    server.owner = JSON.parse(made);
+  }
   let child;
   const run = async () => {
-    // Nothing of the surroundings may change the settings.
-    const env = { PATH: process.env.PATH, DOORWARD_DATA_DIRECTORY: directory };
-    child = spawn(program, ["serve", "--listen", `127.0.0.1:${port}`, "--metrics", "off"], { cwd: directory, env, stdio: ["ignore", "ignore", "pipe"] });
+    child = spawn(program, [...flags, "serve", "--listen", `127.0.0.1:${port}`, "--metrics", "off"], { cwd: directory, env, stdio: ["ignore", "ignore", "pipe"] });
     const begun = server.log.length;
     child.stderr.setEncoding("utf8").on("data", (text) => (server.log += text));
     const deadline = Date.now() + 30_000;
