@@ -308,7 +308,7 @@ impl Service {
             "There were too many requests. Please wait and try again.",
             verdict.retry_after,
         );
-        problem.headers.extend(rate_headers(rule.name, &verdict));
+        add_rate_headers(rule.name, &verdict, |name, value| problem.headers.push((name, value)));
         Err(problem)
     }
 
@@ -558,20 +558,17 @@ fn class_of(route: &Route) -> RouteClass {
 
 fn with_rate_headers(mut reply: Reply, verdict: Option<Verdict>) -> Reply {
     if let Some(verdict) = verdict {
-        for (name, value) in rate_headers("api", &verdict) {
-            reply.set(name, value);
-        }
+        add_rate_headers("api", &verdict, |name, value| reply.set(name, value));
     }
     reply
 }
 
-fn rate_headers(policy: &str, verdict: &Verdict) -> Vec<(HeaderName, HeaderValue)> {
-    rate_limit_headers(policy, verdict)
-        .into_iter()
-        .filter_map(|(name, value)| {
-            Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
-        })
-        .collect()
+fn add_rate_headers(policy: &str, verdict: &Verdict, mut add: impl FnMut(HeaderName, HeaderValue)) {
+    rate_limit_headers(policy, verdict, |name, value| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            add(HeaderName::from_static(name), value);
+        }
+    });
 }
 
 fn log(request: &Request, path: &str, problem: &Problem) {

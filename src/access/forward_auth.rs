@@ -10,9 +10,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -180,6 +181,34 @@ impl Denials {
     }
 }
 
+/// What proxies are told of users, made once for each state of a user.
+pub(super) struct Identities(quick_cache::sync::Cache<UserId, Arc<Identity>>);
+
+struct Identity {
+    user: Arc<User>,
+    headers: HeaderMap,
+}
+
+impl Default for Identities {
+    fn default() -> Self {
+        Identities(quick_cache::sync::Cache::new(1024))
+    }
+}
+
+impl Identities {
+    /// Returns the headers of a 200 for `user`.
+    fn of(&self, user: &Arc<User>) -> HeaderMap {
+        // A user is replaced as a whole when anything of them changes, and one that is held here cannot make room for
+        // another at the same address.
+        if let Some(known) = self.0.get(&user.id).filter(|known| Arc::ptr_eq(&known.user, user)) {
+            return known.headers.clone();
+        }
+        let headers = identity_headers(Some(user));
+        self.0.insert(user.id, Arc::new(Identity { user: user.clone(), headers: headers.clone() }));
+        headers
+    }
+}
+
 /// Reads a header that is there once and holds UTF-8 without spaces and controls.
 fn one<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<&'a str, Refusal> {
     let mut values = headers.get_all(name).iter();
@@ -328,7 +357,7 @@ pub fn answer(
     portal_origin: &str,
 ) -> Reply {
     match outcome {
-        Outcome::Allow => allowed(user),
+        Outcome::Allow => allowed(identity_headers(user)),
         Outcome::Forbidden => {
             Reply::bytes(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", FORBIDDEN.as_bytes())
         }
@@ -358,41 +387,39 @@ fn to_sign_in(status: StatusCode, inquiry: &Inquiry<'_>, portal_origin: &str) ->
     reply
 }
 
-/// Answers 200 with the four headers, cut from one buffer.
-fn allowed(user: Option<&User>) -> Reply {
+/// Answers 200 with the headers that name the user.
+fn allowed(identity: HeaderMap) -> Reply {
     let mut reply = Reply::empty(StatusCode::OK);
     reply.is_for_proxy = true;
-    reply.headers.reserve(5);
-    let Some(user) = user else {
-        for name in [&REMOTE_USER, &REMOTE_GROUPS, &REMOTE_NAME, &REMOTE_EMAIL] {
-            reply.set(name.clone(), HeaderValue::from_static(""));
-        }
-        return reply;
-    };
-    let mut buffer = BytesMut::with_capacity(256);
-    buffer.put_slice(user.username.as_str().as_bytes());
-    set_header(&mut reply, &REMOTE_USER, buffer.split().freeze());
-    for (index, group) in user.groups.iter().enumerate() {
-        if index > 0 {
-            buffer.put_u8(b',');
-        }
-        buffer.put_slice(group.as_str().as_bytes());
-    }
-    set_header(&mut reply, &REMOTE_GROUPS, buffer.split().freeze());
-    // UTF-8 as it is; a control character would end the header or be refused (FWD-10).
-    for character in user.display_name.as_str().chars().filter(|character| !character.is_control()) {
-        buffer.put_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-    set_header(&mut reply, &REMOTE_NAME, buffer.split().freeze());
-    buffer.put_slice(user.email.as_ref().map_or("", |email| email.as_str()).as_bytes());
-    set_header(&mut reply, &REMOTE_EMAIL, buffer.split().freeze());
+    reply.headers = identity;
     reply
 }
 
-fn set_header(reply: &mut Reply, name: &HeaderName, value: Bytes) {
-    // What cannot be a header value becomes an empty one: the header itself must never be missing.
-    let value = HeaderValue::from_maybe_shared(value).unwrap_or_else(|_| HeaderValue::from_static(""));
-    reply.set(name.clone(), value);
+/// Returns the four headers, empty for an anonymous caller (FWD-08).
+fn identity_headers(user: Option<&User>) -> HeaderMap {
+    let mut groups = String::new();
+    for group in user.iter().flat_map(|user| user.groups.iter()) {
+        if !groups.is_empty() {
+            groups.push(',');
+        }
+        groups.push_str(group.as_str());
+    }
+    // UTF-8 as it is; a control character would end the header or be refused (FWD-10).
+    let display_name = user.map_or("", |user| user.display_name.as_str());
+    let name: String = display_name.chars().filter(|character| !character.is_control()).collect();
+    let email = user.and_then(|user| user.email.as_ref()).map_or("", |email| email.as_str());
+    let mut headers = HeaderMap::with_capacity(5);
+    for (header, text) in [
+        (&REMOTE_USER, user.map_or("", |user| user.username.as_str())),
+        (&REMOTE_GROUPS, &groups),
+        (&REMOTE_NAME, &name),
+        (&REMOTE_EMAIL, email),
+    ] {
+        // What cannot be a header value becomes an empty one: the header itself must never be missing.
+        let value = HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""));
+        headers.insert(header.clone(), value);
+    }
+    headers
 }
 
 /// Answers a proxy whose inquiry was not decided.
@@ -431,6 +458,9 @@ fn decide(
     let cookie = Cookie::ForwardAuth.read(site, request).ok().flatten();
     let caller = cookie.and_then(|cookie| identify(cookie, request.now));
     let decision = access.decide(&inquiry, caller.as_ref());
+    if let (Some(caller), Outcome::Allow) = (&caller, decision.outcome) {
+        return allowed(access.shared.identities.of(&caller.user));
+    }
     let user = caller.as_ref().map(|caller| &*caller.user);
     if let (Some(user), Outcome::Forbidden) = (user, decision.outcome) {
         access.shared.denials.note(&access.shared.audit, user, &inquiry, request);

@@ -121,6 +121,7 @@ struct Shared {
     site: Site,
     complaints: forward_auth::Complaints,
     denials: forward_auth::Denials,
+    identities: forward_auth::Identities,
 }
 
 impl Access {
@@ -154,6 +155,7 @@ impl Access {
                 site,
                 complaints: forward_auth::Complaints::default(),
                 denials: forward_auth::Denials::default(),
+                identities: forward_auth::Identities::default(),
             }),
         })
     }

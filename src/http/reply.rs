@@ -60,7 +60,7 @@ impl Reply {
     /// Answers with JSON.
     pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
         // Room for most answers, so that the text does not move while it grows.
-        let mut body = Vec::with_capacity(1024);
+        let mut body = Vec::with_capacity(768);
         match serde_json::to_writer(&mut body, value) {
             Ok(()) => Reply::bytes(status, "application/json", body),
             Err(_) => Reply::empty(StatusCode::INTERNAL_SERVER_ERROR),

@@ -4,27 +4,26 @@ use std::time::Duration;
 
 use super::Verdict;
 
-/// Returns the fields that tell a client about a limit. `name` is the name of the rule: lower-case letters, digits,
-/// `-`, `_` and `.`; nothing else of it is shown.
+/// Gives the fields that tell a client about a limit to `add`, name and value. `name` is the name of the rule:
+/// lower-case letters, digits, `-`, `_` and `.`; nothing else of it is shown.
 ///
 /// Do not send counts of a limit that is keyed by an account before the person has signed in: they would tell
 /// whether others try that account.
-pub fn rate_limit_headers(name: &str, verdict: &Verdict) -> Vec<(&'static str, String)> {
-    let policy = field(name, [("q", verdict.limit.into()), ("w", whole_seconds(verdict.window))]);
-    let limit = field(name, [("r", verdict.remaining.into()), ("t", whole_seconds(verdict.reset_after))]);
-    let mut fields = Vec::with_capacity(3);
-    fields.push(("ratelimit-policy", policy));
-    fields.push(("ratelimit", limit));
+pub fn rate_limit_headers(name: &str, verdict: &Verdict, mut add: impl FnMut(&'static str, &str)) {
+    // Every API answer has two of these, so they share one buffer.
+    let mut text = String::with_capacity(64);
+    field(&mut text, name, [("q", verdict.limit.into()), ("w", whole_seconds(verdict.window))]);
+    add("ratelimit-policy", &text);
+    text.clear();
+    field(&mut text, name, [("r", verdict.remaining.into()), ("t", whole_seconds(verdict.reset_after))]);
+    add("ratelimit", &text);
     if !verdict.allowed {
-        fields.push(("retry-after", whole_seconds(verdict.retry_after).max(1).to_string()));
+        add("retry-after", itoa::Buffer::new().format(whole_seconds(verdict.retry_after).max(1)));
     }
-    fields
 }
 
-/// Writes a string with two numbers as parameters (RFC 9651 section 3.1.2). Every API answer has two of these fields,
-/// so it is done without the machinery of `format!`.
-fn field(name: &str, parameters: [(&str, u64); 2]) -> String {
-    let mut text = String::with_capacity(48);
+/// Writes a string with two numbers as parameters (RFC 9651 section 3.1.2).
+fn field(text: &mut String, name: &str, parameters: [(&str, u64); 2]) {
     text.push('"');
     text.extend(
         name.chars().filter(|character| character.is_ascii_alphanumeric() || "-_.".contains(*character)),
@@ -36,7 +35,6 @@ fn field(name: &str, parameters: [(&str, u64); 2]) -> String {
         text.push('=');
         text.push_str(itoa::Buffer::new().format(number));
     }
-    text
 }
 
 /// Rounds up: a client that waits this long has waited long enough.
@@ -60,7 +58,11 @@ mod tests {
             window: Duration::from_secs(300),
             reservation: Reservation::NONE,
         };
-        let login = |verdict: &Verdict| rate_limit_headers("login", verdict);
+        let login = |verdict: &Verdict| {
+            let mut fields = Vec::new();
+            rate_limit_headers("lo\"gin", verdict, |name, value| fields.push((name, value.to_owned())));
+            fields
+        };
         assert_eq!(
             login(&verdict),
             [

@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::{MyAccount, ProfileChange};
+use crate::accounts::User;
 use crate::audit::AuditRow;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
@@ -138,20 +139,19 @@ impl From<AuditRow> for ActivityDto {
 
 /// `GET /api/v1/users/me`.
 pub async fn show(room: &MyAccount, _request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    me(room, principal)
+    Ok(me(room, principal, &principal.user))
 }
 
-fn me(room: &MyAccount, principal: &Principal) -> Result<Reply, Problem> {
-    let user = room.accounts.user(&principal.user.id).ok_or_else(Problem::not_found)?;
+fn me(room: &MyAccount, principal: &Principal, user: &User) -> Reply {
     let document = MeDto {
-        user: UserDto::of(&user),
+        user: UserDto::of(user),
         created_at: user.created_at.to_rfc3339(),
         password_changed_at: user.password_changed_at.map(|at| at.to_rfc3339()),
         recovery_codes_left: user.recovery_codes_left,
         second_factor_required: room.accounts.second_factor_policy().requires(user.role),
         session: principal.session.to_string(),
     };
-    Ok(Reply::json(StatusCode::OK, &document))
+    Reply::json(StatusCode::OK, &document)
 }
 
 /// `PATCH /api/v1/users/me`: `{display_name?, email?}`; an empty `email` removes the address.
@@ -163,7 +163,8 @@ pub async fn change(room: &MyAccount, request: &Request, principal: &Principal) 
         email: body.email.as_deref().map(parse_email).transpose()?,
     };
     room.change_profile(principal, change, &visit(room, request)?).await?;
-    me(room, principal)
+    let changed = room.accounts.user(&principal.user.id).ok_or_else(Problem::not_found)?;
+    Ok(me(room, principal, &changed))
 }
 
 /// `DELETE /api/v1/users/me`: deletes the account; needs a step-up.

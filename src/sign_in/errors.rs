@@ -135,10 +135,10 @@ impl From<SignInError> for Problem {
 
 /// Adds the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10).
 pub(crate) fn with_limit_headers(mut problem: Problem, policy: &str, verdict: &Verdict) -> Problem {
-    for (name, value) in rate_limit_headers(policy, verdict) {
-        if let Ok(value) = http::HeaderValue::from_str(&value) {
+    rate_limit_headers(policy, verdict, |name, value| {
+        if let Ok(value) = http::HeaderValue::from_str(value) {
             problem.headers.push((http::HeaderName::from_static(name), value));
         }
-    }
+    });
     problem
 }
