@@ -1,7 +1,7 @@
 //! Attacks that other sign-in servers fell to, tried over real HTTP.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use doorward::accounts::links::RESET_LIFETIME;
@@ -12,25 +12,7 @@ use doorward::routes::{Action, Face, Forgery, Method2, ROUTES, Route};
 use serde_json::json;
 
 use crate::callers::{WebSession, code_of, content_type, knock, needs_sign_in, path_of};
-use crate::harness::{Answer, Client, ORIGIN, PASSWORD, Server};
-
-/// Runs `attempt` in `count` threads at the same moment.
-fn in_parallel<T: Send + 'static>(
-    count: usize,
-    attempt: impl Fn(usize) -> T + Send + Sync + 'static,
-) -> Vec<T> {
-    let (barrier, attempt) = (Arc::new(Barrier::new(count)), Arc::new(attempt));
-    let threads: Vec<_> = (0..count)
-        .map(|index| {
-            let (barrier, attempt) = (barrier.clone(), attempt.clone());
-            std::thread::spawn(move || {
-                barrier.wait();
-                attempt(index)
-            })
-        })
-        .collect();
-    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-}
+use crate::harness::{Answer, Client, ORIGIN, PASSWORD, Server, in_parallel};
 
 fn sign_in(client: &mut Client, name: &str) -> Answer {
     client.form("/signin", &[("username", name), ("password", PASSWORD)])

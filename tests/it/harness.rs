@@ -4,8 +4,8 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use doorward::accounts::records::Role;
@@ -392,6 +392,24 @@ impl Client {
             }
         }
     }
+}
+
+/// Runs `attempt` in `count` threads at the same moment.
+pub(crate) fn in_parallel<T: Send + 'static>(
+    count: usize,
+    attempt: impl Fn(usize) -> T + Send + Sync + 'static,
+) -> Vec<T> {
+    let (barrier, attempt) = (Arc::new(Barrier::new(count)), Arc::new(attempt));
+    let threads: Vec<_> = (0..count)
+        .map(|index| {
+            let (barrier, attempt) = (barrier.clone(), attempt.clone());
+            std::thread::spawn(move || {
+                barrier.wait();
+                attempt(index)
+            })
+        })
+        .collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
 /// Sends bytes and reads the whole answer.

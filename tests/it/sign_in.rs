@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use doorward::accounts::records::Role;
 use serde_json::json;
 
-use crate::harness::{Answer, Client, PASSWORD, Server};
+use crate::harness::{Answer, Client, PASSWORD, Server, in_parallel};
 
 fn login_api(client: &mut Client, name: &str, password: &str) -> Answer {
     client.post("/api/v1/auth/login/api", json!({"username": name, "password": password}))
@@ -26,24 +26,6 @@ fn sign_in_api(server: &Server, name: &str, code: &str) -> (String, String) {
     let answer =
         client.post("/api/v1/auth/mfa/api", json!({"pending_token": pending["pending_token"], "otp": code}));
     tokens(&answer.expect(200))
-}
-
-/// Runs `attempt` in `count` threads at the same moment.
-fn in_parallel<T: Send + 'static>(
-    count: usize,
-    attempt: impl Fn(usize) -> T + Send + Sync + 'static,
-) -> Vec<T> {
-    let (barrier, attempt) = (Arc::new(Barrier::new(count)), Arc::new(attempt));
-    let threads: Vec<_> = (0..count)
-        .map(|index| {
-            let (barrier, attempt) = (barrier.clone(), attempt.clone());
-            std::thread::spawn(move || {
-                barrier.wait();
-                attempt(index)
-            })
-        })
-        .collect();
-    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
 #[test]
