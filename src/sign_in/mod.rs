@@ -25,6 +25,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
+use crate::accounts::enrolment::Asker;
 use crate::accounts::{Accounts, User};
 use crate::audit::{Audit, Event, Kind, Outcome};
 use crate::crypto::keys::MasterKey;
@@ -305,19 +306,26 @@ impl SignIn {
     ) -> Result<(SignedIn, Vec<String>), SignInError> {
         let now = self.clock.monotonic();
         let mut waiting = self.pending.take(token, now).ok_or(SignInError::NothingPending)?;
-        let user = self.still_waiting(&waiting);
-        let (Wanted::Enrolment, true, Some(user)) = (waiting.wanted, waiting.kind == kind, user) else {
+        if waiting.kind != kind || waiting.wanted != Wanted::Enrolment {
+            self.pending.put_back(token, waiting);
             return Err(SignInError::NothingPending);
-        };
+        }
+        let user = self.still_waiting(&waiting).ok_or(SignInError::NothingPending)?;
+        if user.has_totp {
+            return Err(SignInError::EnrolledElsewhere);
+        }
         let event = |name: &crate::kernel::text::Username| {
             Event::new(Kind::TotpEnrolled, Outcome::Succeeded)
                 .by(user.id, name)
                 .from(visit.ip)
                 .request(visit.request)
         };
+        let asker = Asker::waiting_sign_in(token);
         let confirmed = self
             .accounts
-            .confirm_totp(user.id, code, |batch, record| self.audit.write(batch, event(&record.username)))
+            .confirm_totp(user.id, asker, code, |batch, record| {
+                self.audit.write(batch, event(&record.username));
+            })
             .await?;
         let Some(codes) = confirmed else {
             waiting.failures += 1;

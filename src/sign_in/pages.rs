@@ -6,6 +6,7 @@ use super::api::{ambiguous_cookie, visit};
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
 use super::{Attempt, SignIn, SignInError, SignedIn, Step};
+use crate::accounts::enrolment::Asker;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::redirect::{origin_of, safe_return_target};
 use crate::http::{Problem, Reply, Request};
@@ -190,11 +191,33 @@ fn waiting<'a>(
     wanted: Wanted,
 ) -> Result<Result<(&'a str, PendingSignIn), Reply>, Problem> {
     let cookie = Cookie::Pending.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
-    let found = cookie.and_then(|token| room.waiting(token).map(|(waiting, _)| (token, waiting)));
+    let found = cookie.and_then(|token| room.waiting(token).map(|(waiting, user)| (token, waiting, user)));
     Ok(match found {
-        Some((token, waiting)) if waiting.wanted == wanted => Ok((token, waiting)),
+        Some((token, waiting, user)) if waiting.wanted == wanted => {
+            if wanted == Wanted::Enrolment && user.has_totp {
+                return Ok(Err(start_again(room, request, &waiting, SignInError::EnrolledElsewhere)?));
+            }
+            Ok((token, waiting))
+        }
         _ => Err(Reply::see_other("/signin")),
     })
+}
+
+/// Tells whether the waiting sign-in ended with this error, so that the password has to be typed again.
+fn ends_the_waiting(error: &SignInError) -> bool {
+    matches!(error, SignInError::TooManyCodes | SignInError::NothingPending | SignInError::EnrolledElsewhere)
+}
+
+/// Shows the sign-in page in place of a waiting sign-in that is over, and says why.
+fn start_again(
+    room: &SignIn,
+    request: &Request,
+    before: &PendingSignIn,
+    error: SignInError,
+) -> Result<Reply, Problem> {
+    let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
+    let reply = sign_in_page(room, request, &form, Some(error))?;
+    Ok(Cookie::Pending.clear(&room.site, reply))
 }
 
 /// `GET /signin/second-factor`.
@@ -282,11 +305,7 @@ async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf
     let visit = visit(room, request)?;
     match room.finish(token, form.text(field), SessionKind::Web, false, &visit).await {
         Ok(signed_in) => welcome(room, request, &signed_in),
-        Err(error @ (SignInError::TooManyCodes | SignInError::NothingPending)) => {
-            let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
-            let reply = sign_in_page(room, request, &form, Some(error))?;
-            Ok(Cookie::Pending.clear(&room.site, reply))
-        }
+        Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
         Err(error) => page(room, request, &before, Some(error)),
     }
 }
@@ -294,7 +313,7 @@ async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf
 /// `GET /signin/enrol`: the account must have a second factor before it may go on.
 pub async fn show_enrolment(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     match waiting(room, request, Wanted::Enrolment)? {
-        Ok((_, waiting)) => enrolment_page(room, request, &waiting, None).await,
+        Ok((token, waiting)) => enrolment_page(room, request, token, &waiting, None).await,
         Err(reply) => Ok(reply),
     }
 }
@@ -302,14 +321,12 @@ pub async fn show_enrolment(room: &SignIn, request: &Request) -> Result<Reply, P
 async fn enrolment_page(
     room: &SignIn,
     request: &Request,
+    token: &str,
     waiting: &PendingSignIn,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
-    let issuer = room.site.name();
-    let enrolment = match room.accounts.pending_totp(waiting.user, &issuer)? {
-        Some(enrolment) => enrolment,
-        None => room.accounts.begin_totp(waiting.user, &issuer).await?,
-    };
+    let asker = Asker::waiting_sign_in(token);
+    let enrolment = room.accounts.show_totp(waiting.user, asker, &room.site.name()).await?;
     let (status, error, wait) = match error {
         Some(error) => explain(error)?,
         None => (StatusCode::OK, None, None),
@@ -360,12 +377,8 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
             let reply = with_target(Reply::html(StatusCode::OK, &page)?, target.as_ref());
             Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
         }
-        Err(error @ (SignInError::TooManyCodes | SignInError::NothingPending)) => {
-            let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
-            let reply = sign_in_page(room, request, &form, Some(error))?;
-            Ok(Cookie::Pending.clear(&room.site, reply))
-        }
-        Err(error) => enrolment_page(room, request, &before, Some(error)).await,
+        Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
+        Err(error) => enrolment_page(room, request, token, &before, Some(error)).await,
     }
 }
 

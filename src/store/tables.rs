@@ -57,7 +57,7 @@ tables! {
     PASSWORD = sealed(b'p', "password");
     /// TOTP secrets and the last accepted step. Row: user id.
     TOTP = sealed(b't', "totp");
-    /// TOTP secrets not yet confirmed. Row: user id.
+    /// TOTP secrets not yet confirmed. Row: user id, who asked.
     TOTP_PENDING = sealed(b'T', "totp_pending");
     /// Digests of recovery codes. Row: user id, code digest.
     RECOVERY_CODE = sealed(b'r', "recovery_code");

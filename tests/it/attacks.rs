@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use doorward::accounts::enrolment::Asker;
 use doorward::accounts::links::RESET_LIFETIME;
 use doorward::accounts::records::{LinkPurpose, Role};
 use doorward::accounts::users::SecondFactorPolicy;
@@ -289,13 +290,14 @@ fn a_waiting_enrolment_does_not_replace_a_second_factor() {
     sign_in(&mut web_thief, "ada").expect(303);
     let (authenticator, _) = server.enrol_totp(ada);
     // By the page, which would show a new secret, …
-    let page = web_thief.get("/signin/enrol");
-    assert_eq!(page.status, 303, "{}", page.text());
+    let page = web_thief.clone().get("/signin/enrol").expect(409).text();
+    assert!(!page.contains("otpauth:"), "{page}");
     // … and by the API, with a secret that was begun behind the owner's back.
-    let begun = server.block_on(server.app().accounts.begin_totp(ada, "Test")).unwrap();
+    let asker = Asker::waiting_sign_in(waiting["pending_token"].as_str().unwrap());
+    let begun = server.block_on(server.app().accounts.begin_totp(ada, asker, "Test")).unwrap();
     let other = crate::harness::Authenticator::new(&begun.secret_base32, server.clock.clone());
     let body = json!({"pending_token": waiting["pending_token"], "otp": other.code()});
-    assert_eq!(thief.post("/api/v1/auth/mfa/api", body).expect(401).code(), "sign_in_expired");
+    assert_eq!(thief.post("/api/v1/auth/mfa/api", body).expect(409).code(), "enrolled_elsewhere");
     web_thief.form("/signin/enrol", &[("code", &other.code())]);
     assert!(web_thief.cookie("dw").is_none());
     // The owner's app still works.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use doorward::accounts::enrolment::Asker;
 use doorward::accounts::records::Role;
 use doorward::accounts::users::{NewUser, SecondFactorPolicy};
 use doorward::app::{App, Options, Running};
@@ -201,10 +202,11 @@ impl Server {
     /// Enrols TOTP for a user and returns the authenticator and the recovery codes.
     pub(crate) fn enrol_totp(&self, user: UserId) -> (Authenticator, Vec<String>) {
         let app = self.app();
-        let enrolment = self.block_on(app.accounts.begin_totp(user, "Test")).unwrap();
+        let asker = Asker::command_line();
+        let enrolment = self.block_on(app.accounts.begin_totp(user, asker, "Test")).unwrap();
         let authenticator = Authenticator::new(&enrolment.secret_base32, self.clock.clone());
         let codes = self
-            .block_on(app.accounts.confirm_totp(user, &authenticator.code(), |_, _| {}))
+            .block_on(app.accounts.confirm_totp(user, asker, &authenticator.code(), |_, _| {}))
             .unwrap()
             .expect("the first code is right");
         self.clock.advance(Duration::from_secs(30));
