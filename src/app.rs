@@ -137,7 +137,7 @@ impl App {
         let reading = because("The store could not be read");
         let clock_mark = Arc::new(ClockMark::load(&store).map_err(|error| reading(&error))?);
         let not_before = store::meta::not_before(&store).map_err(|error| reading(&error))?;
-        let site = Site::open(&store, options.site.clone()).map_err(|error| reading(&error))?;
+        let site = Site::open(&store, options.site.clone()).map_err(|error| StartError(error.to_string()))?;
         let audit = Audit::open(store.clone(), clock.clone(), random.clone(), options.audit_retention)
             .map_err(|error| reading(&error))?;
         let mut hashing = options.hashing.clone();

@@ -18,6 +18,8 @@ mod bad_input;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod configured;
+#[cfg(test)]
 mod enrolment;
 #[cfg(test)]
 mod fuzz_seeds;
