@@ -196,13 +196,7 @@ pub(super) fn options(
         metrics_listen: None,
         store,
         master,
-        site: Fixed {
-            public_origin: settings.public_origin.as_ref().map(crate::config::WebOrigin::to_text),
-            protected_domain: settings.protect_domain.clone(),
-            trusted_proxies: settings.trusted_proxies.clone(),
-            insecure_http: settings.insecure_http,
-            default_origin: settings.local_link(),
-        },
+        site: fixed(settings),
         lifetimes: Lifetimes {
             idle: settings.session_idle,
             absolute: settings.session_absolute,
@@ -248,6 +242,17 @@ pub(super) fn options(
         max_connections_per_address: settings.max_connections_per_address,
         data_directory: settings.data_directory.clone(),
     })
+}
+
+/// What the configuration fixes of name and address.
+pub(super) fn fixed(settings: &Settings) -> Fixed {
+    Fixed {
+        public_origin: settings.public_origin.as_ref().map(crate::config::WebOrigin::to_text),
+        protected_domain: settings.protect_domain.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        insecure_http: settings.insecure_http,
+        default_origin: settings.local_link(),
+    }
 }
 
 pub(super) fn open_settings(settings: &Settings) -> OpenSettings {

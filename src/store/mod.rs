@@ -19,7 +19,7 @@ mod memory;
 pub mod meta;
 mod migrations;
 mod open;
-mod progress;
+pub mod progress;
 mod restore;
 mod sled_engine;
 pub mod snapshots;
