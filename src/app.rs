@@ -27,7 +27,9 @@ use crate::limits::{LimitSettings, Limits, Rule};
 use crate::metrics::{Metrics, Sample, TokenFault};
 use crate::my_account::MyAccount;
 use crate::operations::health::{Health, State};
+use crate::operations::lifecycle;
 use crate::operations::metrics as metrics_server;
+use crate::operations::notify::Notify;
 use crate::routes::Service;
 use crate::sessions::tokens::Tokens;
 use crate::sessions::{Lifetimes, Sessions, TokenRefusal};
@@ -402,10 +404,11 @@ impl Running {
     /// Stops in order: no new connections, requests under way finish, events are written, the store closes.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
-        if tokio::time::timeout(Duration::from_secs(3), self.server).await.is_err() {
-            tracing::warn!("some connections were still open and are cut");
-        }
-        self.app.audit.note(Event::succeeded(Kind::ServerStopped).by_system("server"));
+        let drained = async {
+            // A server that panicked has no connections left.
+            let _ = self.server.await;
+        };
+        lifecycle::stop(&Notify::from_env(), drained, &self.app.audit).await;
         for job in &self.jobs {
             job.abort();
         }

@@ -90,7 +90,6 @@ async fn serve(options: Options, settings: Settings, random: Random) -> Result<E
     notify.ready();
     let watchdog = tokio::spawn(feed_watchdog(running.app.clone(), notify.watchdog_interval()));
     lifecycle::stop_requested(&mut stopping).await;
-    Notify::from_env().stopping();
     watchdog.abort();
     control.abort();
     let _ = std::fs::remove_file(&socket);
