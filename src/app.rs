@@ -274,11 +274,14 @@ impl App {
         Ok(())
     }
 
-    /// Writes what waits and closes the store. Nothing acknowledged waits; it is about events and last uses.
+    /// Writes what waits and closes the store. Nothing acknowledged waits; it is about events, last uses and failures.
     pub async fn close(&self) {
         let last_writes = async {
             if let Err(error) = self.sessions.sweep().await {
                 tracing::warn!(%error, "the last uses of sessions could not be written");
+            }
+            if let Err(error) = self.sign_in.save().await {
+                tracing::warn!(%error, "the latest failures to sign in could not be written");
             }
             if let Err(error) = self.audit.flush().await {
                 tracing::error!(%error, "the last audit events could not be written");

@@ -14,6 +14,7 @@ pub mod pending;
 mod proving;
 pub mod registration;
 mod renewal;
+pub mod tally;
 
 pub use errors::SignInError;
 pub use renewal::{Renewal, step_up_first};
@@ -182,9 +183,11 @@ impl std::ops::Deref for SignIn {
 }
 
 impl SignIn {
-    /// Reads suspensions from the store.
+    /// Reads suspensions and failures from the store.
     pub fn open(parts: Parts, master: &MasterKey) -> Result<Self, StoreError> {
-        let lockout = Lockout::open(&parts.store, master.derive("lockout"), parts.clock.clone())?;
+        let rules = lockout::Rules { suspend: parts.rules.suspend, second_factor: parts.rules.totp_hour };
+        let (key, limits) = (master.derive("lockout"), parts.limits.clone());
+        let lockout = Lockout::open(&parts.store, key, parts.clock.clone(), limits, rules)?;
         Ok(SignIn(Arc::new(Inner {
             store: parts.store,
             accounts: parts.accounts,
@@ -534,7 +537,12 @@ impl SignIn {
         self.lockout.sweep();
         let now = self.clock.now();
         while self.store.purge::<lockout::SuspensionRecord>(now, 500).await? == 500 {}
-        Ok(())
+        self.save().await
+    }
+
+    /// Writes down the failures that suspend nobody yet. Run every minute and before a clean stop (LIM-09).
+    pub async fn save(&self) -> Result<(), CommitError> {
+        self.lockout.save(&self.store).await
     }
 
     /// Tells whether this is the id of an active user; for paths that carry an id.

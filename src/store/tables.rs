@@ -69,6 +69,8 @@ tables! {
     REVOKED = plain(b'v', "revoked");
     /// Suspensions of an account for a place. Row: keyed hash of both.
     SUSPENSION = plain(b'l', "suspension");
+    /// Failures that suspend nobody yet. Row: what they are counted against, keyed hash.
+    FAILURE = plain(b'f', "failure");
     /// Token signing keys. Row: key id.
     SIGNING_KEY = sealed(b'k', "signing_key");
     /// Access rules. Row: position.

@@ -22,6 +22,8 @@ mod configured;
 #[cfg(test)]
 mod enrolment;
 #[cfg(test)]
+mod failures;
+#[cfg(test)]
 mod fuzz_seeds;
 #[cfg(test)]
 mod harness;
