@@ -183,8 +183,8 @@ impl Accounts {
                 Ok(())
             },
             |batch, record| {
+                // The others stay until they expire: they are worth nothing now, and whoever confirms one is told why.
                 batch.take(&row, &waiting);
-                self.stage_forget_waiting(batch, user);
                 let secret = waiting.value.secret;
                 let confirmed = TotpRecord { secret, last_step: step, confirmed_at: now, failures: 0 };
                 // The app that this one displaces is still the one that was seen: of two confirmations one wins.
