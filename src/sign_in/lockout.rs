@@ -98,19 +98,12 @@ impl Lockout {
         rules: Rules,
     ) -> Result<Self, StoreError> {
         let mut suspensions = HashMap::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = store.scan::<SuspensionRecord>(&[], after.as_deref(), 4096)?;
-            for (row, found) in &page {
-                if let Ok(handle) = <[u8; 16]>::try_from(row.as_slice()) {
-                    suspensions.insert(handle, found.value.clone());
-                }
+        store.for_each::<SuspensionRecord>(|row, record| {
+            if let Ok(handle) = <[u8; 16]>::try_from(row) {
+                suspensions.insert(handle, record);
             }
-            match page.last() {
-                Some((row, _)) if page.len() == 4096 => after = Some(row.clone()),
-                _ => break,
-            }
-        }
+            Ok(())
+        })?;
         let (suspensions, tally) = (Mutex::new(suspensions), Tally::open(store, clock.clone())?);
         let lockout = Lockout(Arc::new(Inner { key, clock, limits, rules, suspensions, tally }));
         lockout.charge_the_limits();

@@ -109,30 +109,18 @@ impl Tally {
     pub(super) fn open(store: &Store, clock: SharedClock) -> Result<Tally, StoreError> {
         let (now, monotonic) = (clock.now(), clock.monotonic());
         let mut counts = Counts::default();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = store.scan::<FailureRecord>(&[], after.as_deref(), 4096)?;
-            for (row, found) in &page {
-                let FailureRecord { count, last, until } = found.value;
-                let Ok(counted) = <[u8; 17]>::try_from(row.as_slice()) else { continue };
-                if until > now && counts.live.len() < MOST {
-                    let (before, keep_for) = (now.since(last), until.since(last));
-                    let failures = Failures {
-                        count,
-                        last: monotonic,
-                        before,
-                        keep_for,
-                        is_written: true,
-                        has_row: true,
-                    };
-                    counts.live.insert(Counted(counted), failures);
-                }
+        store.for_each::<FailureRecord>(|row, FailureRecord { count, last, until }| {
+            if let Ok(counted) = <[u8; 17]>::try_from(row)
+                && until > now
+                && counts.live.len() < MOST
+            {
+                let (before, keep_for) = (now.since(last), until.since(last));
+                let last = monotonic;
+                let failures = Failures { count, last, before, keep_for, is_written: true, has_row: true };
+                counts.live.insert(Counted(counted), failures);
             }
-            match page.last() {
-                Some((row, _)) if page.len() == 4096 => after = Some(row.clone()),
-                _ => break,
-            }
-        }
+            Ok(())
+        })?;
         Ok(Tally { clock, counts: Mutex::new(counts) })
     }
 
