@@ -28,8 +28,9 @@ fn app_host(room: &SignIn, target: &url::Url) -> Option<String> {
     (origin_of(target) != own.text).then(|| target.host_str().unwrap_or_default().to_owned())
 }
 
-/// What a page says about an error: a sentence, or a pause with a countdown.
-fn explain(error: SignInError) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
+/// What a page says about an error, if there is one: a sentence, or a pause with a countdown.
+fn explain(error: Option<SignInError>) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
+    let Some(error) = error else { return Ok((StatusCode::OK, None, None)) };
     let suspended = match &error {
         SignInError::Suspended { until, now } => {
             Some(Wait::suspended(&When::from(*until), seconds_rounded_up(until.since(*now))))
@@ -74,10 +75,7 @@ fn sign_in_page(
     form: &SignInForm<'_>,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
-    let (status, error, wait) = match error {
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
-    };
+    let (status, error, wait) = explain(error)?;
     let target = return_target(room, form.rd);
     let own = room.site.origin();
     let page = views::SignIn {
@@ -234,10 +232,7 @@ fn second_factor_page(
     waiting: &PendingSignIn,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
-    let (status, error, wait) = match error {
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
-    };
+    let (status, error, wait) = explain(error)?;
     let target = return_target(room, waiting.return_to.as_deref());
     let page = views::SecondFactor {
         frame: frames::anonymous(&room.site, request, "Enter your code"),
@@ -274,8 +269,7 @@ fn recovery_page(
         Some(SignInError::WrongCode) => {
             (StatusCode::UNAUTHORIZED, Some(views::Recovery::WRONG.to_owned()), None)
         }
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
+        other => explain(other)?,
     };
     let target = return_target(room, waiting.return_to.as_deref());
     let page = views::Recovery {
@@ -327,10 +321,7 @@ async fn enrolment_page(
 ) -> Result<Reply, Problem> {
     let asker = Asker::waiting_sign_in(token);
     let enrolment = room.accounts.show_totp(waiting.user, asker, &room.site.name()).await?;
-    let (status, error, wait) = match error {
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
-    };
+    let (status, error, wait) = explain(error)?;
     let target = return_target(room, waiting.return_to.as_deref());
     let page = views::Enrol {
         frame: frames::anonymous(&room.site, request, "Set up your second factor"),
@@ -526,8 +517,7 @@ fn step_up_page(
         Some(SignInError::Wrong { .. } | SignInError::WrongCode) => {
             (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
         }
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
+        other => explain(other)?,
     };
     let next = own_path(room, next);
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");
