@@ -56,7 +56,7 @@ pub(super) fn socket_path(settings: &Settings) -> PathBuf {
 pub(super) fn run(order: Order, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
     let answer = match UnixStream::connect(socket_path(settings)) {
         Ok(stream) => ask(stream, &order)?,
-        Err(_) => run_here(order, settings)?,
+        Err(_) => run_here(settings, async |app: &App| carry_out(app, order).await)?,
     };
     write!(out, "{}", answer.into_text()?).map_err(|error| Failure::new(error.to_string()))
 }
@@ -78,7 +78,8 @@ fn ask(mut stream: UnixStream, order: &Order) -> Result<Answer, Failure> {
     serde_json::from_str(&answer).map_err(|_| Failure::new("The server gave no answer; look at its log."))
 }
 
-fn run_here(order: Order, settings: &Settings) -> Result<Answer, Failure> {
+/// Opens the application for one command, and closes it again.
+pub(super) fn run_here<T>(settings: &Settings, work: impl AsyncFnOnce(&App) -> T) -> Result<T, Failure> {
     let random = Random::os();
     let options = serve::options(settings, &random, false)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -89,9 +90,9 @@ fn run_here(order: Order, settings: &Settings) -> Result<Answer, Failure> {
         let app = App::open(&options, SystemClock::shared(), random)
             .await
             .map_err(|error| Failure::new(error.to_string()))?;
-        let answer = carry_out(&app, order).await;
+        let done = work(&app).await;
         app.close().await;
-        Ok(answer)
+        Ok(done)
     })
 }
 
