@@ -103,6 +103,21 @@ pub(crate) fn options(dir: &Path) -> Options {
     }
 }
 
+/// Takes every limit away, for tests that ask more than any person would.
+pub(crate) fn lift_limits(options: &mut Options) {
+    for rule in [
+        &mut options.api_rule,
+        &mut options.sign_in.sign_in,
+        &mut options.sign_in.place,
+        &mut options.sign_in.suspend,
+        &mut options.sign_in.totp,
+        &mut options.sign_in.totp_hour,
+        &mut options.sign_in.registration,
+    ] {
+        rule.limit = 10_000_000;
+    }
+}
+
 /// A running Doorward.
 pub(crate) struct Server {
     pub(crate) dir: Arc<TempDir>,
