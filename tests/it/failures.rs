@@ -110,3 +110,21 @@ fn failures_are_written_once_a_minute_and_removed() {
     server.block_on(server.app().sign_in.sweep()).unwrap();
     assert_eq!(rows(&server), 0);
 }
+
+/// LIM-04: an administrator who lifts a suspension gives all attempts back, not one.
+#[test]
+fn a_lifted_suspension_does_not_come_back_with_the_next_failure() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    for _ in 0..5 {
+        fail(&server, "203.0.113.7", "ada");
+    }
+    assert_eq!(login(&server, "203.0.113.7", "ada", PASSWORD).expect(429).code(), "suspended");
+    let app = server.app();
+    let mut batch = app.store().batch();
+    assert_eq!(app.sign_in.lockout().stage_lift(&mut batch, ada, None), 1);
+    server.block_on(app.store().commit(batch)).unwrap();
+    server.clock.advance(Duration::from_secs(301));
+    fail(&server, "203.0.113.7", "ada");
+    login(&server, "203.0.113.7", "ada", PASSWORD).expect(200);
+}
