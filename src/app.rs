@@ -27,7 +27,9 @@ use crate::limits::{LimitSettings, Limits, Rule};
 use crate::metrics::{Metrics, Sample, TokenFault};
 use crate::my_account::MyAccount;
 use crate::operations::health::{Health, State};
+use crate::operations::lifecycle;
 use crate::operations::metrics as metrics_server;
+use crate::operations::notify::Notify;
 use crate::routes::Service;
 use crate::sessions::tokens::Tokens;
 use crate::sessions::{Lifetimes, Sessions, TokenRefusal};
@@ -137,7 +139,7 @@ impl App {
         let reading = because("The store could not be read");
         let clock_mark = Arc::new(ClockMark::load(&store).map_err(|error| reading(&error))?);
         let not_before = store::meta::not_before(&store).map_err(|error| reading(&error))?;
-        let site = Site::open(&store, options.site.clone()).map_err(|error| reading(&error))?;
+        let site = Site::open(&store, options.site.clone()).map_err(|error| StartError(error.to_string()))?;
         let audit = Audit::open(store.clone(), clock.clone(), random.clone(), options.audit_retention)
             .map_err(|error| reading(&error))?;
         let mut hashing = options.hashing.clone();
@@ -272,11 +274,14 @@ impl App {
         Ok(())
     }
 
-    /// Writes what waits and closes the store. Nothing acknowledged waits; it is about events and last uses.
+    /// Writes what waits and closes the store. Nothing acknowledged waits; it is about events, last uses and failures.
     pub async fn close(&self) {
         let last_writes = async {
             if let Err(error) = self.sessions.sweep().await {
                 tracing::warn!(%error, "the last uses of sessions could not be written");
+            }
+            if let Err(error) = self.sign_in.save().await {
+                tracing::warn!(%error, "the latest failures to sign in could not be written");
             }
             if let Err(error) = self.audit.flush().await {
                 tracing::error!(%error, "the last audit events could not be written");
@@ -402,10 +407,11 @@ impl Running {
     /// Stops in order: no new connections, requests under way finish, events are written, the store closes.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
-        if tokio::time::timeout(Duration::from_secs(3), self.server).await.is_err() {
-            tracing::warn!("some connections were still open and are cut");
-        }
-        self.app.audit.note(Event::succeeded(Kind::ServerStopped).by_system("server"));
+        let drained = async {
+            // A server that panicked has no connections left.
+            let _ = self.server.await;
+        };
+        lifecycle::stop(&Notify::from_env(), drained, &self.app.audit).await;
         for job in &self.jobs {
             job.abort();
         }

@@ -78,24 +78,14 @@ pub struct Directory {
 impl Directory {
     /// Reads every user.
     pub fn load(store: &Store) -> Result<Self, StoreError> {
-        const PAGE: usize = 4096;
-        let directory = Directory::default();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = store.scan::<UserRecord>(&[], after.as_deref(), PAGE)?;
-            let is_last = page.len() < PAGE;
-            let mut users = directory.users.write();
-            for (row, record) in &page {
-                let id = UserId::from_slice(row).ok_or(StoreError::Corrupt { table: "user" })?;
-                users.insert(id, Arc::new(User::from_record(id, &record.value)));
-            }
-            if is_last {
-                users.shrink_to_fit();
-                drop(users);
-                return Ok(directory);
-            }
-            after = page.last().map(|(row, _)| row.clone());
-        }
+        let mut users = IdMap::default();
+        store.for_each::<UserRecord>(|row, record| {
+            let id = UserId::from_slice(row).ok_or(StoreError::Corrupt { table: "user" })?;
+            users.insert(id, Arc::new(User::from_record(id, &record)));
+            Ok(())
+        })?;
+        users.shrink_to_fit();
+        Ok(Directory { users: Arc::new(RwLock::new(users)) })
     }
 
     /// Returns the user with this id.

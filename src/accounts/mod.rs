@@ -4,6 +4,7 @@
 //! or of who is asking: the rooms above decide that and call in here.
 
 pub mod directory;
+pub mod enrolment;
 pub mod links;
 pub mod passwords;
 pub mod records;

@@ -143,18 +143,32 @@ impl Record for TotpRecord {
     const VERSION: u8 = 1;
 }
 
-/// A TOTP secret waiting for its first code. Row: user id.
+/// A TOTP secret waiting for its first code. Row: user id, digest of who asked for it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct PendingTotpRecord {
     /// 160 bits.
     pub secret: [u8; 20],
     /// When it dies unless confirmed (OTP-02).
     pub expires_at: Timestamp,
+    /// Which secret was in use when this one was made; it may take the place of that one alone.
+    pub displaces: Option<[u8; 16]>,
+}
+
+#[derive(Deserialize)]
+struct PendingTotpRecord1 {
+    secret: [u8; 20],
+    expires_at: Timestamp,
 }
 
 impl Record for PendingTotpRecord {
     const TABLE: Table = Table::TOTP_PENDING;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
+        let PendingTotpRecord1 { secret, expires_at } =
+            postcard::from_bytes(body).ok().filter(|_| version == 1)?;
+        Some(PendingTotpRecord { secret, expires_at, displaces: None })
+    }
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.expires_at)
@@ -202,5 +216,20 @@ impl Record for LinkRecord {
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.expires_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A secret that an earlier version left waiting is read, and displaces nothing.
+    #[test]
+    fn a_waiting_secret_of_the_first_version_is_read() {
+        let expires_at = Timestamp::from_secs(7);
+        let body = postcard::to_allocvec(&([9_u8; 20], expires_at)).unwrap();
+        let record = PendingTotpRecord::upgrade(1, &body).unwrap();
+        assert_eq!((record.secret, record.expires_at, record.displaces), ([9; 20], expires_at, None));
+        assert!(PendingTotpRecord::upgrade(3, &body).is_none());
     }
 }

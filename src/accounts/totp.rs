@@ -1,8 +1,6 @@
-//! The second factor: TOTP enrolment and proof, recovery codes.
+//! The second factor in use: TOTP and recovery codes.
 
-use std::time::Duration;
-
-use super::records::{PendingTotpRecord, RecoveryCodeRecord, TotpRecord, UserRecord};
+use super::records::{RecoveryCodeRecord, TotpRecord, UserRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::recovery_code;
 use crate::crypto::totp::{self, TotpSecret};
@@ -10,19 +8,8 @@ use crate::kernel::ids::UserId;
 use crate::kernel::time::Timestamp;
 use crate::store::{Batch, CommitError, StoreError, Versioned};
 
-/// How long an unconfirmed secret lives (OTP-02).
-pub const ENROLMENT_LIFETIME: Duration = Duration::from_secs(600);
-
 /// So many wrong second factors in a row, ever, and the factor is refused until an administrator resets it (OTP-06).
 pub const MOST_CONSECUTIVE_FAILURES: u32 = 100;
-
-/// What an authenticator app needs; shown once.
-pub struct Enrolment {
-    /// `otpauth://totp/...`; it contains the secret.
-    pub otpauth_uri: String,
-    /// The secret in base32, for typing.
-    pub secret_base32: String,
-}
 
 /// An authenticator app in use, without its secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,40 +33,6 @@ pub enum SecondFactor {
 }
 
 impl Accounts {
-    /// Starts enrolment: a new secret that waits for its first code and displaces nothing until then (OTP-02).
-    pub async fn begin_totp(&self, user: UserId, issuer: &str) -> Result<Enrolment, AccountError> {
-        let mut batch = self.store.batch();
-        let enrolment =
-            self.stage_begin_totp(&mut batch, user, self.record(&user)?.value.username.as_str(), issuer);
-        self.store.commit(batch).await?;
-        Ok(enrolment)
-    }
-
-    /// Like [`Accounts::begin_totp`], in the caller's batch.
-    pub fn stage_begin_totp(
-        &self,
-        batch: &mut Batch,
-        user: UserId,
-        username: &str,
-        issuer: &str,
-    ) -> Enrolment {
-        let secret = TotpSecret::random(&self.random);
-        let expires_at = self.clock.now().plus(ENROLMENT_LIFETIME);
-        batch.put(user.as_bytes(), &PendingTotpRecord { secret: *secret.expose(), expires_at });
-        batch.expire::<PendingTotpRecord>(user.as_bytes(), expires_at);
-        enrolment(&secret, username, issuer)
-    }
-
-    /// Returns the enrolment that waits for its first code, so that a page can be shown again; `None` if there is none.
-    pub fn pending_totp(&self, user: UserId, issuer: &str) -> Result<Option<Enrolment>, AccountError> {
-        let Some(pending) = self.store.get::<PendingTotpRecord>(user.as_bytes())? else { return Ok(None) };
-        if pending.value.expires_at <= self.clock.now() {
-            return Ok(None);
-        }
-        let username = self.record(&user)?.value.username;
-        Ok(Some(enrolment(&TotpSecret::from_bytes(pending.value.secret), username.as_str(), issuer)))
-    }
-
     /// Tells since when an authenticator app is in use; `None` if there is none.
     pub fn totp_state(&self, user: UserId) -> Result<Option<TotpState>, StoreError> {
         let Some(found) = self.store.get::<TotpRecord>(user.as_bytes())? else { return Ok(None) };
@@ -87,56 +40,6 @@ impl Accounts {
         let used = Timestamp::from_secs(found.value.last_step.saturating_mul(totp::STEP_SECONDS));
         let last_used = (used > confirmed_at).then_some(used);
         Ok(Some(TotpState { confirmed_at, last_used }))
-    }
-
-    /// Confirms the waiting secret with its first code. Returns ten new recovery codes, shown once, or `None` if the
-    /// code is wrong or nothing waits. The secret, the codes and the user's flags change in one commit.
-    pub async fn confirm_totp(
-        &self,
-        user: UserId,
-        code: &str,
-        also: impl Fn(&mut Batch, &UserRecord),
-    ) -> Result<Option<Vec<String>>, AccountError> {
-        let now = self.clock.now();
-        let Some(pending) = self.store.get::<PendingTotpRecord>(user.as_bytes())? else { return Ok(None) };
-        let secret = TotpSecret::from_bytes(pending.value.secret);
-        let Some(step) = totp::verify(&secret, code, now, None) else { return Ok(None) };
-        if pending.value.expires_at <= now {
-            return Ok(None);
-        }
-        let codes = recovery_code::generate(&self.random);
-        let old = self.recovery_rows(user)?;
-        let count = u8::try_from(codes.len()).unwrap_or(u8::MAX);
-        let result = self
-            .change(
-                user,
-                |record| {
-                    record.has_totp = true;
-                    record.recovery_codes_left = count;
-                    Ok(())
-                },
-                |batch, record| {
-                    batch.take(user.as_bytes(), &pending);
-                    batch.put(
-                        user.as_bytes(),
-                        &TotpRecord {
-                            secret: pending.value.secret,
-                            last_step: step,
-                            confirmed_at: now,
-                            failures: 0,
-                        },
-                    );
-                    self.stage_recovery_set(batch, user, &old, &codes);
-                    also(batch, record);
-                },
-            )
-            .await;
-        match result {
-            Ok(()) => Ok(Some(codes)),
-            // The waiting secret was confirmed by a parallel request: this one confirmed nothing.
-            Err(AccountError::Commit(CommitError::Conflict)) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Removes the second factor and its recovery codes in one commit. The caller has stepped up (OTP-08).
@@ -157,7 +60,7 @@ impl Accounts {
             },
             |batch, record| {
                 batch.remove::<TotpRecord>(user.as_bytes());
-                batch.remove::<PendingTotpRecord>(user.as_bytes());
+                self.stage_forget_waiting(batch, user);
                 for row in &old {
                     batch.remove::<RecoveryCodeRecord>(row);
                 }
@@ -251,12 +154,18 @@ impl Accounts {
         Ok(Some(SecondFactor::Recovery { left }))
     }
 
-    fn recovery_rows(&self, user: UserId) -> Result<Vec<Vec<u8>>, StoreError> {
+    pub(super) fn recovery_rows(&self, user: UserId) -> Result<Vec<Vec<u8>>, StoreError> {
         let rows = self.store.scan::<RecoveryCodeRecord>(user.as_bytes(), None, 100)?;
         Ok(rows.into_iter().map(|(row, _)| row).collect())
     }
 
-    fn stage_recovery_set(&self, batch: &mut Batch, user: UserId, old: &[Vec<u8>], codes: &[String]) {
+    pub(super) fn stage_recovery_set(
+        &self,
+        batch: &mut Batch,
+        user: UserId,
+        old: &[Vec<u8>],
+        codes: &[String],
+    ) {
         for row in old {
             batch.remove::<RecoveryCodeRecord>(row);
         }
@@ -271,9 +180,4 @@ fn recovery_row(user: UserId, normalized: &str) -> Vec<u8> {
     let mut row = user.as_bytes().to_vec();
     row.extend_from_slice(&recovery_code::digest(user.as_bytes(), normalized));
     row
-}
-
-fn enrolment(secret: &TotpSecret, username: &str, issuer: &str) -> Enrolment {
-    let otpauth_uri = totp::otpauth_uri(issuer, username, secret);
-    Enrolment { otpauth_uri: otpauth_uri.to_string(), secret_base32: secret.to_base32().to_string() }
 }

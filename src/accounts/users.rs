@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::directory::{Directory, User};
 use super::records::{
-    EmailRecord, PasswordRecord, PendingTotpRecord, RecoveryCodeRecord, Role, Status, TotpRecord, UserRecord,
-    UsernameRecord,
+    EmailRecord, PasswordRecord, RecoveryCodeRecord, Role, Status, TotpRecord, UserRecord, UsernameRecord,
 };
 use crate::crypto::password::PasswordHasher;
 use crate::http::Problem;
@@ -51,6 +50,8 @@ pub enum AccountError {
     EmailTaken,
     /// It would leave nobody who can administer (ADM-03).
     LastAdmin,
+    /// Another authenticator app was confirmed while this one waited (OTP-02).
+    EnrolledElsewhere,
     /// The store refused.
     Commit(CommitError),
 }
@@ -81,6 +82,11 @@ impl From<AccountError> for Problem {
             AccountError::LastAdmin => Problem::conflict(
                 "last_admin",
                 "This is the last active administrator. Make someone else an administrator first.",
+            ),
+            AccountError::EnrolledElsewhere => Problem::conflict(
+                "enrolled_elsewhere",
+                "Another authenticator app was confirmed for this account while this one waited. Sign in with a code \
+                 of that app. If it was not you, someone knows your password: ask an administrator for help.",
             ),
             AccountError::Commit(error) => error.into(),
         }
@@ -265,7 +271,7 @@ impl Accounts {
             }
             batch.remove::<PasswordRecord>(id.as_bytes());
             batch.remove::<TotpRecord>(id.as_bytes());
-            batch.remove::<PendingTotpRecord>(id.as_bytes());
+            self.stage_forget_waiting(&mut batch, id);
             for (row, _) in self.store.scan::<RecoveryCodeRecord>(id.as_bytes(), None, 100)? {
                 batch.remove::<RecoveryCodeRecord>(&row);
             }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{Failure, keys, rules, serve, user};
+use super::{Failure, doctor, keys, rules, serve, user};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -31,12 +31,20 @@ pub(super) enum Order {
     User(user::UserCommand),
     Rules(rules::RulesCommand),
     Keys(keys::KeysCommand),
+    /// What only the process that has the store open can tell the doctor.
+    Doctor,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Answer {
     is_done: bool,
     text: String,
+}
+
+impl Answer {
+    fn into_text(self) -> Result<String, Failure> {
+        if self.is_done { Ok(self.text) } else { Err(Failure::new(self.text)) }
+    }
 }
 
 /// Returns where the server of these settings listens for commands.
@@ -48,12 +56,15 @@ pub(super) fn socket_path(settings: &Settings) -> PathBuf {
 pub(super) fn run(order: Order, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
     let answer = match UnixStream::connect(socket_path(settings)) {
         Ok(stream) => ask(stream, &order)?,
-        Err(_) => run_here(order, settings)?,
+        Err(_) => run_here(settings, async |app: &App| carry_out(app, order).await)?,
     };
-    if !answer.is_done {
-        return Err(Failure::new(answer.text));
-    }
-    write!(out, "{}", answer.text).map_err(|error| Failure::new(error.to_string()))
+    write!(out, "{}", answer.into_text()?).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Asks the running server; `None` if none runs.
+pub(super) fn ask_server(order: &Order, settings: &Settings) -> Option<Result<String, Failure>> {
+    let stream = UnixStream::connect(socket_path(settings)).ok()?;
+    Some(ask(stream, order).and_then(Answer::into_text))
 }
 
 fn ask(mut stream: UnixStream, order: &Order) -> Result<Answer, Failure> {
@@ -67,7 +78,8 @@ fn ask(mut stream: UnixStream, order: &Order) -> Result<Answer, Failure> {
     serde_json::from_str(&answer).map_err(|_| Failure::new("The server gave no answer; look at its log."))
 }
 
-fn run_here(order: Order, settings: &Settings) -> Result<Answer, Failure> {
+/// Opens the application for one command, and closes it again.
+pub(super) fn run_here<T>(settings: &Settings, work: impl AsyncFnOnce(&App) -> T) -> Result<T, Failure> {
     let random = Random::os();
     let options = serve::options(settings, &random, false)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -78,9 +90,9 @@ fn run_here(order: Order, settings: &Settings) -> Result<Answer, Failure> {
         let app = App::open(&options, SystemClock::shared(), random)
             .await
             .map_err(|error| Failure::new(error.to_string()))?;
-        let answer = carry_out(&app, order).await;
+        let done = work(&app).await;
         app.close().await;
-        Ok(answer)
+        Ok(done)
     })
 }
 
@@ -89,6 +101,7 @@ async fn carry_out(app: &App, order: Order) -> Answer {
         Order::User(command) => user::run(app, command).await,
         Order::Rules(command) => rules::run(app, command).await,
         Order::Keys(command) => keys::run(app, command).await,
+        Order::Doctor => doctor::look_inside(app),
     };
     match result {
         Ok(text) => Answer { is_done: true, text },

@@ -90,7 +90,6 @@ async fn serve(options: Options, settings: Settings, random: Random) -> Result<E
     notify.ready();
     let watchdog = tokio::spawn(feed_watchdog(running.app.clone(), notify.watchdog_interval()));
     lifecycle::stop_requested(&mut stopping).await;
-    Notify::from_env().stopping();
     watchdog.abort();
     control.abort();
     let _ = std::fs::remove_file(&socket);
@@ -196,13 +195,7 @@ pub(super) fn options(
         metrics_listen: None,
         store,
         master,
-        site: Fixed {
-            public_origin: settings.public_origin.as_ref().map(crate::config::WebOrigin::to_text),
-            protected_domain: settings.protect_domain.clone(),
-            trusted_proxies: settings.trusted_proxies.clone(),
-            insecure_http: settings.insecure_http,
-            default_origin: settings.local_link(),
-        },
+        site: fixed(settings),
         lifetimes: Lifetimes {
             idle: settings.session_idle,
             absolute: settings.session_absolute,
@@ -248,6 +241,17 @@ pub(super) fn options(
         max_connections_per_address: settings.max_connections_per_address,
         data_directory: settings.data_directory.clone(),
     })
+}
+
+/// What the configuration fixes of name and address.
+pub(super) fn fixed(settings: &Settings) -> Fixed {
+    Fixed {
+        public_origin: settings.public_origin.as_ref().map(crate::config::WebOrigin::to_text),
+        protected_domain: settings.protect_domain.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        insecure_http: settings.insecure_http,
+        default_origin: settings.local_link(),
+    }
 }
 
 pub(super) fn open_settings(settings: &Settings) -> OpenSettings {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, serve, user};
+use super::{Failure, control, user};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -77,30 +77,18 @@ pub(super) fn token(args: &SetupTokenArgs, settings: &Settings, out: &mut dyn Wr
 /// Sets up without a browser. The server must not run.
 pub(super) fn run(args: &SetupArgs, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
     let password = read_password(args)?;
-    let random = Random::os();
-    let options = serve::options(settings, &random, false)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(error.to_string()))?;
-    let made = runtime.block_on(async {
-        let app = App::open(&options, SystemClock::shared(), random)
-            .await
-            .map_err(|error| Failure::new(error.to_string()))?;
-        let bootstrap = Bootstrap {
-            username: &args.owner,
-            display_name: &args.name,
-            email: &args.email,
-            password,
-            instance_name: args.instance_name.as_deref(),
-            origin: args.origin.as_deref(),
-            protected_domain: args.protect_domain.as_deref(),
-            with_totp: args.totp,
-        };
-        let made = app.setup.bootstrap(bootstrap).await;
-        app.close().await;
-        made.map_err(|error| refused(&error))
-    })?;
+    let bootstrap = Bootstrap {
+        username: &args.owner,
+        display_name: &args.name,
+        email: &args.email,
+        password,
+        instance_name: args.instance_name.as_deref(),
+        origin: args.origin.as_deref(),
+        protected_domain: args.protect_domain.as_deref(),
+        with_totp: args.totp,
+    };
+    let made = control::run_here(settings, async |app: &App| app.setup.bootstrap(bootstrap).await)?;
+    let made = made.map_err(|error| refused(&error))?;
     report(&made, args.json, out).map_err(|error| Failure::new(error.to_string()))
 }
 

@@ -158,6 +158,7 @@ fn wrong_values_say_what_is_allowed() {
         ("[accounts]\nregistration = \"Open\"\n", "one of closed, invitation, open"),
         ("[limits]\nsign_in = \"5\"\n", "COUNT/TIME"),
         ("[protect]\ndomain = \"co.uk\"\n", "strangers"),
+        ("[protect]\ndomain = \"168.1.5\"\n", "shared by several apps"),
         ("[bootstrap]\nowner = \"a b\"\n", "A username holds only"),
     ] {
         let text = mistakes(file, &[], &[]);

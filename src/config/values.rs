@@ -213,7 +213,7 @@ pub(super) fn web_origin() -> Reader<WebOrigin> {
 /// Checks a domain whose hosts shall share a cookie (forward-auth): lower-case, with a dot, no address, no port, and
 /// not a public suffix, where strangers would share it too. Errors are ends of sentences.
 pub fn parse_cookie_domain(text: &str) -> Result<String, String> {
-    let domain = text.to_ascii_lowercase();
+    let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     if domain.starts_with('.') {
         return Err("leave the leading dot out".to_owned());
     }
@@ -222,10 +222,15 @@ pub fn parse_cookie_domain(text: &str) -> Result<String, String> {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     if domain.len() > 253 || domain.parse::<IpAddr>().is_ok() || !domain.split('.').all(is_label) {
         return Err(String::new());
+    }
+    // A last label that is a number makes it an IPv4 address for browsers (WHATWG URL, "ends in a number").
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    if last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("an address cannot be shared by several apps".to_owned());
     }
     if psl::domain_str(&domain).is_none() {
         return Err("strangers can have names directly below this one; take a domain of your own".to_owned());
@@ -444,6 +449,7 @@ mod tests {
         for good in ["example.org", "Home.Lan", "me.duckdns.org", "sub.example.co.uk"] {
             assert_eq!(parse_cookie_domain(good), Ok(good.to_ascii_lowercase()), "{good}");
         }
+        assert_eq!(parse_cookie_domain("example.org.").as_deref(), Ok("example.org"));
         for bad in [
             "",
             "org",
@@ -451,8 +457,9 @@ mod tests {
             "duckdns.org",
             "github.io",
             ".example.org",
-            "example.org.",
+            "example.org..",
             "192.168.1.5",
+            "168.1.5",
             "::1",
             "example.org:443",
             "a b.org",

@@ -3,6 +3,7 @@
 //! Nothing here knows users, requests or the store. Randomness and time come in as arguments. Only
 //! [`key_file`] touches the disk and only [`password`] owns threads.
 
+pub mod crockford;
 pub mod jws;
 pub mod key_file;
 pub mod key_ring;

@@ -1,16 +1,13 @@
 //! Recovery codes: ten one-time codes of 120 random bits, stored as SHA-256 (OTP-09).
 
-use crate::crypto::mac;
+use crate::crypto::{crockford, mac};
 use crate::kernel::random::Random;
 
 /// How many codes a set has.
 pub const CODES: usize = 10;
 
-/// Crockford's base32: no i, l, o or u.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const BYTES: usize = 15;
 const CHARACTERS: usize = 24;
-const GROUP: usize = 4;
 
 /// Makes a set of codes as they are shown: 24 characters in six groups of four, `xxxx-xxxx-xxxx-xxxx-xxxx-xxxx`.
 pub fn generate(random: &Random) -> Vec<String> {
@@ -18,43 +15,14 @@ pub fn generate(random: &Random) -> Vec<String> {
 }
 
 fn shown(bytes: &[u8; BYTES]) -> String {
-    let mut text = String::with_capacity(CHARACTERS + CHARACTERS / GROUP);
-    let mut written = 0;
-    for chunk in bytes.chunks(5) {
-        let value = chunk.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
-        for place in (0..8).rev() {
-            if written > 0 && written % GROUP == 0 {
-                text.push('-');
-            }
-            let digit = usize::try_from(value >> (place * 5) & 31).unwrap_or_default();
-            text.push(char::from(ALPHABET.get(digit).copied().unwrap_or(b'0')));
-            written += 1;
-        }
-    }
-    text
+    let mut number = [0; 16];
+    number.iter_mut().skip(1).zip(bytes).for_each(|(to, from)| *to = *from);
+    crockford::shown(number, CHARACTERS)
 }
 
-/// Brings a typed code to its one canonical form: 24 lower-case characters without hyphens. Case, spaces and
-/// hyphens do not matter; `o` is read as 0, `i` and `l` as 1. `None` if it cannot be a code.
+/// Brings a typed code to its one canonical form; `None` if it cannot be a code.
 pub fn normalize(typed: &str) -> Option<String> {
-    if typed.len() > 200 {
-        return None;
-    }
-    let mut text = String::with_capacity(CHARACTERS);
-    for character in typed.chars() {
-        let folded = match character.to_ascii_lowercase() {
-            '-' | '\u{2010}'..='\u{2015}' => continue,
-            space if space.is_whitespace() => continue,
-            'o' => '0',
-            'i' | 'l' => '1',
-            other => other,
-        };
-        if !folded.is_ascii() || !ALPHABET.iter().any(|known| char::from(*known) == folded) {
-            return None;
-        }
-        text.push(folded);
-    }
-    (text.len() == CHARACTERS).then_some(text)
+    crockford::normalize(typed, CHARACTERS)
 }
 
 /// Returns what is stored of a code: a hash that is bound to the user, so that a stored code is worth nothing in

@@ -9,7 +9,7 @@ pub mod pages;
 use parking_lot::Mutex;
 
 use crate::accounts::Role;
-use crate::accounts::totp::Enrolment;
+use crate::accounts::enrolment::{Asker, Enrolment};
 use crate::audit::{Event, Filter, Kind, Page};
 use crate::http::Problem;
 use crate::kernel::ids::SessionId;
@@ -174,26 +174,25 @@ impl MyAccount {
     /// `step_up_required` (OTP-02, OTP-08).
     pub async fn begin_totp(&self, principal: &Principal) -> Result<Enrolment, Problem> {
         self.require_fresh(principal)?;
-        Ok(self.accounts.begin_totp(principal.user.id, &self.site.name()).await?)
+        let asker = Asker::session(&principal.session);
+        Ok(self.accounts.begin_totp(principal.user.id, asker, &self.site.name()).await?)
     }
 
-    /// Returns the enrolment that waits, or starts one, so that a page can be shown again.
+    /// Returns the enrolment that waits for this session, or starts one, so that a page can be shown again.
     ///
     /// # Errors
     /// `step_up_required`.
     pub async fn waiting_totp(&self, principal: &Principal) -> Result<Enrolment, Problem> {
         self.require_fresh(principal)?;
-        match self.accounts.pending_totp(principal.user.id, &self.site.name())? {
-            Some(enrolment) => Ok(enrolment),
-            None => self.begin_totp(principal).await,
-        }
+        let asker = Asker::session(&principal.session);
+        Ok(self.accounts.show_totp(principal.user.id, asker, &self.site.name()).await?)
     }
 
     /// Confirms the enrolment with its first code. The session that proved it now stands on two factors: a browser
     /// gets a new one (SES-02), a program keeps its tokens. Returns the recovery codes, shown once.
     ///
     /// # Errors
-    /// `step_up_required`, `invalid_code`.
+    /// `step_up_required`, `invalid_code`, `enrolled_elsewhere`.
     pub async fn confirm_totp(
         &self,
         principal: &Principal,
@@ -201,11 +200,11 @@ impl MyAccount {
         visit: &Visit<'_>,
     ) -> Result<(Vec<String>, Option<Renewal>), Problem> {
         self.require_fresh(principal)?;
-        let factors = principal.factors.with(Factors::TOTP);
+        let (asker, factors) = (Asker::session(&principal.session), principal.factors.with(Factors::TOTP));
         let renewal = Mutex::new(None);
         let confirmed = self
             .accounts
-            .confirm_totp(principal.user.id, code, |batch, record| {
+            .confirm_totp(principal.user.id, asker, code, |batch, record| {
                 let is_program = principal.kind == SessionKind::Api;
                 if is_program {
                     // A session that has just ended cannot be raised; its owner keeps the codes nevertheless.

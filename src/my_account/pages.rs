@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::api::{parse_email, refused};
 use super::{MyAccount, ProfileChange};
-use crate::accounts::totp::Enrolment;
+use crate::accounts::enrolment::Enrolment;
 use crate::audit::{AuditRow, Filter, Outcome};
 use crate::crypto::recovery_code;
 use crate::http::{Problem, Reply, Request};

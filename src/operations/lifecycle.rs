@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::notify::Notify;
 use crate::audit::{Audit, Event, Kind};
 
-/// How long a stop may take altogether; systemd's own limit is longer.
+/// How long a stop may take until the store is closed; systemd's own limit is longer.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long open connections get to finish their request.

@@ -558,17 +558,9 @@ fn for_each<R: crate::store::Record>(
     store: &Store,
     mut visit: impl FnMut(SessionId, &R),
 ) -> Result<(), StoreError> {
-    const PAGE: usize = 4096;
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = store.scan::<R>(&[], after.as_deref(), PAGE)?;
-        for (row, record) in &page {
-            let id = SessionId::from_slice(row).ok_or(StoreError::Corrupt { table: R::TABLE.name })?;
-            visit(id, &record.value);
-        }
-        if page.len() < PAGE {
-            return Ok(());
-        }
-        after = page.last().map(|(row, _)| row.clone());
-    }
+    store.for_each::<R>(|row, record| {
+        let id = SessionId::from_slice(row).ok_or(StoreError::Corrupt { table: R::TABLE.name })?;
+        visit(id, &record);
+        Ok(())
+    })
 }

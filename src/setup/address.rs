@@ -43,16 +43,18 @@ impl Setup {
                             or tick the box to continue without HTTPS.";
             return Err(refuse("origin", sentence.to_owned()));
         }
-        let protected_domain = if site.is_fixed(Setting::ProtectedDomain) {
-            site.protected_domain()
-        } else if domain.trim().is_empty() {
-            None
-        } else {
-            let domain = validate_parent_domain(domain, &origin.host)
-                .map_err(|sentence| refuse("cookie_domain", sentence))?;
-            Some(domain.to_string())
+        // The address must lie below a domain that the configuration fixes, too: the next start would refuse it.
+        let fixed = site.protected_domain().filter(|_| site.is_fixed(Setting::ProtectedDomain));
+        let (field, domain) = match &fixed {
+            Some(fixed) => ("origin", fixed.as_str()),
+            None => ("cookie_domain", domain.trim()),
         };
-        Ok(Address { origin, protected_domain })
+        if domain.is_empty() || (fixed.is_some() && site.is_fixed(Setting::PublicOrigin)) {
+            return Ok(Address { origin, protected_domain: fixed });
+        }
+        let domain =
+            validate_parent_domain(domain, &origin.host).map_err(|sentence| refuse(field, sentence))?;
+        Ok(Address { origin, protected_domain: Some(domain.to_string()) })
     }
 
     /// Keeps an address that was judged.
@@ -105,7 +107,7 @@ impl Setup {
                         .iter()
                         .flat_map(|seen| seen.value.value.split(','))
                         .map(|text| text.trim().to_owned())
-                        .filter(|text| !text.is_empty())
+                        .filter(|text| parse_network(text).is_ok())
                         .collect();
                     if !networks.contains(&network.to_string()) {
                         networks.push(network.to_string());

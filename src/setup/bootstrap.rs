@@ -3,10 +3,10 @@
 use super::owner::{Claim, OwnerError, OwnerForm, judge};
 use super::{Setup, parse_instance_name};
 use crate::accounts::Role;
-use crate::accounts::records::PendingTotpRecord;
+use crate::accounts::enrolment::Asker;
 use crate::audit::{Event, Kind};
 use crate::crypto::password::{Ticket, is_argon2id};
-use crate::crypto::totp::{TotpSecret, code_at, step_at};
+use crate::crypto::totp::{code_at, step_at};
 use crate::http::Problem;
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::SecretText;
@@ -144,15 +144,13 @@ impl Setup {
 
     async fn enrol(&self, user: UserId) -> Result<EnrolledTotp, Problem> {
         let accounts = &self.sign_in.accounts;
-        let enrolment = accounts.begin_totp(user, &self.sign_in.site.name()).await?;
-        let pending = self.sign_in.store.get::<PendingTotpRecord>(user.as_bytes());
-        let pending = pending.map_err(crate::store::CommitError::Store)?.ok_or_else(Problem::not_found)?;
-        let secret = TotpSecret::from_bytes(pending.value.secret);
+        let asker = Asker::command_line();
+        let enrolment = accounts.begin_totp(user, asker, &self.sign_in.site.name()).await?;
         // The code of the step before, so that the present one is still good for a sign-in right after.
-        let code = code_at(&secret, step_at(self.sign_in.clock.now()).saturating_sub(1));
+        let code = code_at(&enrolment.secret, step_at(self.sign_in.clock.now()).saturating_sub(1));
         let name = accounts.record(&user)?.value.username;
         let confirmed = accounts
-            .confirm_totp(user, &code, |batch, _| {
+            .confirm_totp(user, asker, &code, |batch, _| {
                 let event = Event::succeeded(Kind::TotpEnrolled).by_system("cli").on_user(user, &name);
                 self.sign_in.audit.write(batch, event);
             })

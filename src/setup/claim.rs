@@ -12,6 +12,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::crypto::crockford;
 use crate::crypto::mac::sha256;
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretText;
@@ -22,11 +23,8 @@ pub const FILE_NAME: &str = "setup-token";
 /// How long a token is good for.
 pub const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Crockford's base32: no i, l, o or u.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 26 characters hold 130 bits.
 const CHARACTERS: usize = 26;
-const GROUP: usize = 4;
 const LONGEST_FILE: u64 = 256;
 
 /// The token file could not be read or written.
@@ -75,40 +73,12 @@ impl SetupToken {
 }
 
 fn shown(bytes: [u8; 16]) -> String {
-    let value = u128::from_be_bytes(bytes);
-    let mut text = String::with_capacity(CHARACTERS + CHARACTERS / GROUP);
-    for place in (0..CHARACTERS).rev() {
-        let written = CHARACTERS - 1 - place;
-        if written > 0 && written.is_multiple_of(GROUP) {
-            text.push('-');
-        }
-        let digit = usize::try_from(value >> (place * 5) & 31).unwrap_or_default();
-        text.push(char::from(ALPHABET.get(digit).copied().unwrap_or(b'0')));
-    }
-    text
+    crockford::shown(bytes, CHARACTERS)
 }
 
-/// Brings a typed token to its one canonical form: case, spaces and hyphens do not matter; `o` is read as 0, `i` and
-/// `l` as 1. `None` if it cannot be a token.
+/// Brings a typed token to its one canonical form; `None` if it cannot be a token.
 pub fn normalize(typed: &str) -> Option<String> {
-    if typed.len() > 200 {
-        return None;
-    }
-    let mut text = String::with_capacity(CHARACTERS);
-    for character in typed.chars() {
-        let folded = match character.to_ascii_lowercase() {
-            '-' | '\u{2010}'..='\u{2015}' => continue,
-            space if space.is_whitespace() => continue,
-            'o' => '0',
-            'i' | 'l' => '1',
-            other => other,
-        };
-        if !ALPHABET.iter().any(|known| char::from(*known) == folded) {
-            return None;
-        }
-        text.push(folded);
-    }
-    (text.len() == CHARACTERS).then_some(text)
+    crockford::normalize(typed, CHARACTERS)
 }
 
 /// Returns the path of the file in a data directory.

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::pages::{Here, enter, field_errors};
 use super::{Setup, checks};
+use crate::accounts::enrolment::Asker;
 use crate::accounts::{Role, User};
 use crate::crypto::recovery_code;
 use crate::http::{Problem, Reply, Request};
@@ -45,12 +46,9 @@ fn may_skip(room: &Setup) -> bool {
 }
 
 async fn second_factor_page(here: &Here<'_>, owner: &User, errors: FieldErrors) -> Result<Reply, Problem> {
-    let accounts = &here.room.sign_in.accounts;
-    let issuer = here.room.sign_in.site.name();
-    let enrolment = match accounts.pending_totp(owner.id, &issuer)? {
-        Some(enrolment) => enrolment,
-        None => accounts.begin_totp(owner.id, &issuer).await?,
-    };
+    let sign_in = &here.room.sign_in;
+    let asker = Asker::wizard(here.token);
+    let enrolment = sign_in.accounts.show_totp(owner.id, asker, &sign_in.site.name()).await?;
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::SecondFactor {
         frame: here.frame("Your second factor"),
@@ -80,8 +78,7 @@ pub async fn second_factor(room: &Setup, request: &Request) -> Result<Reply, Pro
     }
     let visit = visit(&room.sign_in, request)?;
     let has_session = here.may_have_session();
-    let confirmed =
-        room.confirm_second_factor(&owner, &here.wizard, form.text("code"), has_session, &visit).await?;
+    let confirmed = room.confirm_second_factor(&owner, &here, form.text("code"), has_session, &visit).await?;
     let Some((codes, started)) = confirmed else {
         let text = "That code was not accepted. Wait for the next one and try again; if it keeps failing, look at the clock of this machine.";
         return second_factor_page(&here, &owner, FieldErrors::one("code", text)).await;

@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
+use super::pages::Here;
 use super::records::OwnerRecord;
-use super::wizards::{PendingCodes, Wizard};
+use super::wizards::PendingCodes;
 use super::{Setup, forget_token};
+use crate::accounts::enrolment::Asker;
 use crate::accounts::users::{AccountError, NewUser};
 use crate::accounts::{Role, User};
 use crate::audit::{Event, Kind};
@@ -219,7 +221,7 @@ impl Setup {
     pub(super) async fn confirm_second_factor(
         &self,
         user: &User,
-        wizard: &Wizard,
+        here: &Here<'_>,
         code: &str,
         has_session: bool,
         visit: &Visit<'_>,
@@ -229,9 +231,9 @@ impl Setup {
         let confirmed = self
             .sign_in
             .accounts
-            .confirm_totp(user.id, code, |batch, _| {
+            .confirm_totp(user.id, Asker::wizard(here.token), code, |batch, _| {
                 self.sign_in.audit.write(batch, self.event(Kind::TotpEnrolled, Some(user.id), visit));
-                if let Some(session) = wizard.session {
+                if let Some(session) = here.wizard.session {
                     self.sign_in.sessions.stage_end(batch, session);
                 }
                 if has_session {

@@ -73,8 +73,12 @@ fn hasher() -> PasswordHasher {
 }
 
 fn open(dir: &Directory, store: &Store, clock: &Arc<TestClock>) -> Setup {
+    open_with(dir, store, clock, Fixed::default())
+}
+
+fn open_with(dir: &Directory, store: &Store, clock: &Arc<TestClock>, fixed: Fixed) -> Setup {
     let (random, master) = (Random::os(), MasterKey::from_bytes([7; 32]));
-    let fixed = Fixed { default_origin: "http://localhost:8080".into(), ..Fixed::default() };
+    let fixed = Fixed { default_origin: "http://localhost:8080".into(), ..fixed };
     let site = Site::open(store, fixed).unwrap();
     let audit = Audit::open(store.clone(), clock.clone(), random.clone(), DEFAULT_RETENTION).unwrap();
     let policy = SecondFactorPolicy::Admins;
@@ -368,6 +372,18 @@ async fn an_address_is_judged_and_kept() {
     assert!(site.trusted_proxies().contains(proxy));
     assert!(!site.trusted_proxies().contains("172.18.0.4".parse().unwrap()));
     assert!(rig.setup.progress().unwrap().is_addressed);
+}
+
+/// FAIL-05: an address outside the domain that the configuration fixes would not start again.
+#[tokio::test]
+async fn an_address_outside_the_configured_domain_is_refused() {
+    let rig = Rig::new();
+    let fixed = Fixed { protected_domain: Some("home.example".into()), ..Fixed::default() };
+    let setup = open_with(&rig.dir, &rig.store, &rig.clock, fixed);
+    let problem = setup.judge_address("https://auth.example.org", "", false).unwrap_err();
+    assert_eq!(problem.fields.first().unwrap().0, "origin");
+    let address = setup.judge_address("https://auth.home.example", "", false).unwrap();
+    assert_eq!(address.protected_domain.as_deref(), Some("home.example"));
 }
 
 #[tokio::test]

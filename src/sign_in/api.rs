@@ -7,7 +7,7 @@ use super::pending::{self, Wanted};
 use super::registration::Registration;
 use super::{Attempt, SignIn, SignInError, SignedIn, Step, Visit};
 use crate::accounts::User;
-use crate::accounts::totp::Enrolment;
+use crate::accounts::enrolment::{Asker, Enrolment};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{Email, GroupName};
@@ -197,7 +197,8 @@ async fn pending_json(
         Wanted::Enrolment => {
             put(&mut document, "status", "mfa_enrolment_required");
             let (_, user) = room.waiting(token.expose()).ok_or(SignInError::NothingPending)?;
-            let enrolment = room.accounts.begin_totp(user.id, &room.site.name()).await?;
+            let asker = Asker::waiting_sign_in(token.expose());
+            let enrolment = room.accounts.begin_totp(user.id, asker, &room.site.name()).await?;
             put(&mut document, "totp", enrolment_json(&enrolment));
         }
     }

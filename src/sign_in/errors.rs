@@ -27,6 +27,8 @@ pub enum SignInError {
     TooManyCodes,
     /// No sign-in waits for this code: it expired, was finished, or never was.
     NothingPending,
+    /// Another authenticator app was confirmed while this sign-in waited for one (OTP-02).
+    EnrolledElsewhere,
     /// Too many attempts.
     Limited {
         /// The name of the limit that was reached.
@@ -68,6 +70,7 @@ impl From<AccountError> for SignInError {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Commit(error) => SignInError::Commit(error),
+            AccountError::EnrolledElsewhere => SignInError::EnrolledElsewhere,
             other => SignInError::Problem(other.into()),
         }
     }
@@ -105,6 +108,7 @@ impl From<SignInError> for Problem {
                 "sign_in_expired",
                 "This sign-in has expired. Please start again with your password.",
             ),
+            SignInError::EnrolledElsewhere => AccountError::EnrolledElsewhere.into(),
             SignInError::Limited { policy, verdict } => {
                 let problem = Problem::too_many_requests(
                     "rate_limited",

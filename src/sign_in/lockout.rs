@@ -8,11 +8,13 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
+use super::tally::{About, Counted, Tally};
 use crate::crypto::mac::hmac_sha256;
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::SecretKey;
 use crate::kernel::time::{SharedClock, Timestamp};
-use crate::store::{Batch, Record, Store, StoreError, Table};
+use crate::limits::{Key, Limits, Rule};
+use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
 
 /// So many failures in a row for one account, from wherever, before attempts from unknown devices are delayed.
 const FREE_FAILURES: u32 = 10;
@@ -20,8 +22,6 @@ const FREE_FAILURES: u32 = 10;
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// So many failures in a row and only a known device, a link or an administrator helps (LIM-05).
 const MOST_FAILURES: u32 = 100;
-/// The most accounts whose failures are counted at once (RES-03).
-const MOST_ACCOUNTS: usize = 65_536;
 /// A count is forgotten after this long without a failure.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
@@ -67,11 +67,6 @@ pub struct SuspensionView {
     pub until: Timestamp,
 }
 
-struct Failures {
-    count: u32,
-    last: Duration,
-}
-
 /// All of it. Cheap to clone.
 #[derive(Clone)]
 pub struct Lockout(Arc<Inner>);
@@ -79,29 +74,59 @@ pub struct Lockout(Arc<Inner>);
 struct Inner {
     key: SecretKey,
     clock: SharedClock,
+    limits: Arc<Limits>,
+    rules: Rules,
     suspensions: Mutex<HashMap<[u8; 16], SuspensionRecord>>,
-    failures: Mutex<HashMap<Subject, Failures>>,
+    tally: Tally,
+}
+
+/// What failures lead to.
+pub struct Rules {
+    /// So many on one account from one place suspend it there.
+    pub suspend: Rule,
+    /// So many second factors of one account have to wait.
+    pub second_factor: Rule,
 }
 
 impl Lockout {
-    /// Reads live suspensions from the store.
-    pub fn open(store: &Store, key: SecretKey, clock: SharedClock) -> Result<Self, StoreError> {
+    /// Reads live suspensions and failures from the store.
+    pub fn open(
+        store: &Store,
+        key: SecretKey,
+        clock: SharedClock,
+        limits: Arc<Limits>,
+        rules: Rules,
+    ) -> Result<Self, StoreError> {
         let mut suspensions = HashMap::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = store.scan::<SuspensionRecord>(&[], after.as_deref(), 4096)?;
-            for (row, found) in &page {
-                if let Ok(handle) = <[u8; 16]>::try_from(row.as_slice()) {
-                    suspensions.insert(handle, found.value.clone());
-                }
+        store.for_each::<SuspensionRecord>(|row, record| {
+            if let Ok(handle) = <[u8; 16]>::try_from(row) {
+                suspensions.insert(handle, record);
             }
-            match page.last() {
-                Some((row, _)) if page.len() == 4096 => after = Some(row.clone()),
-                _ => break,
+            Ok(())
+        })?;
+        let (suspensions, tally) = (Mutex::new(suspensions), Tally::open(store, clock.clone())?);
+        let lockout = Lockout(Arc::new(Inner { key, clock, limits, rules, suspensions, tally }));
+        lockout.charge_the_limits();
+        Ok(lockout)
+    }
+
+    /// Fills the counters in memory with the failures before the start (LIM-09). Their windows begin anew, and it takes
+    /// one more failure to suspend anybody.
+    fn charge_the_limits(&self) {
+        let Inner { limits, rules, tally, .. } = &*self.0;
+        for (counted, count) in tally.all() {
+            let (rule, most) = if counted.is_about(About::Place) {
+                (&rules.suspend, rules.suspend.limit.saturating_sub(1))
+            } else if counted.is_about(About::SecondFactor) {
+                (&rules.second_factor, rules.second_factor.limit)
+            } else {
+                continue;
+            };
+            let key = limits.key(rule, counted.as_bytes());
+            for _ in 0..count.min(most) {
+                let _ = limits.record(rule, &key);
             }
         }
-        let (suspensions, failures) = (Mutex::new(suspensions), Mutex::default());
-        Ok(Lockout(Arc::new(Inner { key, clock, suspensions, failures })))
     }
 
     /// Returns what attempts on this name are counted against: the account if there is one, whichever way it was
@@ -128,33 +153,55 @@ impl Lockout {
 
     /// Returns how long attempts on this subject have to wait whatever place they come from (LIM-04, LIM-05).
     pub fn delay(&self, subject: Subject) -> Option<Duration> {
-        let failures = self.0.failures.lock();
-        let failures = failures.get(&subject)?;
-        let waited = self.0.clock.monotonic().saturating_sub(failures.last);
-        delay_after(failures.count).checked_sub(waited).filter(|wait| !wait.is_zero())
+        let (count, waited) = self.0.tally.get(Counted::new(About::Account, subject.0))?;
+        delay_after(count).checked_sub(waited).filter(|wait| !wait.is_zero())
     }
 
-    /// Counts a failure against the subject.
-    pub fn note_failure(&self, subject: Subject) {
-        let now = self.0.clock.monotonic();
-        let mut failures = self.0.failures.lock();
-        if failures.len() >= MOST_ACCOUNTS && !failures.contains_key(&subject) {
-            failures.retain(|_, entry| now.saturating_sub(entry.last) < FORGET_AFTER);
-            if failures.len() >= MOST_ACCOUNTS {
-                return;
-            }
-        }
-        let entry = failures.entry(subject).or_insert(Failures { count: 0, last: now });
-        if now.saturating_sub(entry.last) >= FORGET_AFTER {
-            entry.count = 0;
-        }
-        entry.count = entry.count.saturating_add(1);
-        entry.last = now;
+    /// Counts a failure against the subject, from wherever and at this place. Tells whether it is the one that
+    /// suspends the subject for the place.
+    pub fn note_failure(&self, subject: Subject, place: &[u8]) -> bool {
+        let Inner { limits, rules, tally, .. } = &*self.0;
+        tally.note(Counted::new(About::Account, subject.0), FORGET_AFTER);
+        let counted = Counted::new(About::Place, self.handle(subject, place));
+        tally.note(counted, rules.suspend.window);
+        limits.record(&rules.suspend, &limits.key(&rules.suspend, counted.as_bytes())).remaining == 0
     }
 
-    /// Forgets the failures of a subject that has signed in.
-    pub fn forgive(&self, subject: Subject) {
-        self.0.failures.lock().remove(&subject);
+    /// Forgets the failures of a subject that has signed in from this place (LIM-11).
+    pub fn forgive(&self, subject: Subject, place: &[u8]) {
+        self.0.tally.forget(Counted::new(About::Account, subject.0));
+        self.forgive_place(self.handle(subject, place));
+    }
+
+    fn forgive_place(&self, handle: [u8; 16]) {
+        let Inner { limits, rules, tally, .. } = &*self.0;
+        let counted = Counted::new(About::Place, handle);
+        tally.forget(counted);
+        limits.clear(&rules.suspend, &limits.key(&rules.suspend, counted.as_bytes()));
+    }
+
+    fn second_factor_of(&self, user: UserId) -> Counted {
+        Counted::new(About::SecondFactor, self.subject(Some(user), "").0)
+    }
+
+    /// Returns the key of the counter of a user's second factors (OTP-06).
+    pub fn second_factor_key(&self, user: UserId) -> Key {
+        self.0.limits.key(&self.0.rules.second_factor, self.second_factor_of(user).as_bytes())
+    }
+
+    /// Remembers over a restart that a second factor was wrong.
+    pub fn note_second_factor(&self, user: UserId) {
+        self.0.tally.note(self.second_factor_of(user), self.0.rules.second_factor.window);
+    }
+
+    /// Forgets the wrong second factors of a user who has signed in.
+    pub fn forgive_second_factor(&self, user: UserId) {
+        self.0.tally.forget(self.second_factor_of(user));
+    }
+
+    /// Writes down the failures since the last time. Run every minute and before a clean stop.
+    pub async fn save(&self, store: &Store) -> Result<(), CommitError> {
+        self.0.tally.save(store).await
     }
 
     /// Adds a suspension to `batch`; it holds from the commit on, and after a restart (LIM-09).
@@ -231,7 +278,10 @@ impl Lockout {
                 suspensions.remove(handle);
             }
             drop(suspensions);
-            lockout.forgive(subject);
+            lockout.0.tally.forget(Counted::new(About::Account, subject.0));
+            for handle in handles {
+                lockout.forgive_place(handle);
+            }
         });
         count
     }
@@ -250,8 +300,6 @@ impl Lockout {
     pub fn sweep(&self) {
         let now = self.0.clock.now();
         self.0.suspensions.lock().retain(|_, record| record.until > now);
-        let monotonic = self.0.clock.monotonic();
-        self.0.failures.lock().retain(|_, entry| monotonic.saturating_sub(entry.last) < FORGET_AFTER);
     }
 }
 

@@ -6,6 +6,7 @@ use super::api::{ambiguous_cookie, visit};
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
 use super::{Attempt, SignIn, SignInError, SignedIn, Step};
+use crate::accounts::enrolment::Asker;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::redirect::{origin_of, safe_return_target};
 use crate::http::{Problem, Reply, Request};
@@ -27,8 +28,9 @@ fn app_host(room: &SignIn, target: &url::Url) -> Option<String> {
     (origin_of(target) != own.text).then(|| target.host_str().unwrap_or_default().to_owned())
 }
 
-/// What a page says about an error: a sentence, or a pause with a countdown.
-fn explain(error: SignInError) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
+/// What a page says about an error, if there is one: a sentence, or a pause with a countdown.
+fn explain(error: Option<SignInError>) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
+    let Some(error) = error else { return Ok((StatusCode::OK, None, None)) };
     let suspended = match &error {
         SignInError::Suspended { until, now } => {
             Some(Wait::suspended(&When::from(*until), seconds_rounded_up(until.since(*now))))
@@ -73,10 +75,7 @@ fn sign_in_page(
     form: &SignInForm<'_>,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
-    let (status, error, wait) = match error {
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
-    };
+    let (status, error, wait) = explain(error)?;
     let target = return_target(room, form.rd);
     let own = room.site.origin();
     let page = views::SignIn {
@@ -190,11 +189,33 @@ fn waiting<'a>(
     wanted: Wanted,
 ) -> Result<Result<(&'a str, PendingSignIn), Reply>, Problem> {
     let cookie = Cookie::Pending.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
-    let found = cookie.and_then(|token| room.waiting(token).map(|(waiting, _)| (token, waiting)));
+    let found = cookie.and_then(|token| room.waiting(token).map(|(waiting, user)| (token, waiting, user)));
     Ok(match found {
-        Some((token, waiting)) if waiting.wanted == wanted => Ok((token, waiting)),
+        Some((token, waiting, user)) if waiting.wanted == wanted => {
+            if wanted == Wanted::Enrolment && user.has_totp {
+                return Ok(Err(start_again(room, request, &waiting, SignInError::EnrolledElsewhere)?));
+            }
+            Ok((token, waiting))
+        }
         _ => Err(Reply::see_other("/signin")),
     })
+}
+
+/// Tells whether the waiting sign-in ended with this error, so that the password has to be typed again.
+fn ends_the_waiting(error: &SignInError) -> bool {
+    matches!(error, SignInError::TooManyCodes | SignInError::NothingPending | SignInError::EnrolledElsewhere)
+}
+
+/// Shows the sign-in page in place of a waiting sign-in that is over, and says why.
+fn start_again(
+    room: &SignIn,
+    request: &Request,
+    before: &PendingSignIn,
+    error: SignInError,
+) -> Result<Reply, Problem> {
+    let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
+    let reply = sign_in_page(room, request, &form, Some(error))?;
+    Ok(Cookie::Pending.clear(&room.site, reply))
 }
 
 /// `GET /signin/second-factor`.
@@ -211,10 +232,7 @@ fn second_factor_page(
     waiting: &PendingSignIn,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
-    let (status, error, wait) = match error {
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
-    };
+    let (status, error, wait) = explain(error)?;
     let target = return_target(room, waiting.return_to.as_deref());
     let page = views::SecondFactor {
         frame: frames::anonymous(&room.site, request, "Enter your code"),
@@ -251,8 +269,7 @@ fn recovery_page(
         Some(SignInError::WrongCode) => {
             (StatusCode::UNAUTHORIZED, Some(views::Recovery::WRONG.to_owned()), None)
         }
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
+        other => explain(other)?,
     };
     let target = return_target(room, waiting.return_to.as_deref());
     let page = views::Recovery {
@@ -282,11 +299,7 @@ async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf
     let visit = visit(room, request)?;
     match room.finish(token, form.text(field), SessionKind::Web, false, &visit).await {
         Ok(signed_in) => welcome(room, request, &signed_in),
-        Err(error @ (SignInError::TooManyCodes | SignInError::NothingPending)) => {
-            let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
-            let reply = sign_in_page(room, request, &form, Some(error))?;
-            Ok(Cookie::Pending.clear(&room.site, reply))
-        }
+        Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
         Err(error) => page(room, request, &before, Some(error)),
     }
 }
@@ -294,7 +307,7 @@ async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf
 /// `GET /signin/enrol`: the account must have a second factor before it may go on.
 pub async fn show_enrolment(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     match waiting(room, request, Wanted::Enrolment)? {
-        Ok((_, waiting)) => enrolment_page(room, request, &waiting, None).await,
+        Ok((token, waiting)) => enrolment_page(room, request, token, &waiting, None).await,
         Err(reply) => Ok(reply),
     }
 }
@@ -302,18 +315,13 @@ pub async fn show_enrolment(room: &SignIn, request: &Request) -> Result<Reply, P
 async fn enrolment_page(
     room: &SignIn,
     request: &Request,
+    token: &str,
     waiting: &PendingSignIn,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
-    let issuer = room.site.name();
-    let enrolment = match room.accounts.pending_totp(waiting.user, &issuer)? {
-        Some(enrolment) => enrolment,
-        None => room.accounts.begin_totp(waiting.user, &issuer).await?,
-    };
-    let (status, error, wait) = match error {
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
-    };
+    let asker = Asker::waiting_sign_in(token);
+    let enrolment = room.accounts.show_totp(waiting.user, asker, &room.site.name()).await?;
+    let (status, error, wait) = explain(error)?;
     let target = return_target(room, waiting.return_to.as_deref());
     let page = views::Enrol {
         frame: frames::anonymous(&room.site, request, "Set up your second factor"),
@@ -360,12 +368,8 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
             let reply = with_target(Reply::html(StatusCode::OK, &page)?, target.as_ref());
             Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
         }
-        Err(error @ (SignInError::TooManyCodes | SignInError::NothingPending)) => {
-            let form = SignInForm { rd: before.return_to.as_deref(), username: "", remember: false };
-            let reply = sign_in_page(room, request, &form, Some(error))?;
-            Ok(Cookie::Pending.clear(&room.site, reply))
-        }
-        Err(error) => enrolment_page(room, request, &before, Some(error)).await,
+        Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
+        Err(error) => enrolment_page(room, request, token, &before, Some(error)).await,
     }
 }
 
@@ -513,8 +517,7 @@ fn step_up_page(
         Some(SignInError::Wrong { .. } | SignInError::WrongCode) => {
             (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
         }
-        Some(error) => explain(error)?,
-        None => (StatusCode::OK, None, None),
+        other => explain(other)?,
     };
     let next = own_path(room, next);
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");

@@ -177,9 +177,7 @@ impl SignIn {
     /// A wrong password: the reserved slots stay taken, and the fifth from one place suspends the account there.
     async fn refuse_password(&self, user: Option<&User>, scope: &Scope, visit: &Visit<'_>) -> SignInError {
         self.metrics.sign_in(SignInResult::Refused);
-        self.lockout.note_failure(scope.subject);
-        let verdict = self.limits.record(&self.rules.suspend, &self.pair_key(&self.rules.suspend, scope));
-        if verdict.remaining == 0 {
+        if self.lockout.note_failure(scope.subject, &scope.place) {
             self.suspend(user, scope, visit).await;
         }
         self.audit.note(self.refusal(Kind::SignInFailed, user, visit));
@@ -220,8 +218,9 @@ impl SignIn {
         visit: &Visit<'_>,
     ) -> Result<(Factors, Option<u8>), SignInError> {
         let mut slots = Vec::with_capacity(2);
-        for rule in [&self.rules.totp, &self.rules.totp_hour] {
-            let key = self.limits.key(rule, user.id.as_bytes());
+        let of_the_hour = self.lockout.second_factor_key(user.id);
+        let of_minutes = self.limits.key(&self.rules.totp, user.id.as_bytes());
+        for (rule, key) in [(&self.rules.totp, of_minutes), (&self.rules.totp_hour, of_the_hour)] {
             let verdict = self.limits.acquire(rule, &key);
             if !verdict.allowed {
                 return Err(self.limited(rule, verdict));
@@ -240,6 +239,7 @@ impl SignIn {
             }
             None => {
                 self.metrics.sign_in(SignInResult::SecondFactorRefused);
+                self.lockout.note_second_factor(user.id);
                 self.accounts.note_second_factor_failure(user.id).await?;
                 self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(user), visit));
                 Err(SignInError::WrongCode)
@@ -250,10 +250,9 @@ impl SignIn {
     /// A complete sign-in clears the counters of this account for this place (LIM-11).
     pub(super) fn forget_failures(&self, user: &User, visit: &Visit<'_>) {
         let scope = self.scope(Some(user), "", visit);
-        self.lockout.forgive(scope.subject);
-        for rule in [&self.rules.sign_in, &self.rules.suspend] {
-            self.limits.clear(rule, &self.pair_key(rule, &scope));
-        }
+        self.lockout.forgive(scope.subject, &scope.place);
+        self.lockout.forgive_second_factor(user.id);
+        self.limits.clear(&self.rules.sign_in, &self.pair_key(&self.rules.sign_in, &scope));
         self.limits.clear(&self.rules.totp, &self.limits.key(&self.rules.totp, user.id.as_bytes()));
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{SignIn, SignInError, Visit};
 use crate::accounts::User;
+use crate::accounts::enrolment::Enrolment;
 use crate::accounts::links::FoundLink;
 use crate::accounts::records::{LinkPurpose, Role};
-use crate::accounts::totp::Enrolment;
 use crate::accounts::users::NewUser;
 use crate::audit::{Event, Kind, Outcome};
 use crate::crypto::password::Ticket;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::pending::{PendingSignIn, Wanted};
+use super::pending::PendingSignIn;
 use super::{SignIn, SignInError, Visit, devices};
 use crate::accounts::{Status, User};
 use crate::http::{Problem, Reply};
@@ -74,12 +74,11 @@ impl SignIn {
         batch.after(move || sign_in.pending.forget(&user));
     }
 
-    /// Returns the user of a waiting sign-in if what it proved still holds: the account is active, nothing ended its
-    /// sessions since (PWD-09), and who is to enrol has no second factor yet (OTP-02, GEN-02).
+    /// Returns the user of a waiting sign-in if what it proved still holds: the account is active, and nothing ended
+    /// its sessions since (PWD-09, GEN-02).
     pub(super) fn still_waiting(&self, waiting: &PendingSignIn) -> Option<Arc<User>> {
         let user = self.accounts.user(&waiting.user)?;
-        let is_wanted = waiting.wanted == Wanted::SecondFactor || !user.has_totp;
-        (user.is_active() && user.not_before == waiting.epoch && is_wanted).then_some(user)
+        (user.is_active() && user.not_before == waiting.epoch).then_some(user)
     }
 
     /// Lets the commit conflict unless the account is as it was when `user` was read, before its password was proven:

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{WebOrigin, parse_cookie_domain, parse_network};
 use crate::http::address::{TrustedProxies, host_matches};
 use crate::store::{Batch, Record, Store, StoreError, Table};
 
@@ -79,20 +80,97 @@ pub struct Origin {
 impl Origin {
     /// Parses an origin; the sentence says what is wrong with it.
     pub fn parse(text: &str) -> Result<Origin, String> {
-        let wrong =
-            || format!("An address looks like https://auth.home.example, without a path. “{text}” does not.");
-        let url = url::Url::parse(text.trim()).map_err(|_| wrong())?;
-        let host = url.host_str().ok_or_else(wrong)?.to_ascii_lowercase();
-        let is_bare = matches!(url.path(), "" | "/")
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if !is_bare || !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong());
-        }
-        Ok(Origin { text: url.origin().ascii_serialization(), host, is_https: url.scheme() == "https" })
+        let origin = WebOrigin::parse(text.trim()).map_err(|_| {
+            format!("An address looks like https://auth.home.example, without a path. “{text}” does not.")
+        })?;
+        Ok(Origin::from(&origin))
     }
+}
+
+impl From<&WebOrigin> for Origin {
+    fn from(origin: &WebOrigin) -> Self {
+        Origin { text: origin.to_text(), host: origin.host().to_owned(), is_https: origin.is_https() }
+    }
+}
+
+/// Why it is not known where this installation lives.
+#[derive(Debug)]
+pub enum SiteError {
+    /// The store could not be read.
+    Store(StoreError),
+    /// A setting is not understood, or contradicts another; nothing is guessed in its place (FAIL-05).
+    Refused {
+        /// The key that the configuration can set to go on.
+        key: &'static str,
+        /// Sentences for the administrator.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for SiteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SiteError::Store(error) => write!(f, "The store could not be read: {error}"),
+            SiteError::Refused { why, .. } => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for SiteError {}
+
+impl From<StoreError> for SiteError {
+    fn from(error: StoreError) -> Self {
+        SiteError::Store(error)
+    }
+}
+
+/// A value that was understood.
+enum Value {
+    Name(String),
+    Origin(Origin),
+    Domain(Option<String>),
+    Proxies(Vec<ipnet::IpNet>),
+}
+
+impl Value {
+    /// Reads a value by the rules of the configuration. The error is the end of a sentence, or empty.
+    fn read(setting: Setting, text: &str) -> Result<Value, String> {
+        Ok(match setting {
+            Setting::InstanceName => Value::Name(text.to_owned()),
+            Setting::PublicOrigin => Value::Origin(Origin::from(&WebOrigin::parse(text)?)),
+            Setting::ProtectedDomain if text.is_empty() => Value::Domain(None),
+            Setting::ProtectedDomain => Value::Domain(Some(parse_cookie_domain(text)?)),
+            Setting::TrustedProxies => {
+                Value::Proxies(networks_in(text).map(parse_network).collect::<Result<_, _>>()?)
+            }
+        })
+    }
+
+    /// Reads what an administrator chose once. A network that is not understood is left out, which trusts fewer.
+    fn read_stored(setting: Setting, text: &str) -> Result<Value, SiteError> {
+        let key = setting.key();
+        if setting == Setting::TrustedProxies {
+            let understood = networks_in(text).filter_map(|network| {
+                parse_network(network)
+                    .map_err(|why| tracing::error!(key, why, "a stored network is not trusted"))
+                    .ok()
+            });
+            return Ok(Value::Proxies(understood.collect()));
+        }
+        Value::read(setting, text).map_err(|why| {
+            let why = not_allowed(key, text, "the store", &why);
+            SiteError::Refused { key, why: format!("{why} Set {key} in the configuration, which wins.") }
+        })
+    }
+}
+
+fn networks_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|network| !network.is_empty())
+}
+
+fn not_allowed(key: &str, text: &str, place: &str, why: &str) -> String {
+    let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+    format!("{key} is “{}” in {place}, which is not allowed{why}.", text.escape_debug())
 }
 
 struct State {
@@ -113,31 +191,63 @@ struct Inner {
 }
 
 impl Site {
-    /// Joins the configuration with what is in the store.
-    pub fn open(store: &Store, fixed: Fixed) -> Result<Site, StoreError> {
+    /// Joins the configuration with what is in the store. What is configured wins, and what is stored in its place is
+    /// not even read.
+    ///
+    /// # Errors
+    /// If a value is not understood, or address and domain do not fit together.
+    pub fn open(store: &Store, fixed: Fixed) -> Result<Site, SiteError> {
         let origin = Origin::parse(&fixed.default_origin).map_err(StoreError::Failed)?;
+        for network in &fixed.trusted_proxies {
+            let (key, text) = (Setting::TrustedProxies.key(), network.to_string());
+            parse_network(&text).map_err(|why| refused(key, &text, &why))?;
+        }
         let proxies = TrustedProxies::new(fixed.trusted_proxies.clone());
         let state =
             State { name: "Doorward".to_owned(), origin, is_origin_set: false, protected_domain: None };
         let site = Site(Arc::new(Inner { state: ArcSwap::from_pointee(state), proxies, fixed }));
         for setting in Setting::ALL {
-            if let Some(found) = store.get::<SettingRecord>(setting.key().as_bytes())? {
-                site.adopt(setting, &found.value.value);
+            if let Some(text) = site.configured(setting) {
+                let value = Value::read(setting, text);
+                site.adopt(value.map_err(|why| refused(setting.key(), text, &why))?);
+            } else if let Some(found) = store.get::<SettingRecord>(setting.key().as_bytes())? {
+                site.adopt(Value::read_stored(setting, &found.value.value)?);
             }
         }
-        let fixed = site.0.fixed.clone();
-        for (setting, value) in [
-            (Setting::PublicOrigin, &fixed.public_origin),
-            (Setting::ProtectedDomain, &fixed.protected_domain),
-        ] {
-            if let Some(value) = value {
-                site.adopt(setting, value);
-            }
-        }
+        site.refuse_an_address_outside_the_domain()?;
         Ok(site)
     }
 
-    fn adopt(&self, setting: Setting, value: &str) {
+    fn configured(&self, setting: Setting) -> Option<&str> {
+        match setting {
+            Setting::InstanceName | Setting::TrustedProxies => None,
+            Setting::PublicOrigin => self.0.fixed.public_origin.as_deref(),
+            Setting::ProtectedDomain => self.0.fixed.protected_domain.as_deref(),
+        }
+    }
+
+    /// The wizard judges address and domain together, and so does the configuration; here one of each may meet.
+    /// Browsers refuse a cookie for a domain that the address does not lie below.
+    fn refuse_an_address_outside_the_domain(&self) -> Result<(), SiteError> {
+        let is_judged = self.is_fixed(Setting::PublicOrigin) && self.is_fixed(Setting::ProtectedDomain);
+        let state = self.0.state.load();
+        let Some(domain) = state.protected_domain.as_deref().filter(|_| state.is_origin_set && !is_judged)
+        else {
+            return Ok(());
+        };
+        let host = &state.origin.host;
+        if host.strip_suffix(domain).is_some_and(|head| head.is_empty() || head.ends_with('.')) {
+            return Ok(());
+        }
+        let why = format!(
+            "server.public_origin is {} and protect.domain is {domain}: the address is not below the domain, so the \
+             apps could not share its sign-in. Set both in the configuration.",
+            state.origin.text
+        );
+        Err(SiteError::Refused { key: Setting::PublicOrigin.key(), why })
+    }
+
+    fn adopt(&self, value: Value) {
         let old = self.0.state.load();
         let mut state = State {
             name: old.name.clone(),
@@ -145,20 +255,16 @@ impl Site {
             is_origin_set: old.is_origin_set,
             protected_domain: old.protected_domain.clone(),
         };
-        match setting {
-            Setting::InstanceName => value.clone_into(&mut state.name),
-            Setting::PublicOrigin => {
-                if let Ok(origin) = Origin::parse(value) {
-                    state.origin = origin;
-                    state.is_origin_set = true;
-                }
+        match value {
+            Value::Name(name) => state.name = name,
+            Value::Origin(origin) => {
+                state.origin = origin;
+                state.is_origin_set = true;
             }
-            Setting::ProtectedDomain => {
-                state.protected_domain = (!value.is_empty()).then(|| value.to_ascii_lowercase());
-            }
-            Setting::TrustedProxies => {
+            Value::Domain(domain) => state.protected_domain = domain,
+            Value::Proxies(more) => {
                 let mut networks = self.0.fixed.trusted_proxies.clone();
-                networks.extend(value.split(',').filter_map(|text| text.trim().parse::<ipnet::IpNet>().ok()));
+                networks.extend(more);
                 self.0.proxies.set(networks);
             }
         }
@@ -167,21 +273,25 @@ impl Site {
 
     /// Tells whether the configuration fixes a setting, so that the UI cannot change it.
     pub fn is_fixed(&self, setting: Setting) -> bool {
-        match setting {
-            Setting::InstanceName | Setting::TrustedProxies => false,
-            Setting::PublicOrigin => self.0.fixed.public_origin.is_some(),
-            Setting::ProtectedDomain => self.0.fixed.protected_domain.is_some(),
-        }
+        self.configured(setting).is_some()
     }
 
-    /// Adds a change to `batch`; it is in force from the moment of the commit.
-    pub fn stage_set(&self, batch: &mut Batch, setting: Setting, value: &str) {
-        batch.put(setting.key().as_bytes(), &SettingRecord { value: value.to_owned() });
+    /// Adds a change to `batch`; it is in force from the moment of the commit. A value that is not understood, which
+    /// the caller should have refused, fails the commit.
+    pub fn stage_set(&self, batch: &mut Batch, setting: Setting, text: &str) {
+        let value = match Value::read(setting, text) {
+            Ok(value) => value,
+            Err(why) => {
+                batch.fail(StoreError::Failed(not_allowed(setting.key(), text, "this change", &why)));
+                return;
+            }
+        };
+        batch.put(setting.key().as_bytes(), &SettingRecord { value: text.to_owned() });
         if self.is_fixed(setting) {
             return;
         }
-        let (site, value) = (self.clone(), value.to_owned());
-        batch.after(move || site.adopt(setting, &value));
+        let site = self.clone();
+        batch.after(move || site.adopt(value));
     }
 
     /// Returns the name shown on pages.
@@ -249,6 +359,10 @@ fn is_app(host: &str, domain: &str, own_host: &str) -> bool {
     end.eq_ignore_ascii_case(domain)
         && (rest.is_empty() || rest.ends_with('.'))
         && !host.eq_ignore_ascii_case(own_host)
+}
+
+fn refused(key: &'static str, text: &str, why: &str) -> SiteError {
+    SiteError::Refused { key, why: not_allowed(key, text, "the configuration", why) }
 }
 
 #[cfg(test)]

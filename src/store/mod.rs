@@ -19,7 +19,7 @@ mod memory;
 pub mod meta;
 mod migrations;
 mod open;
-mod progress;
+pub mod progress;
 mod restore;
 mod sled_engine;
 pub mod snapshots;
@@ -112,6 +112,30 @@ impl Store {
             found.push((row, record));
         }
         Ok(found)
+    }
+
+    /// Shows every record of a table to `visit`, in row order, a page at a time: for the start, which reads whole tables
+    /// into memory.
+    ///
+    /// # Errors
+    /// As [`Store::scan`], or what `visit` says.
+    pub fn for_each<R: Record>(
+        &self,
+        mut visit: impl FnMut(&[u8], R) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        const PAGE: usize = 4096;
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.scan::<R>(&[], after.as_deref(), PAGE)?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|(row, _)| row.clone());
+            for (row, record) in page {
+                visit(&row, record.value)?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     /// Like [`Store::scan`], newest row first: in descending order, starting before the row `before`.

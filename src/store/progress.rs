@@ -5,28 +5,46 @@
 //! file is written after the same number is on disk in the store, so a store that is behind it has lost records.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::directory::{self, PROGRESS};
 use super::meta::{self, Progress};
 use super::{Batch, CommitError, Store, StoreError, wait};
 
-/// Returns the number that the store of `dir` must have reached; zero if nobody wrote one down.
-pub(super) fn expected(dir: &Path) -> io::Result<u64> {
-    let file = dir.join(PROGRESS);
-    match std::fs::read_to_string(&file) {
-        Ok(text) => Ok(text.trim().parse().unwrap_or_else(|_| {
-            tracing::warn!(file = %file.display(), "this file does not hold a number; it is written anew");
-            0
-        })),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+/// Returns where the number is written down.
+pub fn file(dir: &Path) -> PathBuf {
+    dir.join(PROGRESS)
+}
+
+/// Returns the number in the file of `dir`; `None` if the file is missing or holds none.
+///
+/// # Errors
+/// If the file is there and cannot be read.
+pub fn written(dir: &Path) -> io::Result<Option<u64>> {
+    match std::fs::read_to_string(file(dir)) {
+        Ok(text) => Ok(text.trim().parse().ok()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
 
+/// Returns the number that the store of `dir` must have reached; zero if nobody wrote one down.
+pub(super) fn expected(dir: &Path) -> io::Result<u64> {
+    let written = written(dir)?;
+    let file = file(dir);
+    if written.is_none() && directory::exists(&file)? {
+        tracing::warn!(file = %file.display(), "this file does not hold a number; it is written anew");
+    }
+    Ok(written.unwrap_or(0))
+}
+
 /// Returns the number that the store has reached.
-pub(super) fn reached(store: &Store) -> Result<u64, StoreError> {
+///
+/// # Errors
+/// As [`Store::get`].
+pub fn reached(store: &Store) -> Result<u64, StoreError> {
     Ok(meta::read::<Progress>(store)?.map_or(0, |progress| progress.count))
 }
 

@@ -57,7 +57,7 @@ tables! {
     PASSWORD = sealed(b'p', "password");
     /// TOTP secrets and the last accepted step. Row: user id.
     TOTP = sealed(b't', "totp");
-    /// TOTP secrets not yet confirmed. Row: user id.
+    /// TOTP secrets not yet confirmed. Row: user id, who asked.
     TOTP_PENDING = sealed(b'T', "totp_pending");
     /// Digests of recovery codes. Row: user id, code digest.
     RECOVERY_CODE = sealed(b'r', "recovery_code");
@@ -69,6 +69,8 @@ tables! {
     REVOKED = plain(b'v', "revoked");
     /// Suspensions of an account for a place. Row: keyed hash of both.
     SUSPENSION = plain(b'l', "suspension");
+    /// Failures that suspend nobody yet. Row: what they are counted against, keyed hash.
+    FAILURE = plain(b'f', "failure");
     /// Token signing keys. Row: key id.
     SIGNING_KEY = sealed(b'k', "signing_key");
     /// Access rules. Row: position.

@@ -9,7 +9,7 @@ use doorward::routes::{Action, Method2, ROUTES, Route};
 use serde_json::json;
 
 use crate::callers::{code_of, knock, needs_admin, needs_sign_in};
-use crate::harness::{Answer, Client, PASSWORD, Server};
+use crate::harness::{Answer, Client, PASSWORD, Server, lift_limits};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/matrix.txt");
 
@@ -138,19 +138,7 @@ fn class(route: &Route, answer: &Answer) -> &'static str {
 }
 
 fn server() -> Server {
-    let server = Server::start_with(|options| {
-        for rule in [
-            &mut options.api_rule,
-            &mut options.sign_in.sign_in,
-            &mut options.sign_in.place,
-            &mut options.sign_in.suspend,
-            &mut options.sign_in.totp,
-            &mut options.sign_in.totp_hour,
-            &mut options.sign_in.registration,
-        ] {
-            rule.limit = 1_000_000;
-        }
-    });
+    let server = Server::start_with(lift_limits);
     server.add_bare_user("keeper", Role::Admin);
     let pending = server.add_user("pending", Role::Admin, &[]);
     server.enrol_totp(pending);

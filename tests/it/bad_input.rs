@@ -6,22 +6,10 @@ use doorward::routes::{Action, Face, Method2, ROUTES, Route};
 use serde_json::json;
 
 use crate::callers::{WebSession, content_type, path_of};
-use crate::harness::{Answer, Client, ORIGIN, Server, exchange};
+use crate::harness::{Answer, Client, ORIGIN, Server, exchange, lift_limits};
 
 fn server() -> Server {
-    let server = Server::start_with(|options| {
-        options.api_rule.limit = 10_000_000;
-        for rule in [
-            &mut options.sign_in.sign_in,
-            &mut options.sign_in.place,
-            &mut options.sign_in.suspend,
-            &mut options.sign_in.totp,
-            &mut options.sign_in.totp_hour,
-            &mut options.sign_in.registration,
-        ] {
-            rule.limit = 1_000_000;
-        }
-    });
+    let server = Server::start_with(lift_limits);
     server.add_bare_user("keeper", Role::Admin);
     server
 }

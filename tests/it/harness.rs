@@ -4,10 +4,11 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use doorward::accounts::enrolment::Asker;
 use doorward::accounts::records::Role;
 use doorward::accounts::users::{NewUser, SecondFactorPolicy};
 use doorward::app::{App, Options, Running};
@@ -99,6 +100,21 @@ pub(crate) fn options(dir: &Path) -> Options {
         max_connections: 1024,
         max_connections_per_address: 1024,
         data_directory: dir.to_owned(),
+    }
+}
+
+/// Takes every limit away, for tests that ask more than any person would.
+pub(crate) fn lift_limits(options: &mut Options) {
+    for rule in [
+        &mut options.api_rule,
+        &mut options.sign_in.sign_in,
+        &mut options.sign_in.place,
+        &mut options.sign_in.suspend,
+        &mut options.sign_in.totp,
+        &mut options.sign_in.totp_hour,
+        &mut options.sign_in.registration,
+    ] {
+        rule.limit = 10_000_000;
     }
 }
 
@@ -201,10 +217,11 @@ impl Server {
     /// Enrols TOTP for a user and returns the authenticator and the recovery codes.
     pub(crate) fn enrol_totp(&self, user: UserId) -> (Authenticator, Vec<String>) {
         let app = self.app();
-        let enrolment = self.block_on(app.accounts.begin_totp(user, "Test")).unwrap();
+        let asker = Asker::command_line();
+        let enrolment = self.block_on(app.accounts.begin_totp(user, asker, "Test")).unwrap();
         let authenticator = Authenticator::new(&enrolment.secret_base32, self.clock.clone());
         let codes = self
-            .block_on(app.accounts.confirm_totp(user, &authenticator.code(), |_, _| {}))
+            .block_on(app.accounts.confirm_totp(user, asker, &authenticator.code(), |_, _| {}))
             .unwrap()
             .expect("the first code is right");
         self.clock.advance(Duration::from_secs(30));
@@ -392,6 +409,24 @@ impl Client {
             }
         }
     }
+}
+
+/// Runs `attempt` in `count` threads at the same moment.
+pub(crate) fn in_parallel<T: Send + 'static>(
+    count: usize,
+    attempt: impl Fn(usize) -> T + Send + Sync + 'static,
+) -> Vec<T> {
+    let (barrier, attempt) = (Arc::new(Barrier::new(count)), Arc::new(attempt));
+    let threads: Vec<_> = (0..count)
+        .map(|index| {
+            let (barrier, attempt) = (barrier.clone(), attempt.clone());
+            std::thread::spawn(move || {
+                barrier.wait();
+                attempt(index)
+            })
+        })
+        .collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
 /// Sends bytes and reads the whole answer.

@@ -18,6 +18,12 @@ mod bad_input;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod configured;
+#[cfg(test)]
+mod enrolment;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
 mod fuzz_seeds;
 #[cfg(test)]
 mod harness;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Facts, Finding, PathFacts, Severity, StoreState};
+use super::{Facts, Finding, PathFacts, ProgressFacts, RefusedSetting, Severity, StoreState};
 use crate::kernel::time::Timestamp;
 
 type Check = fn(&Facts) -> Finding;
@@ -12,6 +12,8 @@ pub(super) const ALL: &[Check] = &[
     data_dir_mode,
     key_file_mode,
     store_opens,
+    progress_is_written,
+    settings_are_understood,
     clock_is_sane,
     public_origin_is_https,
     listen_is_private,
@@ -134,6 +136,44 @@ fn store_opens(facts: &Facts) -> Finding {
             answer.fix(sentence, "doorward store snapshots")
         }
     }
+}
+
+/// FAIL-01: sled takes a log that was cut short for an older store; the number beside it tells.
+fn progress_is_written(facts: &Facts) -> Finding {
+    let answer = Answer { code: "progress", title: "A loss of records would be noticed" };
+    let Some(ProgressFacts { path, written, reached }) = &facts.progress else {
+        return answer.skipped("There is no store yet.");
+    };
+    match (written, reached) {
+        (None, _) => {
+            let sentence = format!(
+                "{path} is missing or holds no number: a store that lost its newest records would not be noticed. The next start writes it again."
+            );
+            answer.fix(sentence, "systemctl restart doorward")
+        }
+        (Some(written), Some(reached)) if reached < written => {
+            let sentence = format!(
+                "The store is at {reached}, but {path} says that it had come to {written}: its newest records are lost."
+            );
+            answer.fix(sentence, "doorward store snapshots")
+        }
+        (Some(written), Some(reached)) => {
+            answer.ok(format!("The store is at {reached}, and {path} says at least {written}."))
+        }
+        (Some(written), None) => answer.skipped(format!(
+            "{path} says that the store has come to {written} at least, but the store could not be asked."
+        )),
+    }
+}
+
+/// FAIL-05
+fn settings_are_understood(facts: &Facts) -> Finding {
+    let answer = Answer { code: "settings", title: "Address and domain are understood" };
+    let Some(RefusedSetting { key, why }) = &facts.refused_setting else {
+        return answer.ok("Address, domain and proxies are understood.");
+    };
+    let example = if *key == "protect.domain" { "home.example" } else { "https://auth.home.example" };
+    answer.fix(format!("Doorward does not start: {why}"), format!("{key} = \"{example}\""))
 }
 
 /// FAIL-03

@@ -76,6 +76,26 @@ pub struct SnapshotFacts {
     pub is_verified: bool,
 }
 
+/// The number that shows whether the store went back in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgressFacts {
+    /// The file beside the store.
+    pub path: String,
+    /// What stands in the file, if it holds a number.
+    pub written: Option<u64>,
+    /// How far the store has come, if it could be asked.
+    pub reached: Option<u64>,
+}
+
+/// A setting that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedSetting {
+    /// Its key.
+    pub key: &'static str,
+    /// Sentences that say what is wrong with it.
+    pub why: String,
+}
+
 /// Everything the checks look at. What could not be seen is `None`, and its check is skipped.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -87,15 +107,19 @@ pub struct Facts {
     pub key_file: Option<PathFacts>,
     /// The store.
     pub store: Option<StoreState>,
+    /// How far the store has come, once there is one.
+    pub progress: Option<ProgressFacts>,
+    /// The setting that keeps Doorward from starting, if there is one.
+    pub refused_setting: Option<RefusedSetting>,
     /// The wall clock.
     pub now: Timestamp,
     /// The latest time that the store has seen.
     pub clock_mark: Option<Timestamp>,
     /// How far a browser's or a time server's clock is away from ours, if one was asked.
     pub clock_skew: Option<Duration>,
-    /// The configured public origin, such as `https://auth.example.org`.
+    /// The public origin that is configured or was set in the wizard, such as `https://auth.example.org`.
     pub public_origin: Option<String>,
-    /// The configured trusted proxies.
+    /// The trusted proxies, those of the configuration and those that were set in the wizard.
     pub trusted_proxies: Vec<String>,
     /// The domain that forward-auth protects, if it is on.
     pub protected_domain: Option<String>,

@@ -13,6 +13,12 @@ fn sound() -> Facts {
         data_dir: Some(PathFacts { path: "/var/lib/doorward".into(), mode: 0o700, owner: 990 }),
         key_file: Some(PathFacts { path: "/var/lib/doorward/master.key".into(), mode: 0o600, owner: 990 }),
         store: Some(StoreState::Opens),
+        progress: Some(ProgressFacts {
+            path: "/var/lib/doorward/progress".into(),
+            written: Some(7),
+            reached: Some(8),
+        }),
+        refused_setting: None,
         now: NOW,
         clock_mark: Some(NOW.minus(DAY)),
         clock_skew: Some(Duration::from_secs(2)),
@@ -90,6 +96,29 @@ fn a_store_that_does_not_open_is_found() {
     let mut facts = sound();
     facts.store = Some(StoreState::InUse(Some(77)));
     assert!(examine(&facts).iter().any(|finding| finding.sentence.contains("process 77")));
+}
+
+/// FAIL-01: a store that went back in time is found, and a missing number without which nobody would notice.
+#[test]
+fn a_store_of_the_past_is_found() {
+    let change = |written, reached| {
+        move |facts: &mut Facts| {
+            let progress = facts.progress.as_mut().unwrap();
+            (progress.written, progress.reached) = (written, reached);
+        }
+    };
+    fix("progress", "systemctl restart doorward", change(None, Some(8)));
+    fix("progress", "doorward store snapshots", change(Some(9), Some(8)));
+    assert_eq!(found(change(Some(9), None)).severity, Severity::Skipped);
+}
+
+/// FAIL-05: a setting that keeps the server from starting is named.
+#[test]
+fn a_setting_that_is_refused_is_found() {
+    fix("settings", "protect.domain = \"home.example\"", |facts| {
+        facts.refused_setting =
+            Some(RefusedSetting { key: "protect.domain", why: "protect.domain is “com”.".into() });
+    });
 }
 
 /// FAIL-03: a clock before the program's own date, behind the store, or away from others is found.

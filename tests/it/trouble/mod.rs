@@ -2,6 +2,7 @@
 //! way back.
 
 mod damage;
+mod examined;
 mod full_disk;
 mod program;
 mod stopping;

@@ -47,21 +47,30 @@ impl Installation {
     }
 
     pub(super) fn at(dir: TempDir, data: PathBuf, uid: Option<u32>) -> Installation {
+        let installation = Installation { uid, ..Installation::bare(dir, data) };
+        installation.add("ada").succeed();
+        installation
+    }
+
+    /// The program, with no data yet.
+    pub(super) fn bare(dir: TempDir, data: PathBuf) -> Installation {
         // Its own copy, so that another user can run it and the commands it prints are found.
         fs::create_dir(dir.0.join("bin")).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_doorward"), dir.0.join("bin/doorward")).unwrap();
         let settings = ["password.memory_kib=8192", "password.passes=1", "data.free_space_floor_mib=1"];
         let settings = settings.map(str::to_owned).to_vec();
-        let installation = Installation { dir, data, settings, uid };
-        installation.add("ada").succeed();
-        installation
+        Installation { dir, data, settings, uid: None }
     }
 
     pub(super) fn add(&self, name: &str) -> Outcome {
+        self.run_with_password(["user", "add", name, "--role", "owner", "--password-stdin"])
+    }
+
+    /// Runs a command that reads a password.
+    pub(super) fn run_with_password<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Outcome {
         let password = self.dir.0.join("password");
         fs::write(&password, format!("{PASSWORD}\n")).unwrap();
-        let mut command = self.command(["user", "add", name, "--role", "owner", "--password-stdin"]);
-        finish(command.stdin(File::open(password).unwrap()))
+        finish(self.command(arguments).stdin(File::open(password).unwrap()))
     }
 
     /// Returns `doorward` with arguments.
