@@ -8,15 +8,17 @@ mod table;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::sync::Semaphore;
 
 use crate::access::forward_auth::{self, Dialect};
 use crate::app::App;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Handler, Problem, Reply, Request, RouteLimits, csrf};
-use crate::limits::{Verdict, rate_limit_headers};
+use crate::limits::{Rule, Verdict, rate_limit_headers};
 use crate::metrics::Route as RouteClass;
 use crate::sessions::cookies::Cookie;
 use crate::sessions::{Principal, SessionKind, frames};
@@ -61,7 +63,7 @@ pub enum Face {
 pub enum Rate {
     /// Not here: the use-case counts, or it is cheap.
     None,
-    /// By bearer session, or by address when anonymous. The UI's own calls are free.
+    /// By bearer session, or by address when anonymous. The UI's own calls have a rule of their own.
     Api,
 }
 
@@ -93,6 +95,11 @@ pub struct Route {
     pub rate: Rate,
     /// The CSRF rule.
     pub forgery: Forgery,
+    /// Whether it is answered over plain HTTP from other machines (SES-06): nothing that signs anybody in, shows
+    /// anything of them or takes a secret is.
+    pub is_plain_http_fine: bool,
+    /// Whether its requests take turns, so that a flood of sign-ins leaves room for everything else (RES-02).
+    pub is_in_turn: bool,
 }
 
 /// The methods that routes use.
@@ -196,6 +203,10 @@ fn decode(segment: &str) -> String {
     percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
+/// How often one browser session may change something: far more than people do, and far less than fills a disk with
+/// audit events (RES-04). What only looks is free.
+const PAGES_RULE: Rule = Rule::new("pages", 300, Duration::from_secs(300));
+
 /// Where the embedded files are.
 const ASSETS: &str = "/assets/";
 
@@ -226,16 +237,29 @@ impl Found {
 pub struct Service {
     app: Arc<App>,
     routes: Routes,
+    /// One turn for those that try to sign in.
+    turn: Semaphore,
 }
 
 impl Service {
     /// Joins the table with the application.
     pub fn new(app: Arc<App>) -> Result<Self, String> {
-        Ok(Service { app, routes: Routes::compile()? })
+        Ok(Service { app, routes: Routes::compile()?, turn: Semaphore::new(1) })
+    }
+
+    /// Waits until everybody who tried to sign in before has been looked at, and then until all else that has arrived
+    /// in the meantime was. So of any number of sign-ins at once only one stands between two other requests.
+    async fn wait_for_turn(&self) {
+        let turn = self.turn.acquire().await;
+        tokio::task::yield_now().await;
+        drop(turn);
     }
 
     async fn through(&self, route: &'static Route, request: &Request) -> Result<Reply, Problem> {
         let app = &*self.app;
+        if route.is_in_turn {
+            self.wait_for_turn().await;
+        }
         if !is_operations(route.path) {
             if let Some(reply) = app.setup.gate(request)? {
                 return Ok(reply);
@@ -243,6 +267,7 @@ impl Service {
             if let Some(reply) = self.wrong_host(route, request)? {
                 return Ok(reply);
             }
+            self.refuse_plain_http(route, request)?;
         }
         let caller = match route.action {
             Action::Open(_) => None,
@@ -287,11 +312,12 @@ impl Service {
         request: &Request,
         caller: Option<&Principal>,
     ) -> Result<Option<Verdict>, Problem> {
-        let is_own_page = caller.is_some_and(|caller| caller.kind == SessionKind::Web);
-        if route.rate == Rate::None || is_own_page {
+        let browser = caller.filter(|caller| caller.kind == SessionKind::Web);
+        if browser.is_some() && route.method == Method2::Get || browser.is_none() && route.rate == Rate::None
+        {
             return Ok(None);
         }
-        let rule = &self.app.api_rule;
+        let rule = if browser.is_some() { &PAGES_RULE } else { &self.app.api_rule };
         let verdict = match caller {
             Some(caller) => {
                 let key = self.app.limits.key(rule, caller.session.as_bytes());
@@ -300,7 +326,7 @@ impl Service {
             None => self.app.limits.acquire_place(rule, request.client.ip, b"").verdict,
         };
         if verdict.allowed {
-            return Ok(Some(verdict));
+            return Ok(browser.is_none().then_some(verdict));
         }
         self.app.metrics.rate_limited(rule.name);
         let mut problem = Problem::too_many_requests(
@@ -334,6 +360,31 @@ impl Service {
             request_id: request.id.to_string(),
         };
         Ok(Some(Reply::html(StatusCode::MISDIRECTED_REQUEST, &page)?))
+    }
+
+    /// Refuses what is not for everybody's eyes over plain HTTP from another machine, unless the owner asked for it
+    /// (SES-06).
+    fn refuse_plain_http(&self, route: &Route, request: &Request) -> Result<(), Problem> {
+        let (site, client) = (&self.app.site, &request.client);
+        if route.is_plain_http_fine || client.is_https || client.is_local() || site.allows_insecure_http() {
+            return Ok(());
+        }
+        let origin = site.origin();
+        let advice = if origin.is_https && !client.is_trusted_peer {
+            format!(
+                "If you did, Doorward does not believe the proxy at {} yet: add it to server.trusted_proxies.",
+                client.peer
+            )
+        } else {
+            "In a lab without certificates, server.insecure_http allows it.".to_owned()
+        };
+        Err(Problem::forbidden(
+            "insecure_connection",
+            format!(
+                "This connection is not encrypted, so nobody can sign in over it. Open {} instead. {advice}",
+                origin.text
+            ),
+        ))
     }
 
     fn wrong_method(&self, request: &Request) -> Reply {
@@ -575,7 +626,9 @@ fn log(request: &Request, path: &str, problem: &Problem) {
     let (id, status, code) = (request.id, problem.status.as_u16(), problem.code);
     let method = &request.method;
     let cause = problem.private.as_deref().unwrap_or("");
-    if problem.status.is_server_error() {
+    // Being busy is no fault of the program, and a flood must not fill the log; metrics count it.
+    let is_only_busy = problem.status == StatusCode::SERVICE_UNAVAILABLE && problem.private.is_none();
+    if problem.status.is_server_error() && !is_only_busy {
         tracing::error!(request = %id, %method, path, status, code, cause, "request failed");
     } else {
         tracing::debug!(request = %id, %method, path, status, code, cause, "request refused");

@@ -14,6 +14,10 @@ use std::time::Duration;
 
 use argon2::{Algorithm, Version};
 use parking_lot::{Condvar, Mutex};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
@@ -26,8 +30,6 @@ use crate::kernel::secret::{SecretKey, SecretText};
 /// How many jobs of one place may wait at a time.
 const JOBS_PER_PLACE: u32 = 2;
 const THREAD_NAME: &str = "password-hasher";
-/// Added to the niceness of a hasher thread, so that every other thread goes first.
-const NICENESS: i32 = 10;
 
 /// Brings a password to Unicode normalization form KC, so that it matches however a keyboard composed it (PWD-08).
 /// This is the one place where a password is altered; hashing and verifying call it themselves.
@@ -149,7 +151,7 @@ pub struct HasherStats {
 
 enum Work {
     Hash { salt: [u8; SALT_LENGTH] },
-    Verify { stored: Option<StoredHash>, dummy_salt: [u8; SALT_LENGTH] },
+    Verify { stored: Option<StoredHash> },
 }
 
 enum Outcome {
@@ -342,8 +344,7 @@ impl PasswordHasher {
         phc: Option<&str>,
         ticket: Ticket,
     ) -> Result<Verdict, Busy> {
-        let work =
-            Work::Verify { stored: phc.and_then(StoredHash::parse), dummy_salt: self.0.random.bytes() };
+        let work = Work::Verify { stored: phc.and_then(StoredHash::parse) };
         match self.run(password, work, ticket).await? {
             Outcome::Verified(verdict) => Ok(verdict),
             Outcome::Hashed(_) => Err(self.busy()),
@@ -401,10 +402,11 @@ impl PasswordHasher {
         Ok(())
     }
 
-    /// Two to three seconds, so that those turned away together do not come back together.
+    /// Two to three seconds, so that those turned away together do not come back together. Nobody gains by foreseeing
+    /// it, and in a flood real randomness costs more than the rest of the refusal.
     fn busy(&self) -> Busy {
-        let jitter = u64::from(u16::from_be_bytes(self.0.random.bytes()));
-        Busy { retry_after: Duration::from_millis(2000 + jitter * 1000 / 65_536) }
+        let spread = self.0.shared.refused.load(Ordering::Relaxed).wrapping_mul(617) % 1000;
+        Busy { retry_after: Duration::from_millis(2000 + spread) }
     }
 }
 
@@ -415,11 +417,20 @@ fn pepper_id(pepper: &SecretKey) -> Vec<u8> {
     start.to_vec()
 }
 
+/// Lets every other thread of the machine's users go first: the kernel then takes the core from a hasher the moment a
+/// request arrives, where a merely nicer thread keeps it for milliseconds. Sandboxes may refuse; then the threads are
+/// merely nicer, or compete as equals.
+fn step_back() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).is_err() {
+        let _ = rustix::process::nice(19);
+    }
+}
+
 impl Shared {
     /// The life of one thread.
     fn work(&self, mut memory: Memory) {
-        // Refused by some sandboxes; then the threads compete as equals.
-        let _ = rustix::process::nice(NICENESS);
+        step_back();
         while let Some(job) = self.next_job() {
             let is_first =
                 job.state.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok();
@@ -464,9 +475,7 @@ impl Shared {
                 fresh.hash = hash;
                 Some(Outcome::Hashed(fresh.to_phc()))
             }
-            Work::Verify { stored, dummy_salt } => {
-                self.verify(password, stored.as_ref(), dummy_salt, memory).map(Outcome::Verified)
-            }
+            Work::Verify { stored } => self.verify(password, stored.as_ref(), memory).map(Outcome::Verified),
         }
     }
 
@@ -482,16 +491,10 @@ impl Shared {
     }
 
     /// Answers after the work of one hash of the present cost, whatever is stored (ENU-01).
-    fn verify(
-        &self,
-        password: &[u8],
-        stored: Option<&StoredHash>,
-        dummy_salt: &[u8],
-        memory: &mut Memory,
-    ) -> Option<Verdict> {
+    fn verify(&self, password: &[u8], stored: Option<&StoredHash>, memory: &mut Memory) -> Option<Verdict> {
         let usable = stored.filter(|stored| stored.key_id.is_empty() || stored.key_id == self.pepper_id);
         let Some(stored) = usable else {
-            self.spend(self.cost, password, dummy_salt, memory)?;
+            self.spend(self.cost, password, memory)?;
             return Some(Verdict::Wrong);
         };
         let pepper = if stored.key_id.is_empty() { None } else { self.pepper.as_ref() };
@@ -500,7 +503,7 @@ impl Shared {
         // A hash from elsewhere may be cheaper; the rest is spent, so that its user does not stand out.
         let missing = self.cost.work().saturating_sub(stored.cost.work()) / u64::from(self.cost.passes);
         if let Ok(memory_kib @ 8..) = u32::try_from(missing) {
-            self.spend(Cost { memory_kib, ..self.cost }, password, dummy_salt, memory)?;
+            self.spend(Cost { memory_kib, ..self.cost }, password, memory)?;
         }
         if !is_correct {
             return Some(Verdict::Wrong);
@@ -518,10 +521,11 @@ impl Shared {
         self.work_kib.fetch_add(cost.work(), Ordering::Relaxed);
     }
 
-    fn spend(&self, cost: Cost, password: &[u8], salt: &[u8], memory: &mut Memory) -> Option<()> {
+    /// Does the work of a hash for nothing. What comes out is thrown away, so any salt will do.
+    fn spend(&self, cost: Cost, password: &[u8], memory: &mut Memory) -> Option<()> {
         self.count(cost);
         let mut unused = Zeroizing::new([0; HASH_LENGTH]);
-        self.blank(cost, salt).compute(password, self.pepper.as_ref(), memory, unused.as_mut())
+        self.blank(cost, &[0; SALT_LENGTH]).compute(password, self.pepper.as_ref(), memory, unused.as_mut())
     }
 }
 

@@ -174,7 +174,7 @@ fn single_host(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 /// Reads all `X-Forwarded-For` headers as one list from the right and returns the first hop that is not trusted.
 /// A hop that cannot be parsed ends the search: nothing beyond it can be believed, so the peer is used.
 fn last_untrusted_hop(headers: &HeaderMap, networks: &[IpNet]) -> Option<IpAddr> {
-    let mut last = None;
+    let mut nearest = None;
     let mut seen = 0;
     for value in headers.get_all(&X_FORWARDED_FOR).iter().rev() {
         for hop in value.to_str().ok()?.rsplit(',') {
@@ -186,11 +186,12 @@ fn last_untrusted_hop(headers: &HeaderMap, networks: &[IpNet]) -> Option<IpAddr>
             if !is_in(networks, address) {
                 return Some(address);
             }
-            last = Some(address);
+            nearest.get_or_insert(address);
         }
     }
-    // Every hop is trusted: the client is the one furthest away, such as a health check on a trusted network.
-    last
+    // Every hop is trusted, as where a whole home network is: then only what the nearest proxy saw by itself counts.
+    // What stands further left may have been sent along by a client of that network.
+    nearest
 }
 
 /// Parses one hop: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, with or
@@ -267,7 +268,9 @@ mod tests {
             ("10.0.0.1", vec!["1.1.1.1, 192.0.2.7, 10.9.9.9"], "192.0.2.7"),
             ("10.0.0.1", vec!["1.1.1.1", "192.0.2.7", "10.9.9.9"], "192.0.2.7"),
             ("10.0.0.1", vec!["1.1.1.1,192.0.2.7", "10.9.9.9,10.1.1.1"], "192.0.2.7"),
-            ("10.0.0.1", vec!["10.2.2.2, 10.9.9.9"], "10.2.2.2"),
+            // A client inside a trusted network cannot choose another address of it.
+            ("10.0.0.1", vec!["10.2.2.2, 10.9.9.9"], "10.9.9.9"),
+            ("10.0.0.1", vec!["10.9.9.9"], "10.9.9.9"),
             ("10.0.0.1", vec!["192.0.2.7:4711"], "192.0.2.7"),
             ("10.0.0.1", vec!["::ffff:192.0.2.7"], "192.0.2.7"),
             ("10.0.0.1", vec!["[::ffff:192.0.2.7]:80"], "192.0.2.7"),

@@ -163,6 +163,11 @@ fn panicked() -> Problem {
     Problem::internal("a handler panicked")
 }
 
+fn too_slow() -> Problem {
+    Problem::unavailable("deadline", "This took too long. Please try again soon.", Duration::from_secs(5))
+        .because("the handler passed its deadline")
+}
+
 /// Runs the handler: a panic is one 500 (INP-09), the deadline one 503. A handler that need not wait never touches a
 /// timer.
 async fn answer<H: Handler>(
@@ -174,25 +179,19 @@ async fn answer<H: Handler>(
     let problem = {
         // The call itself happens inside the future too, so its panics are caught as well.
         let mut work = std::pin::pin!(async { handler.handle(route, &mut *request).await });
-        let mut guarded =
-            std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-                Ok(polled) => polled.map(Ok),
-                Err(_) => Poll::Ready(Err(panicked())),
-            });
-        let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut guarded).poll(cx))).await;
-        let outcome = match at_once {
-            Poll::Ready(outcome) => Ok(outcome),
-            Poll::Pending => Box::pin(tokio::time::timeout(deadline, guarded)).await,
-        };
-        match outcome {
-            Ok(Ok(reply)) => return reply,
-            Ok(Err(problem)) => problem,
-            Err(_) => Problem::unavailable(
-                "deadline",
-                "This took too long. Please try again soon.",
-                Duration::from_secs(5),
-            )
-            .because("the handler passed its deadline"),
+        let mut timer = None;
+        let outcome = std::future::poll_fn(|cx| {
+            match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+                Ok(Poll::Ready(reply)) => return Poll::Ready(Ok(reply)),
+                Ok(Poll::Pending) => {}
+                Err(_) => return Poll::Ready(Err(panicked())),
+            }
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
+            timer.as_mut().poll(cx).map(|()| Err(too_slow()))
+        });
+        match outcome.await {
+            Ok(reply) => return reply,
+            Err(problem) => problem,
         }
     };
     handler.refuse(route, request, problem)

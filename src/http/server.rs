@@ -123,7 +123,7 @@ impl ServerSettings {
 }
 
 /// Bodies larger than this wait for one of [`LARGE_BODIES`] places, which bounds the memory of all uploads together.
-pub(super) const LARGE_BODY: usize = 256 * 1024;
+pub(super) const LARGE_BODY: usize = 16 * 1024;
 const LARGE_BODIES: usize = 16;
 
 /// What all connections of a server share.

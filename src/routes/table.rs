@@ -28,7 +28,17 @@ const fn page(method: Method2, path: &'static str, action: Action) -> Route {
         Method2::Get => 0,
         _ => BODY,
     };
-    Route { method, path, action, face: Face::Page, body, rate: Rate::None, forgery }
+    Route {
+        method,
+        path,
+        action,
+        face: Face::Page,
+        body,
+        rate: Rate::None,
+        forgery,
+        is_plain_http_fine: false,
+        is_in_turn: false,
+    }
 }
 
 const fn api(method: Method2, path: &'static str, action: Action) -> Route {
@@ -40,7 +50,23 @@ const fn api(method: Method2, path: &'static str, action: Action) -> Route {
         Method2::Get => 0,
         _ => BODY,
     };
-    Route { method, path, action, face: Face::Api, body, rate: Rate::Api, forgery }
+    Route {
+        method,
+        path,
+        action,
+        face: Face::Api,
+        body,
+        rate: Rate::Api,
+        forgery,
+        is_plain_http_fine: false,
+        is_in_turn: false,
+    }
+}
+
+/// Somebody tries to sign in or to join; many do at once when they are up to no good.
+const fn in_turn(mut route: Route) -> Route {
+    route.is_in_turn = true;
+    route
 }
 
 /// The use-case has limits of its own.
@@ -58,8 +84,15 @@ const fn from_own_pages(mut route: Route) -> Route {
 /// A page of the setup checks by itself where its forms come from: there is no session yet, and the public origin is
 /// what it is about to ask for.
 const fn first_start(method: Method2, path: &'static str, action: Action) -> Route {
-    let mut route = page(method, path, action);
+    let mut route = over_plain_http(page(method, path, action));
     route.forgery = Forgery::None;
+    route
+}
+
+/// Answered over plain HTTP from other machines too. The setup warns of it by itself; services of the same network may
+/// ask whether a token that they were sent is good.
+const fn over_plain_http(mut route: Route) -> Route {
+    route.is_plain_http_fine = true;
     route
 }
 
@@ -78,6 +111,8 @@ const fn proxy(path: &'static str, dialect: Dialect) -> Route {
         body: 0,
         rate: Rate::None,
         forgery: Forgery::None,
+        is_plain_http_fine: true,
+        is_in_turn: false,
     }
 }
 
@@ -125,25 +160,33 @@ fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> 
 /// Every route there is.
 pub const ROUTES: &[Route] = &[
     // -- sign-in, for programs
-    limited_inside(api(Post, "/api/v1/users", open!(sign_in::register, sign_in))),
-    from_own_pages(limited_inside(api(Post, "/api/v1/auth/login/web", open!(sign_in::login_web, sign_in)))),
-    limited_inside(api(Post, "/api/v1/auth/login/api", open!(sign_in::login_api, sign_in))),
-    from_own_pages(limited_inside(api(Post, "/api/v1/auth/mfa/web", open!(sign_in::mfa_web, sign_in)))),
-    limited_inside(api(Post, "/api/v1/auth/mfa/api", open!(sign_in::mfa_api, sign_in))),
+    in_turn(limited_inside(api(Post, "/api/v1/users", open!(sign_in::register, sign_in)))),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/v1/auth/login/web",
+        open!(sign_in::login_web, sign_in),
+    )))),
+    in_turn(limited_inside(api(Post, "/api/v1/auth/login/api", open!(sign_in::login_api, sign_in)))),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/v1/auth/mfa/web",
+        open!(sign_in::mfa_web, sign_in),
+    )))),
+    in_turn(limited_inside(api(Post, "/api/v1/auth/mfa/api", open!(sign_in::mfa_api, sign_in)))),
     from_own_pages(api(Post, "/api/v1/auth/refresh/web", open!(sign_in::refresh_web, sign_in))),
     api(Post, "/api/v1/auth/refresh/api", open!(sign_in::refresh_api, sign_in)),
-    api(Post, "/api/v1/auth/validate", open!(sign_in::validate, sign_in)),
+    over_plain_http(api(Post, "/api/v1/auth/validate", open!(sign_in::validate, sign_in))),
     api(Post, "/api/v1/auth/logout", signed_in!(User, sign_in::logout, sign_in)),
     api(Post, "/api/v1/auth/logout/all", signed_in!(User, sign_in::logout_all, sign_in)),
     api(Post, "/api/v1/auth/step-up", signed_in!(User, sign_in::step_up, sign_in)),
-    api(Get, "/api/v1/keys", open!(sign_in::public_keys, sign_in)),
+    over_plain_http(api(Get, "/api/v1/keys", open!(sign_in::public_keys, sign_in))),
     // -- sign-in, for people
     page(Get, "/signin", maybe!(sign_in_pages::show, sign_in)),
-    page(Post, "/signin", open!(sign_in_pages::submit, sign_in)),
+    in_turn(page(Post, "/signin", open!(sign_in_pages::submit, sign_in))),
     page(Get, "/signin/second-factor", open!(sign_in_pages::show_second_factor, sign_in)),
-    page(Post, "/signin/second-factor", open!(sign_in_pages::submit_second_factor, sign_in)),
+    in_turn(page(Post, "/signin/second-factor", open!(sign_in_pages::submit_second_factor, sign_in))),
     page(Get, "/signin/recovery", open!(sign_in_pages::show_recovery, sign_in)),
-    page(Post, "/signin/recovery", open!(sign_in_pages::submit_recovery, sign_in)),
+    in_turn(page(Post, "/signin/recovery", open!(sign_in_pages::submit_recovery, sign_in))),
     page(Get, "/signin/enrol", open!(sign_in_pages::show_enrolment, sign_in)),
     page(Post, "/signin/enrol", open!(sign_in_pages::submit_enrolment, sign_in)),
     page(Post, "/signin/recovery-codes", open!(sign_in_pages::leave_recovery_codes, sign_in)),
@@ -152,9 +195,9 @@ pub const ROUTES: &[Route] = &[
     page(Get, "/step-up", signed_in!(Browser, sign_in_pages::show_step_up, sign_in)),
     page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in)),
     page(Get, "/link/{secret}", open!(join_pages::show_link, sign_in)),
-    page(Post, "/link/{secret}", open!(join_pages::submit_link, sign_in)),
+    in_turn(page(Post, "/link/{secret}", open!(join_pages::submit_link, sign_in))),
     page(Get, "/register", open!(join_pages::show_registration, sign_in)),
-    page(Post, "/register", open!(join_pages::submit_registration, sign_in)),
+    in_turn(page(Post, "/register", open!(join_pages::submit_registration, sign_in))),
     // -- one's own account, for programs
     api(Get, "/api/v1/users/me", signed_in!(User, account::show, my_account)),
     api(Patch, "/api/v1/users/me", signed_in!(User, account::change, my_account)),

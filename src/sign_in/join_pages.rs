@@ -3,7 +3,6 @@
 use http::StatusCode;
 
 use super::api::visit;
-use super::pages::refuse_plain_http;
 use super::registration::{Policy, Registration, link_gone};
 use super::{SignIn, SignInError};
 use crate::accounts::passwords::MINIMUM_ALONE;
@@ -120,7 +119,6 @@ fn registration_page(
 
 /// `POST /register`.
 pub async fn submit_registration(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
-    refuse_plain_http(room, request)?;
     let form = request.form()?;
     let password = SecretText::new(form.text("password").to_owned());
     let invitation = form.text("invitation").to_owned();

@@ -93,23 +93,8 @@ fn sign_in_page(
     Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
 }
 
-/// Refuses sign-in over plain HTTP from another machine unless the owner asked for it (SES-06).
-pub(super) fn refuse_plain_http(room: &SignIn, request: &Request) -> Result<(), Problem> {
-    if request.client.is_https || request.client.is_local() || room.site.allows_insecure_http() {
-        return Ok(());
-    }
-    Err(Problem::forbidden(
-        "insecure_connection",
-        format!(
-            "This connection is not encrypted, so nobody can sign in over it. Open {} instead.",
-            room.site.origin().text
-        ),
-    ))
-}
-
 /// `GET /signin`.
 pub async fn show(room: &SignIn, request: &Request, caller: Option<&Principal>) -> Result<Reply, Problem> {
-    refuse_plain_http(room, request)?;
     let rd = request.query("rd");
     if caller.is_some() {
         return Ok(Reply::see_other(&portal_path(rd.as_deref())));
@@ -130,7 +115,6 @@ fn portal_path(rd: Option<&str>) -> String {
 
 /// `POST /signin`.
 pub async fn submit(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
-    refuse_plain_http(room, request)?;
     let form = request.form()?;
     let rd = form.get("rd");
     let password = SecretText::new(form.text("password").to_owned());

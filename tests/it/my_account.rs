@@ -461,3 +461,21 @@ fn the_pages_change_the_password_and_end_sessions() {
     assert!(ada.cookie("dw").is_none());
     assert!(server.app().accounts.user(&id).is_none());
 }
+
+/// RES-04: one browser cannot fill the disk with events; looking stays free.
+#[test]
+fn one_browser_changes_only_so_much_at_a_time() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut ada = browser(&server, "ada");
+    let mut refused = 0;
+    for number in 0..310 {
+        let name = json!({"display_name": format!("Ada {number}")});
+        let answer = ada.json("PATCH", "/api/v1/users/me", &name);
+        refused += usize::from(answer.status == 429);
+    }
+    assert!((5..=15).contains(&refused), "{refused}");
+    ada.get("/api/v1/users/me").expect(200);
+    server.clock.advance(Duration::from_secs(300));
+    ada.json("PATCH", "/api/v1/users/me", &json!({"display_name": "Ada"})).expect(200);
+}

@@ -422,6 +422,26 @@ fn plain_http_from_another_machine_is_refused() {
         .with_header("X-Forwarded-Proto", "http");
     let page = client.get("/signin").expect(403);
     assert!(page.text().contains("not encrypted"));
+    server.add_user("ada", Role::Member, &[]);
+    for path in [
+        "/api/v1/auth/login/api",
+        "/api/v1/auth/login/web",
+        "/api/v1/auth/mfa/api",
+        "/api/v1/auth/refresh/api",
+    ] {
+        let answer = client.post(path, json!({"username": "ada", "password": PASSWORD})).expect(403);
+        assert_eq!(answer.code(), "insecure_connection", "{path}");
+    }
+    // The table decides, so that no route is forgotten: what signs nobody in is named one by one.
+    let fine: Vec<_> = doorward::routes::ROUTES
+        .iter()
+        .filter(|route| route.is_plain_http_fine && !route.path.starts_with("/setup"))
+        .map(|route| route.path)
+        .collect();
+    assert_eq!(
+        fine,
+        ["/api/v1/auth/validate", "/api/v1/keys", "/api/authz/auth-request", "/api/authz/forward-auth"]
+    );
     let mut client = server.client().with_header("X-Forwarded-For", "203.0.113.5");
     client.headers.push(("X-Forwarded-Proto".to_owned(), "https".to_owned()));
     client.get("/signin").expect(200);
