@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::passwords::end_of_sessions;
 use super::records::{PendingTotpRecord, RecoveryCodeRecord, TotpRecord, UserRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::recovery_code;
@@ -90,7 +91,8 @@ impl Accounts {
     }
 
     /// Confirms the waiting secret with its first code. Returns ten new recovery codes, shown once, or `None` if the
-    /// code is wrong or nothing waits. The secret, the codes and the user's flags change in one commit.
+    /// code is wrong or nothing waits. The secret, the codes and the user's flags change in one commit, which also ends
+    /// every session of the user (REF-07).
     pub async fn confirm_totp(
         &self,
         user: UserId,
@@ -113,6 +115,7 @@ impl Accounts {
                 |record| {
                     record.has_totp = true;
                     record.recovery_codes_left = count;
+                    record.not_before = end_of_sessions(record.not_before, now);
                     Ok(())
                 },
                 |batch, record| {
@@ -139,19 +142,22 @@ impl Accounts {
         }
     }
 
-    /// Removes the second factor and its recovery codes in one commit. The caller has stepped up (OTP-08).
+    /// Removes the second factor and its recovery codes, and ends every session of the user, in one commit (REF-07). The
+    /// caller has stepped up (OTP-08).
     pub async fn remove_totp(
         &self,
         user: UserId,
         change: impl Fn(&mut UserRecord),
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<(), AccountError> {
+        let now = self.clock.now();
         let old = self.recovery_rows(user)?;
         self.change(
             user,
             |record| {
                 record.has_totp = false;
                 record.recovery_codes_left = 0;
+                record.not_before = end_of_sessions(record.not_before, now);
                 change(record);
                 Ok(())
             },
@@ -167,12 +173,14 @@ impl Accounts {
         .await
     }
 
-    /// Replaces all recovery codes; the old set dies in the same commit (OTP-09). Returns the new ones, shown once.
+    /// Replaces all recovery codes; the old set and every session of the user die in the same commit (OTP-09, REF-07).
+    /// Returns the new ones, shown once.
     pub async fn renew_recovery_codes(
         &self,
         user: UserId,
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<Vec<String>, AccountError> {
+        let now = self.clock.now();
         let codes = recovery_code::generate(&self.random);
         let old = self.recovery_rows(user)?;
         let count = u8::try_from(codes.len()).unwrap_or(u8::MAX);
@@ -180,6 +188,7 @@ impl Accounts {
             user,
             |record| {
                 record.recovery_codes_left = count;
+                record.not_before = end_of_sessions(record.not_before, now);
                 Ok(())
             },
             |batch, record| {

@@ -270,7 +270,7 @@ impl Sessions {
 
     /// Like [`Sessions::stage_start`], for a batch that ends all sessions begun at or before `ended`, and for factors
     /// that were proven at `authenticated_at`. Stages nothing if it fails.
-    fn stage_start_after(
+    pub(crate) fn stage_start_after(
         &self,
         batch: &mut Batch,
         new: NewSession,

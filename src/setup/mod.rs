@@ -331,7 +331,10 @@ impl Setup {
 
     /// Lets the owner back into the wizard by an ordinary session; returns the value of the wizard's cookie.
     fn resume(&self, principal: &crate::sessions::Principal) -> SecretText {
-        let wizard = Wizard::new(Some(principal.user.id), Some(principal.session), self.sign_in.clock.now());
+        // The session is alive, so it is younger than what ended the earlier ones, even within one millisecond.
+        let dead_until = principal.user.not_before.plus(Duration::from_millis(1));
+        let came_in_at = self.sign_in.clock.now().max(dead_until);
+        let wizard = Wizard::new(Some(principal.user.id), Some(principal.session), came_in_at);
         self.wizards.insert(&self.sign_in.random, wizard, self.sign_in.clock.monotonic())
     }
 

@@ -317,7 +317,10 @@ impl SignIn {
         };
         let confirmed = self
             .accounts
-            .confirm_totp(user.id, code, |batch, record| self.audit.write(batch, event(&record.username)))
+            .confirm_totp(user.id, code, |batch, record| {
+                self.stage_end_everything(batch, user.id);
+                self.audit.write(batch, event(&record.username));
+            })
             .await?;
         let Some(codes) = confirmed else {
             waiting.failures += 1;

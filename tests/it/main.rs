@@ -20,6 +20,8 @@ mod callers;
 #[cfg(test)]
 mod fuzz_seeds;
 #[cfg(test)]
+mod gates;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod http_edge;

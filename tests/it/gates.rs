@@ -1,0 +1,147 @@
+//! What a change of the account must end: the sessions, tokens and links of whoever else holds some.
+
+use std::time::Duration;
+
+use doorward::accounts::records::Role;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Authenticator, Client, PASSWORD, Server};
+use crate::my_account::{browser, browser_with};
+
+/// A thief who signed in with the password alone, in a browser and as a program.
+struct Thief {
+    browser: Client,
+    program: Client,
+    refresh_token: Value,
+}
+
+impl Thief {
+    fn sign_in(server: &Server, name: &str, otp: Option<&str>) -> Thief {
+        let mut body = json!({"username": name, "password": PASSWORD});
+        if let Some(otp) = otp {
+            body["otp"] = otp.into();
+        }
+        let tokens = server.client().post("/api/v1/auth/login/api", body).expect(200).json();
+        let program = server.client().with_bearer(tokens["access_token"].as_str().unwrap());
+        // One code opens one session: the browser comes by another way.
+        let browser = match otp {
+            None => browser(server, name),
+            Some(_) => {
+                let user = server.app().accounts.resolve(name).unwrap().unwrap().id;
+                server.web_session(user).client(server)
+            }
+        };
+        Thief { browser, program, refresh_token: tokens["refresh_token"].clone() }
+    }
+
+    #[track_caller]
+    fn is_in(&mut self) {
+        self.browser.get_json("/api/v1/users/me").expect(200);
+        self.program.get_json("/api/v1/users/me").expect(200);
+    }
+
+    #[track_caller]
+    fn is_out(&mut self, server: &Server) {
+        assert_eq!(self.browser.get_json("/api/v1/users/me").status, 401, "the browser");
+        assert_eq!(self.program.get_json("/api/v1/users/me").status, 401, "the access token");
+        let body = json!({"refresh_token": self.refresh_token});
+        assert_eq!(server.client().post("/api/v1/auth/refresh/api", body).status, 401, "the refresh token");
+    }
+}
+
+/// Takes over what an answer gives in place of the session that asked.
+fn adopt(client: &mut Client, answer: &Answer) {
+    let answer = answer.json();
+    if let Some(token) = answer["csrf_token"].as_str() {
+        client.headers.retain(|(name, _)| name != "x-csrf-token");
+        client.headers.push(("x-csrf-token".to_owned(), token.to_owned()));
+    }
+    if let Some(token) = answer["access_token"].as_str() {
+        client.bearer = Some(token.to_owned());
+    }
+}
+
+fn enrol(server: &Server, client: &mut Client) -> (Authenticator, Answer) {
+    let begun = client.post("/api/v1/users/me/totp", json!({})).expect(201).json();
+    let authenticator = Authenticator::new(begun["secret"].as_str().unwrap(), server.clock.clone());
+    let body = json!({"otp": authenticator.code()});
+    let answer = client.post("/api/v1/users/me/totp/confirm", body).expect(200);
+    (authenticator, answer)
+}
+
+/// REF-07, PWD-09: who got in with the password alone is out once the owner adds, replaces or removes the app, or makes
+/// new recovery codes; the owner goes on in a new session.
+#[test]
+fn every_change_of_the_second_factor_ends_all_other_sessions() {
+    for is_browser in [true, false] {
+        let server = Server::start();
+        server.add_user("ada", Role::Member, &[]);
+        let mut owner = match is_browser {
+            true => browser(&server, "ada"),
+            false => crate::my_account::program(&server, "ada", None),
+        };
+        let mut thief = Thief::sign_in(&server, "ada", None);
+        thief.is_in();
+        let before = (owner.cookie("dw"), owner.bearer.clone());
+        let (authenticator, answer) = enrol(&server, &mut owner);
+        adopt(&mut owner, &answer);
+        assert_ne!((owner.cookie("dw"), owner.bearer.clone()), before, "SES-02");
+        thief.is_out(&server);
+        owner.get_json("/api/v1/users/me").expect(200);
+
+        let mut thief = Thief::sign_in(&server, "ada", Some(&authenticator.next_code()));
+        thief.is_in();
+        let codes = owner.post("/api/v1/users/me/recovery-codes", json!({})).expect(200);
+        adopt(&mut owner, &codes);
+        thief.is_out(&server);
+
+        let mut thief = Thief::sign_in(&server, "ada", Some(&authenticator.next_code()));
+        thief.is_in();
+        let (authenticator, answer) = enrol(&server, &mut owner);
+        adopt(&mut owner, &answer);
+        thief.is_out(&server);
+
+        let mut thief = Thief::sign_in(&server, "ada", Some(&authenticator.next_code()));
+        thief.is_in();
+        let removed = owner.json("DELETE", "/api/v1/users/me/totp", &json!({})).expect(200);
+        assert_eq!(removed.json()["status"], "removed");
+        adopt(&mut owner, &removed);
+        thief.is_out(&server);
+        let me = owner.get_json("/api/v1/users/me").expect(200).json();
+        assert_eq!(me["second_factor"], false);
+    }
+}
+
+/// REF-07: the same by the pages, whose answer carries the new session.
+#[test]
+fn the_pages_of_the_second_factor_end_all_other_sessions_too() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (authenticator, _) = server.enrol_totp(ada);
+    let mut owner = browser_with(&server, "ada", PASSWORD, Some(&authenticator.code()));
+    owner.headers.clear();
+    for path in ["/account/recovery-codes", "/account/totp/remove"] {
+        let mut thief = Thief::sign_in(&server, "ada", Some(&authenticator.next_code()));
+        let token = owner.get("/account/security").expect(200).input("csrf").unwrap();
+        let answer = owner.form(path, &[("csrf", &token)]);
+        assert!(answer.status == 200 || answer.status == 303, "{path}: {}", answer.status);
+        thief.is_out(&server);
+        owner.get("/account/security").expect(200);
+    }
+}
+
+/// SES-02: nothing that is wrong ends anything.
+#[test]
+fn a_refused_change_of_the_second_factor_ends_nothing() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let mut owner = browser(&server, "ada");
+    let mut other = browser(&server, "ada");
+    owner.post("/api/v1/users/me/totp", json!({})).expect(201);
+    owner.post("/api/v1/users/me/totp/confirm", json!({"otp": "000000"})).expect(422);
+    owner.json("DELETE", "/api/v1/users/me/totp", &json!({})).expect(409);
+    server.clock.advance(Duration::from_secs(601));
+    owner.post("/api/v1/users/me/recovery-codes", json!({})).expect(403);
+    other.get_json("/api/v1/users/me").expect(200);
+    assert_eq!(server.app().sessions.list(&ada).unwrap().len(), 2);
+}
