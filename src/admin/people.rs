@@ -191,9 +191,15 @@ impl Admin {
     ) -> Result<Link, Problem> {
         require(&actor.user, target, Deed::Credentials)?;
         self.require_fresh(actor)?;
-        let is_invite = self.accounts.record(&target.id)?.value.password_changed_at.is_none();
+        let seen = self.accounts.record(&target.id)?;
+        if seen.value.role != target.role {
+            return Err(CommitError::Conflict.into());
+        }
+        let is_invite = seen.value.password_changed_at.is_none();
         let lifetime = if is_invite { INVITE_LIFETIME } else { RESET_LIFETIME };
         let mut batch = self.store.batch();
+        // Who is being promoted at this moment is not within the actor's power any more.
+        batch.require(target.id.as_bytes(), &seen);
         self.accounts.stage_withdraw_links(&mut batch, target.id);
         let link = self.stage_link(&mut batch, target.id, lifetime, is_invite);
         let event = self.event(Kind::LinkCreated, actor, visit).on_user(target.id, &target.username);
@@ -202,8 +208,8 @@ impl Admin {
         Ok(link)
     }
 
-    /// Changes a person. Another role needs a fresh proof and ends the person's sessions, so that the rules of the
-    /// new role hold at once.
+    /// Changes a person. Another role needs a fresh proof and ends the person's sessions, links and waiting sign-ins, so
+    /// that the rules of the new role hold at once.
     ///
     /// # Errors
     /// `owner_only`, `own_account`, `role_above_own`, `step_up_required`, `last_admin`, `email_taken`.
@@ -246,7 +252,8 @@ impl Admin {
             .change(id, edit, |batch, record| {
                 let event = |kind| self.event(kind, actor, visit).on_user(id, &record.username);
                 if role.is_some() {
-                    self.sessions.stage_end_all(batch, &id, None);
+                    // A link made by somebody who had power over the old role has none over the new one.
+                    self.stage_end_everything(batch, id);
                     let event = event(Kind::UserRoleChanged).detail("from", target.role.as_str());
                     self.audit.write(batch, event.detail("to", record.role.as_str()));
                 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use doorward::accounts::records::Role;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Authenticator, Client, PASSWORD, Server};
-use crate::my_account::{browser, browser_with};
+use crate::harness::{Answer, Authenticator, Client, ORIGIN, PASSWORD, Server};
+use crate::my_account::{browser, browser_with, program};
 
 /// A thief who signed in with the password alone, in a browser and as a program.
 struct Thief {
@@ -78,7 +78,7 @@ fn every_change_of_the_second_factor_ends_all_other_sessions() {
         server.add_user("ada", Role::Member, &[]);
         let mut owner = match is_browser {
             true => browser(&server, "ada"),
-            false => crate::my_account::program(&server, "ada", None),
+            false => program(&server, "ada", None),
         };
         let mut thief = Thief::sign_in(&server, "ada", None);
         thief.is_in();
@@ -144,4 +144,23 @@ fn a_refused_change_of_the_second_factor_ends_nothing() {
     owner.post("/api/v1/users/me/recovery-codes", json!({})).expect(403);
     other.get_json("/api/v1/users/me").expect(200);
     assert_eq!(server.app().sessions.list(&ada).unwrap().len(), 2);
+}
+
+/// PWD-09, ADM-01: a link that an administrator made for a member does not take over the owner she becomes.
+#[test]
+fn a_link_from_before_a_role_change_is_dead() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    server.add_user("ada", Role::Admin, &[]);
+    let mia = server.add_user("mia", Role::Member, &[]);
+    let mut ada = program(&server, "ada", None);
+    let mut olga = program(&server, "olga", None);
+    let path = format!("/api/v1/admin/users/{mia}");
+    let link = ada.post(&format!("{path}/link"), json!({})).expect(201).json();
+    let link = link["url"].as_str().unwrap().strip_prefix(ORIGIN).unwrap().to_owned();
+    server.client().get(&link).expect(200);
+    olga.json("PATCH", &path, &json!({"role": "owner"})).expect(200);
+    server.client().get(&link).expect(410);
+    server.client().form(&link, &[("password", "a-brand-new-pass-phrase")]).expect(410);
+    program(&server, "mia", None);
 }
