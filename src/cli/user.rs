@@ -49,7 +49,7 @@ pub(super) enum UserCommand {
         #[serde(default)]
         password: String,
     },
-    /// Set a password, read from standard input. Ends all sessions of the person.
+    /// Set a password, read from standard input. Ends all sessions and links of the person.
     Passwd {
         /// The username.
         username: String,
@@ -62,7 +62,7 @@ pub(super) enum UserCommand {
         /// The username.
         username: String,
     },
-    /// Disable an account; its sessions end at once.
+    /// Disable an account; its sessions and links end at once.
     Disable {
         /// The username.
         username: String,
@@ -78,7 +78,7 @@ pub(super) enum UserCommand {
         /// The username.
         username: String,
     },
-    /// Print a one-time link for choosing a new password.
+    /// Print a one-time link for choosing a new password. Earlier links of the person end.
     Link {
         /// The username.
         username: String,
@@ -220,7 +220,7 @@ async fn passwd(app: &App, name: &str, password: String) -> Result<String, Failu
     let phc = accepted_hash(app, password, user.role, user.username.as_str(), email).await?;
     app.accounts
         .set_password(user.id, &phc, |batch, record| {
-            app.sessions.stage_end_all(batch, &user.id, None);
+            app.sign_in.stage_end_everything(batch, user.id);
             let event =
                 Event::succeeded(Kind::PasswordReset).by_system("cli").on_user(user.id, &record.username);
             app.audit.write(batch, event);
@@ -257,7 +257,7 @@ async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Fai
             |batch, record| {
                 let kind = if is_active { Kind::UserEnabled } else { Kind::UserDisabled };
                 if !is_active {
-                    app.sessions.stage_end_all(batch, &user.id, None);
+                    app.sign_in.stage_end_everything(batch, user.id);
                 }
                 app.audit
                     .write(batch, Event::succeeded(kind).by_system("cli").on_user(user.id, &record.username));
@@ -280,7 +280,7 @@ async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
                     Some("An administrator removed your second factor. Set it up again.".to_owned());
             },
             |batch, record| {
-                app.sessions.stage_end_all(batch, &user.id, None);
+                app.sign_in.stage_end_everything(batch, user.id);
                 let event =
                     Event::succeeded(Kind::TotpRemoved).by_system("cli").on_user(user.id, &record.username);
                 app.audit.write(batch, event);
@@ -293,11 +293,12 @@ async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
 
 async fn link(app: &App, user: &User, lifetime: std::time::Duration) -> Result<String, Failure> {
     let event = Event::succeeded(Kind::LinkCreated).by_system("cli").on_user(user.id, &user.username);
-    let secret = app
-        .accounts
-        .make_link(LinkPurpose::ResetPassword(user.id), lifetime, |batch| app.audit.write(batch, event))
-        .await
-        .map_err(refused)?;
+    let mut batch = app.store().batch();
+    app.accounts.stage_withdraw_links(&mut batch, user.id);
+    let purpose = LinkPurpose::ResetPassword(user.id);
+    let (secret, _) = app.accounts.stage_make_link(&mut batch, purpose, lifetime);
+    app.audit.write(&mut batch, event);
+    app.store().commit(batch).await.map_err(|error| Failure::new(error.to_string()))?;
     let origin = app.site.origin().text;
     let hours = lifetime.as_secs() / 3600;
     Ok(format!(

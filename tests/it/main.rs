@@ -18,6 +18,8 @@ mod bad_input;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod fuzz_seeds;
 #[cfg(test)]
 mod gates;

@@ -3,7 +3,7 @@
 
 mod damage;
 mod full_disk;
-mod program;
+pub(crate) mod program;
 mod stopping;
 
 use std::sync::Arc;
