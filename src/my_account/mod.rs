@@ -6,6 +6,7 @@
 pub mod api;
 pub mod pages;
 
+use http::StatusCode;
 use parking_lot::Mutex;
 
 use crate::accounts::Role;
@@ -42,18 +43,35 @@ pub struct ProfileChange {
     pub email: Option<Option<Email>>,
 }
 
+/// Tells whether nothing may change because the caller's own session ended meanwhile.
+fn is_signed_out(problem: &Problem) -> bool {
+    problem.status == StatusCode::UNAUTHORIZED
+}
+
 /// The session in which the caller goes on after a change that ends all sessions.
 struct Next<'a> {
     principal: &'a Principal,
     factors: Factors,
     proven_at: Timestamp,
     visit: &'a Visit<'a>,
-    renewal: Mutex<Option<Renewal>>,
+    staged: Mutex<Option<Result<Renewal, Problem>>>,
 }
 
 impl<'a> Next<'a> {
     fn new(principal: &'a Principal, factors: Factors, proven_at: Timestamp, visit: &'a Visit<'a>) -> Self {
-        Next { principal, factors, proven_at, visit, renewal: Mutex::new(None) }
+        Next { principal, factors, proven_at, visit, staged: Mutex::new(None) }
+    }
+
+    /// Returns the session once the change is on disk, `None` if there was no room for one; or why there is no change.
+    fn of<T, E>(self, committed: Result<T, E>) -> Result<(T, Option<Renewal>), E>
+    where
+        E: From<Problem>,
+    {
+        match (committed, self.staged.into_inner()) {
+            (Ok(done), staged) => Ok((done, staged.and_then(Result::ok))),
+            (Err(_), Some(Err(problem))) if is_signed_out(&problem) => Err(problem.into()),
+            (Err(error), _) => Err(error),
+        }
     }
 }
 
@@ -174,13 +192,12 @@ impl MyAccount {
         let is_whole_proof = current.is_some() && !user.has_totp;
         let proven_at = if is_whole_proof { self.clock.now() } else { principal.authenticated_at };
         let next = Next::new(principal, principal.factors, proven_at, visit);
-        self.accounts
-            .set_password(user.id, &phc, |batch, record| {
-                self.stage_next(batch, record, &next);
-                self.audit.write(batch, self.event(Kind::PasswordChanged, principal, visit));
-            })
-            .await?;
-        Ok(next.renewal.into_inner())
+        let also = |batch: &mut Batch, record: &UserRecord| {
+            self.stage_next(batch, record, &next);
+            self.audit.write(batch, self.event(Kind::PasswordChanged, principal, visit));
+        };
+        let committed = self.accounts.set_password(user.id, &phc, also).await;
+        next.of(committed.map_err(SignInError::from)).map(|((), renewal)| renewal)
     }
 
     /// Starts the enrolment of an authenticator app; the one in use works until the first code of the new one.
@@ -227,14 +244,14 @@ impl MyAccount {
                 self.audit.write(batch, self.event(Kind::RecoveryCodesMade, principal, visit));
             })
             .await?;
-        let codes = confirmed.ok_or_else(|| {
+        let confirmed = confirmed.ok_or_else(|| {
             Problem::unprocessable(
                 "otp",
                 "invalid_code",
                 "That code was not accepted. Check the clock of your phone, wait for the next code and try again.",
             )
-        })?;
-        Ok((codes, next.renewal.into_inner()))
+        });
+        next.of(confirmed)
     }
 
     /// Tells why the authenticator app cannot be removed, if it cannot.
@@ -263,8 +280,8 @@ impl MyAccount {
             self.stage_next(batch, record, &next);
             self.audit.write(batch, self.event(Kind::TotpRemoved, principal, visit));
         };
-        self.accounts.remove_totp(principal.user.id, |_| {}, also).await?;
-        Ok(next.renewal.into_inner())
+        let committed = self.accounts.remove_totp(principal.user.id, |_| {}, also).await;
+        next.of(committed.map_err(Problem::from)).map(|((), renewal)| renewal)
     }
 
     /// Makes ten new recovery codes; the old ones and everything else that speaks for the caller die in the same commit
@@ -284,8 +301,8 @@ impl MyAccount {
             self.stage_next(batch, record, &next);
             self.audit.write(batch, self.event(Kind::RecoveryCodesMade, principal, visit));
         };
-        let codes = self.accounts.renew_recovery_codes(principal.user.id, also).await?;
-        Ok((codes, next.renewal.into_inner()))
+        let committed = self.accounts.renew_recovery_codes(principal.user.id, also).await;
+        next.of(committed.map_err(Problem::from))
     }
 
     /// Adds the end of everything that speaks for the caller to `batch`, and the session in which the caller goes on.
@@ -295,13 +312,16 @@ impl MyAccount {
         self.stage_end_everything(batch, principal.user.id);
         let (factors, at) = (next.factors, next.proven_at);
         let staged = self.stage_renewal(batch, principal, factors, at, record.not_before, next.visit);
-        *next.renewal.lock() = match staged {
-            Ok(renewal) => Some(renewal),
+        match &staged {
+            Err(problem) if is_signed_out(problem) => {
+                batch.conflict();
+            }
             Err(problem) => {
                 tracing::warn!(code = problem.code, "no session follows: the caller has to sign in again");
-                None
             }
-        };
+            Ok(_) => {}
+        }
+        *next.staged.lock() = Some(staged);
     }
 
     fn require_second_factor(&self, principal: &Principal) -> Result<(), Problem> {

@@ -152,7 +152,8 @@ pub(crate) fn role_word(role: crate::accounts::Role) -> &'static str {
 /// Turns a refusal into messages beside the fields; one that names no field goes to `otherwise`. What the person can
 /// do nothing about stays a problem.
 pub(crate) fn field_errors(problem: Problem, otherwise: &'static str) -> Result<FieldErrors, Problem> {
-    if problem.status.is_server_error() || problem.status == StatusCode::NOT_FOUND {
+    let is_for_nobody = matches!(problem.status, StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED);
+    if problem.status.is_server_error() || is_for_nobody {
         return Err(problem);
     }
     if problem.fields.is_empty() {

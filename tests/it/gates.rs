@@ -164,3 +164,61 @@ fn a_link_from_before_a_role_change_is_dead() {
     server.client().form(&link, &[("password", "a-brand-new-pass-phrase")]).expect(410);
     program(&server, "mia", None);
 }
+
+/// SES-08, SES-09: a change of the account that was under way when everything ended mints no session that survives it.
+#[test]
+fn a_change_under_way_does_not_outlive_the_sign_out_everywhere() {
+    let server = Server::start_with(|options| options.sign_in.sign_in.limit = 10_000);
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let mut refused = 0;
+    for round in 0..6_u64 {
+        let desk = browser(&server, "ada");
+        let mut phone = program(&server, "ada", None);
+        let mut racer = desk.clone();
+        let change = std::thread::spawn(move || {
+            let body = json!({"current_password": PASSWORD, "new_password": PASSWORD});
+            (racer.post("/api/v1/users/me/password", body), racer)
+        });
+        // In the middle of the hashing.
+        std::thread::sleep(Duration::from_millis(20 + 10 * round));
+        let ended = phone.post("/api/v1/auth/logout/all", json!({})).status;
+        let (changed, mut racer) = change.join().unwrap();
+        if ended == 204 {
+            let alive = server.app().sessions.list(&ada).unwrap().len();
+            assert_eq!(alive, 0, "round {round}: {}", changed.text());
+            racer.get_json("/api/v1/users/me").expect(401);
+        }
+        if changed.status == 401 {
+            assert_eq!(changed.code(), "not_signed_in");
+            refused += 1;
+        }
+        server.clock.advance(Duration::from_secs(1));
+    }
+    assert!(refused > 0, "the race was never met");
+}
+
+/// SES-08: neither does one that was under way when just its own session ended.
+#[test]
+fn a_change_under_way_needs_its_own_session_to_the_end() {
+    let server = Server::start_with(|options| options.sign_in.sign_in.limit = 10_000);
+    server.add_user("ada", Role::Member, &[]);
+    let mut refused = 0;
+    for round in 0..6_u64 {
+        let mut desk = browser(&server, "ada");
+        let mut racer = desk.clone();
+        let change = std::thread::spawn(move || {
+            let body = json!({"current_password": PASSWORD, "new_password": PASSWORD});
+            (racer.post("/api/v1/users/me/password", body), racer)
+        });
+        std::thread::sleep(Duration::from_millis(20 + 10 * round));
+        let ended = desk.post("/api/v1/auth/logout", json!({})).status;
+        let (changed, mut racer) = change.join().unwrap();
+        if ended == 204 && changed.status == 401 {
+            refused += 1;
+            racer.get_json("/api/v1/users/me").expect(401);
+            browser(&server, "ada");
+        }
+        server.clock.advance(Duration::from_secs(1));
+    }
+    assert!(refused > 0, "the race was never met");
+}
