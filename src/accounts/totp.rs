@@ -115,7 +115,7 @@ impl Accounts {
                 |record| {
                     record.has_totp = true;
                     record.recovery_codes_left = count;
-                    record.not_before = end_of_sessions(record.not_before, now);
+                    record.not_before = end_of_sessions(record.not_before, self.clock.now());
                     Ok(())
                 },
                 |batch, record| {
@@ -150,14 +150,13 @@ impl Accounts {
         change: impl Fn(&mut UserRecord),
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<(), AccountError> {
-        let now = self.clock.now();
         let old = self.recovery_rows(user)?;
         self.change(
             user,
             |record| {
                 record.has_totp = false;
                 record.recovery_codes_left = 0;
-                record.not_before = end_of_sessions(record.not_before, now);
+                record.not_before = end_of_sessions(record.not_before, self.clock.now());
                 change(record);
                 Ok(())
             },
@@ -180,7 +179,6 @@ impl Accounts {
         user: UserId,
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<Vec<String>, AccountError> {
-        let now = self.clock.now();
         let codes = recovery_code::generate(&self.random);
         let old = self.recovery_rows(user)?;
         let count = u8::try_from(codes.len()).unwrap_or(u8::MAX);
@@ -188,7 +186,7 @@ impl Accounts {
             user,
             |record| {
                 record.recovery_codes_left = count;
-                record.not_before = end_of_sessions(record.not_before, now);
+                record.not_before = end_of_sessions(record.not_before, self.clock.now());
                 Ok(())
             },
             |batch, record| {

@@ -231,7 +231,7 @@ impl Admin {
         if actor.user.id == target.id && change.email.as_ref().is_some_and(|email| *email != target.email) {
             self.require_fresh(actor)?;
         }
-        let (id, now) = (target.id, self.clock.now());
+        let id = target.id;
         let edit = |record: &mut UserRecord| {
             if let Some(name) = &change.display_name {
                 record.display_name = name.clone();
@@ -244,7 +244,7 @@ impl Admin {
             }
             if let Some(role) = role {
                 record.role = role;
-                record.not_before = end_of_sessions(record.not_before, now);
+                record.not_before = end_of_sessions(record.not_before, self.clock.now());
             }
             Ok(())
         };
@@ -281,10 +281,9 @@ impl Admin {
         visit: &Visit<'_>,
     ) -> Result<(), Problem> {
         require(&actor.user, target, Deed::State)?;
-        let now = self.clock.now();
         self.edit(actor, target, Kind::UserDisabled, visit, |record| {
             record.status = Status::Disabled;
-            record.not_before = end_of_sessions(record.not_before, now);
+            record.not_before = end_of_sessions(record.not_before, self.clock.now());
         })
         .await
     }
@@ -314,12 +313,11 @@ impl Admin {
         visit: &Visit<'_>,
     ) -> Result<(), Problem> {
         require(&actor.user, target, Deed::SignOut)?;
-        let now = self.clock.now();
         self.accounts
             .change(
                 target.id,
                 |record| {
-                    record.not_before = end_of_sessions(record.not_before, now);
+                    record.not_before = end_of_sessions(record.not_before, self.clock.now());
                     Ok(())
                 },
                 |batch, record| {
@@ -384,7 +382,7 @@ impl Admin {
         );
         let change = |record: &mut UserRecord| {
             record.notice = Some(notice.clone());
-            record.not_before = end_of_sessions(record.not_before, now);
+            record.not_before = end_of_sessions(record.not_before, self.clock.now());
         };
         self.accounts
             .remove_totp(id, change, |batch, record| {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::accounts::links::{INVITE_LIFETIME, RESET_LIFETIME};
+use crate::accounts::passwords::end_of_sessions;
 use crate::accounts::records::{LinkPurpose, Role, Status};
 use crate::accounts::users::{AccountError, NewUser};
 use crate::accounts::{Accounts, User};
@@ -242,7 +243,6 @@ async fn unlock(app: &App, name: &str) -> Result<String, Failure> {
 
 async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Failure> {
     let user = find(app, name)?;
-    let now = app.now();
     let is_active = status == Status::Active;
     app.accounts
         .change(
@@ -250,7 +250,7 @@ async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Fai
             |record| {
                 record.status = status;
                 if !is_active {
-                    record.not_before = record.not_before.max(now);
+                    record.not_before = end_of_sessions(record.not_before, app.now());
                 }
                 Ok(())
             },
@@ -270,12 +270,11 @@ async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Fai
 
 async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
     let user = find(app, name)?;
-    let now = app.now();
     app.accounts
         .remove_totp(
             user.id,
             |record| {
-                record.not_before = record.not_before.max(now);
+                record.not_before = end_of_sessions(record.not_before, app.now());
                 record.notice =
                     Some("An administrator removed your second factor. Set it up again.".to_owned());
             },

@@ -25,6 +25,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
+use crate::accounts::passwords::end_of_sessions;
 use crate::accounts::{Accounts, User};
 use crate::audit::{Audit, Event, Kind, Outcome};
 use crate::crypto::keys::MasterKey;
@@ -491,13 +492,12 @@ impl SignIn {
         principal: &Principal,
         visit: &Visit<'_>,
     ) -> Result<(), SignInError> {
-        let now = self.clock.now();
         let user = principal.user.id;
         self.accounts
             .change(
                 user,
                 |record| {
-                    record.not_before = crate::accounts::passwords::end_of_sessions(record.not_before, now);
+                    record.not_before = end_of_sessions(record.not_before, self.clock.now());
                     Ok(())
                 },
                 |batch, record| {
