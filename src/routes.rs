@@ -3,6 +3,7 @@
 //!
 //! The kind of handler names the guard: a handler that takes a [`Principal`] cannot be reached without one (GEN-06).
 
+mod second_factor;
 mod table;
 
 use std::future::Future;
@@ -248,6 +249,9 @@ impl Service {
         };
         let verdict = self.count(route, request, caller.as_ref())?;
         check_forgery(app, route, request, caller.as_ref())?;
+        if let Some(reply) = second_factor::comes_first(app, route, request, caller.as_ref())? {
+            return Ok(reply);
+        }
         let reply = match (route.action, caller) {
             (Action::Open(handler), _) => handler(app, request).await,
             (Action::Maybe(handler), caller) => handler(app, request, caller).await,

@@ -200,6 +200,13 @@ impl Sessions {
         })
     }
 
+    /// Tells whether the policy demands more of the user than the session proved: it was made stricter since, or the
+    /// session is the one in which the owner is still setting up. Such a session leads to a second factor, or out.
+    pub fn falls_short(&self, principal: &Principal) -> bool {
+        let policy = self.0.accounts.second_factor_policy();
+        policy.requires(principal.user.role) && principal.level() < Level::TwoFactor
+    }
+
     /// Identifies the caller by the value of the browser cookie, and slides the session.
     pub fn identify_cookie(&self, value: &str, now: Timestamp) -> Option<Principal> {
         self.identify_secret(value, now, |live| live.cookie_hash.as_ref())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use doorward::accounts::records::Role;
+use doorward::accounts::users::SecondFactorPolicy;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, Client, ORIGIN, PASSWORD, Server};
@@ -221,4 +222,56 @@ fn a_change_under_way_needs_its_own_session_to_the_end() {
         server.clock.advance(Duration::from_secs(1));
     }
     assert!(refused > 0, "the race was never met");
+}
+
+/// Starts over the same data with a stricter policy.
+fn tightened(server: Server, policy: SecondFactorPolicy) -> Server {
+    let (dir, clock) = (server.dir.clone(), server.clock.clone());
+    drop(server);
+    Server::start_at(dir, clock, |options| options.second_factor = policy)
+}
+
+/// GEN-02: once a second factor is demanded, a session of one factor reaches nothing but the way to a second one, and the
+/// way out.
+#[test]
+fn a_session_of_one_factor_falls_short_once_two_are_demanded() {
+    let server = Server::start();
+    server.add_user("ada", Role::Admin, &[]);
+    server.add_user("mia", Role::Member, &[]);
+    let mut desk = browser(&server, "ada");
+    let mut script = program(&server, "ada", None);
+    let mut mia = browser(&server, "mia");
+    desk.get("/admin/people").expect(200);
+    let server = tightened(server, SecondFactorPolicy::Admins);
+    for client in [&mut desk, &mut script, &mut mia] {
+        client.address = server.address;
+    }
+    mia.get("/account").expect(200);
+    for path in ["/", "/admin", "/admin/people", "/account", "/account/security", "/account/sessions"] {
+        let answer = desk.get(path).expect(303);
+        assert_eq!(answer.header("location"), Some("/account/totp"), "{path}");
+    }
+    for path in ["/api/v1/admin/users", "/api/v1/users/me", "/api/v1/sessions"] {
+        for client in [&mut desk, &mut script] {
+            assert_eq!(client.get_json(path).expect(403).code(), "second_factor_required", "{path}");
+        }
+    }
+    let body = json!({"username": "eve", "display_name": "Eve", "role": "admin"});
+    assert_eq!(desk.post("/api/v1/admin/users", body).expect(403).code(), "second_factor_required");
+    let token = desk.get("/account/totp").expect(200).input("csrf").unwrap();
+    let write = desk.form("/admin/people/new", &[("csrf", &token), ("username", "eve")]);
+    assert_eq!(write.status, 403);
+    // The way to a second factor, and then everything is open again.
+    let (authenticator, answer) = enrol(&server, &mut desk);
+    adopt(&mut desk, &answer);
+    desk.get("/admin/people").expect(200);
+    script.get_json("/api/v1/users/me").expect(401);
+    // The way out.
+    let code = authenticator.next_code();
+    let mut other = browser_with(&server, "ada", PASSWORD, Some(&code));
+    other.post("/api/v1/auth/logout", json!({})).expect(204);
+    let server = tightened(server, SecondFactorPolicy::Everyone);
+    mia.address = server.address;
+    assert_eq!(mia.get("/account").expect(303).header("location"), Some("/account/totp"));
+    mia.post("/api/v1/auth/logout/all", json!({})).expect(204);
 }
