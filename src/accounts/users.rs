@@ -51,6 +51,8 @@ pub enum AccountError {
     EmailTaken,
     /// It would leave nobody who can administer (ADM-03).
     LastAdmin,
+    /// It would leave no owner (ADM-03).
+    LastOwner,
     /// The store refused.
     Commit(CommitError),
 }
@@ -81,6 +83,10 @@ impl From<AccountError> for Problem {
             AccountError::LastAdmin => Problem::conflict(
                 "last_admin",
                 "This is the last active administrator. Make someone else an administrator first.",
+            ),
+            AccountError::LastOwner => Problem::conflict(
+                "last_owner",
+                "This is the last active owner. Make someone else an owner first.",
             ),
             AccountError::Commit(error) => error.into(),
         }
@@ -114,7 +120,7 @@ pub struct Accounts {
     pub(super) second_factor: SecondFactorPolicy,
     /// Words that a password may not consist of, beyond the user's own: the host name, the product.
     pub(super) context_words: Arc<[String]>,
-    /// Held while an administrator goes, so that two cannot both be the last but one (ADM-03).
+    /// Held while an administrator or owner goes, so that two cannot both be the last but one (ADM-03).
     farewell: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -234,7 +240,7 @@ impl Accounts {
             let mut changed = seen.value.clone();
             change(&mut changed)?;
             changed.groups = sorted(changed.groups);
-            let _farewell = self.refuse_to_lose_the_last_admin(&seen.value, Some(&changed)).await?;
+            let _farewell = self.refuse_to_lose_the_last(&seen.value, Some(&changed)).await?;
             let mut batch = self.store.batch();
             self.stage_email_move(&mut batch, id, seen.value.email.as_ref(), changed.email.as_ref())?;
             also(&mut batch, &changed);
@@ -256,7 +262,7 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         for _ in 0..TRIES {
             let seen = self.record(&id)?;
-            let _farewell = self.refuse_to_lose_the_last_admin(&seen.value, None).await?;
+            let _farewell = self.refuse_to_lose_the_last(&seen.value, None).await?;
             let mut batch = self.store.batch();
             batch.take(id.as_bytes(), &seen);
             batch.remove::<UsernameRecord>(seen.value.username.as_str().as_bytes());
@@ -280,20 +286,28 @@ impl Accounts {
         Err(AccountError::Commit(CommitError::Conflict))
     }
 
-    /// Refuses a change after which nobody could administer. If an administrator goes, the answer is to be held until
-    /// the change is on disk: the next farewell then counts without them.
-    async fn refuse_to_lose_the_last_admin(
+    /// Refuses a change after which nobody could administer, or nobody would be owner. If an administrator or owner goes,
+    /// the answer is to be held until the change is on disk: the next farewell then counts without them.
+    async fn refuse_to_lose_the_last(
         &self,
         before: &UserRecord,
         after: Option<&UserRecord>,
     ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, AccountError> {
-        let counts = |record: &UserRecord| record.role.is_admin() && record.status == Status::Active;
-        if !counts(before) || after.is_some_and(counts) {
+        let goes = |least: Role| {
+            let counts = |record: &UserRecord| record.role >= least && record.status == Status::Active;
+            counts(before) && !after.is_some_and(counts)
+        };
+        if !goes(Role::Owner) && !goes(Role::Admin) {
             return Ok(None);
         }
         let farewell = self.farewell.lock().await;
-        if self.directory.count_active(|user| user.role.is_admin()) <= 1 {
+        let is_last =
+            |least: Role| goes(least) && self.directory.count_active(|user| user.role >= least) <= 1;
+        if is_last(Role::Admin) {
             return Err(AccountError::LastAdmin);
+        }
+        if is_last(Role::Owner) {
+            return Err(AccountError::LastOwner);
         }
         Ok(Some(farewell))
     }

@@ -1,9 +1,10 @@
 //! What a change of the account must end: the sessions, tokens and links of whoever else holds some.
 
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use doorward::accounts::records::Role;
-use doorward::accounts::users::SecondFactorPolicy;
+use doorward::accounts::records::{Role, Status, UserRecord};
+use doorward::accounts::users::{AccountError, SecondFactorPolicy};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, Client, ORIGIN, PASSWORD, Server};
@@ -274,4 +275,55 @@ fn a_session_of_one_factor_falls_short_once_two_are_demanded() {
     mia.address = server.address;
     assert_eq!(mia.get("/account").expect(303).header("location"), Some("/account/totp"));
     mia.post("/api/v1/auth/logout/all", json!({})).expect(204);
+}
+
+/// ADM-03: of two owners who go at the same moment one stays, whichever way they go.
+#[test]
+fn two_owners_who_go_at_once_leave_one() {
+    for way in ["delete", "demote", "disable"] {
+        let server = Server::start();
+        let ids = ["olga", "otto"].map(|name| server.add_bare_user(name, Role::Owner));
+        server.add_bare_user("ada", Role::Admin);
+        let barrier = Arc::new(Barrier::new(2));
+        let threads = [0, 1].map(|index| {
+            let (barrier, session) = (barrier.clone(), server.web_session(ids[index]));
+            let mut client = session.client(&server);
+            let other = format!("/api/v1/admin/users/{}", ids[1 - index]);
+            std::thread::spawn(move || {
+                barrier.wait();
+                match way {
+                    "delete" => client.json("DELETE", "/api/v1/users/me", &json!({})),
+                    "demote" => client.json("PATCH", &other, &json!({"role": "member"})),
+                    _ => client.post(&format!("{other}/disable"), json!({})),
+                }
+            })
+        });
+        let answers = threads.map(|thread| thread.join().unwrap());
+        let owners = server.app().accounts.directory().count_active(|user| user.role == Role::Owner);
+        assert_eq!(owners, 1, "{way}: {:?}", answers.map(|answer| (answer.status, answer.text())));
+    }
+}
+
+/// ADM-03: nor does the last one go by the command of an administrator of the machine.
+#[test]
+fn the_last_owner_is_not_disabled_while_there_are_admins() {
+    let server = Server::start();
+    let olga = server.add_bare_user("olga", Role::Owner);
+    server.add_bare_user("ada", Role::Admin);
+    let accounts = &server.app().accounts;
+    let end = |change: fn(&mut UserRecord)| {
+        server.block_on(accounts.change(
+            olga,
+            move |record| {
+                change(record);
+                Ok(())
+            },
+            |_, _| {},
+        ))
+    };
+    assert!(matches!(end(|record| record.status = Status::Disabled), Err(AccountError::LastOwner)));
+    assert!(matches!(end(|record| record.role = Role::Admin), Err(AccountError::LastOwner)));
+    assert!(matches!(server.block_on(accounts.delete(olga, |_, _| {})), Err(AccountError::LastOwner)));
+    server.add_bare_user("otto", Role::Owner);
+    end(|record| record.role = Role::Admin).unwrap();
 }
