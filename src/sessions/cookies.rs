@@ -93,9 +93,11 @@ pub fn grant(site: &Site, reply: Reply, started: &StartedSession, device: &str) 
     if let Some(cookie) = &started.forward_cookie {
         reply = Cookie::ForwardAuth.set(site, reply, cookie.expose(), started.cookie_max_age);
     }
-    if let (Some(token), Some(age)) = (&started.refresh_token, started.refresh_max_age()) {
-        reply = Cookie::Refresh.set(site, reply, token.expose(), Some(age));
-    }
+    // Without one of its own the session must not be followed by that of whoever sat here before (SES-03).
+    reply = match (&started.refresh_token, started.refresh_max_age()) {
+        (Some(token), Some(age)) => Cookie::Refresh.set(site, reply, token.expose(), Some(age)),
+        _ => Cookie::Refresh.clear(site, reply),
+    };
     Cookie::Device.set(site, reply, device, Some(DEVICE_AGE))
 }
 

@@ -212,6 +212,13 @@ impl Sessions {
         self.identify_secret(value, now, |live| live.cookie_hash.as_ref())
     }
 
+    /// Returns the session that a browser cookie proves, whether it still opens anything or not. To end it.
+    pub fn session_of_cookie(&self, value: &str) -> Option<SessionId> {
+        let (id, secret) = parse_cookie(value)?;
+        let live = self.0.live.get(&id)?;
+        ct_eq(&sha256(secret), live.cookie_hash.as_ref()?).then_some(id)
+    }
+
     /// Identifies the caller by the value of the forward-auth cookie, and slides the session. This cookie is worth
     /// nothing anywhere else (SES-05).
     pub fn identify_forward_auth(&self, value: &str, now: Timestamp) -> Option<Principal> {

@@ -327,3 +327,27 @@ fn the_last_owner_is_not_disabled_while_there_are_admins() {
     server.add_bare_user("otto", Role::Owner);
     end(|record| record.role = Role::Admin).unwrap();
 }
+
+/// SES-03: whoever signs in ends the session that the browser held, also one that was idle too long: its refresh token
+/// would bring the other person back. A cookie whose secret is wrong ends nothing.
+#[test]
+fn a_sign_in_ends_the_idle_session_of_somebody_else_too() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    server.add_user("bob", Role::Member, &[]);
+    let mut shared = browser(&server, "ada");
+    let mut copy = shared.clone();
+    let mut bystander = browser(&server, "ada");
+    server.clock.advance(Duration::from_secs(31 * 60));
+    shared.get_json("/api/v1/users/me").expect(401);
+    let mut forged = server.client();
+    let cookie = bystander.cookie("dw").unwrap();
+    let last = if cookie.ends_with('A') { 'B' } else { 'A' };
+    forged.cookies.push(("dw".to_owned(), format!("{}{last}", &cookie[..cookie.len() - 1])));
+    forged.form("/signin", &[("username", "bob"), ("password", PASSWORD)]).expect(303);
+    shared.headers.clear();
+    shared.form("/signin", &[("username", "bob"), ("password", PASSWORD)]).expect(303);
+    assert_eq!(shared.cookie("dw_refresh"), None, "the refresh token of the one before goes");
+    assert_eq!(copy.post("/api/v1/auth/refresh/web", json!({})).status, 401, "and is dead");
+    bystander.post("/api/v1/auth/refresh/web", json!({})).expect(200);
+}
