@@ -37,6 +37,7 @@ use crate::limits::{Key, Limits, Rule};
 use crate::metrics::{Metrics, SignIn as SignInResult};
 use crate::sessions::{Factors, NewSession, Principal, SessionKind, Sessions, StartedSession};
 use crate::site::Site;
+use crate::store::clock_mark::TOLERANCE;
 use crate::store::{Batch, CommitError, Store, StoreError};
 
 use lockout::Lockout;
@@ -392,7 +393,9 @@ impl SignIn {
 
     /// Tells whether the caller proved every factor of the account within the last ten minutes (OTP-08, PK-07).
     pub fn is_fresh(&self, principal: &Principal) -> bool {
-        let is_recent = self.clock.now().since(principal.authenticated_at) <= FRESH_FOR;
+        let (now, at) = (self.clock.now(), principal.authenticated_at);
+        // A clock that was set back cannot tell how long ago that was (FAIL-03).
+        let is_recent = now.since(at) <= FRESH_FOR && at <= now.plus(TOLERANCE);
         let has_all = principal.factors.has(Factors::PASSWORD)
             && (!principal.user.has_totp || principal.level() == crate::sessions::Level::TwoFactor);
         is_recent && has_all

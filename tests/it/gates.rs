@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use doorward::accounts::records::{Role, Status, UserRecord};
 use doorward::accounts::users::{AccountError, SecondFactorPolicy};
+use doorward::kernel::time::Clock;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, Client, ORIGIN, PASSWORD, Server};
@@ -350,4 +351,24 @@ fn a_sign_in_ends_the_idle_session_of_somebody_else_too() {
     assert_eq!(shared.cookie("dw_refresh"), None, "the refresh token of the one before goes");
     assert_eq!(copy.post("/api/v1/auth/refresh/web", json!({})).status, 401, "and is dead");
     bystander.post("/api/v1/auth/refresh/web", json!({})).expect(200);
+}
+
+/// FAIL-03, SES-07: a clock that is set back wakes no session that was idle too long, and leaves nothing fresh.
+#[test]
+fn a_clock_that_is_set_back_wakes_no_session() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut desk = browser(&server, "ada");
+    let begun = server.clock.now();
+    server.clock.advance(Duration::from_secs(29 * 60));
+    desk.get_json("/api/v1/users/me").expect(200);
+    server.clock.advance(Duration::from_secs(31 * 60));
+    desk.get_json("/api/v1/users/me").expect(401);
+    server.clock.set_wall(begun);
+    desk.get_json("/api/v1/users/me").expect(401);
+    desk.json("DELETE", "/api/v1/sessions", &json!({})).expect(401);
+    // What NTP does is no such thing.
+    let mut other = browser(&server, "ada");
+    server.clock.set_wall(begun.minus(Duration::from_secs(100)));
+    other.get_json("/api/v1/users/me").expect(200);
 }
