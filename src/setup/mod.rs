@@ -32,6 +32,7 @@ use http::{Method, StatusCode, header};
 use parking_lot::Mutex;
 
 use crate::access::{Access, Dialect};
+use crate::accounts::User;
 use crate::audit::{Event, Kind};
 use crate::crypto::mac::sha256;
 use crate::http::{Problem, Reply, Request};
@@ -463,11 +464,12 @@ impl Setup {
         })
     }
 
-    /// Tells whether `started_at` lies before the moment at which a user ended all sessions.
-    fn is_ended(&self, user: &UserId, started_at: Timestamp) -> bool {
-        self.sign_in.active_user(user).is_none_or(|user| {
-            !user.role.is_admin() || (user.not_before > Timestamp::ZERO && started_at <= user.not_before)
-        })
+    /// Tells whether the owner may no longer go on in this browser: its ordinary session is over, or all of them are.
+    fn is_ended(&self, user: &UserId, wizard: &Wizard) -> bool {
+        let is_signed_out = wizard.session.is_some_and(|id| self.sign_in.sessions.owner(&id) != Some(*user));
+        let is_over = |user: &User| user.not_before > Timestamp::ZERO && wizard.started_at <= user.not_before;
+        let user = self.sign_in.active_user(user);
+        is_signed_out || user.is_none_or(|user| !user.role.is_admin() || is_over(&user))
     }
 }
 

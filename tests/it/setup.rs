@@ -410,3 +410,24 @@ fn wrong_input_is_explained_where_it_was_typed() {
     // A finished step cannot be done twice.
     leads_to(client.get("/setup/owner"), "/setup/address");
 }
+
+/// SES-08: who signs out in the middle of the wizard is out of it as well, and so is a copy of its cookie.
+#[test]
+fn signing_out_ends_the_wizard_of_the_same_browser() {
+    let server = new();
+    let mut client = owned(&server);
+    client.get("/setup/address").expect(200);
+    let mut copy = client.clone();
+    let owner = server.app().accounts.resolve("ada").unwrap().unwrap().id;
+    let session = server.app().sessions.list(&owner).unwrap()[0].id;
+    let token = server.app().sessions.csrf_token(&session);
+    client = client.with_header("X-CSRF-Token", &token);
+    client.post("/api/v1/auth/logout", serde_json::json!({})).expect(204);
+    assert_eq!(client.cookie("dw_setup"), None);
+    leads_to(copy.get("/setup/address"), "/setup");
+    leads_to(fill_blindly(&mut copy, "/setup/second-factor"), "/setup");
+}
+
+fn fill_blindly(client: &mut Client, path: &str) -> Answer {
+    client.form(path, &[("code", "000000"), ("action", "confirm")])
+}
