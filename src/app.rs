@@ -204,6 +204,7 @@ impl App {
             listen: options.listen,
         })
         .map_err(|error| because("The setup could not be prepared")(&error))?;
+        setup.keep_closed().await;
         let app = Arc::new(App {
             site,
             accounts,

@@ -186,6 +186,18 @@ impl Setup {
         })))
     }
 
+    /// Writes down that there is nothing to claim if that only follows from the users that were found: they may all leave
+    /// (SET-02). A store that takes no writes now is asked again at the next start.
+    pub async fn keep_closed(&self) {
+        let is_written = self.progress().map(|progress| progress.finished_at.is_some());
+        if !self.is_finished() || is_written.unwrap_or(false) {
+            return;
+        }
+        if let Err(error) = self.close_without_owner().await {
+            tracing::warn!(%error, "it could not be written down that the setup is closed");
+        }
+    }
+
     /// Tells whether there is, or ever was, an owner.
     pub fn is_claimed(&self) -> bool {
         self.is_claimed.load(Ordering::Acquire)

@@ -431,3 +431,20 @@ fn signing_out_ends_the_wizard_of_the_same_browser() {
 fn fill_blindly(client: &mut Client, path: &str) -> Answer {
     client.form(path, &[("code", "000000"), ("action", "confirm")])
 }
+
+/// SET-02: an installation whose users came by the command line is claimed for good, also when they all left.
+#[test]
+fn an_installation_that_had_users_never_opens_its_setup() {
+    let server = new();
+    let mia = server.add_bare_user("mia", doorward::accounts::records::Role::Member);
+    let (dir, clock) = (server.dir.clone(), server.clock.clone());
+    drop(server);
+    let server = Server::start_unclaimed(dir.clone(), clock.clone(), |_| {});
+    leads_to(server.client().get("/"), "/signin");
+    server.block_on(server.app().accounts.delete(mia, |_, _| {})).unwrap();
+    drop(server);
+    let server = Server::start_unclaimed(dir.clone(), clock, |_| {});
+    leads_to(server.client().get("/"), "/signin");
+    server.client().get("/setup").expect(404);
+    assert!(!dir.0.join("setup-token").exists());
+}
