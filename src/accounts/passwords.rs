@@ -41,7 +41,9 @@ impl Accounts {
         username: &str,
         email: Option<&str>,
     ) -> Result<Strength, PolicyError> {
-        let mut context: Vec<&str> = self.context_words.iter().map(String::as_str).collect();
+        let place = self.site.as_ref().map(|site| [site.origin().host, site.name().to_lowercase()]);
+        let words = self.context_words.iter().chain(place.iter().flatten());
+        let mut context: Vec<&str> = words.map(String::as_str).collect();
         context.push(username);
         if let Some((local, _)) = email.and_then(|email| email.split_once('@')) {
             context.push(local);

@@ -13,6 +13,7 @@ use crate::kernel::ids::UserId;
 use crate::kernel::random::Random;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::kernel::time::{SharedClock, Timestamp};
+use crate::site::Site;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
 
 /// How many times a change is tried again when someone else changed the same user at the same moment.
@@ -118,8 +119,10 @@ pub struct Accounts {
     pub(super) clock: SharedClock,
     pub(super) random: Random,
     pub(super) second_factor: SecondFactorPolicy,
-    /// Words that a password may not consist of, beyond the user's own: the host name, the product.
+    /// Words that a password may not consist of, beyond the user's own: the product.
     pub(super) context_words: Arc<[String]>,
+    /// Its name and host are such words too, as they are when a password is chosen.
+    pub(super) site: Option<Site>,
     /// Held while an administrator or owner goes, so that two cannot both be the last but one (ADM-03).
     farewell: Arc<tokio::sync::Mutex<()>>,
 }
@@ -137,7 +140,15 @@ impl Accounts {
         let directory = Directory::load(&store)?;
         let context_words = context_words.into();
         let farewell = Arc::default();
-        Ok(Accounts { store, directory, hasher, clock, random, second_factor, context_words, farewell })
+        let site = None;
+        Ok(Accounts { store, directory, hasher, clock, random, second_factor, context_words, site, farewell })
+    }
+
+    /// Refuses passwords that consist of the name or host of this installation (PWD-04).
+    #[must_use]
+    pub fn with_site(mut self, site: Site) -> Self {
+        self.site = Some(site);
+        self
     }
 
     /// All users in memory.

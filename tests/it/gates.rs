@@ -6,6 +6,7 @@ use std::time::Duration;
 use doorward::accounts::records::{Role, Status, UserRecord};
 use doorward::accounts::users::{AccountError, SecondFactorPolicy};
 use doorward::kernel::time::Clock;
+use doorward::site::Setting;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, Client, ORIGIN, PASSWORD, Server};
@@ -371,4 +372,28 @@ fn a_clock_that_is_set_back_wakes_no_session() {
     let mut other = browser(&server, "ada");
     server.clock.set_wall(begun.minus(Duration::from_secs(100)));
     other.get_json("/api/v1/users/me").expect(200);
+}
+
+/// PWD-04: the words that a password may not consist of follow the name and address of the installation.
+#[test]
+fn the_address_that_the_wizard_set_is_no_password() {
+    let server = Server::start_with(|options| options.site.public_origin = None);
+    server.add_user("ada", Role::Member, &[]);
+    let mut ada = browser(&server, "ada");
+    let site = &server.app().site;
+    let mut batch = server.app().store().batch();
+    site.stage_set(&mut batch, Setting::PublicOrigin, "http://foxglove-lantern.localhost");
+    site.stage_set(&mut batch, Setting::InstanceName, "Marigold Harbour House");
+    server.block_on(server.app().store().commit(batch)).unwrap();
+    ada = ada.with_header("Host", "foxglove-lantern.localhost");
+    for word in ["foxglove-lantern.localhost", "marigold harbour house"] {
+        let body = json!({"current_password": PASSWORD, "new_password": word});
+        let answer = ada.send(
+            "POST",
+            "/api/v1/users/me/password",
+            &[("Content-Type", "application/json"), ("Origin", "http://foxglove-lantern.localhost")],
+            body.to_string().as_bytes(),
+        );
+        assert_eq!(answer.expect(422).code(), "password_contextual", "{word}");
+    }
 }
