@@ -59,6 +59,9 @@ pub struct HashSettings {
     pub pepper: Option<SecretKey>,
 }
 
+/// The longest queue, however many threads there are (RES-01).
+const LONGEST_QUEUE: usize = 64;
+
 impl Default for HashSettings {
     fn default() -> Self {
         HashSettings {
@@ -66,7 +69,7 @@ impl Default for HashSettings {
             passes: 2,
             threads: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2)),
             queue_per_thread: 16,
-            max_wait: Duration::from_secs(3),
+            max_wait: Duration::from_secs(2),
             pepper: None,
         }
     }
@@ -297,7 +300,7 @@ impl PasswordHasher {
             cost,
             pepper: settings.pepper,
             pepper_id,
-            capacity: settings.threads * settings.queue_per_thread,
+            capacity: (settings.threads * settings.queue_per_thread).min(LONGEST_QUEUE),
             queue: Mutex::default(),
             wake: Condvar::new(),
             running: AtomicUsize::new(0),

@@ -50,8 +50,7 @@ impl Installation {
         // Its own copy, so that another user can run it and the commands it prints are found.
         fs::create_dir(dir.0.join("bin")).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_doorward"), dir.0.join("bin/doorward")).unwrap();
-        let settings = ["password.memory_kib=8192", "password.passes=1", "data.free_space_floor_mib=1"];
-        let settings = settings.map(str::to_owned).to_vec();
+        let settings = vec!["data.free_space_floor_mib=1".to_owned()];
         let installation = Installation { dir, data, settings, uid };
         installation.add("ada").succeed();
         installation
