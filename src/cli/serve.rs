@@ -58,6 +58,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure
     }
     let settings = global.settings(flags)?;
     log_to_stderr(&settings);
+    lifecycle::keep_memory_private();
     let random = Random::os();
     let mut options = options(&settings, &random, args.accept_new_store)?;
     options.metrics_listen = settings.metrics_listen;

@@ -1,7 +1,7 @@
 //! `doorward user` as an administrator types it, beside a running server.
 
 use crate::harness::PASSWORD;
-use crate::trouble::program::{Installation, Outcome, Process};
+use crate::trouble::program::{Installation, Outcome, Process, give, is_root, skip};
 
 /// Returns the path of the link that a command printed.
 fn path_of(outcome: &Outcome) -> String {
@@ -37,5 +37,29 @@ fn what_ends_the_sessions_ends_the_links_too() {
     installation.run(["user", "disable", "bob"]).succeed();
     installation.run(["user", "enable", "bob"]).succeed();
     answers(&server, &fourth, 410);
+    server.stop();
+}
+
+/// KEY-05: keys and passwords in memory reach no core file, and no other process of the same user reads them.
+#[test]
+fn the_memory_of_the_server_is_its_own() {
+    const NOBODY: u32 = 65_534;
+    let mut installation = Installation::new();
+    if is_root() {
+        if std::process::Command::new("setpriv").arg("--version").output().is_err() {
+            return skip("setpriv is not installed");
+        }
+        // /proc tells apart who may trace a process only if that is not root.
+        give(&installation.dir.0, NOBODY);
+        installation.uid = Some(NOBODY);
+    }
+    let server = installation.serve();
+    let process = std::path::PathBuf::from(format!("/proc/{}", server.id()));
+    let limits = std::fs::read_to_string(process.join("limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(4).take(2).collect();
+    assert_eq!(numbers, ["0", "0"], "{line}");
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(process.join("environ")).unwrap());
+    assert_eq!(owner, 0, "the process may be traced and dumped");
     server.stop();
 }
