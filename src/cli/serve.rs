@@ -32,6 +32,9 @@ use crate::store::{self, OpenSettings};
 /// Verified tokens that are remembered: about 3 MB.
 const TOKEN_CACHE: usize = 8192;
 
+/// Password hashes that wait, however many threads there are (RES-01).
+const LONGEST_HASH_QUEUE: usize = 64;
+
 /// Flags of `serve`.
 #[derive(Args)]
 pub struct ServeArgs {
@@ -192,6 +195,8 @@ pub(super) fn options(
     if let Some(threads) = settings.password_threads {
         hashing.threads = threads;
     }
+    hashing.queue_per_thread =
+        (LONGEST_HASH_QUEUE / hashing.threads.max(1)).clamp(1, hashing.queue_per_thread);
     Ok(Options {
         listen: settings.listen,
         metrics_listen: None,

@@ -59,9 +59,6 @@ pub struct HashSettings {
     pub pepper: Option<SecretKey>,
 }
 
-/// The longest queue, however many threads there are (RES-01).
-const LONGEST_QUEUE: usize = 64;
-
 impl Default for HashSettings {
     fn default() -> Self {
         HashSettings {
@@ -300,7 +297,7 @@ impl PasswordHasher {
             cost,
             pepper: settings.pepper,
             pepper_id,
-            capacity: (settings.threads * settings.queue_per_thread).min(LONGEST_QUEUE),
+            capacity: settings.threads * settings.queue_per_thread,
             queue: Mutex::default(),
             wake: Condvar::new(),
             running: AtomicUsize::new(0),
