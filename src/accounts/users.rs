@@ -48,6 +48,8 @@ pub enum AccountError {
     NotFound,
     /// Someone has that username.
     UsernameTaken,
+    /// Someone who was deleted had that username (PRI-03).
+    UsernameUsedBefore,
     /// Someone has that e-mail address.
     EmailTaken,
     /// It would leave nobody who can administer (ADM-03).
@@ -77,6 +79,11 @@ impl From<AccountError> for Problem {
             AccountError::UsernameTaken => Problem::conflict(
                 "username_taken",
                 "Someone already has this username. Please choose another one.",
+            ),
+            AccountError::UsernameUsedBefore => Problem::conflict(
+                "username_used_before",
+                "Somebody who was deleted had this username. Access rules and apps may still know them by it: whoever \
+                 gets it may get their access and data. To give it away all the same, confirm that (reuse_username).",
             ),
             AccountError::EmailTaken => {
                 Problem::conflict("email_taken", "Another account already has this e-mail address.")
@@ -184,16 +191,36 @@ impl Accounts {
         self.store.get::<UserRecord>(id.as_bytes())?.ok_or(AccountError::NotFound)
     }
 
-    /// Adds a new user to `batch` and returns the id. The commit conflicts if the name or address is taken meanwhile.
+    /// Adds a new user to `batch` and returns the id. The commit conflicts if the name or address is taken meanwhile. The
+    /// name of somebody who was deleted counts as taken (PRI-03).
     pub fn stage_create(&self, batch: &mut Batch, new: NewUser) -> Result<UserId, AccountError> {
+        self.stage_create_knowingly(batch, new, false).map_err(|error| match error {
+            AccountError::UsernameUsedBefore => AccountError::UsernameTaken,
+            other => other,
+        })
+    }
+
+    /// Like [`Accounts::stage_create`] for an administrator, who learns whether somebody who was deleted had the name,
+    /// and may give it away all the same.
+    pub fn stage_create_knowingly(
+        &self,
+        batch: &mut Batch,
+        new: NewUser,
+        reuse_username: bool,
+    ) -> Result<UserId, AccountError> {
         let taken = |row: Option<UserId>| row.is_some_and(|id| self.directory.get(&id).is_some());
-        let by_name = self.store.get::<UsernameRecord>(new.username.as_str().as_bytes())?;
-        if taken(by_name.map(|found| found.value.user)) {
+        let row = new.username.as_str().as_bytes();
+        let by_name = self.store.get::<UsernameRecord>(row)?;
+        if taken(by_name.as_ref().map(|found| found.value.user)) {
             return Err(AccountError::UsernameTaken);
         }
         let id = UserId::random(&self.random);
         let now = self.clock.now();
-        batch.insert_new(new.username.as_str().as_bytes(), &UsernameRecord { user: id });
+        match &by_name {
+            None => batch.insert_new(row, &UsernameRecord { user: id }),
+            Some(former) if reuse_username => batch.replace(row, former, &UsernameRecord { user: id }),
+            Some(_) => return Err(AccountError::UsernameUsedBefore),
+        };
         if let Some(email) = &new.email {
             let row = email_row(email);
             let by_email = self.store.get::<EmailRecord>(row.as_bytes())?;
@@ -264,8 +291,8 @@ impl Accounts {
         Err(AccountError::Commit(CommitError::Conflict))
     }
 
-    /// Deletes a user with all factors in one commit. The username is free again; the id never returns (PRI-03).
-    /// Sessions die with the directory entry: the check of every request finds no user.
+    /// Deletes a user with all factors in one commit. The id never returns, and the row of the username stays, pointing
+    /// at nobody, so that a stranger does not take over what rules and apps give to the name (PRI-03). Sessions die with the directory entry: the check of every request finds no user.
     pub async fn delete(
         &self,
         id: UserId,
@@ -276,7 +303,6 @@ impl Accounts {
             let _farewell = self.refuse_to_lose_the_last(&seen.value, None).await?;
             let mut batch = self.store.batch();
             batch.take(id.as_bytes(), &seen);
-            batch.remove::<UsernameRecord>(seen.value.username.as_str().as_bytes());
             if let Some(email) = &seen.value.email {
                 batch.remove::<EmailRecord>(email_row(email).as_bytes());
             }

@@ -71,6 +71,8 @@ pub struct Found {
 pub struct NewPerson {
     /// The sign-in name.
     pub username: Username,
+    /// Whether the name may be that of somebody who was deleted.
+    pub reuse_username: bool,
     /// The name shown.
     pub display_name: DisplayName,
     /// The address, if any.
@@ -133,7 +135,7 @@ impl Admin {
     /// administrator needs a fresh proof.
     ///
     /// # Errors
-    /// `role_above_own`, `step_up_required`, `username_taken`, `email_taken`.
+    /// `role_above_own`, `step_up_required`, `username_taken`, `username_used_before`, `email_taken`.
     pub async fn create_person(
         &self,
         actor: &Principal,
@@ -146,7 +148,7 @@ impl Admin {
         }
         let (username, role) = (new.username.clone(), new.role);
         let mut batch = self.store.batch();
-        let id = self.accounts.stage_create(
+        let id = self.accounts.stage_create_knowingly(
             &mut batch,
             NewUser {
                 username: new.username,
@@ -156,6 +158,7 @@ impl Admin {
                 role: new.role,
                 password_hash: None,
             },
+            new.reuse_username,
         )?;
         let event = self.event(Kind::UserCreated, actor, visit).on_user(id, &username);
         self.audit.write(&mut batch, event.detail("role", role.as_str()));

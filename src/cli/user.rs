@@ -43,6 +43,10 @@ pub(super) enum UserCommand {
         /// member, admin or owner.
         #[arg(long, default_value = "member")]
         role: String,
+        /// Give a username away that somebody who was deleted had. Access rules and apps may still know them by it.
+        #[arg(long)]
+        #[serde(default)]
+        reuse_username: bool,
         /// Read the password from standard input instead of making a link.
         #[arg(long)]
         password_stdin: bool,
@@ -120,8 +124,9 @@ pub(super) fn read_password() -> Result<String, Failure> {
 pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failure> {
     match command {
         UserCommand::List => Ok(list(&app.accounts)),
-        UserCommand::Add { username, name, email, groups, role, password, .. } => {
-            add(app, &username, &name, &email, &groups, &role, password).await
+        UserCommand::Add { username, name, email, groups, role, password, reuse_username, .. } => {
+            let new = Added { username: &username, name: &name, email: &email, groups: &groups, role: &role };
+            add(app, new, password, reuse_username).await
         }
         UserCommand::Passwd { username, password } => passwd(app, &username, password).await,
         UserCommand::Unlock { username } => unlock(app, &username).await,
@@ -162,14 +167,20 @@ fn refused(error: AccountError) -> Failure {
     Failure::new(Problem::from(error).detail)
 }
 
+/// What `user add` was given.
+struct Added<'a> {
+    username: &'a str,
+    name: &'a str,
+    email: &'a str,
+    groups: &'a [String],
+    role: &'a str,
+}
+
 async fn add(
     app: &App,
-    username: &str,
-    name: &str,
-    email: &str,
-    groups: &[String],
-    role: &str,
+    Added { username, name, email, groups, role }: Added<'_>,
     password: String,
+    reuse_username: bool,
 ) -> Result<String, Failure> {
     let wrong = |error: crate::kernel::text::TextError| Failure::usage(error.to_string());
     let username = Username::parse(username).map_err(wrong)?;
@@ -188,7 +199,13 @@ async fn add(
     let has_password = password_hash.is_some();
     let mut batch = app.store().batch();
     let new = NewUser { username: username.clone(), display_name, email, groups, role, password_hash };
-    let id = app.accounts.stage_create(&mut batch, new).map_err(refused)?;
+    let id = app.accounts.stage_create_knowingly(&mut batch, new, reuse_username).map_err(|error| match error {
+        AccountError::UsernameUsedBefore => Failure::new(
+            "Somebody who was deleted had this username. Access rules and apps may still know them by it. To give it \
+             away all the same, add --reuse-username.",
+        ),
+        other => refused(other),
+    })?;
     app.audit.write(&mut batch, Event::succeeded(Kind::UserCreated).by_system("cli").on_user(id, &username));
     app.store().commit(batch).await.map_err(|error| Failure::new(error.to_string()))?;
     if has_password {

@@ -397,3 +397,52 @@ fn the_address_that_the_wizard_set_is_no_password() {
         assert_eq!(answer.expect(422).code(), "password_contextual", "{word}");
     }
 }
+
+/// PRI-03: the name of somebody who was deleted stays theirs: rules and apps know people by it. A stranger does not get
+/// it; an administrator may give it away knowingly.
+#[test]
+fn the_name_of_a_deleted_person_is_not_taken_over() {
+    let server = Server::start();
+    server.set_rules(&["allow one_factor user=ada domain=app.home.localhost"]);
+    let ada = server.add_user("ada", Role::Member, &[]);
+    server.add_user("olga", Role::Owner, &[]);
+    program(&server, "ada", None).json("DELETE", "/api/v1/users/me", &json!({})).expect(204);
+    let body = json!({"username": "ada", "display_name": "A", "password": PASSWORD});
+    let taken = server.client().post("/api/v1/users", body).expect(409);
+    assert_eq!(taken.code(), "username_taken", "a stranger learns nothing more");
+    assert!(server.app().accounts.resolve("ada").unwrap().is_none());
+    server
+        .client()
+        .post("/api/v1/auth/login/api", json!({"username": "ada", "password": PASSWORD}))
+        .expect(401);
+
+    let mut olga = program(&server, "olga", None);
+    let mut body = json!({"username": "ada", "display_name": "Ada"});
+    let refused = olga.post("/api/v1/admin/users", body.clone()).expect(409);
+    assert_eq!(refused.code(), "username_used_before");
+    assert!(refused.text().contains("reuse_username"), "{}", refused.text());
+    body["reuse_username"] = true.into();
+    let made = olga.post("/api/v1/admin/users", body.clone()).expect(201).json();
+    assert_ne!(made["user"]["id"], ada.to_string());
+    assert_eq!(olga.post("/api/v1/admin/users", body).expect(409).code(), "username_taken");
+}
+
+/// PRI-03: the page asks once more.
+#[test]
+fn the_page_for_a_new_person_warns_of_a_name_that_somebody_had() {
+    let server = Server::start();
+    let ada = server.add_bare_user("ada", Role::Member);
+    server.add_user("olga", Role::Owner, &[]);
+    server.block_on(server.app().accounts.delete(ada, |_, _| {})).unwrap();
+    let mut olga = browser(&server, "olga");
+    olga.headers.clear();
+    let page = olga.get("/admin/people/new").expect(200);
+    assert!(page.input("reuse_username").is_none());
+    let token = page.input("csrf").unwrap();
+    let fields = [("csrf", token.as_str()), ("username", "ada"), ("role", "member")];
+    let warned = olga.form("/admin/people/new", &fields).expect(409);
+    assert!(warned.text().contains("had this username"), "{}", warned.text());
+    assert_eq!(warned.input("reuse_username").as_deref(), Some("yes"));
+    let fields = [&fields[..], &[("reuse_username", "yes")]].concat();
+    olga.form("/admin/people/new", &fields).expect(201);
+}
