@@ -63,3 +63,22 @@ fn the_memory_of_the_server_is_its_own() {
     assert_eq!(owner, 0, "the process may be traced and dumped");
     server.stop();
 }
+
+/// AUD-01: what leaves the store as a whole, and what comes into it, is written down.
+#[test]
+fn exports_and_imports_are_events() {
+    let mut installation = Installation::new();
+    installation.settings.push("accounts.second_factor=optional".to_owned());
+    let file = installation.dir.0.join("all.jsonl");
+    let file = file.to_str().unwrap();
+    installation.run(["store", "export", file]).succeed();
+    installation.run(["store", "import", "--replace", file]).succeed();
+    let server = installation.serve();
+    let token = server.sign_in().expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let mut ada = server.client().with_bearer(&token);
+    let events = ada.get_json("/api/v1/admin/audit?limit=200").expect(200).text();
+    for kind in ["store.exported", "store.imported"] {
+        assert!(events.contains(kind), "{kind}: {events}");
+    }
+    server.stop();
+}
