@@ -203,7 +203,10 @@ impl Admin {
         let mut batch = self.store.batch();
         // Who is being promoted at this moment is not within the actor's power any more.
         batch.require(target.id.as_bytes(), &seen);
-        self.accounts.stage_withdraw_links(&mut batch, target.id);
+        if self.accounts.stage_withdraw_links(&mut batch, target.id) > 0 {
+            let event = self.event(Kind::LinkWithdrawn, actor, visit).on_user(target.id, &target.username);
+            self.audit.write(&mut batch, event);
+        }
         let link = self.stage_link(&mut batch, target.id, lifetime, is_invite);
         let event = self.event(Kind::LinkCreated, actor, visit).on_user(target.id, &target.username);
         self.audit.write(&mut batch, event);

@@ -310,7 +310,10 @@ async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
 async fn link(app: &App, user: &User, lifetime: std::time::Duration) -> Result<String, Failure> {
     let event = Event::succeeded(Kind::LinkCreated).by_system("cli").on_user(user.id, &user.username);
     let mut batch = app.store().batch();
-    app.accounts.stage_withdraw_links(&mut batch, user.id);
+    if app.accounts.stage_withdraw_links(&mut batch, user.id) > 0 {
+        let event = Event::succeeded(Kind::LinkWithdrawn).by_system("cli").on_user(user.id, &user.username);
+        app.audit.write(&mut batch, event);
+    }
     let purpose = LinkPurpose::ResetPassword(user.id);
     let (secret, _) = app.accounts.stage_make_link(&mut batch, purpose, lifetime);
     app.audit.write(&mut batch, event);

@@ -10,7 +10,7 @@ use doorward::site::Setting;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, Client, ORIGIN, PASSWORD, Server};
-use crate::my_account::{browser, browser_with, program};
+use crate::my_account::{browser, browser_with, events, program};
 
 /// A thief who signed in with the password alone, in a browser and as a program.
 struct Thief {
@@ -445,4 +445,21 @@ fn the_page_for_a_new_person_warns_of_a_name_that_somebody_had() {
     assert_eq!(warned.input("reuse_username").as_deref(), Some("yes"));
     let fields = [&fields[..], &[("reuse_username", "yes")]].concat();
     olga.form("/admin/people/new", &fields).expect(201);
+}
+
+/// AUD-01: the life of a one-time link is written down: made, withdrawn by a newer one, used.
+#[test]
+fn what_becomes_of_a_link_is_an_event() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mia = server.add_user("mia", Role::Member, &[]);
+    let mut olga = program(&server, "olga", None);
+    let path = format!("/api/v1/admin/users/{mia}/link");
+    olga.post(&path, json!({})).expect(201);
+    assert_eq!(events(&server, "link.withdrawn", "mia"), 0);
+    let link = olga.post(&path, json!({})).expect(201).json();
+    assert_eq!((events(&server, "link.withdrawn", "mia"), events(&server, "link.used", "mia")), (1, 0));
+    let link = link["url"].as_str().unwrap().strip_prefix(ORIGIN).unwrap();
+    server.client().form(link, &[("password", "a-brand-new-pass-phrase")]).expect(200);
+    assert_eq!((events(&server, "link.withdrawn", "mia"), events(&server, "link.used", "mia")), (1, 1));
 }
