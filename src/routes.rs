@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::access::forward_auth::{self, Dialect};
 use crate::app::App;
+use crate::audit::{Event, Kind};
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Handler, Problem, Reply, Request, RequestMeta, RouteLimits, csrf};
 use crate::limits::{Verdict, rate_limit_headers};
@@ -260,6 +261,8 @@ impl Service {
             }
             (Action::AdminBrowser(handler) | Action::Admin(handler), Some(caller)) => {
                 if !caller.user.role.is_admin() {
+                    let event = Event::refused(Kind::AdminRefused).by(caller.user.id, &caller.user.username);
+                    app.audit.note(event.on(route.path).from(request.client.ip).request(request.id));
                     return Err(not_an_admin(route.face));
                 }
                 handler(app, request, caller).await

@@ -463,3 +463,14 @@ fn what_becomes_of_a_link_is_an_event() {
     server.client().form(link, &[("password", "a-brand-new-pass-phrase")]).expect(200);
     assert_eq!((events(&server, "link.withdrawn", "mia"), events(&server, "link.used", "mia")), (1, 1));
 }
+
+/// AUD-01: who tries the administration without being an administrator is written down.
+#[test]
+fn a_refused_administrative_request_is_an_event() {
+    let server = Server::start();
+    server.add_user("mia", Role::Member, &[]);
+    let mut mia = browser(&server, "mia");
+    mia.get_json("/api/v1/admin/users").expect(403);
+    mia.get("/admin/people").expect(403);
+    assert_eq!(events(&server, "admin.refused", "mia"), 2);
+}
