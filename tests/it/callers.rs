@@ -40,7 +40,7 @@ impl Server {
                 role,
                 password_hash: None,
             };
-            let id = app.accounts.stage_create(&mut batch, new).unwrap();
+            let id = app.accounts.stage_create_knowingly(&mut batch, new, true).unwrap();
             app.store().commit(batch).await.unwrap();
             id
         })
