@@ -148,16 +148,16 @@ impl App {
             .map_err(|error| because("The password hasher did not start")(&error))?;
         let metrics = Arc::new(Metrics::new());
         metrics.set_started(clock.now());
-        let context = vec!["doorward".to_owned(), site.origin().host, site.name().to_lowercase()];
         let accounts = Accounts::open(
             store.clone(),
             hasher.clone(),
             clock.clone(),
             random.clone(),
             options.second_factor,
-            context,
+            vec!["doorward".to_owned()],
         )
-        .map_err(|error| reading(&error))?;
+        .map_err(|error| reading(&error))?
+        .with_site(site.clone());
         let tokens = Tokens::open(
             store.clone(),
             clock.clone(),
@@ -206,6 +206,7 @@ impl App {
             listen: options.listen,
         })
         .map_err(|error| because("The setup could not be prepared")(&error))?;
+        setup.keep_closed().await;
         let app = Arc::new(App {
             site,
             accounts,

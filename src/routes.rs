@@ -3,6 +3,7 @@
 //!
 //! The kind of handler names the guard: a handler that takes a [`Principal`] cannot be reached without one (GEN-06).
 
+mod second_factor;
 mod table;
 
 use std::future::Future;
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::access::forward_auth::{self, Dialect};
 use crate::app::App;
+use crate::audit::{Event, Kind};
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Handler, Problem, Reply, Request, RouteLimits, csrf};
 use crate::limits::{Rule, Verdict, rate_limit_headers};
@@ -275,8 +277,12 @@ impl Service {
             Action::User(_) | Action::Admin(_) => browser_or_program(app, request)?,
             Action::Proxy(_) => None,
         };
-        let verdict = self.count(route, request, caller.as_ref())?;
+        // Forged requests must not use up what the person themself may do, so they are not counted.
         check_forgery(app, route, request, caller.as_ref())?;
+        let verdict = self.count(route, request, caller.as_ref())?;
+        if let Some(reply) = second_factor::comes_first(app, route, request, caller.as_ref())? {
+            return Ok(reply);
+        }
         let reply = match (route.action, caller) {
             (Action::Open(handler), _) => handler(app, request).await,
             (Action::Maybe(handler), caller) => handler(app, request, caller).await,
@@ -285,6 +291,8 @@ impl Service {
             }
             (Action::AdminBrowser(handler) | Action::Admin(handler), Some(caller)) => {
                 if !caller.user.role.is_admin() {
+                    let event = Event::refused(Kind::AdminRefused).by(caller.user.id, &caller.user.username);
+                    app.audit.note(event.on(route.path).from(request.client.ip).request(request.id));
                     return Err(not_an_admin(route.face));
                 }
                 handler(app, request, caller).await

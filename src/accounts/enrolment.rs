@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::passwords::end_of_sessions;
 use super::records::{PendingTotpRecord, TotpRecord, UserRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::mac::sha256;
@@ -180,6 +181,7 @@ impl Accounts {
                 *in_use.lock() = found;
                 record.has_totp = true;
                 record.recovery_codes_left = count;
+                record.not_before = end_of_sessions(record.not_before, self.clock.now());
                 Ok(())
             },
             |batch, record| {

@@ -59,26 +59,30 @@ impl Accounts {
         (secret, expires_at)
     }
 
-    /// Stages the end of every reset link of a user. If the links cannot be read, the commit fails.
-    pub fn stage_withdraw_links(&self, batch: &mut Batch, user: UserId) {
+    /// Stages the end of every reset link of a user and returns how many still worked. If the links cannot be read, the
+    /// commit fails.
+    pub fn stage_withdraw_links(&self, batch: &mut Batch, user: UserId) -> usize {
         const PAGE: usize = 500;
+        let now = self.clock.now();
+        let mut withdrawn = 0;
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = match self.store.scan::<LinkRecord>(&[], after.as_deref(), PAGE) {
                 Ok(page) => page,
                 Err(fault) => {
                     batch.fail(fault);
-                    return;
+                    return withdrawn;
                 }
             };
             for (row, found) in &page {
                 if found.value.purpose == LinkPurpose::ResetPassword(user) {
                     batch.remove::<LinkRecord>(row);
+                    withdrawn += usize::from(found.value.expires_at > now);
                 }
             }
             match page.last() {
                 Some((row, _)) if page.len() == PAGE => after = Some(row.clone()),
-                _ => return,
+                _ => return withdrawn,
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Passwords: what is acceptable, proving one, setting one.
 
+use std::time::Duration;
+
 use super::records::{PasswordRecord, Role, UserRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::password::{Busy, Ticket, Verdict};
@@ -39,7 +41,9 @@ impl Accounts {
         username: &str,
         email: Option<&str>,
     ) -> Result<Strength, PolicyError> {
-        let mut context: Vec<&str> = self.context_words.iter().map(String::as_str).collect();
+        let place = self.site.as_ref().map(|site| [site.origin().host, site.name().to_lowercase()]);
+        let words = self.context_words.iter().chain(place.iter().flatten());
+        let mut context: Vec<&str> = words.map(String::as_str).collect();
         context.push(username);
         if let Some((local, _)) = email.and_then(|email| email.split_once('@')) {
             context.push(local);
@@ -95,7 +99,7 @@ impl Accounts {
             user,
             |record| {
                 record.password_changed_at = Some(now);
-                record.not_before = end_of_sessions(record.not_before, now);
+                record.not_before = end_of_sessions(record.not_before, self.clock.now());
                 Ok(())
             },
             |batch, record| {
@@ -107,9 +111,11 @@ impl Accounts {
     }
 }
 
-/// Returns the moment at or before which all sessions are dead. Never moves backwards, even if the clock does.
+/// Returns the moment at or before which all sessions are dead. It always moves forward, even if the clock stands or goes
+/// back: the session that followed the last such moment began a millisecond after it. `now` is to be read with `before`,
+/// or a session of the meantime would be younger.
 pub fn end_of_sessions(before: Timestamp, now: Timestamp) -> Timestamp {
-    before.max(now)
+    before.plus(Duration::from_millis(1)).max(now)
 }
 
 /// What proving a password came to.

@@ -89,7 +89,7 @@ impl Record for UserRecord {
     const VERSION: u8 = 1;
 }
 
-/// Username to user. Row: canonical username.
+/// Username to user. Row: canonical username. The row of somebody who was deleted stays and points at nobody (PRI-03).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsernameRecord {
     /// Whose name it is.

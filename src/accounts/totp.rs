@@ -1,5 +1,6 @@
 //! The second factor in use: TOTP and recovery codes.
 
+use super::passwords::end_of_sessions;
 use super::records::{RecoveryCodeRecord, TotpRecord, UserRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::recovery_code;
@@ -42,7 +43,8 @@ impl Accounts {
         Ok(Some(TotpState { confirmed_at, last_used }))
     }
 
-    /// Removes the second factor and its recovery codes in one commit. The caller has stepped up (OTP-08).
+    /// Removes the second factor and its recovery codes, and ends every session of the user, in one commit (REF-07). The
+    /// caller has stepped up (OTP-08).
     pub async fn remove_totp(
         &self,
         user: UserId,
@@ -55,6 +57,7 @@ impl Accounts {
             |record| {
                 record.has_totp = false;
                 record.recovery_codes_left = 0;
+                record.not_before = end_of_sessions(record.not_before, self.clock.now());
                 change(record);
                 Ok(())
             },
@@ -70,7 +73,8 @@ impl Accounts {
         .await
     }
 
-    /// Replaces all recovery codes; the old set dies in the same commit (OTP-09). Returns the new ones, shown once.
+    /// Replaces all recovery codes; the old set and every session of the user die in the same commit (OTP-09, REF-07).
+    /// Returns the new ones, shown once.
     pub async fn renew_recovery_codes(
         &self,
         user: UserId,
@@ -83,6 +87,7 @@ impl Accounts {
             user,
             |record| {
                 record.recovery_codes_left = count;
+                record.not_before = end_of_sessions(record.not_before, self.clock.now());
                 Ok(())
             },
             |batch, record| {

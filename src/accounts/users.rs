@@ -12,6 +12,7 @@ use crate::kernel::ids::UserId;
 use crate::kernel::random::Random;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::kernel::time::{SharedClock, Timestamp};
+use crate::site::Site;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
 
 /// How many times a change is tried again when someone else changed the same user at the same moment.
@@ -46,12 +47,16 @@ pub enum AccountError {
     NotFound,
     /// Someone has that username.
     UsernameTaken,
+    /// Someone who was deleted had that username (PRI-03).
+    UsernameUsedBefore,
     /// Someone has that e-mail address.
     EmailTaken,
     /// It would leave nobody who can administer (ADM-03).
     LastAdmin,
     /// Another authenticator app was confirmed while this one waited (OTP-02).
     EnrolledElsewhere,
+    /// It would leave no owner (ADM-03).
+    LastOwner,
     /// The store refused.
     Commit(CommitError),
 }
@@ -76,6 +81,11 @@ impl From<AccountError> for Problem {
                 "username_taken",
                 "Someone already has this username. Please choose another one.",
             ),
+            AccountError::UsernameUsedBefore => Problem::conflict(
+                "username_used_before",
+                "Somebody who was deleted had this username. Access rules and apps may still know them by it: whoever \
+                 gets it may get their access and data. To give it away all the same, confirm that (reuse_username).",
+            ),
             AccountError::EmailTaken => {
                 Problem::conflict("email_taken", "Another account already has this e-mail address.")
             }
@@ -87,6 +97,10 @@ impl From<AccountError> for Problem {
                 "enrolled_elsewhere",
                 "Another authenticator app was confirmed for this account while this one waited. Sign in with a code \
                  of that app. If it was not you, someone knows your password: ask an administrator for help.",
+            ),
+            AccountError::LastOwner => Problem::conflict(
+                "last_owner",
+                "This is the last active owner. Make someone else an owner first.",
             ),
             AccountError::Commit(error) => error.into(),
         }
@@ -118,9 +132,11 @@ pub struct Accounts {
     pub(super) clock: SharedClock,
     pub(super) random: Random,
     pub(super) second_factor: SecondFactorPolicy,
-    /// Words that a password may not consist of, beyond the user's own: the host name, the product.
+    /// Words that a password may not consist of, beyond the user's own: the product.
     pub(super) context_words: Arc<[String]>,
-    /// Held while an administrator goes, so that two cannot both be the last but one (ADM-03).
+    /// Its name and host are such words too, as they are when a password is chosen.
+    pub(super) site: Option<Site>,
+    /// Held while an administrator or owner goes, so that two cannot both be the last but one (ADM-03).
     farewell: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -137,7 +153,15 @@ impl Accounts {
         let directory = Directory::load(&store)?;
         let context_words = context_words.into();
         let farewell = Arc::default();
-        Ok(Accounts { store, directory, hasher, clock, random, second_factor, context_words, farewell })
+        let site = None;
+        Ok(Accounts { store, directory, hasher, clock, random, second_factor, context_words, site, farewell })
+    }
+
+    /// Refuses passwords that consist of the name or host of this installation (PWD-04).
+    #[must_use]
+    pub fn with_site(mut self, site: Site) -> Self {
+        self.site = Some(site);
+        self
     }
 
     /// All users in memory.
@@ -173,16 +197,36 @@ impl Accounts {
         self.store.get::<UserRecord>(id.as_bytes())?.ok_or(AccountError::NotFound)
     }
 
-    /// Adds a new user to `batch` and returns the id. The commit conflicts if the name or address is taken meanwhile.
+    /// Adds a new user to `batch` and returns the id. The commit conflicts if the name or address is taken meanwhile. The
+    /// name of somebody who was deleted counts as taken (PRI-03).
     pub fn stage_create(&self, batch: &mut Batch, new: NewUser) -> Result<UserId, AccountError> {
+        self.stage_create_knowingly(batch, new, false).map_err(|error| match error {
+            AccountError::UsernameUsedBefore => AccountError::UsernameTaken,
+            other => other,
+        })
+    }
+
+    /// Like [`Accounts::stage_create`] for an administrator, who learns whether somebody who was deleted had the name,
+    /// and may give it away all the same.
+    pub fn stage_create_knowingly(
+        &self,
+        batch: &mut Batch,
+        new: NewUser,
+        reuse_username: bool,
+    ) -> Result<UserId, AccountError> {
         let taken = |row: Option<UserId>| row.is_some_and(|id| self.directory.get(&id).is_some());
-        let by_name = self.store.get::<UsernameRecord>(new.username.as_str().as_bytes())?;
-        if taken(by_name.map(|found| found.value.user)) {
+        let row = new.username.as_str().as_bytes();
+        let by_name = self.store.get::<UsernameRecord>(row)?;
+        if taken(by_name.as_ref().map(|found| found.value.user)) {
             return Err(AccountError::UsernameTaken);
         }
         let id = UserId::random(&self.random);
         let now = self.clock.now();
-        batch.insert_new(new.username.as_str().as_bytes(), &UsernameRecord { user: id });
+        match &by_name {
+            None => batch.insert_new(row, &UsernameRecord { user: id }),
+            Some(former) if reuse_username => batch.replace(row, former, &UsernameRecord { user: id }),
+            Some(_) => return Err(AccountError::UsernameUsedBefore),
+        };
         if let Some(email) = &new.email {
             let row = email_row(email);
             let by_email = self.store.get::<EmailRecord>(row.as_bytes())?;
@@ -240,7 +284,7 @@ impl Accounts {
             let mut changed = seen.value.clone();
             change(&mut changed)?;
             changed.groups = sorted(changed.groups);
-            let _farewell = self.refuse_to_lose_the_last_admin(&seen.value, Some(&changed)).await?;
+            let _farewell = self.refuse_to_lose_the_last(&seen.value, Some(&changed)).await?;
             let mut batch = self.store.batch();
             self.stage_email_move(&mut batch, id, seen.value.email.as_ref(), changed.email.as_ref())?;
             also(&mut batch, &changed);
@@ -253,8 +297,8 @@ impl Accounts {
         Err(AccountError::Commit(CommitError::Conflict))
     }
 
-    /// Deletes a user with all factors in one commit. The username is free again; the id never returns (PRI-03).
-    /// Sessions die with the directory entry: the check of every request finds no user.
+    /// Deletes a user with all factors in one commit. The id never returns, and the row of the username stays, pointing
+    /// at nobody, so that a stranger does not take over what rules and apps give to the name (PRI-03). Sessions die with the directory entry: the check of every request finds no user.
     pub async fn delete(
         &self,
         id: UserId,
@@ -262,10 +306,9 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         for _ in 0..TRIES {
             let seen = self.record(&id)?;
-            let _farewell = self.refuse_to_lose_the_last_admin(&seen.value, None).await?;
+            let _farewell = self.refuse_to_lose_the_last(&seen.value, None).await?;
             let mut batch = self.store.batch();
             batch.take(id.as_bytes(), &seen);
-            batch.remove::<UsernameRecord>(seen.value.username.as_str().as_bytes());
             if let Some(email) = &seen.value.email {
                 batch.remove::<EmailRecord>(email_row(email).as_bytes());
             }
@@ -286,20 +329,28 @@ impl Accounts {
         Err(AccountError::Commit(CommitError::Conflict))
     }
 
-    /// Refuses a change after which nobody could administer. If an administrator goes, the answer is to be held until
-    /// the change is on disk: the next farewell then counts without them.
-    async fn refuse_to_lose_the_last_admin(
+    /// Refuses a change after which nobody could administer, or nobody would be owner. If an administrator or owner goes,
+    /// the answer is to be held until the change is on disk: the next farewell then counts without them.
+    async fn refuse_to_lose_the_last(
         &self,
         before: &UserRecord,
         after: Option<&UserRecord>,
     ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, AccountError> {
-        let counts = |record: &UserRecord| record.role.is_admin() && record.status == Status::Active;
-        if !counts(before) || after.is_some_and(counts) {
+        let goes = |least: Role| {
+            let counts = |record: &UserRecord| record.role >= least && record.status == Status::Active;
+            counts(before) && !after.is_some_and(counts)
+        };
+        if !goes(Role::Owner) && !goes(Role::Admin) {
             return Ok(None);
         }
         let farewell = self.farewell.lock().await;
-        if self.directory.count_active(|user| user.role.is_admin()) <= 1 {
+        let is_last =
+            |least: Role| goes(least) && self.directory.count_active(|user| user.role >= least) <= 1;
+        if is_last(Role::Admin) {
             return Err(AccountError::LastAdmin);
+        }
+        if is_last(Role::Owner) {
+            return Err(AccountError::LastOwner);
         }
         Ok(Some(farewell))
     }

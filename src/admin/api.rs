@@ -93,6 +93,8 @@ struct NewDto {
     role: Option<Role>,
     #[serde(default)]
     groups: Vec<String>,
+    #[serde(default)]
+    reuse_username: bool,
 }
 
 #[derive(Deserialize)]
@@ -204,6 +206,7 @@ pub async fn create_person(room: &Admin, request: &Request, actor: &Principal) -
     let new = NewPerson {
         display_name: DisplayName::parse(shown).map_err(refused("display_name"))?,
         username,
+        reuse_username: body.reuse_username,
         email: parse_email(&body.email)?,
         role: body.role.unwrap_or(Role::Member),
         groups: parse_groups(body.groups.iter().map(String::as_str))?,

@@ -71,6 +71,8 @@ pub struct Found {
 pub struct NewPerson {
     /// The sign-in name.
     pub username: Username,
+    /// Whether the name may be that of somebody who was deleted.
+    pub reuse_username: bool,
     /// The name shown.
     pub display_name: DisplayName,
     /// The address, if any.
@@ -133,7 +135,7 @@ impl Admin {
     /// administrator needs a fresh proof.
     ///
     /// # Errors
-    /// `role_above_own`, `step_up_required`, `username_taken`, `email_taken`.
+    /// `role_above_own`, `step_up_required`, `username_taken`, `username_used_before`, `email_taken`.
     pub async fn create_person(
         &self,
         actor: &Principal,
@@ -146,7 +148,7 @@ impl Admin {
         }
         let (username, role) = (new.username.clone(), new.role);
         let mut batch = self.store.batch();
-        let id = self.accounts.stage_create(
+        let id = self.accounts.stage_create_knowingly(
             &mut batch,
             NewUser {
                 username: new.username,
@@ -156,6 +158,7 @@ impl Admin {
                 role: new.role,
                 password_hash: None,
             },
+            new.reuse_username,
         )?;
         let event = self.event(Kind::UserCreated, actor, visit).on_user(id, &username);
         self.audit.write(&mut batch, event.detail("role", role.as_str()));
@@ -191,10 +194,19 @@ impl Admin {
     ) -> Result<Link, Problem> {
         require(&actor.user, target, Deed::Credentials)?;
         self.require_fresh(actor)?;
-        let is_invite = self.accounts.record(&target.id)?.value.password_changed_at.is_none();
+        let seen = self.accounts.record(&target.id)?;
+        if seen.value.role != target.role {
+            return Err(CommitError::Conflict.into());
+        }
+        let is_invite = seen.value.password_changed_at.is_none();
         let lifetime = if is_invite { INVITE_LIFETIME } else { RESET_LIFETIME };
         let mut batch = self.store.batch();
-        self.accounts.stage_withdraw_links(&mut batch, target.id);
+        // Who is being promoted at this moment is not within the actor's power any more.
+        batch.require(target.id.as_bytes(), &seen);
+        if self.accounts.stage_withdraw_links(&mut batch, target.id) > 0 {
+            let event = self.event(Kind::LinkWithdrawn, actor, visit).on_user(target.id, &target.username);
+            self.audit.write(&mut batch, event);
+        }
         let link = self.stage_link(&mut batch, target.id, lifetime, is_invite);
         let event = self.event(Kind::LinkCreated, actor, visit).on_user(target.id, &target.username);
         self.audit.write(&mut batch, event);
@@ -202,8 +214,8 @@ impl Admin {
         Ok(link)
     }
 
-    /// Changes a person. Another role needs a fresh proof and ends the person's sessions, so that the rules of the
-    /// new role hold at once.
+    /// Changes a person. Another role needs a fresh proof and ends the person's sessions, links and waiting sign-ins, so
+    /// that the rules of the new role hold at once.
     ///
     /// # Errors
     /// `owner_only`, `own_account`, `role_above_own`, `step_up_required`, `last_admin`, `email_taken`.
@@ -225,7 +237,7 @@ impl Admin {
         if actor.user.id == target.id && change.email.as_ref().is_some_and(|email| *email != target.email) {
             self.require_fresh(actor)?;
         }
-        let (id, now) = (target.id, self.clock.now());
+        let id = target.id;
         let edit = |record: &mut UserRecord| {
             if let Some(name) = &change.display_name {
                 record.display_name = name.clone();
@@ -238,7 +250,7 @@ impl Admin {
             }
             if let Some(role) = role {
                 record.role = role;
-                record.not_before = end_of_sessions(record.not_before, now);
+                record.not_before = end_of_sessions(record.not_before, self.clock.now());
             }
             Ok(())
         };
@@ -246,7 +258,8 @@ impl Admin {
             .change(id, edit, |batch, record| {
                 let event = |kind| self.event(kind, actor, visit).on_user(id, &record.username);
                 if role.is_some() {
-                    self.sessions.stage_end_all(batch, &id, None);
+                    // A link made by somebody who had power over the old role has none over the new one.
+                    self.stage_end_everything(batch, id);
                     let event = event(Kind::UserRoleChanged).detail("from", target.role.as_str());
                     self.audit.write(batch, event.detail("to", record.role.as_str()));
                 }
@@ -274,10 +287,9 @@ impl Admin {
         visit: &Visit<'_>,
     ) -> Result<(), Problem> {
         require(&actor.user, target, Deed::State)?;
-        let now = self.clock.now();
         self.edit(actor, target, Kind::UserDisabled, visit, |record| {
             record.status = Status::Disabled;
-            record.not_before = end_of_sessions(record.not_before, now);
+            record.not_before = end_of_sessions(record.not_before, self.clock.now());
         })
         .await
     }
@@ -307,12 +319,11 @@ impl Admin {
         visit: &Visit<'_>,
     ) -> Result<(), Problem> {
         require(&actor.user, target, Deed::SignOut)?;
-        let now = self.clock.now();
         self.accounts
             .change(
                 target.id,
                 |record| {
-                    record.not_before = end_of_sessions(record.not_before, now);
+                    record.not_before = end_of_sessions(record.not_before, self.clock.now());
                     Ok(())
                 },
                 |batch, record| {
@@ -377,7 +388,7 @@ impl Admin {
         );
         let change = |record: &mut UserRecord| {
             record.notice = Some(notice.clone());
-            record.not_before = end_of_sessions(record.not_before, now);
+            record.not_before = end_of_sessions(record.not_before, self.clock.now());
         };
         self.accounts
             .remove_totp(id, change, |batch, record| {

@@ -241,6 +241,11 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
             if problem.code == "email_taken" {
                 problem.fields.push(("email", problem.detail.clone()));
             }
+            if problem.code == "username_used_before" {
+                let text = "Somebody who was deleted had this username. Access rules and apps may still know them by it. \
+                            To give it away all the same, tick the box below it.";
+                problem.fields.push(("reuse_username", text.to_owned()));
+            }
             new_page(room, request, actor, Some((problem, &form)))
         }
     }
@@ -253,6 +258,7 @@ fn parse_new(form: &Form) -> Result<NewPerson, Problem> {
     Ok(NewPerson {
         display_name: DisplayName::parse(shown).map_err(refused("display_name"))?,
         username,
+        reuse_username: form.text("reuse_username") == "yes",
         email: parse_email(typed.email)?,
         role: typed.role()?,
         groups: typed.groups?,

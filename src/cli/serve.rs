@@ -32,6 +32,9 @@ use crate::store::{self, OpenSettings};
 /// Verified tokens that are remembered: about 3 MB.
 const TOKEN_CACHE: usize = 8192;
 
+/// Password hashes that wait, however many threads there are (RES-01).
+const LONGEST_HASH_QUEUE: usize = 64;
+
 /// Flags of `serve`.
 #[derive(Args)]
 pub struct ServeArgs {
@@ -58,6 +61,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure
     }
     let settings = global.settings(flags)?;
     log_to_stderr(&settings);
+    lifecycle::keep_memory_private();
     let random = Random::os();
     let mut options = options(&settings, &random, args.accept_new_store)?;
     options.metrics_listen = settings.metrics_listen;
@@ -190,6 +194,8 @@ pub(super) fn options(
     if let Some(threads) = settings.password_threads {
         hashing.threads = threads;
     }
+    hashing.queue_per_thread =
+        (LONGEST_HASH_QUEUE / hashing.threads.max(1)).clamp(1, hashing.queue_per_thread);
     Ok(Options {
         listen: settings.listen,
         metrics_listen: None,

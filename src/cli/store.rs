@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
+use crate::audit::{Audit, DEFAULT_RETENTION, Event, Kind};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 use crate::store::clock_mark::ClockMark;
 use crate::store::export::{Counts, Leniency};
 use crate::store::snapshots::{self, Reason};
-use crate::store::{self, ImportOptions, OpenError, OpenSettings, Opened, Refusal, wait};
+use crate::store::{self, ImportOptions, OpenError, OpenSettings, Opened, Refusal, Store, wait};
 
 /// What to do with the store.
 #[derive(Clone, Debug, Subcommand)]
@@ -113,9 +114,20 @@ fn total(counts: &Counts) -> u64 {
     counts.values().sum()
 }
 
+/// Writes down in the audit log what the command line does with the store as a whole (AUD-01).
+fn note(store: &Store, context: &StoreContext, kind: Kind) -> Result<(), String> {
+    let (clock, random) = (context.clock.clone(), context.random.clone());
+    let audit = Audit::open(store.clone(), clock, random, DEFAULT_RETENTION).map_err(text)?;
+    let mut batch = store.batch();
+    audit.write(&mut batch, Event::succeeded(kind).by_system("cli"));
+    wait(store.commit(batch)).map_err(text)
+}
+
 fn export(context: &StoreContext, file: &Path, out: &mut dyn Write) -> Result<(), String> {
     let opened = open(context)?;
     let now = context.clock.now();
+    // The way out of a full disk stays open: an export goes on even if nothing can be written down.
+    let _ = note(&opened.store, context, Kind::StoreExported);
     if file == Path::new("-") {
         snapshots::export_to(&opened.store, &mut io::BufWriter::new(out), now).map_err(text)?;
     } else {
@@ -136,7 +148,13 @@ fn import(
     let report =
         store::import(&context.settings, file, options, &context.sealer, &context.random, &context.clock)
             .map_err(|error| explain(context, &error))?;
+    let opened = open(context)?;
+    let noted = note(&opened.store, context, Kind::StoreImported);
+    opened.close();
     let mut lines = vec![format!("{} records imported", total(&report.counts))];
+    if let Err(error) = noted {
+        lines.push(format!("the audit log does not tell of the import: {error}"));
+    }
     if report.ended > 0 {
         lines.push(format!("{} sessions and links were ended: everyone signs in again", report.ended));
     }
@@ -158,6 +176,10 @@ fn import(
 fn check(context: &StoreContext, out: &mut dyn Write) -> Result<(), String> {
     let opened = open(context)?;
     let report = store::check_now(opened.store.engine(), &context.sealer).map_err(text)?;
+    if report.damaged > 0 {
+        // The answer below tells of the damage in any case.
+        let _ = note(&opened.store, context, Kind::StoreDamaged);
+    }
     opened.close();
     writeln!(out, "{} records checked, {} damaged", report.checked, report.damaged).map_err(text)?;
     if report.damaged == 0 {

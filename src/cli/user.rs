@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::accounts::links::{INVITE_LIFETIME, RESET_LIFETIME};
+use crate::accounts::passwords::end_of_sessions;
 use crate::accounts::records::{LinkPurpose, Role, Status};
 use crate::accounts::users::{AccountError, NewUser};
 use crate::accounts::{Accounts, User};
@@ -42,6 +43,10 @@ pub(super) enum UserCommand {
         /// member, admin or owner.
         #[arg(long, default_value = "member")]
         role: String,
+        /// Give a username away that somebody who was deleted had. Access rules and apps may still know them by it.
+        #[arg(long)]
+        #[serde(default)]
+        reuse_username: bool,
         /// Read the password from standard input instead of making a link.
         #[arg(long)]
         password_stdin: bool,
@@ -49,7 +54,7 @@ pub(super) enum UserCommand {
         #[serde(default)]
         password: String,
     },
-    /// Set a password, read from standard input. Ends all sessions of the person.
+    /// Set a password, read from standard input. Ends all sessions and links of the person.
     Passwd {
         /// The username.
         username: String,
@@ -62,7 +67,7 @@ pub(super) enum UserCommand {
         /// The username.
         username: String,
     },
-    /// Disable an account; its sessions end at once.
+    /// Disable an account; its sessions and links end at once.
     Disable {
         /// The username.
         username: String,
@@ -78,7 +83,7 @@ pub(super) enum UserCommand {
         /// The username.
         username: String,
     },
-    /// Print a one-time link for choosing a new password.
+    /// Print a one-time link for choosing a new password. Earlier links of the person end.
     Link {
         /// The username.
         username: String,
@@ -119,8 +124,9 @@ pub(super) fn read_password() -> Result<String, Failure> {
 pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failure> {
     match command {
         UserCommand::List => Ok(list(&app.accounts)),
-        UserCommand::Add { username, name, email, groups, role, password, .. } => {
-            add(app, &username, &name, &email, &groups, &role, password).await
+        UserCommand::Add { username, name, email, groups, role, password, reuse_username, .. } => {
+            let new = Added { username: &username, name: &name, email: &email, groups: &groups, role: &role };
+            add(app, new, password, reuse_username).await
         }
         UserCommand::Passwd { username, password } => passwd(app, &username, password).await,
         UserCommand::Unlock { username } => unlock(app, &username).await,
@@ -161,14 +167,20 @@ fn refused(error: AccountError) -> Failure {
     Failure::new(Problem::from(error).detail)
 }
 
+/// What `user add` was given.
+struct Added<'a> {
+    username: &'a str,
+    name: &'a str,
+    email: &'a str,
+    groups: &'a [String],
+    role: &'a str,
+}
+
 async fn add(
     app: &App,
-    username: &str,
-    name: &str,
-    email: &str,
-    groups: &[String],
-    role: &str,
+    Added { username, name, email, groups, role }: Added<'_>,
     password: String,
+    reuse_username: bool,
 ) -> Result<String, Failure> {
     let wrong = |error: crate::kernel::text::TextError| Failure::usage(error.to_string());
     let username = Username::parse(username).map_err(wrong)?;
@@ -187,7 +199,13 @@ async fn add(
     let has_password = password_hash.is_some();
     let mut batch = app.store().batch();
     let new = NewUser { username: username.clone(), display_name, email, groups, role, password_hash };
-    let id = app.accounts.stage_create(&mut batch, new).map_err(refused)?;
+    let id = app.accounts.stage_create_knowingly(&mut batch, new, reuse_username).map_err(|error| match error {
+        AccountError::UsernameUsedBefore => Failure::new(
+            "Somebody who was deleted had this username. Access rules and apps may still know them by it. To give it \
+             away all the same, add --reuse-username.",
+        ),
+        other => refused(other),
+    })?;
     app.audit.write(&mut batch, Event::succeeded(Kind::UserCreated).by_system("cli").on_user(id, &username));
     app.store().commit(batch).await.map_err(|error| Failure::new(error.to_string()))?;
     if has_password {
@@ -220,7 +238,7 @@ async fn passwd(app: &App, name: &str, password: String) -> Result<String, Failu
     let phc = accepted_hash(app, password, user.role, user.username.as_str(), email).await?;
     app.accounts
         .set_password(user.id, &phc, |batch, record| {
-            app.sessions.stage_end_all(batch, &user.id, None);
+            app.sign_in.stage_end_everything(batch, user.id);
             let event =
                 Event::succeeded(Kind::PasswordReset).by_system("cli").on_user(user.id, &record.username);
             app.audit.write(batch, event);
@@ -242,7 +260,6 @@ async fn unlock(app: &App, name: &str) -> Result<String, Failure> {
 
 async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Failure> {
     let user = find(app, name)?;
-    let now = app.now();
     let is_active = status == Status::Active;
     app.accounts
         .change(
@@ -250,14 +267,14 @@ async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Fai
             |record| {
                 record.status = status;
                 if !is_active {
-                    record.not_before = record.not_before.max(now);
+                    record.not_before = end_of_sessions(record.not_before, app.now());
                 }
                 Ok(())
             },
             |batch, record| {
                 let kind = if is_active { Kind::UserEnabled } else { Kind::UserDisabled };
                 if !is_active {
-                    app.sessions.stage_end_all(batch, &user.id, None);
+                    app.sign_in.stage_end_everything(batch, user.id);
                 }
                 app.audit
                     .write(batch, Event::succeeded(kind).by_system("cli").on_user(user.id, &record.username));
@@ -270,17 +287,16 @@ async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Fai
 
 async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
     let user = find(app, name)?;
-    let now = app.now();
     app.accounts
         .remove_totp(
             user.id,
             |record| {
-                record.not_before = record.not_before.max(now);
+                record.not_before = end_of_sessions(record.not_before, app.now());
                 record.notice =
                     Some("An administrator removed your second factor. Set it up again.".to_owned());
             },
             |batch, record| {
-                app.sessions.stage_end_all(batch, &user.id, None);
+                app.sign_in.stage_end_everything(batch, user.id);
                 let event =
                     Event::succeeded(Kind::TotpRemoved).by_system("cli").on_user(user.id, &record.username);
                 app.audit.write(batch, event);
@@ -293,11 +309,15 @@ async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
 
 async fn link(app: &App, user: &User, lifetime: std::time::Duration) -> Result<String, Failure> {
     let event = Event::succeeded(Kind::LinkCreated).by_system("cli").on_user(user.id, &user.username);
-    let secret = app
-        .accounts
-        .make_link(LinkPurpose::ResetPassword(user.id), lifetime, |batch| app.audit.write(batch, event))
-        .await
-        .map_err(refused)?;
+    let mut batch = app.store().batch();
+    if app.accounts.stage_withdraw_links(&mut batch, user.id) > 0 {
+        let event = Event::succeeded(Kind::LinkWithdrawn).by_system("cli").on_user(user.id, &user.username);
+        app.audit.write(&mut batch, event);
+    }
+    let purpose = LinkPurpose::ResetPassword(user.id);
+    let (secret, _) = app.accounts.stage_make_link(&mut batch, purpose, lifetime);
+    app.audit.write(&mut batch, event);
+    app.store().commit(batch).await.map_err(|error| Failure::new(error.to_string()))?;
     let origin = app.site.origin().text;
     let hours = lifetime.as_secs() / 3600;
     Ok(format!(

@@ -142,7 +142,7 @@ settings! {
 
     #[editable] session_idle: Duration = "session.idle_minutes", "30", span(MINUTE, 1, 1440),
         "A browser session ends after this many minutes without a request.";
-    #[editable] session_absolute: Duration = "session.absolute_hours", "24", span(HOUR, 1, 168),
+    #[editable] session_absolute: Duration = "session.absolute_hours", "24", span(HOUR, 1, 24),
         "A browser session ends after this many hours in any case.";
     #[editable] session_remember: Duration = "session.remember_days", "30", span(DAY, 1, 365),
         "A browser session with “stay signed in” ends after this many days.";
@@ -160,9 +160,9 @@ settings! {
     #[editable] second_factor: SecondFactor = "accounts.second_factor", "admins", SecondFactor::reader(),
         "Who must have a second factor.";
 
-    password_memory_kib: u32 = "password.memory_kib", "19456", number(8_192, 1_048_576),
+    password_memory_kib: u32 = "password.memory_kib", "19456", number(19_456, 1_048_576),
         "Memory of one password hash, in KiB (argon2id).";
-    password_passes: u32 = "password.passes", "2", number(1, 16),
+    password_passes: u32 = "password.passes", "2", number(2, 10),
         "Passes of one password hash over its memory (argon2id).";
     password_threads: Option<usize> = "password.threads", "auto", number(1, 64).or_word("auto"),
         "Password hashes at the same time; “auto” is one or two, by the number of cores.";

@@ -296,3 +296,21 @@ fn a_file_that_is_named_must_be_there() {
     assert_eq!(parse_assignment("a.b = c=d"), Ok(("a.b".into(), "c=d".into())));
     assert!(parse_assignment("a.b").is_err());
 }
+
+/// PWD-05, SES-07: what would make password hashes or the longest session weaker than they must be is refused, with the
+/// range that is allowed.
+#[test]
+fn nobody_configures_less_than_the_floor() {
+    for (key, value, range) in [
+        ("password.memory_kib", "8192", "19456"),
+        ("password.memory_kib", "19455", "19456"),
+        ("password.passes", "1", "2"),
+        ("password.passes", "11", "10"),
+        ("session.absolute_hours", "25", "24"),
+    ] {
+        let text = mistakes("", &[], &[("--set", key, value)]);
+        assert!(text.contains(key) && text.contains(range), "{key}={value}: {text}");
+    }
+    let settings = load("", &[], &[("--set", "session.absolute_hours", "24")]);
+    assert_eq!((settings.password_memory_kib, settings.password_passes), (19_456, 2));
+}

@@ -68,7 +68,7 @@ impl Default for HashSettings {
             passes: 2,
             threads: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2)),
             queue_per_thread: 16,
-            max_wait: Duration::from_secs(3),
+            max_wait: Duration::from_secs(2),
             pepper: None,
         }
     }

@@ -242,7 +242,8 @@ pub async fn begin_totp(
     Ok(Reply::json(StatusCode::CREATED, &enrolment_json(&enrolment)))
 }
 
-/// `POST /api/v1/users/me/totp/confirm`: `{otp}`; answers with the recovery codes, shown once.
+/// `POST /api/v1/users/me/totp/confirm`: `{otp}`; answers with the recovery codes, shown once. Every session ends; the
+/// answer carries the new one.
 pub async fn confirm_totp(
     room: &MyAccount,
     request: &Request,
@@ -250,31 +251,29 @@ pub async fn confirm_totp(
 ) -> Result<Reply, Problem> {
     let body: ConfirmDto = request.json()?;
     let (codes, renewal) = room.confirm_totp(principal, &body.otp, &visit(room, request)?).await?;
-    let document = serde_json::json!({ "recovery_codes": codes });
-    if principal.kind == SessionKind::Api {
-        return Ok(Reply::json(StatusCode::OK, &document));
-    }
-    with_renewal(room, principal, document, renewal)
+    with_renewal(room, principal, serde_json::json!({ "recovery_codes": codes }), renewal)
 }
 
-/// `DELETE /api/v1/users/me/totp`: removes the authenticator app; needs a step-up.
+/// `DELETE /api/v1/users/me/totp`: removes the authenticator app; needs a step-up. Every session ends; the answer carries
+/// the new one.
 pub async fn remove_totp(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
 ) -> Result<Reply, Problem> {
-    room.remove_totp(principal, &visit(room, request)?).await?;
-    Ok(Reply::no_content())
+    let renewal = room.remove_totp(principal, &visit(room, request)?).await?;
+    with_renewal(room, principal, serde_json::json!({ "status": "removed" }), renewal)
 }
 
-/// `POST /api/v1/users/me/recovery-codes`: ten new codes, shown once; needs a step-up.
+/// `POST /api/v1/users/me/recovery-codes`: ten new codes, shown once; needs a step-up. Every session ends; the answer
+/// carries the new one.
 pub async fn renew_recovery_codes(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
 ) -> Result<Reply, Problem> {
-    let codes = room.renew_recovery_codes(principal, &visit(room, request)?).await?;
-    Ok(Reply::json(StatusCode::OK, &serde_json::json!({ "recovery_codes": codes })))
+    let (codes, renewal) = room.renew_recovery_codes(principal, &visit(room, request)?).await?;
+    with_renewal(room, principal, serde_json::json!({ "recovery_codes": codes }), renewal)
 }
 
 /// `GET /api/v1/sessions`: the caller's sessions and devices.

@@ -6,17 +6,21 @@
 pub mod api;
 pub mod pages;
 
+use http::StatusCode;
 use parking_lot::Mutex;
 
 use crate::accounts::Role;
 use crate::accounts::enrolment::{Asker, Enrolment};
+use crate::accounts::records::UserRecord;
 use crate::audit::{Event, Filter, Kind, Page};
 use crate::http::Problem;
 use crate::kernel::ids::SessionId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{DisplayName, Email};
-use crate::sessions::{Factors, Principal, SessionKind, SessionView};
+use crate::kernel::time::Timestamp;
+use crate::sessions::{Factors, Principal, SessionView};
 use crate::sign_in::{Renewal, SignIn, SignInError, Visit};
+use crate::store::Batch;
 
 /// The use-cases of one's own account. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +41,38 @@ pub struct ProfileChange {
     pub display_name: Option<DisplayName>,
     /// The address; `Some(None)` removes it.
     pub email: Option<Option<Email>>,
+}
+
+/// Tells whether nothing may change because the caller's own session ended meanwhile.
+fn is_signed_out(problem: &Problem) -> bool {
+    problem.status == StatusCode::UNAUTHORIZED
+}
+
+/// The session in which the caller goes on after a change that ends all sessions.
+struct Next<'a> {
+    principal: &'a Principal,
+    factors: Factors,
+    proven_at: Timestamp,
+    visit: &'a Visit<'a>,
+    staged: Mutex<Option<Result<Renewal, Problem>>>,
+}
+
+impl<'a> Next<'a> {
+    fn new(principal: &'a Principal, factors: Factors, proven_at: Timestamp, visit: &'a Visit<'a>) -> Self {
+        Next { principal, factors, proven_at, visit, staged: Mutex::new(None) }
+    }
+
+    /// Returns the session once the change is on disk, `None` if there was no room for one; or why there is no change.
+    fn of<T, E>(self, committed: Result<T, E>) -> Result<(T, Option<Renewal>), E>
+    where
+        E: From<Problem>,
+    {
+        match (committed, self.staged.into_inner()) {
+            (Ok(done), staged) => Ok((done, staged.and_then(Result::ok))),
+            (Err(_), Some(Err(problem))) if is_signed_out(&problem) => Err(problem.into()),
+            (Err(error), _) => Err(error),
+        }
+    }
 }
 
 impl MyAccount {
@@ -155,17 +191,13 @@ impl MyAccount {
         // The password alone makes an account with a second factor no fresher than it was (OTP-08).
         let is_whole_proof = current.is_some() && !user.has_totp;
         let proven_at = if is_whole_proof { self.clock.now() } else { principal.authenticated_at };
-        let renewal = Mutex::new(None);
-        self.accounts
-            .set_password(user.id, &phc, |batch, record| {
-                self.stage_end_everything(batch, user.id);
-                let ended = record.not_before;
-                let staged = self.stage_renewal(batch, principal, principal.factors, proven_at, ended, visit);
-                *renewal.lock() = staged.ok();
-                self.audit.write(batch, self.event(Kind::PasswordChanged, principal, visit));
-            })
-            .await?;
-        Ok(renewal.into_inner())
+        let next = Next::new(principal, principal.factors, proven_at, visit);
+        let also = |batch: &mut Batch, record: &UserRecord| {
+            self.stage_next(batch, record, &next);
+            self.audit.write(batch, self.event(Kind::PasswordChanged, principal, visit));
+        };
+        let committed = self.accounts.set_password(user.id, &phc, also).await;
+        next.of(committed.map_err(SignInError::from)).map(|((), renewal)| renewal)
     }
 
     /// Starts the enrolment of an authenticator app; the one in use works until the first code of the new one.
@@ -188,8 +220,9 @@ impl MyAccount {
         Ok(self.accounts.show_totp(principal.user.id, asker, &self.site.name()).await?)
     }
 
-    /// Confirms the enrolment with its first code. The session that proved it now stands on two factors: a browser
-    /// gets a new one (SES-02), a program keeps its tokens. Returns the recovery codes, shown once.
+    /// Confirms the enrolment with its first code. Every session, link and waiting sign-in ends in the same commit: who
+    /// got in with the password alone is out (REF-07). The caller goes on in a new session that stands on two factors,
+    /// unless there is no room for one. Returns the recovery codes, shown once.
     ///
     /// # Errors
     /// `step_up_required`, `invalid_code`, `enrolled_elsewhere`.
@@ -201,30 +234,23 @@ impl MyAccount {
     ) -> Result<(Vec<String>, Option<Renewal>), Problem> {
         self.require_fresh(principal)?;
         let (asker, factors) = (Asker::session(&principal.session), principal.factors.with(Factors::TOTP));
-        let renewal = Mutex::new(None);
+        let next = Next::new(principal, factors, principal.authenticated_at, visit);
         let confirmed = self
             .accounts
             .confirm_totp(principal.user.id, asker, code, |batch, record| {
-                let is_program = principal.kind == SessionKind::Api;
-                if is_program {
-                    // A session that has just ended cannot be raised; its owner keeps the codes nevertheless.
-                    let _ = self.sessions.stage_step_up(batch, principal.session, factors);
-                } else {
-                    let (at, ended) = (principal.authenticated_at, record.not_before);
-                    *renewal.lock() = self.stage_renewal(batch, principal, factors, at, ended, visit).ok();
-                }
+                self.stage_next(batch, record, &next);
                 self.audit.write(batch, self.event(Kind::TotpEnrolled, principal, visit));
                 self.audit.write(batch, self.event(Kind::RecoveryCodesMade, principal, visit));
             })
             .await?;
-        let codes = confirmed.ok_or_else(|| {
+        let confirmed = confirmed.ok_or_else(|| {
             Problem::unprocessable(
                 "otp",
                 "invalid_code",
                 "That code was not accepted. Check the clock of your phone, wait for the next code and try again.",
             )
-        })?;
-        Ok((codes, renewal.into_inner()))
+        });
+        next.of(confirmed)
     }
 
     /// Tells why the authenticator app cannot be removed, if it cannot.
@@ -233,24 +259,32 @@ impl MyAccount {
         is_required.then_some("Your account must have a second factor. You can replace the app.")
     }
 
-    /// Removes the authenticator app and its recovery codes.
+    /// Removes the authenticator app and its recovery codes. Everything else that speaks for the caller ends in the same
+    /// commit (REF-07); the new session stands on the password.
     ///
     /// # Errors
     /// `step_up_required` (OTP-08), `no_second_factor`, `second_factor_required`.
-    pub async fn remove_totp(&self, principal: &Principal, visit: &Visit<'_>) -> Result<(), Problem> {
+    pub async fn remove_totp(
+        &self,
+        principal: &Principal,
+        visit: &Visit<'_>,
+    ) -> Result<Option<Renewal>, Problem> {
         self.require_fresh(principal)?;
         self.require_second_factor(principal)?;
         if let Some(sentence) = self.cannot_remove_totp(principal) {
             return Err(Problem::conflict("second_factor_required", sentence));
         }
-        let event = || self.event(Kind::TotpRemoved, principal, visit);
-        self.accounts
-            .remove_totp(principal.user.id, |_| {}, |batch, _| self.audit.write(batch, event()))
-            .await?;
-        Ok(())
+        let next = Next::new(principal, Factors::PASSWORD, principal.authenticated_at, visit);
+        let also = |batch: &mut Batch, record: &UserRecord| {
+            self.stage_next(batch, record, &next);
+            self.audit.write(batch, self.event(Kind::TotpRemoved, principal, visit));
+        };
+        let committed = self.accounts.remove_totp(principal.user.id, |_| {}, also).await;
+        next.of(committed.map_err(Problem::from)).map(|((), renewal)| renewal)
     }
 
-    /// Makes ten new recovery codes; the old ones die in the same commit. Returns them, shown once.
+    /// Makes ten new recovery codes; the old ones and everything else that speaks for the caller die in the same commit
+    /// (REF-07). Returns them, shown once.
     ///
     /// # Errors
     /// `step_up_required` (OTP-08), `no_second_factor`.
@@ -258,12 +292,35 @@ impl MyAccount {
         &self,
         principal: &Principal,
         visit: &Visit<'_>,
-    ) -> Result<Vec<String>, Problem> {
+    ) -> Result<(Vec<String>, Option<Renewal>), Problem> {
         self.require_fresh(principal)?;
         self.require_second_factor(principal)?;
-        let event = || self.event(Kind::RecoveryCodesMade, principal, visit);
-        let id = principal.user.id;
-        Ok(self.accounts.renew_recovery_codes(id, |batch, _| self.audit.write(batch, event())).await?)
+        let next = Next::new(principal, principal.factors, principal.authenticated_at, visit);
+        let also = |batch: &mut Batch, record: &UserRecord| {
+            self.stage_next(batch, record, &next);
+            self.audit.write(batch, self.event(Kind::RecoveryCodesMade, principal, visit));
+        };
+        let committed = self.accounts.renew_recovery_codes(principal.user.id, also).await;
+        next.of(committed.map_err(Problem::from))
+    }
+
+    /// Adds the end of everything that speaks for the caller to `batch`, and the session in which the caller goes on.
+    /// Runs again if somebody else changed the account at the same moment; the last one counts.
+    fn stage_next(&self, batch: &mut Batch, record: &UserRecord, next: &Next<'_>) {
+        let principal = next.principal;
+        self.stage_end_everything(batch, principal.user.id);
+        let (factors, at) = (next.factors, next.proven_at);
+        let staged = self.stage_renewal(batch, principal, factors, at, record.not_before, next.visit);
+        match &staged {
+            Err(problem) if is_signed_out(problem) => {
+                batch.conflict();
+            }
+            Err(problem) => {
+                tracing::warn!(code = problem.code, "no session follows: the caller has to sign in again");
+            }
+            Ok(_) => {}
+        }
+        *next.staged.lock() = Some(staged);
     }
 
     fn require_second_factor(&self, principal: &Principal) -> Result<(), Problem> {

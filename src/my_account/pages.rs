@@ -15,7 +15,7 @@ use crate::sessions::labels::device_name;
 use crate::sessions::{Principal, SessionView, cookies, frames};
 use crate::sign_in::api::visit;
 use crate::sign_in::pages::in_groups;
-use crate::sign_in::{SignInError, step_up_first};
+use crate::sign_in::{Renewal, SignInError, step_up_first};
 use crate::views::account as views;
 use crate::views::account::Strip;
 use crate::views::home::{AppTile, Home};
@@ -39,7 +39,7 @@ fn frame(
     let done = match request.query("done").as_deref() {
         Some("saved") => "Saved.",
         Some("password") => "Your password is changed. You are signed out everywhere else.",
-        Some("totp-removed") => "The authenticator app is removed.",
+        Some("totp-removed") => "The authenticator app is removed. You are signed out everywhere else.",
         Some("ended") => "The session is ended.",
         Some("others-ended") => "All other sessions are ended.",
         _ => return frame,
@@ -152,7 +152,8 @@ pub(crate) fn role_word(role: crate::accounts::Role) -> &'static str {
 /// Turns a refusal into messages beside the fields; one that names no field goes to `otherwise`. What the person can
 /// do nothing about stays a problem.
 pub(crate) fn field_errors(problem: Problem, otherwise: &'static str) -> Result<FieldErrors, Problem> {
-    if problem.status.is_server_error() || problem.status == StatusCode::NOT_FOUND {
+    let is_for_nobody = matches!(problem.status, StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED);
+    if problem.status.is_server_error() || is_for_nobody {
         return Err(problem);
     }
     if problem.fields.is_empty() {
@@ -296,11 +297,7 @@ pub async fn submit_password(
     let current = SecretText::new(form.text("current_password").to_owned());
     let new = SecretText::new(form.text("new_password").to_owned());
     match room.change_password(principal, Some(&current), &new, &visit(room, request)?).await {
-        Ok(Some(renewal)) => {
-            let reply = Reply::see_other("/account/security?done=password");
-            Ok(cookies::grant(&room.site, reply, &renewal.started, &renewal.device))
-        }
-        Ok(None) => Ok(cookies::revoke(&room.site, Reply::see_other("/signin"))),
+        Ok(renewal) => Ok(go_on(room, Reply::see_other("/account/security?done=password"), renewal)),
         Err(SignInError::Wrong { .. }) => {
             let errors = FieldErrors::one("current_password", "That is not your current password.");
             security_page(room, request, principal, StatusCode::UNPROCESSABLE_ENTITY, errors)
@@ -353,13 +350,7 @@ pub async fn submit_totp(
 ) -> Result<Reply, Problem> {
     let form = request.form()?;
     match room.confirm_totp(principal, form.text("code"), &visit(room, request)?).await {
-        Ok((codes, renewal)) => {
-            let reply = codes_page(room, request, principal, codes)?;
-            Ok(match renewal {
-                Some(renewal) => cookies::grant(&room.site, reply, &renewal.started, &renewal.device),
-                None => reply,
-            })
-        }
+        Ok((codes, renewal)) => codes_page(room, request, principal, codes, renewal),
         Err(problem) if needs_step_up(&problem) => Ok(step_up_first("/account/totp")),
         Err(problem) if problem.code == "invalid_code" => {
             let errors = FieldErrors::one("code", problem.detail);
@@ -375,13 +366,27 @@ fn codes_page(
     request: &Request,
     principal: &Principal,
     codes: Vec<String>,
+    renewal: Option<Renewal>,
 ) -> Result<Reply, Problem> {
+    // The forms of this page belong to the session that begins with it (WEB-02).
+    let mut principal = principal.clone();
+    if let Some(renewal) = &renewal {
+        principal.session = renewal.started.id;
+    }
     let page = views::RecoveryCodes {
-        frame: frame(room, request, principal, "Keep these recovery codes", "security"),
+        frame: frame(room, request, &principal, "Keep these recovery codes", "security"),
         username: principal.user.username.to_string(),
         codes,
     };
-    Reply::html(StatusCode::OK, &page)
+    Ok(go_on(room, Reply::html(StatusCode::OK, &page)?, renewal))
+}
+
+/// Gives the browser the session that took the place of its own, or takes its cookies if none did.
+fn go_on(room: &MyAccount, reply: Reply, renewal: Option<Renewal>) -> Reply {
+    match renewal {
+        Some(renewal) => cookies::grant(&room.site, reply, &renewal.started, &renewal.device),
+        None => cookies::revoke(&room.site, reply),
+    }
 }
 
 /// `POST /account/totp/remove`.
@@ -391,7 +396,7 @@ pub async fn remove_totp(
     principal: &Principal,
 ) -> Result<Reply, Problem> {
     match room.remove_totp(principal, &visit(room, request)?).await {
-        Ok(()) => Ok(Reply::see_other("/account/security?done=totp-removed")),
+        Ok(renewal) => Ok(go_on(room, Reply::see_other("/account/security?done=totp-removed"), renewal)),
         Err(problem) if needs_step_up(&problem) => Ok(step_up_first("/account/security")),
         Err(problem) => Err(problem),
     }
@@ -404,7 +409,7 @@ pub async fn renew_recovery_codes(
     principal: &Principal,
 ) -> Result<Reply, Problem> {
     match room.renew_recovery_codes(principal, &visit(room, request)?).await {
-        Ok(codes) => codes_page(room, request, principal, codes),
+        Ok((codes, renewal)) => codes_page(room, request, principal, codes, renewal),
         Err(problem) if needs_step_up(&problem) => Ok(step_up_first("/account/security")),
         Err(problem) => Err(problem),
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -17,6 +18,18 @@ pub const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 
 /// The exit code after a second signal: 128 + SIGTERM, as a shell would show it.
 const EXIT_ABORTED: i32 = 143;
+
+/// Keeps what is in memory, keys and passwords among it, out of core files and away from other processes of the same
+/// user (KEY-05). To be called before the first secret is read. A system that refuses is no reason not to start.
+pub fn keep_memory_private() {
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, nothing) {
+        tracing::warn!(%error, "core dumps cannot be switched off");
+    }
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user can read the memory of this one");
+    }
+}
 
 /// Listens for SIGTERM and SIGINT. The receiver turns true at the first; the second ends the process at once, which
 /// loses nothing that was acknowledged. Must be called inside the runtime.

@@ -145,6 +145,9 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
         return Ok(reply);
     }
     let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
+    if app.sessions.falls_short(&caller) {
+        return Ok(super::second_factor::go_there(&caller));
+    }
     account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller)).await
 }
 

@@ -13,6 +13,10 @@ use crate::site::Site;
 
 /// The path of the refresh cookie: it travels to the refresh endpoint alone (REF-11).
 pub const REFRESH_PATH: &str = "/api/v1/auth/refresh/web";
+/// The cookie of a browser in the setup, which acts as the owner there.
+pub const SETUP_COOKIE: &str = "dw_setup";
+/// The path of that cookie.
+pub const SETUP_PATH: &str = "/setup";
 const DEVICE_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// One of our cookies.
@@ -93,9 +97,11 @@ pub fn grant(site: &Site, reply: Reply, started: &StartedSession, device: &str) 
     if let Some(cookie) = &started.forward_cookie {
         reply = Cookie::ForwardAuth.set(site, reply, cookie.expose(), started.cookie_max_age);
     }
-    if let (Some(token), Some(age)) = (&started.refresh_token, started.refresh_max_age()) {
-        reply = Cookie::Refresh.set(site, reply, token.expose(), Some(age));
-    }
+    // Without one of its own the session must not be followed by that of whoever sat here before (SES-03).
+    reply = match (&started.refresh_token, started.refresh_max_age()) {
+        (Some(token), Some(age)) => Cookie::Refresh.set(site, reply, token.expose(), Some(age)),
+        _ => Cookie::Refresh.clear(site, reply),
+    };
     Cookie::Device.set(site, reply, device, Some(DEVICE_AGE))
 }
 
@@ -115,7 +121,9 @@ pub fn grant_refreshed(site: &Site, mut reply: Reply, refreshed: &Refreshed) -> 
 
 /// Takes all cookies of a session back; the known device stays known.
 pub fn revoke(site: &Site, reply: Reply) -> Reply {
-    [Cookie::Session, Cookie::ForwardAuth, Cookie::Refresh, Cookie::Pending]
+    let reply = [Cookie::Session, Cookie::ForwardAuth, Cookie::Refresh, Cookie::Pending]
         .into_iter()
-        .fold(reply, |reply, cookie| cookie.clear(site, reply))
+        .fold(reply, |reply, cookie| cookie.clear(site, reply));
+    let setup = SetCookie::expired(SETUP_COOKIE).path(SETUP_PATH).same_site_strict();
+    reply.with_cookie(if site.has_secure_cookies() { setup } else { setup.insecure() })
 }

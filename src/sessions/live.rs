@@ -10,6 +10,7 @@ use super::principal::Factors;
 use super::records::{SessionKind, SessionRecord};
 use crate::kernel::ids::{IdMap, SessionId, UserId};
 use crate::kernel::time::Timestamp;
+use crate::store::clock_mark::TOLERANCE;
 
 const SHARDS: usize = 16;
 
@@ -60,10 +61,13 @@ impl Live {
         }
     }
 
-    /// Tells whether a cookie of this session is within its idle and absolute limits (SES-07).
+    /// Tells whether a cookie of this session is within its idle and absolute limits (SES-07). A clock that stands
+    /// before the last use cannot tell how long ago that was: a session that was idle too long must not wake (FAIL-03).
     pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
-        let idle_until = self.last_seen.load(Ordering::Relaxed).saturating_add(self.idle_ms);
-        now < self.expires_at && now.as_millis() < idle_until
+        let last_seen = self.last_seen.load(Ordering::Relaxed);
+        let idle_until = last_seen.saturating_add(self.idle_ms);
+        let is_past = last_seen <= now.plus(TOLERANCE).as_millis();
+        is_past && now < self.expires_at && now.as_millis() < idle_until
     }
 
     /// Returns the newest use if the store is more than `lag_ms` behind it, and remembers that it is being written.

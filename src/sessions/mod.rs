@@ -200,9 +200,23 @@ impl Sessions {
         })
     }
 
+    /// Tells whether the policy demands more of the user than the session proved: it was made stricter since, or the
+    /// session is the one in which the owner is still setting up. Such a session leads to a second factor, or out.
+    pub fn falls_short(&self, principal: &Principal) -> bool {
+        let policy = self.0.accounts.second_factor_policy();
+        policy.requires(principal.user.role) && principal.level() < Level::TwoFactor
+    }
+
     /// Identifies the caller by the value of the browser cookie, and slides the session.
     pub fn identify_cookie(&self, value: &str, now: Timestamp) -> Option<Principal> {
         self.identify_secret(value, now, |live| live.cookie_hash.as_ref())
+    }
+
+    /// Returns the session that a browser cookie proves, whether it still opens anything or not. To end it.
+    pub fn session_of_cookie(&self, value: &str) -> Option<SessionId> {
+        let (id, secret) = parse_cookie(value)?;
+        let live = self.0.live.get(&id)?;
+        ct_eq(&sha256(secret), live.cookie_hash.as_ref()?).then_some(id)
     }
 
     /// Identifies the caller by the value of the forward-auth cookie, and slides the session. This cookie is worth
@@ -270,7 +284,7 @@ impl Sessions {
 
     /// Like [`Sessions::stage_start`], for a batch that ends all sessions begun at or before `ended`, and for factors
     /// that were proven at `authenticated_at`. Stages nothing if it fails.
-    fn stage_start_after(
+    pub(crate) fn stage_start_after(
         &self,
         batch: &mut Batch,
         new: NewSession,

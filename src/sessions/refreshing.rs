@@ -86,9 +86,7 @@ impl Sessions {
         }
         let live = self.0.live.get(&presented.session).ok_or(RefreshRefusal::Invalid)?;
         let principal = self.admit(presented.session, &live).ok_or(RefreshRefusal::Invalid)?;
-        let policy = self.0.accounts.second_factor_policy();
-        let level = principal.level();
-        if policy.requires(principal.user.role) && level < super::Level::TwoFactor {
+        if self.falls_short(&principal) {
             return Err(RefreshRefusal::Invalid);
         }
         Ok(principal.user)

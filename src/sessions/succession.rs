@@ -23,25 +23,35 @@ pub struct Successor {
 
 impl Sessions {
     /// Adds the end of the caller's session and the start of the one in its place to `batch`. "Remember me" and the
-    /// refresh token carry over. Stages nothing if it fails.
+    /// refresh token carry over. The commit conflicts if the session ends meanwhile: what was under way when somebody
+    /// signed out everywhere must not bring a session back (SES-08, SES-09). Stages nothing if it fails.
+    ///
+    /// # Errors
+    /// 401 `not_signed_in` if the session has ended; 503 if there is no room or the clock is wrong.
     pub fn stage_successor(
         &self,
         batch: &mut Batch,
         principal: &Principal,
         successor: Successor,
     ) -> Result<StartedSession, Problem> {
-        let before = self.carried(&principal.session)?;
+        let live = self.0.live.get(&principal.session);
+        let is_alive = live.is_some_and(|live| self.admit(principal.session, &live).is_some());
+        let before = self.carried(&principal.session)?.filter(|_| is_alive);
+        let before = before.ok_or_else(|| {
+            Problem::unauthorized("not_signed_in", "You were signed out meanwhile. Sign in again.")
+        })?;
         let new = NewSession {
             user: principal.user.id,
             kind: principal.kind,
             factors: successor.factors,
             label: successor.label,
             place: successor.place,
-            is_remembered: before.as_ref().is_some_and(|found| found.value.is_remembered),
-            with_refresh: before.as_ref().is_some_and(|found| found.value.refresh.is_some()),
+            is_remembered: before.value.is_remembered,
+            with_refresh: before.value.refresh.is_some(),
         };
         let authenticated_at = Some(successor.authenticated_at);
         let started = self.stage_start_after(batch, new, successor.ended, authenticated_at)?;
+        batch.require(principal.session.as_bytes(), &before);
         self.stage_end(batch, principal.session);
         Ok(started)
     }

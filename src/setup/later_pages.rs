@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::owner::Confirmed;
 use super::pages::{Here, enter, field_errors};
 use super::{Setup, checks};
 use crate::accounts::enrolment::Asker;
@@ -79,13 +80,14 @@ pub async fn second_factor(room: &Setup, request: &Request) -> Result<Reply, Pro
     let visit = visit(&room.sign_in, request)?;
     let has_session = here.may_have_session();
     let confirmed = room.confirm_second_factor(&owner, &here, form.text("code"), has_session, &visit).await?;
-    let Some((codes, started)) = confirmed else {
+    let Some(Confirmed { codes, started, came_in_at }) = confirmed else {
         let text = "That code was not accepted. Wait for the next one and try again; if it keeps failing, look at the clock of this machine.";
         return second_factor_page(&here, &owner, FieldErrors::one("code", text)).await;
     };
     room.wizards.update(here.token, |wizard| {
         wizard.codes = Some(codes);
         wizard.session = None;
+        wizard.started_at = came_in_at;
     });
     let reply = here.go_on()?;
     Ok(match &started {

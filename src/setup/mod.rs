@@ -32,6 +32,7 @@ use http::{Method, StatusCode, header};
 use parking_lot::Mutex;
 
 use crate::access::{Access, Dialect};
+use crate::accounts::User;
 use crate::audit::{Event, Kind};
 use crate::crypto::mac::sha256;
 use crate::http::{Problem, Reply, Request};
@@ -185,6 +186,18 @@ impl Setup {
         })))
     }
 
+    /// Writes down that there is nothing to claim if that only follows from the users that were found: they may all leave
+    /// (SET-02). A store that takes no writes now is asked again at the next start.
+    pub async fn keep_closed(&self) {
+        let is_written = self.progress().map(|progress| progress.finished_at.is_some());
+        if !self.is_finished() || is_written.unwrap_or(false) {
+            return;
+        }
+        if let Err(error) = self.close_without_owner().await {
+            tracing::warn!(%error, "it could not be written down that the setup is closed");
+        }
+    }
+
     /// Tells whether there is, or ever was, an owner.
     pub fn is_claimed(&self) -> bool {
         self.is_claimed.load(Ordering::Acquire)
@@ -331,7 +344,10 @@ impl Setup {
 
     /// Lets the owner back into the wizard by an ordinary session; returns the value of the wizard's cookie.
     fn resume(&self, principal: &crate::sessions::Principal) -> SecretText {
-        let wizard = Wizard::new(Some(principal.user.id), Some(principal.session), self.sign_in.clock.now());
+        // The session is alive, so it is younger than what ended the earlier ones, even within one millisecond.
+        let dead_until = principal.user.not_before.plus(Duration::from_millis(1));
+        let came_in_at = self.sign_in.clock.now().max(dead_until);
+        let wizard = Wizard::new(Some(principal.user.id), Some(principal.session), came_in_at);
         self.wizards.insert(&self.sign_in.random, wizard, self.sign_in.clock.monotonic())
     }
 
@@ -460,11 +476,12 @@ impl Setup {
         })
     }
 
-    /// Tells whether `started_at` lies before the moment at which a user ended all sessions.
-    fn is_ended(&self, user: &UserId, started_at: Timestamp) -> bool {
-        self.sign_in.active_user(user).is_none_or(|user| {
-            !user.role.is_admin() || (user.not_before > Timestamp::ZERO && started_at <= user.not_before)
-        })
+    /// Tells whether the owner may no longer go on in this browser: its ordinary session is over, or all of them are.
+    fn is_ended(&self, user: &UserId, wizard: &Wizard) -> bool {
+        let is_signed_out = wizard.session.is_some_and(|id| self.sign_in.sessions.owner(&id) != Some(*user));
+        let is_over = |user: &User| user.not_before > Timestamp::ZERO && wizard.started_at <= user.not_before;
+        let user = self.sign_in.active_user(user);
+        is_signed_out || user.is_none_or(|user| !user.role.is_admin() || is_over(&user))
     }
 }
 

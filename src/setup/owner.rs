@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -17,6 +18,7 @@ use crate::http::Problem;
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{DisplayName, Email, Username};
+use crate::kernel::time::Timestamp;
 use crate::sessions::{Factors, NewSession, SessionKind, StartedSession};
 use crate::sign_in::Visit;
 use crate::store::meta::{self, Single};
@@ -87,6 +89,16 @@ pub(super) fn judge(form: &OwnerForm<'_>) -> Result<NewUser, Problem> {
     let mut problem = Problem::unprocessable("username", "invalid_value", sentences.join(" "));
     problem.fields = fields;
     Err(problem)
+}
+
+/// The owner's authenticator app is in use.
+pub(super) struct Confirmed {
+    /// Recovery codes, to be shown and typed back.
+    pub(super) codes: PendingCodes,
+    /// The session of this browser, if it may have one.
+    pub(super) started: Option<StartedSession>,
+    /// From when on this browser's place in the wizard counts: just after the moment that ended all earlier ones.
+    pub(super) came_in_at: Timestamp,
 }
 
 /// Where and how an owner comes to be.
@@ -189,7 +201,7 @@ impl Setup {
         visit: &Visit<'_>,
     ) -> Result<StartedSession, Problem> {
         let mut batch = self.sign_in.store.batch();
-        let started = self.stage_session(&mut batch, user, Factors::PASSWORD, visit)?;
+        let started = self.stage_session(&mut batch, user, Factors::PASSWORD, Timestamp::ZERO, visit)?;
         self.sign_in.store.commit(batch).await?;
         Ok(started)
     }
@@ -199,6 +211,7 @@ impl Setup {
         batch: &mut Batch,
         user: UserId,
         factors: Factors,
+        ended: Timestamp,
         visit: &Visit<'_>,
     ) -> Result<StartedSession, Problem> {
         let new = NewSession {
@@ -210,14 +223,14 @@ impl Setup {
             is_remembered: false,
             with_refresh: false,
         };
-        let started = self.sign_in.sessions.stage_start(batch, new)?;
+        let started = self.sign_in.sessions.stage_start_after(batch, new, ended, None)?;
         let event = self.event(Kind::SignInSucceeded, Some(user), visit);
         self.sign_in.audit.write(batch, event.detail("factors", factors.amr().join(" ")));
         Ok(started)
     }
 
-    /// Confirms the owner's authenticator app. The session of one factor ends, and one of two factors begins in its
-    /// place, in the commit that enrols the app (SES-02). `None` if the code was wrong.
+    /// Confirms the owner's authenticator app. Every session of one factor ends, and one of two factors begins in the
+    /// place of this browser's, in the commit that enrols the app (SES-02, REF-07). `None` if the code was wrong.
     pub(super) async fn confirm_second_factor(
         &self,
         user: &User,
@@ -225,20 +238,21 @@ impl Setup {
         code: &str,
         has_session: bool,
         visit: &Visit<'_>,
-    ) -> Result<Option<(PendingCodes, Option<StartedSession>)>, Problem> {
+    ) -> Result<Option<Confirmed>, Problem> {
         // Staging runs again if somebody else changed the account at the same moment; the last one counts.
         let started: Mutex<Option<Result<StartedSession, Problem>>> = Mutex::new(None);
+        let ended = Mutex::new(Timestamp::ZERO);
         let confirmed = self
             .sign_in
             .accounts
-            .confirm_totp(user.id, Asker::wizard(here.token), code, |batch, _| {
+            .confirm_totp(user.id, Asker::wizard(here.token), code, |batch, record| {
                 self.sign_in.audit.write(batch, self.event(Kind::TotpEnrolled, Some(user.id), visit));
-                if let Some(session) = here.wizard.session {
-                    self.sign_in.sessions.stage_end(batch, session);
-                }
+                self.sign_in.stage_end_everything(batch, user.id);
+                *ended.lock() = record.not_before;
                 if has_session {
                     let factors = Factors::PASSWORD.with(Factors::TOTP);
-                    *started.lock() = Some(self.stage_session(batch, user.id, factors, visit));
+                    let staged = self.stage_session(batch, user.id, factors, record.not_before, visit);
+                    *started.lock() = Some(staged);
                 }
             })
             .await?;
@@ -247,6 +261,7 @@ impl Setup {
         let [choice] = self.sign_in.random.bytes::<1>();
         let ask_for = usize::from(choice) % codes.len().max(1) + 1;
         let codes = Arc::new(codes.into_iter().map(SecretText::new).collect());
-        Ok(Some((PendingCodes { codes, ask_for }, started)))
+        let came_in_at = ended.into_inner().plus(Duration::from_millis(1));
+        Ok(Some(Confirmed { codes: PendingCodes { codes, ask_for }, started, came_in_at }))
     }
 }

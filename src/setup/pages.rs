@@ -18,7 +18,7 @@ use crate::http::problem::seconds_rounded_up;
 use crate::http::{Form, Problem, Reply, Request, SetCookie};
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::Timestamp;
-use crate::sessions::cookies::Cookie;
+use crate::sessions::cookies::{Cookie, SETUP_COOKIE, SETUP_PATH};
 use crate::sessions::{Principal, StartedSession, frames};
 use crate::sign_in::api::visit;
 use crate::site::{Origin, Setting};
@@ -26,8 +26,6 @@ use crate::views::errors::ErrorPage;
 use crate::views::setup::{self as views, InsecureVisit, Step, Steps};
 use crate::views::{FieldErrors, Frame, Wait};
 
-/// The cookie of a browser in the wizard.
-const COOKIE: &str = "dw_setup";
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A browser at a step of the wizard that it may see.
@@ -48,7 +46,7 @@ impl<'a> Here<'a> {
     fn find(room: &'a Setup, request: &'a Request) -> Result<Option<Here<'a>>, Problem> {
         let Some(token) = cookie(request)? else { return Ok(None) };
         let Some(wizard) = room.wizards.find(token, room.sign_in.clock.monotonic()) else { return Ok(None) };
-        if wizard.owner.is_some_and(|id| room.is_ended(&id, wizard.started_at)) {
+        if wizard.owner.is_some_and(|id| room.is_ended(&id, &wizard)) {
             return Ok(None);
         }
         let owner = wizard.owner.and_then(|id| room.sign_in.active_user(&id));
@@ -188,7 +186,7 @@ pub(super) fn enter<'a>(room: &'a Setup, request: &'a Request, step: Step) -> Re
 }
 
 fn cookie(request: &Request) -> Result<Option<&str>, Problem> {
-    request.cookie(COOKIE).map_err(|_| {
+    request.cookie(SETUP_COOKIE).map_err(|_| {
         Problem::bad_request(
             "ambiguous_cookie",
             "The browser sent the same cookie twice. Delete the cookies of this address and try again.",
@@ -197,7 +195,7 @@ fn cookie(request: &Request) -> Result<Option<&str>, Problem> {
 }
 
 fn with_cookie(request: &Request, reply: Reply, token: &str) -> Reply {
-    let cookie = SetCookie::host_only(COOKIE, token).path("/setup").same_site_strict().max_age(IDLE);
+    let cookie = SetCookie::host_only(SETUP_COOKIE, token).path(SETUP_PATH).same_site_strict().max_age(IDLE);
     reply.with_cookie(if request.client.is_https { cookie } else { cookie.insecure() })
 }
 

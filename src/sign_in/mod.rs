@@ -27,6 +27,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 
 use crate::accounts::enrolment::Asker;
+use crate::accounts::passwords::end_of_sessions;
 use crate::accounts::{Accounts, User};
 use crate::audit::{Audit, Event, Kind, Outcome};
 use crate::crypto::keys::MasterKey;
@@ -38,6 +39,7 @@ use crate::limits::{Key, Limits, Rule};
 use crate::metrics::{Metrics, SignIn as SignInResult};
 use crate::sessions::{Factors, NewSession, Principal, SessionKind, Sessions, StartedSession};
 use crate::site::Site;
+use crate::store::clock_mark::TOLERANCE;
 use crate::store::{Batch, CommitError, Store, StoreError};
 
 use lockout::Lockout;
@@ -327,6 +329,7 @@ impl SignIn {
         let confirmed = self
             .accounts
             .confirm_totp(user.id, asker, code, |batch, record| {
+                self.stage_end_everything(batch, user.id);
                 self.audit.write(batch, event(&record.username));
             })
             .await?;
@@ -399,7 +402,9 @@ impl SignIn {
 
     /// Tells whether the caller proved every factor of the account within the last ten minutes (OTP-08, PK-07).
     pub fn is_fresh(&self, principal: &Principal) -> bool {
-        let is_recent = self.clock.now().since(principal.authenticated_at) <= FRESH_FOR;
+        let (now, at) = (self.clock.now(), principal.authenticated_at);
+        // A clock that was set back cannot tell how long ago that was (FAIL-03).
+        let is_recent = now.since(at) <= FRESH_FOR && at <= now.plus(TOLERANCE);
         let has_all = principal.factors.has(Factors::PASSWORD)
             && (!principal.user.has_totp || principal.level() == crate::sessions::Level::TwoFactor);
         is_recent && has_all
@@ -499,13 +504,12 @@ impl SignIn {
         principal: &Principal,
         visit: &Visit<'_>,
     ) -> Result<(), SignInError> {
-        let now = self.clock.now();
         let user = principal.user.id;
         self.accounts
             .change(
                 user,
                 |record| {
-                    record.not_before = crate::accounts::passwords::end_of_sessions(record.not_before, now);
+                    record.not_before = end_of_sessions(record.not_before, self.clock.now());
                     Ok(())
                 },
                 |batch, record| {

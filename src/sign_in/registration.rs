@@ -74,6 +74,8 @@ impl SignIn {
         let id = self.accounts.stage_create(&mut batch, new)?;
         if let Some(link) = &link {
             self.accounts.stage_use_link(&mut batch, link);
+            let event = Event::succeeded(Kind::LinkUsed).by(id, &username).from(visit.ip);
+            self.audit.write(&mut batch, event.request(visit.request));
         }
         let enrolment = self.accounts.stage_begin_totp(&mut batch, id, username.as_str(), &self.site.name());
         let event =
@@ -182,8 +184,10 @@ impl SignIn {
                 self.accounts.stage_use_link(batch, &link);
                 self.stage_end_everything(batch, user.id);
                 self.lockout.stage_lift(batch, user.id, None);
-                let event = Event::new(Kind::PasswordReset, Outcome::Succeeded).by(user.id, &record.username);
-                self.audit.write(batch, event.from(visit.ip).request(visit.request));
+                for kind in [Kind::LinkUsed, Kind::PasswordReset] {
+                    let event = Event::new(kind, Outcome::Succeeded).by(user.id, &record.username);
+                    self.audit.write(batch, event.from(visit.ip).request(visit.request));
+                }
             })
             .await;
         match result.map_err(SignInError::from) {

@@ -92,12 +92,11 @@ impl SignIn {
         Ok(())
     }
 
-    /// Adds the end of the session that the browser held so far: a new sign-in takes its place (SES-02, SES-03).
+    /// Adds the end of the session that the browser held so far: a new sign-in takes its place (SES-02, SES-03). Also of
+    /// one that was idle too long, because its refresh token could wake it.
     pub(super) fn stage_end_of_former(&self, batch: &mut Batch, visit: &Visit<'_>) {
-        let now = self.clock.now();
-        let former = visit.session.and_then(|cookie| self.sessions.identify_cookie(cookie, now));
-        if let Some(former) = former {
-            self.sessions.stage_end(batch, former.session);
+        if let Some(former) = visit.session.and_then(|cookie| self.sessions.session_of_cookie(cookie)) {
+            self.sessions.stage_end(batch, former);
         }
     }
 

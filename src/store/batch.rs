@@ -13,13 +13,14 @@ use crate::kernel::time::Timestamp;
 pub struct Batch {
     raw: RawBatch,
     fault: Option<StoreError>,
+    is_void: bool,
     sealer: Arc<Sealer>,
     random: Random,
 }
 
 impl Batch {
     pub(super) fn new(sealer: Arc<Sealer>, random: Random) -> Self {
-        Batch { raw: RawBatch::default(), fault: None, sealer, random }
+        Batch { raw: RawBatch::default(), fault: None, is_void: false, sealer, random }
     }
 
     /// Writes `record` at `row`, which must not exist yet.
@@ -79,6 +80,12 @@ impl Batch {
         self
     }
 
+    /// Lets the commit conflict: a row that the batch was to build on is gone already.
+    pub fn conflict(&mut self) -> &mut Self {
+        self.is_void = true;
+        self
+    }
+
     /// Runs `update` after the batch is on disk, in commit order, before the commit is answered.
     pub fn after(&mut self, update: impl FnOnce() + Send + 'static) -> &mut Self {
         self.raw.after.push(Box::new(update));
@@ -88,6 +95,7 @@ impl Batch {
     pub(super) fn into_raw(self) -> Result<RawBatch, CommitError> {
         match self.fault {
             Some(fault) => Err(CommitError::Store(fault)),
+            None if self.is_void => Err(CommitError::Conflict),
             None => Ok(self.raw),
         }
     }

@@ -122,8 +122,11 @@ fn an_app_that_wants_two_factors_asks_for_the_second() {
     let path = location.strip_prefix(ORIGIN).unwrap();
     let page = one.clone().get(path).expect(403).text();
     assert!(page.contains("href=\"/account/totp\""), "{page}");
-    // Bob enrols; his session is still one of one factor until he proves the second.
+    // Bob enrols, which ends his session; one of one factor, as there were before, leads to proving the second.
     let (code_of_bob, _) = server.enrol_totp(bob);
+    let location = one.clone().get(path).expect(303).header("location").unwrap().to_owned();
+    assert!(location.starts_with("/signin?rd="), "{location}");
+    let one = server.web_session_with(bob, doorward::sessions::Factors::PASSWORD).client(&server);
     let step_up = one.clone().get(path).expect(303).header("location").unwrap().to_owned();
     let mut browser = one.clone();
     let page = browser.get(&step_up).expect(200);

@@ -276,7 +276,8 @@ fn sessions_end_suspensions_lift_and_people_go() {
     for kind in ["session.all_ended", "suspension.lifted", "user.deleted"] {
         assert_eq!(events(&server, kind, "mia"), 1, "{kind}");
     }
-    olga.post(USERS, json!({"username": "mia"})).expect(201);
+    refuses(olga.post(USERS, json!({"username": "mia"})), 409, "username_used_before");
+    olga.post(USERS, json!({"username": "mia", "reuse_username": true})).expect(201);
 }
 
 /// INP-07: pages have 1 to 200 rows, and a foreign cursor is the first page.

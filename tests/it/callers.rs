@@ -40,20 +40,20 @@ impl Server {
                 role,
                 password_hash: None,
             };
-            let id = app.accounts.stage_create(&mut batch, new).unwrap();
+            let id = app.accounts.stage_create_knowingly(&mut batch, new, true).unwrap();
             app.store().commit(batch).await.unwrap();
             id
         })
     }
 
-    fn start_session(&self, user: UserId, kind: SessionKind) -> StartedSession {
+    fn start_session(&self, user: UserId, kind: SessionKind, factors: Factors) -> StartedSession {
         let app = self.app();
         self.block_on(async {
             let mut batch = app.store().batch();
             let new = NewSession {
                 user,
                 kind,
-                factors: Factors::PASSWORD.with(Factors::TOTP),
+                factors,
                 label: "test".to_owned(),
                 place: "test".to_owned(),
                 is_remembered: false,
@@ -68,7 +68,12 @@ impl Server {
 
     /// Starts a browser session with both factors.
     pub(crate) fn web_session(&self, user: UserId) -> WebSession {
-        let started = self.start_session(user, SessionKind::Web);
+        self.web_session_with(user, Factors::PASSWORD.with(Factors::TOTP))
+    }
+
+    /// Starts a browser session that proved `factors`.
+    pub(crate) fn web_session_with(&self, user: UserId, factors: Factors) -> WebSession {
+        let started = self.start_session(user, SessionKind::Web, factors);
         WebSession {
             id: started.id,
             cookie: started.cookie.unwrap().expose().clone(),
@@ -79,7 +84,8 @@ impl Server {
 
     /// Starts an API session and returns its access token.
     pub(crate) fn access_token(&self, user: UserId) -> String {
-        let started = self.start_session(user, SessionKind::Api);
+        let factors = Factors::PASSWORD.with(Factors::TOTP);
+        let started = self.start_session(user, SessionKind::Api, factors);
         let tokens = self.app().sessions.issue(&started).unwrap_or_else(|problem| panic!("{problem:?}"));
         tokens.access_token.expose().clone()
     }

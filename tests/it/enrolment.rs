@@ -75,7 +75,7 @@ fn two_browsers_that_wait_have_two_secrets() {
     assert!(thief.cookie("dw").is_none());
 }
 
-/// GEN-03, OTP-02: of many that wait the first confirmation wins, and every other one is told so.
+/// GEN-03, OTP-02, REF-07: of many that wait the first confirmation wins, and ends every other one.
 #[test]
 fn of_many_waiting_secrets_one_is_confirmed() {
     let server = server();
@@ -89,7 +89,9 @@ fn of_many_waiting_secrets_one_is_confirmed() {
         (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
     });
     assert_eq!(answers.iter().filter(|(status, _)| *status == 200).count(), 1, "{answers:?}");
-    let told = |(status, code): &&(u16, String)| *status == 409 && code == "enrolled_elsewhere";
+    let told = |(status, code): &&(u16, String)| {
+        matches!((status, code.as_str()), (409, "enrolled_elsewhere") | (401, "sign_in_expired"))
+    };
     assert_eq!(answers.iter().filter(told).count(), 23, "{answers:?}");
     assert!(server.app().accounts.user(&ada).unwrap().has_totp);
 }
@@ -113,9 +115,9 @@ fn a_session_confirms_its_own_secret_alone() {
     one.post(path, json!({"otp": app_of_other.code()})).expect(422);
     other.post(path, json!({"otp": app_of_one.code()})).expect(422);
     one.post(path, json!({"otp": app_of_one.code()})).expect(200);
-    // The other one has proven the password alone, which is no fresh proof any more.
+    // The other one has proven the password alone: it has ended (REF-07).
     let late = other.post(path, json!({"otp": app_of_other.code()}));
-    assert_eq!(late.expect(403).code(), "step_up_required");
+    assert_eq!(late.expect(401).code(), "token_revoked");
 }
 
 /// OTP-02: of two sessions that replace the app at once the second one is told that it came too late.

@@ -327,6 +327,10 @@ impl Answer {
 
 impl Client {
     pub(crate) fn with_header(mut self, name: &str, value: &str) -> Client {
+        if name == "X-Forwarded-For" {
+            // Who comes from elsewhere comes by TLS (SES-06).
+            self.headers.push(("X-Forwarded-Proto".to_owned(), "https".to_owned()));
+        }
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }

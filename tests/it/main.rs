@@ -18,6 +18,8 @@ mod bad_input;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod configured;
 #[cfg(test)]
 mod enrolment;
@@ -25,6 +27,8 @@ mod enrolment;
 mod failures;
 #[cfg(test)]
 mod fuzz_seeds;
+#[cfg(test)]
+mod gates;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

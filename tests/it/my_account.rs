@@ -219,6 +219,7 @@ fn an_authenticator_app_is_added_with_its_first_code() {
     let authenticator = Authenticator::new(begun["secret"].as_str().unwrap(), server.clock.clone());
     let confirmed = ada.post(confirm, json!({"otp": authenticator.code()})).expect(200).json();
     assert_eq!(confirmed["recovery_codes"].as_array().unwrap().len(), 10);
+    ada.bearer = Some(confirmed["access_token"].as_str().unwrap().to_owned());
     refuses(ada.post(confirm, json!({"otp": authenticator.code()})), 422, "invalid_code");
     let me = ada.get_json("/api/v1/users/me").json();
     assert_eq!((&me["second_factor"], &me["recovery_codes_left"]), (&json!(true), &json!(10)));
@@ -235,6 +236,7 @@ fn the_second_factor_goes_only_with_both_factors_proven() {
     let (authenticator, old_codes) = server.enrol_totp(id);
     let mut ada = program(&server, "ada", Some(&authenticator.code()));
     let codes = ada.post("/api/v1/users/me/recovery-codes", json!({})).expect(200).json();
+    ada.bearer = Some(codes["access_token"].as_str().unwrap().to_owned());
     let login = json!({"username": "ada", "password": PASSWORD, "otp": old_codes[0]});
     server.client().post("/api/v1/auth/login/api", login).expect(401);
     let login = json!({"username": "ada", "password": PASSWORD, "otp": codes["recovery_codes"][0]});
@@ -244,7 +246,8 @@ fn the_second_factor_goes_only_with_both_factors_proven() {
     refuses(ada.post("/api/v1/auth/step-up", json!({"password": PASSWORD})), 401, "invalid_code");
     let both = json!({"password": PASSWORD, "otp": authenticator.next_code()});
     ada.post("/api/v1/auth/step-up", both).expect(204);
-    ada.json("DELETE", "/api/v1/users/me/totp", &json!({})).expect(204);
+    let removed = ada.json("DELETE", "/api/v1/users/me/totp", &json!({})).expect(200).json();
+    ada.bearer = Some(removed["access_token"].as_str().unwrap().to_owned());
     refuses(ada.json("DELETE", "/api/v1/users/me/totp", &json!({})), 409, "no_second_factor");
     refuses(ada.post("/api/v1/users/me/recovery-codes", json!({})), 409, "no_second_factor");
     assert_eq!(events(&server, "totp.removed", "ada"), 1);
@@ -421,6 +424,7 @@ fn the_pages_add_an_app_show_codes_once_and_remove_it() {
     assert_ne!(ada.cookie("dw").unwrap(), before);
     let token = ada.get("/account/security").expect(200).input("csrf").unwrap();
     ada.form("/account/recovery-codes", &[("csrf", &token)]).expect(200);
+    let token = ada.get("/account/security").expect(200).input("csrf").unwrap();
     later(&server);
     leads_to(ada.form("/account/totp/remove", &[("csrf", &token)]), "/step-up?next=%2Faccount%2Fsecurity");
     let page = ada.get("/step-up?next=/account/security").expect(200);

@@ -410,3 +410,41 @@ fn wrong_input_is_explained_where_it_was_typed() {
     // A finished step cannot be done twice.
     leads_to(client.get("/setup/owner"), "/setup/address");
 }
+
+/// SES-08: who signs out in the middle of the wizard is out of it as well, and so is a copy of its cookie.
+#[test]
+fn signing_out_ends_the_wizard_of_the_same_browser() {
+    let server = new();
+    let mut client = owned(&server);
+    client.get("/setup/address").expect(200);
+    let mut copy = client.clone();
+    let owner = server.app().accounts.resolve("ada").unwrap().unwrap().id;
+    let session = server.app().sessions.list(&owner).unwrap()[0].id;
+    let token = server.app().sessions.csrf_token(&session);
+    client = client.with_header("X-CSRF-Token", &token);
+    client.post("/api/v1/auth/logout", serde_json::json!({})).expect(204);
+    assert_eq!(client.cookie("dw_setup"), None);
+    leads_to(copy.get("/setup/address"), "/setup");
+    leads_to(fill_blindly(&mut copy, "/setup/second-factor"), "/setup");
+}
+
+fn fill_blindly(client: &mut Client, path: &str) -> Answer {
+    client.form(path, &[("code", "000000"), ("action", "confirm")])
+}
+
+/// SET-02: an installation whose users came by the command line is claimed for good, also when they all left.
+#[test]
+fn an_installation_that_had_users_never_opens_its_setup() {
+    let server = new();
+    let mia = server.add_bare_user("mia", doorward::accounts::records::Role::Member);
+    let (dir, clock) = (server.dir.clone(), server.clock.clone());
+    drop(server);
+    let server = Server::start_unclaimed(dir.clone(), clock.clone(), |_| {});
+    leads_to(server.client().get("/"), "/signin");
+    server.block_on(server.app().accounts.delete(mia, |_, _| {})).unwrap();
+    drop(server);
+    let server = Server::start_unclaimed(dir.clone(), clock, |_| {});
+    leads_to(server.client().get("/"), "/signin");
+    server.client().get("/setup").expect(404);
+    assert!(!dir.0.join("setup-token").exists());
+}

@@ -15,38 +15,38 @@ use crate::harness::{Answer, Client, PASSWORD, TempDir};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program with data of its own and one owner, `ada`.
-pub(super) struct Installation {
-    pub(super) dir: TempDir,
-    pub(super) data: PathBuf,
+pub(crate) struct Installation {
+    pub(crate) dir: TempDir,
+    pub(crate) data: PathBuf,
     /// Settings that every command gets.
-    pub(super) settings: Vec<String>,
+    pub(crate) settings: Vec<String>,
     /// Runs everything as this user id.
-    pub(super) uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
 }
 
 /// What a command that ended left.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) code: Option<i32>,
-    pub(super) out: String,
-    pub(super) err: String,
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// A running `doorward serve`; killed when dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Installation {
-    pub(super) fn new() -> Installation {
+    pub(crate) fn new() -> Installation {
         let dir = TempDir::new();
         let data = dir.0.join("data");
         Installation::at(dir, data, None)
     }
 
-    pub(super) fn at(dir: TempDir, data: PathBuf, uid: Option<u32>) -> Installation {
+    pub(crate) fn at(dir: TempDir, data: PathBuf, uid: Option<u32>) -> Installation {
         let installation = Installation { uid, ..Installation::bare(dir, data) };
         installation.add("ada").succeed();
         installation
@@ -57,20 +57,23 @@ impl Installation {
         // Its own copy, so that another user can run it and the commands it prints are found.
         fs::create_dir(dir.0.join("bin")).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_doorward"), dir.0.join("bin/doorward")).unwrap();
-        let settings = ["password.memory_kib=8192", "password.passes=1", "data.free_space_floor_mib=1"];
-        let settings = settings.map(str::to_owned).to_vec();
-        Installation { dir, data, settings, uid: None }
+        Installation { dir, data, settings: vec!["data.free_space_floor_mib=1".to_owned()], uid: None }
     }
 
-    pub(super) fn add(&self, name: &str) -> Outcome {
+    pub(crate) fn add(&self, name: &str) -> Outcome {
         self.run_with_password(["user", "add", name, "--role", "owner", "--password-stdin"])
     }
 
     /// Runs a command that reads a password.
     pub(super) fn run_with_password<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Outcome {
-        let password = self.dir.0.join("password");
-        fs::write(&password, format!("{PASSWORD}\n")).unwrap();
-        finish(self.command(arguments).stdin(File::open(password).unwrap()))
+        self.type_in(arguments, PASSWORD)
+    }
+
+    /// Runs a command of `doorward` that reads a line.
+    pub(crate) fn type_in<'a>(&self, arguments: impl IntoIterator<Item = &'a str>, line: &str) -> Outcome {
+        let file = self.dir.0.join("typed");
+        fs::write(&file, format!("{line}\n")).unwrap();
+        finish(self.command(arguments).stdin(File::open(file).unwrap()))
     }
 
     /// Returns `doorward` with arguments.
@@ -100,17 +103,17 @@ impl Installation {
     }
 
     /// Runs a command of `doorward` to its end.
-    pub(super) fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Outcome {
+    pub(crate) fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Outcome {
         finish(&mut self.command(arguments))
     }
 
     /// Runs a line that was printed, in a shell.
-    pub(super) fn run_line(&self, line: &str) -> Outcome {
+    pub(crate) fn run_line(&self, line: &str) -> Outcome {
         finish(self.shell_of("/bin/sh").args(["-c", line]))
     }
 
     /// Runs `doorward serve`, which must not start.
-    pub(super) fn refuse_to_serve(&self) -> Outcome {
+    pub(crate) fn refuse_to_serve(&self) -> Outcome {
         let mut process = self.spawn();
         let status = process.wait();
         let err = process.log();
@@ -127,7 +130,7 @@ impl Installation {
     }
 
     /// Starts `doorward serve` and waits until it listens.
-    pub(super) fn serve(&self) -> Process {
+    pub(crate) fn serve(&self) -> Process {
         let mut process = self.spawn();
         let begun = SystemClock::shared();
         loop {
@@ -153,37 +156,37 @@ fn finish(command: &mut Command) -> Outcome {
 
 impl Outcome {
     #[track_caller]
-    pub(super) fn succeed(self) -> Outcome {
+    pub(crate) fn succeed(self) -> Outcome {
         assert_eq!(self.code, Some(0), "{self:?}");
         self
     }
 }
 
 impl Process {
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client { address: self.address, cookies: Vec::new(), bearer: None, headers: Vec::new() }
     }
 
-    pub(super) fn sign_in(&self) -> Answer {
+    pub(crate) fn sign_in(&self) -> Answer {
         let body = serde_json::json!({"username": "ada", "password": PASSWORD});
         self.client().post("/api/v1/auth/login/api", body)
     }
 
     /// Sends SIGTERM.
-    pub(super) fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
-    pub(super) fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let begun = SystemClock::shared();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -196,7 +199,7 @@ impl Process {
 
     /// Stops it in order.
     #[track_caller]
-    pub(super) fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.terminate();
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "{}", self.log());
@@ -211,16 +214,16 @@ impl Drop for Process {
 }
 
 /// Says why a test has nothing to test here.
-pub(super) fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Gives a directory and everything in it to a user.
-pub(super) fn give(path: &Path, uid: u32) {
+pub(crate) fn give(path: &Path, uid: u32) {
     std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
     if path.is_dir() {
         for entry in fs::read_dir(path).unwrap() {

@@ -1,0 +1,55 @@
+//! The guard of a session that the policy demands more of than it proved.
+
+use http::Method;
+
+use super::{Action, Face, Route};
+use crate::app::App;
+use crate::http::{Problem, Reply, Request};
+use crate::sessions::Principal;
+use crate::sign_in::step_up_first;
+
+/// What a session may reach that falls short of the policy (GEN-02): the way to a second factor, and the way out. The
+/// pages of the setup are no routes of a signed-in person, and reverse proxies ask for the level that their rules name.
+const TO_A_SECOND_FACTOR: [&str; 8] = [
+    "/account/totp",
+    "/step-up",
+    "/signout",
+    "/api/v1/users/me/totp",
+    "/api/v1/users/me/totp/confirm",
+    "/api/v1/auth/step-up",
+    "/api/v1/auth/logout",
+    "/api/v1/auth/logout/all",
+];
+
+/// Sends whoever still lacks a second factor to it.
+///
+/// # Errors
+/// 403 `second_factor_required` for whatever is not the reading of a page.
+pub(super) fn comes_first(
+    app: &App,
+    route: &Route,
+    request: &Request,
+    caller: Option<&Principal>,
+) -> Result<Option<Reply>, Problem> {
+    let is_guarded = !matches!(route.action, Action::Open(_) | Action::Maybe(_) | Action::Proxy(_));
+    let Some(caller) = caller.filter(|caller| is_guarded && app.sessions.falls_short(caller)) else {
+        return Ok(None);
+    };
+    if TO_A_SECOND_FACTOR.contains(&route.path) {
+        return Ok(None);
+    }
+    if route.face == Face::Page && request.method == Method::GET {
+        return Ok(Some(go_there(caller)));
+    }
+    Err(Problem::forbidden(
+        "second_factor_required",
+        "Your account must have a second factor. Add an authenticator app (/account/totp, or POST to \
+         /api/v1/users/me/totp); if you have one, confirm who you are with its code (/step-up, or POST to \
+         /api/v1/auth/step-up).",
+    ))
+}
+
+/// Leads to the second factor: to prove it, or to have one first.
+pub(super) fn go_there(caller: &Principal) -> Reply {
+    if caller.user.has_totp { step_up_first("/") } else { Reply::see_other("/account/totp") }
+}

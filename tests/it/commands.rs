@@ -1,0 +1,84 @@
+//! `doorward user` as an administrator types it, beside a running server.
+
+use crate::harness::PASSWORD;
+use crate::trouble::program::{Installation, Outcome, Process, give, is_root, skip};
+
+/// Returns the path of the link that a command printed.
+fn path_of(outcome: &Outcome) -> String {
+    let line =
+        outcome.out.lines().find(|line| line.contains("/link/")).unwrap_or_else(|| panic!("{outcome:?}"));
+    line[line.find("/link/").unwrap()..].to_owned()
+}
+
+#[track_caller]
+fn answers(server: &Process, link: &str, status: u16) {
+    server.client().get(link).expect(status);
+}
+
+/// PWD-09, PWD-11: a new link withdraws the earlier ones, and whatever ends a person's sessions ends their links: the one
+/// who can read an old mail or terminal is not let in again.
+#[test]
+fn what_ends_the_sessions_ends_the_links_too() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=http://localhost".to_owned());
+    let server = installation.serve();
+    let invitation = path_of(&installation.run(["user", "add", "bob"]).succeed());
+    answers(&server, &invitation, 200);
+    let link = || path_of(&installation.run(["user", "link", "bob"]).succeed());
+    let second = link();
+    answers(&server, &invitation, 410);
+    answers(&server, &second, 200);
+    installation.type_in(["user", "passwd", "bob"], PASSWORD).succeed();
+    answers(&server, &second, 410);
+    let third = link();
+    installation.run(["user", "reset-2fa", "bob"]).succeed();
+    answers(&server, &third, 410);
+    let fourth = link();
+    installation.run(["user", "disable", "bob"]).succeed();
+    installation.run(["user", "enable", "bob"]).succeed();
+    answers(&server, &fourth, 410);
+    server.stop();
+}
+
+/// KEY-05: keys and passwords in memory reach no core file, and no other process of the same user reads them.
+#[test]
+fn the_memory_of_the_server_is_its_own() {
+    const NOBODY: u32 = 65_534;
+    let mut installation = Installation::new();
+    if is_root() {
+        if std::process::Command::new("setpriv").arg("--version").output().is_err() {
+            return skip("setpriv is not installed");
+        }
+        // /proc tells apart who may trace a process only if that is not root.
+        give(&installation.dir.0, NOBODY);
+        installation.uid = Some(NOBODY);
+    }
+    let server = installation.serve();
+    let process = std::path::PathBuf::from(format!("/proc/{}", server.id()));
+    let limits = std::fs::read_to_string(process.join("limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(4).take(2).collect();
+    assert_eq!(numbers, ["0", "0"], "{line}");
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(process.join("environ")).unwrap());
+    assert_eq!(owner, 0, "the process may be traced and dumped");
+    server.stop();
+}
+
+/// AUD-01: what leaves the store as a whole, and what comes into it, is written down.
+#[test]
+fn exports_and_imports_are_events() {
+    let mut installation = Installation::new();
+    installation.settings.push("accounts.second_factor=optional".to_owned());
+    let file = installation.dir.0.join("all.jsonl");
+    let file = file.to_str().unwrap();
+    installation.run(["store", "export", file]).succeed();
+    installation.run(["store", "import", "--replace", file]).succeed();
+    let server = installation.serve();
+    let token = server.sign_in().expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let mut ada = server.client().with_bearer(&token);
+    let events = ada.get_json("/api/v1/admin/audit?limit=200").expect(200).text();
+    for kind in ["store.exported", "store.imported"] {
+        assert!(events.contains(kind), "{kind}: {events}");
+    }
+    server.stop();
+}
