@@ -43,6 +43,8 @@ pub enum Action {
     Browser(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
     /// A signed-in browser or a bearer token, never both (WEB-05).
     User(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
+    /// As `User`, for what is answered from memory without waiting for anything.
+    Glance(for<'a> fn(&'a App, &'a Request, &'a Principal) -> Result<Reply, Problem>),
     /// An administrator's browser.
     AdminBrowser(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
     /// An administrator's browser or bearer token.
@@ -235,6 +237,14 @@ impl Found {
     }
 }
 
+/// How far a request came before its handler.
+enum Entry {
+    /// It was answered on the way.
+    Answered(Reply),
+    /// It may go on: who calls, and what the rate rule says.
+    Open(Option<Principal>, Option<Verdict>),
+}
+
 /// What answers requests: the table over the application.
 pub struct Service {
     app: Arc<App>,
@@ -257,38 +267,49 @@ impl Service {
         drop(turn);
     }
 
-    async fn through(&self, route: &'static Route, request: &Request) -> Result<Reply, Problem> {
+    /// Everything that stands between a request and its handler, in this order.
+    fn enter(&self, route: &'static Route, request: &Request) -> Result<Entry, Problem> {
         let app = &*self.app;
-        if route.is_in_turn {
-            self.wait_for_turn().await;
-        }
         if !is_operations(route.path) {
             if let Some(reply) = app.setup.gate(request)? {
-                return Ok(reply);
+                return Ok(Entry::Answered(reply));
             }
             if let Some(reply) = self.wrong_host(route, request)? {
-                return Ok(reply);
+                return Ok(Entry::Answered(reply));
             }
             self.refuse_plain_http(route, request)?;
         }
         let caller = match route.action {
             Action::Open(_) => None,
             Action::Maybe(_) | Action::Browser(_) | Action::AdminBrowser(_) => browser(app, request)?,
-            Action::User(_) | Action::Admin(_) => browser_or_program(app, request)?,
+            Action::User(_) | Action::Glance(_) | Action::Admin(_) => browser_or_program(app, request)?,
             Action::Proxy(_) => None,
         };
         // Forged requests must not use up what the person themself may do, so they are not counted.
         check_forgery(app, route, request, caller.as_ref())?;
         let verdict = self.count(route, request, caller.as_ref())?;
         if let Some(reply) = second_factor::comes_first(app, route, request, caller.as_ref())? {
-            return Ok(reply);
+            return Ok(Entry::Answered(reply));
         }
+        Ok(Entry::Open(caller, verdict))
+    }
+
+    async fn through(&self, route: &'static Route, request: &Request) -> Result<Reply, Problem> {
+        if route.is_in_turn {
+            self.wait_for_turn().await;
+        }
+        let app = &*self.app;
+        let (caller, verdict) = match self.enter(route, request)? {
+            Entry::Answered(reply) => return Ok(reply),
+            Entry::Open(caller, verdict) => (caller, verdict),
+        };
         let reply = match (route.action, caller) {
             (Action::Open(handler), _) => handler(app, request).await,
             (Action::Maybe(handler), caller) => handler(app, request, caller).await,
             (Action::Browser(handler) | Action::User(handler), Some(caller)) => {
                 handler(app, request, caller).await
             }
+            (Action::Glance(handler), Some(caller)) => handler(app, request, &caller),
             (Action::AdminBrowser(handler) | Action::Admin(handler), Some(caller)) => {
                 if !caller.user.role.is_admin() {
                     let event = Event::refused(Kind::AdminRefused).by(caller.user.id, &caller.user.username);
@@ -301,6 +322,22 @@ impl Service {
             (Action::Proxy(_), _) => Err(Problem::not_found()),
         };
         Ok(with_rate_headers(reply?, verdict))
+    }
+
+    /// Goes the way of [`Service::through`] for a handler that need not wait.
+    fn glance(
+        &self,
+        route: &'static Route,
+        request: &Request,
+        handler: for<'a> fn(&'a App, &'a Request, &'a Principal) -> Result<Reply, Problem>,
+    ) -> Result<Reply, Problem> {
+        match self.enter(route, request)? {
+            Entry::Answered(reply) => Ok(reply),
+            Entry::Open(None, _) => not_signed_in(route.face, request),
+            Entry::Open(Some(caller), verdict) => {
+                Ok(with_rate_headers(handler(&self.app, request, &caller)?, verdict))
+            }
+        }
     }
 
     fn answer_proxy(&self, request: &Request, dialect: Dialect) -> Reply {
@@ -457,6 +494,12 @@ impl Handler for Service {
             Found::Asset => answer_asset(request),
             Found::Route(route @ Route { action: Action::Proxy(dialect), .. }) => {
                 let reply = self.answer_proxy(request, *dialect);
+                self.app.metrics.http_request(class_of(route), reply.status);
+                reply
+            }
+            Found::Route(route @ Route { action: Action::Glance(handler), .. }) => {
+                let reply = self.glance(route, request, *handler);
+                let reply = reply.unwrap_or_else(|problem| self.refuse(found, request, problem));
                 self.app.metrics.http_request(class_of(route), reply.status);
                 reply
             }

@@ -114,7 +114,8 @@ fn respond<H: Handler>(
         params: Vec::new(),
     });
     let is_last = flow.is_last.load(Ordering::Relaxed);
-    if limits.is_body_ignored
+    let has_no_body = body.is_end_stream() && !request.headers.contains_key(header::CONTENT_ENCODING);
+    if (limits.is_body_ignored || has_no_body)
         && let Some(reply) = answer_at_once(&*shared.handler, route, &request)
     {
         return Responding::Made(Some(close_after(finish(reply, request.client.is_https), is_last)));

@@ -32,8 +32,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Finds the route of a request, and its limits.
     fn route(&self, method: &Method, path: &str) -> (Self::Route, RouteLimits);
 
-    /// Answers a request that needs no body and nothing to wait for; `None` if it does need it. Asked only on routes
-    /// that ignore the body.
+    /// Answers a request that needs no body and nothing to wait for; `None` if it does need it. Asked only if there is
+    /// no body, or the route ignores it.
     fn handle_at_once(&self, route: Self::Route, request: &Request) -> Option<Reply>;
 
     /// Answers a request whose body has been read.

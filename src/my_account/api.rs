@@ -138,8 +138,8 @@ impl From<AuditRow> for ActivityDto {
 }
 
 /// `GET /api/v1/users/me`.
-pub async fn show(room: &MyAccount, _request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    Ok(me(room, principal, &principal.user))
+pub fn show(room: &MyAccount, principal: &Principal) -> Reply {
+    me(room, principal, &principal.user)
 }
 
 fn me(room: &MyAccount, principal: &Principal, user: &User) -> Reply {

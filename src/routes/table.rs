@@ -43,7 +43,11 @@ const fn page(method: Method2, path: &'static str, action: Action) -> Route {
 
 const fn api(method: Method2, path: &'static str, action: Action) -> Route {
     let forgery = match action {
-        Action::User(_) | Action::Admin(_) | Action::Browser(_) | Action::AdminBrowser(_) => Forgery::Session,
+        Action::User(_)
+        | Action::Glance(_)
+        | Action::Admin(_)
+        | Action::Browser(_)
+        | Action::AdminBrowser(_) => Forgery::Session,
         _ => Forgery::None,
     };
     let body = match method {
@@ -202,7 +206,7 @@ pub const ROUTES: &[Route] = &[
     page(Get, "/register", open!(join_pages::show_registration, sign_in)),
     in_turn(page(Post, "/register", open!(join_pages::submit_registration, sign_in))),
     // -- one's own account, for programs
-    api(Get, "/api/v1/users/me", signed_in!(User, account::show, my_account)),
+    api(Get, "/api/v1/users/me", Action::Glance(|app, _, caller| Ok(account::show(&app.my_account, caller)))),
     api(Patch, "/api/v1/users/me", signed_in!(User, account::change, my_account)),
     api(Delete, "/api/v1/users/me", signed_in!(User, account::delete, my_account)),
     api(Post, "/api/v1/users/me/password", signed_in!(User, account::change_password, my_account)),

@@ -214,7 +214,8 @@ async fn client(plan: Arc<Plan>, number: usize, start: Arc<tokio::sync::Barrier>
                 let from = format!("X-Forwarded-For: 203.{a}.{b}.{c}");
                 let name = format!("nobody-{:08x}", u32::from_be_bytes(name));
                 let body = credentials(&name, "wrong horse battery staple");
-                connection.ask("POST", "/api/v1/auth/login/api", &[from], &body).await?
+                let headers = [from, "X-Forwarded-Proto: https".to_owned()];
+                connection.ask("POST", "/api/v1/auth/login/api", &headers, &body).await?
             }
             _ => connection.ask("GET", plan.rest(0)?, plan.rest.get(1..).unwrap_or_default(), "").await?,
         };
