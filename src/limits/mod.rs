@@ -203,7 +203,7 @@ enum Action {
 impl Limits {
     /// Makes empty tables that grow to the capacities of `settings` and no further.
     pub fn new(settings: LimitSettings, clock: SharedClock, random: &Random) -> Self {
-        let started = nanos(clock.monotonic());
+        let started = nanos(clock.monotonic_tick());
         Limits {
             hash_key: random.bytes(),
             bucket_key: u64::from_ne_bytes(random.bytes()) | 1,
@@ -477,7 +477,7 @@ impl Limits {
     }
 
     fn moment(&self, rule: &Rule) -> Moment {
-        let now = nanos(self.clock.monotonic());
+        let now = nanos(self.clock.monotonic_tick());
         let is_cautious = now - self.started.min(now) < self.caution;
         let limit = if is_cautious { rule.limit.div_ceil(2) } else { rule.limit };
         let window = nanos(rule.window).max(1);

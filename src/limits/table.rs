@@ -4,10 +4,6 @@
 //! can keep all entries sorted: a search ends at the first larger key, at loads where plain probing would still run,
 //! and a rebuild is one pass in order. The number of slots need not be a power of two, which keeps the memory per
 //! key within narrow bounds. When the table is full, only entries that have expired make room.
-//!
-//! Beside the slots stands a list of their tags, which tell where a key belongs to within a fraction of a slot. A search
-//! runs over the tags, sixteen to a cache line, and touches one slot at its end: with a million keys every line that is
-//! touched is one that must come from main memory.
 
 /// A key: two words of a keyed hash, ordered by the first.
 pub(super) type Id = (u64, u64);
@@ -25,19 +21,13 @@ pub(super) trait Entry: Copy {
 }
 
 /// Full slots of a hundred beyond which a table grows.
-const MAX_LOAD: usize = 85;
+const MAX_LOAD: usize = 70;
 const FIRST_HOMES: usize = 8;
-/// How finely a tag divides a slot, in bits. The 23 bits left of it tell slots apart, of more than any shard has.
-const TAG_FRACTION: u32 = 8;
-/// The tag of a free slot; all others are odd.
-const FREE: u32 = 0;
 
 /// One shard of a table.
 pub(super) struct Table<E> {
     /// `homes` slots that are the home of some key, and a tail for those that found theirs taken.
     slots: Vec<E>,
-    /// The tag of each slot.
-    tags: Vec<u32>,
     homes: usize,
     len: usize,
     max: usize,
@@ -48,7 +38,7 @@ pub(super) struct Table<E> {
 impl<E: Entry> Table<E> {
     /// Makes an empty table that holds at most `max` entries.
     pub(super) fn new(max: usize) -> Self {
-        Table { slots: Vec::new(), tags: Vec::new(), homes: 0, len: 0, max, next_sweep: u32::MAX }
+        Table { slots: Vec::new(), homes: 0, len: 0, max, next_sweep: u32::MAX }
     }
 
     /// Returns the number of entries, expired ones included.
@@ -58,7 +48,7 @@ impl<E: Entry> Table<E> {
 
     /// Returns the memory of the slots in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<E>() + self.tags.capacity() * size_of::<u32>()
+        self.slots.capacity() * size_of::<E>()
     }
 
     /// Returns the entry of `id`.
@@ -96,50 +86,31 @@ impl<E: Entry> Table<E> {
             .last()
             .map_or(index + 1, |(at, _)| at + 1);
         self.slots.copy_within(index + 1..end, index);
-        self.tags.copy_within(index + 1..end, index);
-        self.set(end - 1, E::EMPTY, FREE);
-        self.len -= 1;
-    }
-
-    fn set(&mut self, index: usize, entry: E, tag: u32) {
-        if let (Some(slot), Some(own)) = (self.slots.get_mut(index), self.tags.get_mut(index)) {
-            (*slot, *own) = (entry, tag);
+        if let Some(slot) = self.slots.get_mut(end - 1) {
+            *slot = E::EMPTY;
         }
+        self.len -= 1;
     }
 
     fn is_crowded(&self) -> bool {
         (self.len + 1) * 100 > self.homes * MAX_LOAD
     }
 
-    fn home(&self, id: Id) -> usize {
-        usize::try_from(self.position(id) >> TAG_FRACTION).unwrap_or(0)
-    }
-
-    /// Scales the whole range of the first word to the slots and their fractions, so that order is kept.
-    fn position(&self, (high, _): Id) -> u64 {
-        u64::try_from((u128::from(high) * self.homes as u128) >> (64 - TAG_FRACTION)).unwrap_or(0)
-    }
-
-    /// The low bits of a position, made odd.
-    fn tag(&self, id: Id) -> u32 {
-        (self.position(id) << 1) as u32 | 1
+    fn home(&self, (high, _): Id) -> usize {
+        // Scales the whole range of the word to the slots, so that order is kept.
+        usize::try_from((u128::from(high) * self.homes as u128) >> 64).unwrap_or(0)
     }
 
     /// Finds `id`, or the slot where it would stand.
     fn find(&self, id: Id) -> Result<usize, usize> {
-        let wanted = self.tag(id);
         let mut index = self.home(id);
-        while let Some(tag) = self.tags.get(index) {
-            // Those that stand in reach of each other are near to each other, so tags compare like sequence numbers do
-            // (RFC 1982 section 3.2).
-            match (*tag, wanted.wrapping_sub(*tag).cast_signed()) {
-                (FREE, _) | (_, ..0) => break,
-                (_, 0) => match self.slots.get(index).map(E::id) {
-                    Some(found) if found == id => return Ok(index),
-                    Some(found) if found > id => break,
-                    _ => {}
-                },
-                _ => {}
+        while let Some(slot) = self.slots.get(index) {
+            if slot.is_empty() {
+                break;
+            }
+            let found = slot.id();
+            if found >= id {
+                return if found == id { Ok(index) } else { Err(index) };
             }
             index += 1;
         }
@@ -149,11 +120,13 @@ impl<E: Entry> Table<E> {
     /// Puts an entry where it belongs and moves those behind it by one slot. `false` if no slot is free there.
     fn place(&mut self, entry: E) -> bool {
         let (Ok(index) | Err(index)) = self.find(entry.id());
-        let free = self.tags.iter().skip(index).position(|tag| *tag == FREE).map(|ahead| index + ahead);
+        let free =
+            self.slots.iter().enumerate().skip(index).find(|(_, slot)| slot.is_empty()).map(|(at, _)| at);
         let Some(free) = free else { return false };
         self.slots.copy_within(index..free, index + 1);
-        self.tags.copy_within(index..free, index + 1);
-        self.set(index, entry, self.tag(entry.id()));
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = entry;
+        }
         true
     }
 
@@ -172,7 +145,7 @@ impl<E: Entry> Table<E> {
             self.rebuild((self.len * 2).max(FIRST_HOMES), None);
         } else if !is_relieved {
             let largest = self.max * 100 / MAX_LOAD + 2;
-            let wanted = (self.homes + self.homes * 2 / 5).max(FIRST_HOMES);
+            let wanted = (self.homes + self.homes / 4).max(FIRST_HOMES);
             self.rebuild(wanted.min(largest).max(self.homes), None);
         }
         true
@@ -180,9 +153,10 @@ impl<E: Entry> Table<E> {
 
     /// Moves all entries into a table of `homes` homes; with `now`, leaves out those that have expired.
     fn rebuild(&mut self, homes: usize, now: Option<u32>) {
-        let old = std::mem::take(&mut self.slots);
-        self.tags = Vec::new();
-        self.grow_to(homes + homes / 32 + 16);
+        let mut slots = Vec::new();
+        slots.reserve_exact(homes + homes / 32 + 16);
+        slots.resize(homes + homes / 32 + 16, E::EMPTY);
+        let old = std::mem::replace(&mut self.slots, slots);
         (self.homes, self.len, self.next_sweep) = (homes, 0, u32::MAX);
         let mut next = 0;
         for entry in old {
@@ -191,20 +165,15 @@ impl<E: Entry> Table<E> {
             }
             let index = self.home(entry.id()).max(next);
             if index >= self.slots.len() {
-                self.grow_to(index + 16);
+                self.slots.resize(index + 16, E::EMPTY);
             }
-            self.set(index, entry, self.tag(entry.id()));
+            if let Some(slot) = self.slots.get_mut(index) {
+                *slot = entry;
+            }
             next = index + 1;
             self.len += 1;
             self.next_sweep = self.next_sweep.min(entry.expires());
         }
-    }
-
-    fn grow_to(&mut self, slots: usize) {
-        self.slots.reserve_exact(slots - self.slots.len());
-        self.slots.resize(slots, E::EMPTY);
-        self.tags.reserve_exact(slots - self.tags.len());
-        self.tags.resize(slots, FREE);
     }
 }
 
@@ -246,10 +215,6 @@ mod tests {
             .collect();
         assert!(full.is_sorted_by(|a, b| a.1 < b.1), "out of order");
         assert_eq!(full.len(), table.len);
-        for (at, slot) in table.slots.iter().enumerate() {
-            let tag = if slot.is_empty() { FREE } else { table.tag(slot.id) };
-            assert_eq!(table.tags[at], tag, "the tag of slot {at}");
-        }
         for (at, id) in full {
             let home = table.home(id);
             assert!(

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use data_encoding::BASE64URL_NOPAD;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::principal::Factors;
 use crate::accounts::User;
@@ -88,6 +89,8 @@ pub struct IssuedTokens {
 pub struct Verified {
     /// The claims.
     pub claims: AccessClaims,
+    /// The claims as JSON, as `validate` shows them.
+    pub shown: Box<RawValue>,
     /// The session.
     pub session: SessionId,
     /// The user.
@@ -272,7 +275,8 @@ impl Tokens {
         if claims.client_id != OWN_CLIENT || claims.scope != SCOPE {
             return Err(TokenRefusal::InvalidClaims);
         }
-        let verified = Arc::new(Verified { claims, session, user });
+        let shown = to_raw_value(&claims).map_err(|_| TokenRefusal::InvalidClaims)?;
+        let verified = Arc::new(Verified { claims, shown, session, user });
         self.verified.insert(digest, verified.clone());
         // If the keys changed meanwhile, the cache was perhaps cleared before this token came in: its key may be gone,
         // so the token is judged once more by the present keys (TOK-15). Keys change before the cache is cleared.

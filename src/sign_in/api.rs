@@ -368,7 +368,7 @@ pub async fn validate(room: &SignIn, request: &Request) -> Result<Reply, Problem
             let answer = ValidDto {
                 active: true,
                 expires_in: verified.claims.exp.saturating_sub(request.now.as_secs()),
-                claims: &verified.claims,
+                claims: &verified.shown,
             };
             Ok(Reply::json(StatusCode::OK, &answer))
         }
@@ -391,7 +391,7 @@ pub async fn validate(room: &SignIn, request: &Request) -> Result<Reply, Problem
 struct ValidDto<'a> {
     active: bool,
     expires_in: u64,
-    claims: &'a crate::sessions::tokens::AccessClaims,
+    claims: &'a serde_json::value::RawValue,
 }
 
 /// `POST /api/v1/auth/logout`: ends this session.
