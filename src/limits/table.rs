@@ -21,7 +21,7 @@ pub(super) trait Entry: Copy {
 }
 
 /// Full slots of a hundred beyond which a table grows.
-const MAX_LOAD: usize = 70;
+const MAX_LOAD: usize = 85;
 const FIRST_HOMES: usize = 8;
 
 /// One shard of a table.
@@ -145,7 +145,7 @@ impl<E: Entry> Table<E> {
             self.rebuild((self.len * 2).max(FIRST_HOMES), None);
         } else if !is_relieved {
             let largest = self.max * 100 / MAX_LOAD + 2;
-            let wanted = (self.homes + self.homes / 4).max(FIRST_HOMES);
+            let wanted = (self.homes + self.homes * 2 / 5).max(FIRST_HOMES);
             self.rebuild(wanted.min(largest).max(self.homes), None);
         }
         true
