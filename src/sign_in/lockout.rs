@@ -17,11 +17,11 @@ use crate::limits::{Key, Limits, Rule};
 use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
 
 /// So many failures in a row for one account, from wherever, before attempts from unknown devices are delayed.
-const FREE_FAILURES: u32 = 10;
+pub(super) const FREE_FAILURES: u32 = 10;
 /// The longest delay between two attempts on one account.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// So many failures in a row and only a known device, a link or an administrator helps (LIM-05).
-const MOST_FAILURES: u32 = 100;
+pub(super) const MOST_FAILURES: u32 = 100;
 /// A count is forgotten after this long without a failure.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
@@ -161,9 +161,9 @@ impl Lockout {
     /// suspends the subject for the place.
     pub fn note_failure(&self, subject: Subject, place: &[u8]) -> bool {
         let Inner { limits, rules, tally, .. } = &*self.0;
-        tally.note(Counted::new(About::Account, subject.0), FORGET_AFTER);
+        tally.note(Counted::new(About::Account, subject.0), |_| FORGET_AFTER);
         let counted = Counted::new(About::Place, self.handle(subject, place));
-        tally.note(counted, rules.suspend.window);
+        tally.note(counted, |_| rules.suspend.window);
         limits.record(&rules.suspend, &limits.key(&rules.suspend, counted.as_bytes())).remaining == 0
     }
 
@@ -191,7 +191,8 @@ impl Lockout {
 
     /// Remembers over a restart that a second factor was wrong.
     pub fn note_second_factor(&self, user: UserId) {
-        self.0.tally.note(self.second_factor_of(user), self.0.rules.second_factor.window);
+        let window = self.0.rules.second_factor.window;
+        self.0.tally.note(self.second_factor_of(user), |_| window);
     }
 
     /// Forgets the wrong second factors of a user who has signed in.
