@@ -71,6 +71,7 @@ impl From<AccountError> for SignInError {
         match error {
             AccountError::Commit(error) => SignInError::Commit(error),
             AccountError::EnrolledElsewhere => SignInError::EnrolledElsewhere,
+            AccountError::ProofIsVoid => SignInError::NothingPending,
             other => SignInError::Problem(other.into()),
         }
     }

@@ -325,10 +325,12 @@ impl SignIn {
                 .from(visit.ip)
                 .request(visit.request)
         };
-        let asker = Asker::waiting_sign_in(token);
+        let asker = Asker::waiting_sign_in(token).as_of(waiting.epoch);
+        let moved = Mutex::new(user.not_before);
         let confirmed = self
             .accounts
             .confirm_totp(user.id, asker, code, |batch, record| {
+                *moved.lock() = record.not_before;
                 self.stage_end_everything(batch, user.id);
                 self.audit.write(batch, event(&record.username));
             })
@@ -337,7 +339,10 @@ impl SignIn {
             waiting.failures += 1;
             return Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode));
         };
-        let user = self.accounts.user(&user.id).ok_or(SignInError::NothingPending)?;
+        // As it was first read and then changed by the confirmation alone, so that the commit of the session still sees
+        // whether anything else ended it meanwhile.
+        let not_before = moved.into_inner();
+        let user = Arc::new(User { has_totp: true, not_before, ..User::clone(&user) });
         let done = Completion {
             kind,
             factors: Factors::PASSWORD.with(Factors::TOTP),
