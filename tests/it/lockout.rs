@@ -1,10 +1,14 @@
 //! Attacks on the brakes themselves: full tables, guesses at the same moment, set clocks, and what the answers tell.
 
+use std::time::Duration;
+
 use doorward::accounts::records::Role;
+use doorward::accounts::users::SecondFactorPolicy;
 use doorward::kernel::ids::UserId;
 use serde_json::json;
 
 use crate::harness::{Answer, PASSWORD, Server};
+use crate::my_account::program;
 
 const WRONG: &str = "wrong password 123";
 
@@ -45,4 +49,48 @@ fn a_full_table_of_failures_switches_no_brake_off() {
     }
     assert!(lockout.delay(lockout.subject(Some(ada), "")).is_some());
     assert_eq!(login(&server, "192.0.2.1", "ada", PASSWORD).expect(429).code(), "rate_limited");
+}
+
+/// GEN-03: a second factor that is confirmed while a password is being judged is asked for.
+#[test]
+fn a_second_factor_confirmed_during_a_sign_in_is_asked_for() {
+    let server =
+        Server::start_with(|options| (options.hashing.passes, options.hashing.memory_kib) = (10, 65_536));
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let mut client = server.client();
+    let waiting = std::thread::spawn(move || {
+        client.post("/api/v1/auth/login/api", json!({"username": "ada", "password": PASSWORD}))
+    });
+    // In the middle of the hashing.
+    std::thread::sleep(Duration::from_millis(120));
+    let (authenticator, _) = server.enrol_totp(ada);
+    let answer = waiting.join().unwrap();
+    assert!(answer.json().get("access_token").is_none(), "{}", answer.text());
+    program(&server, "ada", Some(&authenticator.code()));
+}
+
+/// GEN-03: the same for a role that must have a second factor.
+#[test]
+fn a_role_given_during_a_sign_in_brings_its_policy() {
+    let server = Server::start_with(|options| {
+        (options.hashing.passes, options.hashing.memory_kib) = (10, 65_536);
+        options.second_factor = SecondFactorPolicy::Admins;
+    });
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let mut client = server.client();
+    let waiting = std::thread::spawn(move || {
+        client.post("/api/v1/auth/login/api", json!({"username": "ada", "password": PASSWORD}))
+    });
+    std::thread::sleep(Duration::from_millis(120));
+    let change = server.app().accounts.change(
+        ada,
+        |record| {
+            record.role = Role::Admin;
+            Ok(())
+        },
+        |_, _| {},
+    );
+    server.block_on(change).unwrap();
+    let answer = waiting.join().unwrap();
+    assert!(answer.json().get("access_token").is_none(), "{}", answer.text());
 }
