@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use doorward::accounts::records::Role;
+use doorward::accounts::records::{Role, TotpRecord};
 use doorward::accounts::users::SecondFactorPolicy;
 use doorward::kernel::ids::UserId;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{Answer, PASSWORD, Server};
+use crate::harness::{Answer, PASSWORD, Server, in_parallel, lift_limits};
 use crate::my_account::program;
 
 const WRONG: &str = "wrong password 123";
@@ -49,6 +49,26 @@ fn a_full_table_of_failures_switches_no_brake_off() {
     }
     assert!(lockout.delay(lockout.subject(Some(ada), "")).is_some());
     assert_eq!(login(&server, "192.0.2.1", "ada", PASSWORD).expect(429).code(), "rate_limited");
+}
+
+/// OTP-06: wrong codes at the same moment are all counted.
+#[test]
+fn parallel_wrong_codes_are_all_counted() {
+    const GUESSES: usize = 12;
+    let server = Server::start_with(lift_limits);
+    let ada = server.add_user("ada", Role::Member, &[]);
+    server.enrol_totp(ada);
+    let waiting: Vec<Value> = (0..GUESSES)
+        .map(|_| login(&server, "203.0.113.7", "ada", PASSWORD).expect(200).json()["pending_token"].clone())
+        .collect();
+    let client = server.client();
+    let answers = in_parallel(GUESSES, move |index| {
+        let body = json!({"pending_token": waiting[index], "otp": "000000"});
+        client.clone().post("/api/v1/auth/mfa/api", body).status
+    });
+    assert!(answers.iter().all(|status| *status == 401), "{answers:?}");
+    let record = server.app().store().get::<TotpRecord>(ada.as_bytes()).unwrap().unwrap();
+    assert_eq!(record.value.failures as usize, GUESSES);
 }
 
 /// GEN-03: a second factor that is confirmed while a password is being judged is asked for.
