@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use super::suspensions::{Handle, Suspensions};
 use super::tally::{About, Counted, Tally};
 use crate::crypto::mac::hmac_sha256;
 use crate::kernel::ids::UserId;
@@ -73,10 +73,9 @@ pub struct Lockout(Arc<Inner>);
 
 struct Inner {
     key: SecretKey,
-    clock: SharedClock,
     limits: Arc<Limits>,
     rules: Rules,
-    suspensions: Mutex<HashMap<[u8; 16], SuspensionRecord>>,
+    suspensions: Suspensions,
     tally: Tally,
 }
 
@@ -97,15 +96,9 @@ impl Lockout {
         limits: Arc<Limits>,
         rules: Rules,
     ) -> Result<Self, StoreError> {
-        let mut suspensions = HashMap::new();
-        store.for_each::<SuspensionRecord>(|row, record| {
-            if let Ok(handle) = <[u8; 16]>::try_from(row) {
-                suspensions.insert(handle, record);
-            }
-            Ok(())
-        })?;
-        let (suspensions, tally) = (Mutex::new(suspensions), Tally::open(store, clock.clone())?);
-        let lockout = Lockout(Arc::new(Inner { key, clock, limits, rules, suspensions, tally }));
+        let suspensions = Suspensions::open(store, clock.clone(), rules.suspend.window)?;
+        let tally = Tally::open(store, clock)?;
+        let lockout = Lockout(Arc::new(Inner { key, limits, rules, suspensions, tally }));
         lockout.charge_the_limits();
         Ok(lockout)
     }
@@ -140,15 +133,14 @@ impl Lockout {
         Subject(mac.first_chunk::<16>().copied().unwrap_or_default())
     }
 
-    fn handle(&self, subject: Subject, place: &[u8]) -> [u8; 16] {
+    fn handle(&self, subject: Subject, place: &[u8]) -> Handle {
         let mac = hmac_sha256(self.0.key.expose(), &[b"suspension", &subject.0, place]);
         mac.first_chunk::<16>().copied().unwrap_or_default()
     }
 
     /// Returns until when this subject is suspended for this place.
     pub fn suspended_until(&self, subject: Subject, place: &[u8]) -> Option<Timestamp> {
-        let until = self.0.suspensions.lock().get(&self.handle(subject, place))?.until;
-        (until > self.0.clock.now()).then_some(until)
+        self.0.suspensions.until(&self.handle(subject, place))
     }
 
     /// Returns how long attempts on this subject have to wait whatever place they come from (LIM-04, LIM-05).
@@ -173,7 +165,7 @@ impl Lockout {
         self.forgive_place(self.handle(subject, place));
     }
 
-    fn forgive_place(&self, handle: [u8; 16]) {
+    fn forgive_place(&self, handle: Handle) {
         let Inner { limits, rules, tally, .. } = &*self.0;
         let counted = Counted::new(About::Place, handle);
         tally.forget(counted);
@@ -217,33 +209,31 @@ impl Lockout {
     ) {
         let handle = self.handle(subject, place);
         let record = SuspensionRecord { user, until, place: place_name };
+        // Names that are nobody's have rows too, or a restart would tell them from the others (ENU-01).
         batch.put(&handle, &record);
         batch.expire::<SuspensionRecord>(&handle, until);
         let lockout = self.clone();
         batch.after(move || {
-            lockout.0.suspensions.lock().insert(handle, record);
+            lockout.0.suspensions.insert(handle, record);
         });
     }
 
     /// Suspends without the store, for a disk that takes no writes.
     pub fn suspend_in_memory(&self, subject: Subject, user: Option<UserId>, place: &[u8], until: Timestamp) {
         let record = SuspensionRecord { user, until, place: String::new() };
-        self.0.suspensions.lock().insert(self.handle(subject, place), record);
+        self.0.suspensions.insert(self.handle(subject, place), record);
     }
 
     /// Returns the live suspensions of a user.
     pub fn of_user(&self, user: &UserId) -> Vec<SuspensionView> {
-        let now = self.0.clock.now();
-        let suspensions = self.0.suspensions.lock();
-        suspensions
-            .iter()
-            .filter(|(_, record)| record.user.as_ref() == Some(user) && record.until > now)
-            .map(|(handle, record)| SuspensionView {
-                handle: data_encoding::BASE64URL_NOPAD.encode(handle),
-                place: record.place.clone(),
-                until: record.until,
-            })
-            .collect()
+        let mut views = Vec::new();
+        self.0.suspensions.for_each(|handle, record, until| {
+            if record.user.as_ref() == Some(user) {
+                let handle = data_encoding::BASE64URL_NOPAD.encode(handle);
+                views.push(SuspensionView { handle, place: record.place.clone(), until });
+            }
+        });
+        views
     }
 
     /// Tells whether the user is suspended anywhere.
@@ -253,15 +243,13 @@ impl Lockout {
 
     /// Returns the users that are suspended somewhere.
     pub fn suspended_users(&self) -> HashSet<UserId> {
-        let now = self.0.clock.now();
-        let suspensions = self.0.suspensions.lock();
-        suspensions.values().filter(|record| record.until > now).filter_map(|record| record.user).collect()
+        self.0.suspensions.users()
     }
 
     /// Adds the end of the suspensions of a user to `batch`: all of them, or the one with this handle. Failures are
     /// forgotten too. Returns how many end.
     pub fn stage_lift(&self, batch: &mut Batch, user: UserId, only: Option<&str>) -> usize {
-        let handles: Vec<[u8; 16]> = self
+        let handles: Vec<Handle> = self
             .of_user(&user)
             .into_iter()
             .filter(|view| only.is_none_or(|wanted| wanted == view.handle))
@@ -274,13 +262,9 @@ impl Lockout {
         }
         let (lockout, subject, count) = (self.clone(), self.subject(Some(user), ""), handles.len());
         batch.after(move || {
-            let mut suspensions = lockout.0.suspensions.lock();
-            for handle in &handles {
-                suspensions.remove(handle);
-            }
-            drop(suspensions);
             lockout.0.tally.forget(Counted::new(About::Account, subject.0));
             for handle in handles {
+                lockout.0.suspensions.remove(&handle);
                 lockout.forgive_place(handle);
             }
         });
@@ -289,7 +273,7 @@ impl Lockout {
 
     /// Returns how many suspensions there are.
     pub fn len(&self) -> usize {
-        self.0.suspensions.lock().len()
+        self.0.suspensions.len()
     }
 
     /// Tells whether nobody is suspended.
@@ -297,10 +281,9 @@ impl Lockout {
         self.len() == 0
     }
 
-    /// Drops ended suspensions from memory. Run every minute.
-    pub fn sweep(&self) {
-        let now = self.0.clock.now();
-        self.0.suspensions.lock().retain(|_, record| record.until > now);
+    /// Drops ended suspensions. Run every minute.
+    pub async fn sweep(&self, store: &Store) -> Result<(), CommitError> {
+        self.0.suspensions.settle(store).await
     }
 }
 

@@ -14,6 +14,7 @@ pub mod pending;
 mod proving;
 pub mod registration;
 mod renewal;
+mod suspensions;
 pub mod tally;
 
 pub use errors::SignInError;
@@ -543,9 +544,7 @@ impl SignIn {
     /// Drops what has expired. Run every minute.
     pub async fn sweep(&self) -> Result<(), CommitError> {
         self.pending.sweep(self.clock.monotonic());
-        self.lockout.sweep();
-        let now = self.clock.now();
-        while self.store.purge::<lockout::SuspensionRecord>(now, 500).await? == 500 {}
+        self.lockout.sweep(&self.store).await?;
         self.save().await
     }
 

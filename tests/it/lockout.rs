@@ -5,6 +5,8 @@ use std::time::Duration;
 use doorward::accounts::records::{Role, TotpRecord};
 use doorward::accounts::users::SecondFactorPolicy;
 use doorward::kernel::ids::UserId;
+use doorward::kernel::time::{Clock as _, Timestamp};
+use doorward::sign_in::lockout::SuspensionRecord;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, PASSWORD, Server, in_parallel, lift_limits};
@@ -31,6 +33,15 @@ fn failures_of(server: &Server, user: UserId, count: u32) {
     }
 }
 
+fn step_clock(server: &Server, hours: i64) {
+    let millis = server.clock.now().as_millis().saturating_add_signed(hours * 3_600_000);
+    server.clock.set_wall(Timestamp::from_millis(millis));
+}
+
+fn rows(server: &Server) -> usize {
+    server.app().store().scan::<SuspensionRecord>(&[], None, 100_000).unwrap().len()
+}
+
 /// LIM-10: who fills the table of failures with names that are nobody's switches no brake off: a new failure makes room
 /// among what matters least, and what has earned a delay keeps it.
 #[test]
@@ -49,6 +60,61 @@ fn a_full_table_of_failures_switches_no_brake_off() {
     }
     assert!(lockout.delay(lockout.subject(Some(ada), "")).is_some());
     assert_eq!(login(&server, "192.0.2.1", "ada", PASSWORD).expect(429).code(), "rate_limited");
+}
+
+/// RES-03: names that are nobody's fill neither memory nor disk with suspensions, and free nobody.
+#[test]
+fn suspensions_of_nobody_are_few() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    for _ in 0..5 {
+        fail(&server, "203.0.113.7", "ada");
+    }
+    let app = server.app();
+    let lockout = app.sign_in.lockout();
+    let until = server.clock.now().plus(Duration::from_secs(50_000));
+    for hundred in 0..200 {
+        let mut batch = app.store().batch();
+        for number in 0..100 {
+            let subject = lockout.subject(None, &format!("nobody{hundred}.{number}"));
+            lockout.stage_suspend(&mut batch, subject, None, b"one place", String::new(), until);
+        }
+        server.block_on(app.store().commit(batch)).unwrap();
+    }
+    server.block_on(app.sign_in.sweep()).unwrap();
+    assert!(lockout.len() < 17_000, "{}", lockout.len());
+    assert!(rows(&server) < 17_000, "{}", rows(&server));
+    assert_eq!(login(&server, "203.0.113.7", "ada", PASSWORD).expect(429).code(), "suspended");
+    // The newest is there, also after a restart.
+    let server = server.restart();
+    let lockout = server.app().sign_in.lockout();
+    assert!(lockout.suspended_until(lockout.subject(None, "nobody199.99"), b"one place").is_some());
+    assert_eq!(login(&server, "203.0.113.7", "ada", PASSWORD).expect(429).code(), "suspended");
+}
+
+/// LIM-09: setting the clock of the machine forward frees nobody, not even after a restart, and setting it back makes no
+/// suspension longer.
+#[test]
+fn a_step_of_the_clock_neither_frees_nor_extends_a_suspension() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    for _ in 0..5 {
+        fail(&server, "203.0.113.7", "ada");
+    }
+    step_clock(&server, 13);
+    let refused = login(&server, "203.0.113.7", "ada", PASSWORD).expect(429);
+    assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("suspended", Some("43200")));
+    server.block_on(server.app().sign_in.sweep()).unwrap();
+    let server = server.restart();
+    assert_eq!(login(&server, "203.0.113.7", "ada", PASSWORD).expect(429).code(), "suspended");
+    assert_eq!(rows(&server), 1);
+    step_clock(&server, -24);
+    let lockout = server.app().sign_in.lockout();
+    assert_eq!(lockout.len(), 1);
+    server.clock.advance(Duration::from_secs(12 * 3600 + 1));
+    assert_ne!(login(&server, "203.0.113.7", "ada", PASSWORD).code(), "suspended");
+    server.block_on(server.app().sign_in.sweep()).unwrap();
+    assert!(server.app().sign_in.lockout().is_empty());
 }
 
 /// OTP-06: wrong codes at the same moment are all counted.
