@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::suspensions::{Handle, Suspensions};
 use super::tally::{About, Counted, Tally};
@@ -77,6 +78,35 @@ struct Inner {
     rules: Rules,
     suspensions: Suspensions,
     tally: Tally,
+    /// How many attempts from unknown devices on each account are being judged.
+    judged: Mutex<HashMap<Subject, u32>>,
+}
+
+/// An attempt on an account that is being judged; it ends when this is dropped.
+pub struct Judged {
+    lockout: Lockout,
+    subject: Subject,
+}
+
+impl Drop for Judged {
+    fn drop(&mut self) {
+        let mut judged = self.lockout.0.judged.lock();
+        if let Some(count) = judged.get_mut(&self.subject) {
+            *count -= 1;
+            if *count == 0 {
+                judged.remove(&self.subject);
+            }
+        }
+    }
+}
+
+/// Why an attempt may not be judged now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// The account has earned a delay of which so much is left.
+    Delayed(Duration),
+    /// Others are being judged, and if they fail there will be a delay.
+    Busy,
 }
 
 /// What failures lead to.
@@ -98,7 +128,8 @@ impl Lockout {
     ) -> Result<Self, StoreError> {
         let suspensions = Suspensions::open(store, clock.clone(), rules.suspend.window)?;
         let tally = Tally::open(store, clock)?;
-        let lockout = Lockout(Arc::new(Inner { key, limits, rules, suspensions, tally }));
+        let lockout =
+            Lockout(Arc::new(Inner { key, limits, rules, suspensions, tally, judged: Mutex::default() }));
         lockout.charge_the_limits();
         Ok(lockout)
     }
@@ -147,6 +178,23 @@ impl Lockout {
     pub fn delay(&self, subject: Subject) -> Option<Duration> {
         let (count, waited) = self.0.tally.get(Counted::new(About::Account, subject.0))?;
         delay_after(count).checked_sub(waited).filter(|wait| !wait.is_zero())
+    }
+
+    /// Lets an attempt on this subject be judged. Those that are being judged count as failures until they are known to
+    /// be none, so that guesses from many places at the same moment earn the delay that they would earn one by one
+    /// (LIM-03, LIM-04).
+    pub fn begin(&self, subject: Subject) -> Result<Judged, NotNow> {
+        let mut judged = self.0.judged.lock();
+        if let Some(wait) = self.delay(subject) {
+            return Err(NotNow::Delayed(wait));
+        }
+        let failed = self.0.tally.get(Counted::new(About::Account, subject.0)).map_or(0, |(count, _)| count);
+        let under_way = judged.get(&subject).copied().unwrap_or(0);
+        if under_way > 0 && !delay_after(failed.saturating_add(under_way)).is_zero() {
+            return Err(NotNow::Busy);
+        }
+        *judged.entry(subject).or_insert(0) += 1;
+        Ok(Judged { lockout: self.clone(), subject })
     }
 
     /// Counts a failure against the subject, from wherever and at this place. Tells whether it is the one that

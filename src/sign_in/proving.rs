@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lockout::Subject;
+use super::lockout::{Judged, NotNow, Subject};
 use super::{SignIn, SignInError, SignInResult, Visit, devices};
 use crate::accounts::User;
 use crate::accounts::passwords::PasswordProof;
@@ -17,6 +17,10 @@ use crate::limits::{Key, Place, PlaceReservation, Reservation, Rule, Verdict};
 use crate::sessions::Factors;
 use crate::store::Batch;
 
+/// How often an attempt asks whether others are done, and how long it waits in between.
+const TURNS: u32 = 100;
+const TURN: Duration = Duration::from_millis(50);
+
 /// The longest password that is looked at, in bytes (PWD-02).
 const LONGEST_PASSWORD: usize = 1024;
 
@@ -26,6 +30,7 @@ struct Reserved {
     slot: Reservation,
     place_slot: PlaceReservation,
     _turn: Turn,
+    _judged: Option<Judged>,
 }
 
 /// An attempt that is being judged; it ends when this is dropped, also if the client goes away meanwhile.
@@ -120,26 +125,36 @@ impl SignIn {
         if !scope.is_known_device
             && let Some(wait) = self.lockout.delay(scope.subject)
         {
-            self.metrics.sign_in(SignInResult::Limited);
-            return Err(SignInError::Delayed { wait });
+            return Err(self.delayed(wait));
         }
         let rule = &self.rules.sign_in;
         let key = self.pair_key(rule, &scope);
         let (verdict, turn) = self.acquire_in_turn(rule, key).await;
         let Some(turn) = turn else { return Err(self.limited(rule, verdict)) };
+        let judged = match self.begin_in_turn(&scope).await {
+            Ok(judged) => judged,
+            Err(refused) => {
+                self.limits.release(rule, &key, verdict.reservation);
+                return Err(refused);
+            }
+        };
         let place = self.limits.acquire_place(&self.rules.place, visit.ip, b"");
         if !place.verdict.allowed {
             self.limits.release(rule, &key, verdict.reservation);
             return Err(self.limited(&self.rules.place, place.verdict));
         }
-        Ok(Reserved { scope, slot: verdict.reservation, place_slot: place.reservation, _turn: turn })
+        Ok(Reserved {
+            scope,
+            slot: verdict.reservation,
+            place_slot: place.reservation,
+            _turn: turn,
+            _judged: judged,
+        })
     }
 
     /// Reserves a slot. If all are taken by attempts still being judged, waits for them: many right passwords at once
     /// all get in, and many wrong ones still hash no more often than the limit says (LIM-03).
     async fn acquire_in_turn(&self, rule: &Rule, key: Key) -> (Verdict, Option<Turn>) {
-        const TURNS: u32 = 100;
-        const TURN: Duration = Duration::from_millis(50);
         for _ in 0..TURNS {
             let verdict = self.limits.acquire(rule, &key);
             {
@@ -155,6 +170,26 @@ impl SignIn {
             tokio::time::sleep(TURN).await;
         }
         (self.limits.peek(rule, &key), None)
+    }
+
+    /// Lets an attempt from an unknown device be judged, when those are done that may earn the account a delay.
+    async fn begin_in_turn(&self, scope: &Scope) -> Result<Option<Judged>, SignInError> {
+        if scope.is_known_device {
+            return Ok(None);
+        }
+        for _ in 0..TURNS {
+            match self.lockout.begin(scope.subject) {
+                Ok(judged) => return Ok(Some(judged)),
+                Err(NotNow::Delayed(wait)) => return Err(self.delayed(wait)),
+                Err(NotNow::Busy) => tokio::time::sleep(TURN).await,
+            }
+        }
+        Err(self.delayed(TURN * TURNS))
+    }
+
+    fn delayed(&self, wait: Duration) -> SignInError {
+        self.metrics.sign_in(SignInResult::Limited);
+        SignInError::Delayed { wait }
     }
 
     fn limited(&self, rule: &Rule, verdict: Verdict) -> SignInError {

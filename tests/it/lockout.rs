@@ -62,6 +62,28 @@ fn a_full_table_of_failures_switches_no_brake_off() {
     assert_eq!(login(&server, "192.0.2.1", "ada", PASSWORD).expect(429).code(), "rate_limited");
 }
 
+/// LIM-03, LIM-04: of guesses at one account from many places at the same moment no more are judged than one by one.
+#[test]
+fn parallel_places_do_not_slip_past_the_delay_of_an_account() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    failures_of(&server, ada, 14);
+    server.clock.advance(Duration::from_secs(60));
+    let client = server.client();
+    let guess = move |index: usize, password: &str| {
+        let mut client = client.clone().with_header("X-Forwarded-For", &format!("198.51.100.{index}"));
+        client.post("/api/v1/auth/login/api", json!({"username": "ada", "password": password})).status
+    };
+    let wrong = guess.clone();
+    let answers = in_parallel(8, move |index| wrong(index, WRONG));
+    assert_eq!(answers.iter().filter(|status| **status == 401).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|status| matches!(status, 401 | 429)), "{answers:?}");
+    // Right ones wait for each other and all get in.
+    server.clock.advance(Duration::from_secs(120));
+    let answers = in_parallel(8, move |index| guess(index, PASSWORD));
+    assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+}
+
 /// RES-03: names that are nobody's fill neither memory nor disk with suspensions, and free nobody.
 #[test]
 fn suspensions_of_nobody_are_few() {
