@@ -439,7 +439,7 @@ impl SignIn {
         visit: &Visit<'_>,
     ) -> Result<Option<SignedIn>, SignInError> {
         let result = self.try_step_up(principal, password, code, is_remembered, visit).await;
-        if let Err(SignInError::Wrong { .. } | SignInError::WrongCode) = &result {
+        if let Err(SignInError::Wrong | SignInError::WrongCode) = &result {
             let user = &principal.user;
             let event = Event::new(Kind::StepUpFailed, Outcome::Refused).by(user.id, &user.username);
             self.audit.note(event.from(visit.ip).request(visit.request));

@@ -216,9 +216,7 @@ impl SignIn {
             self.suspend(user, scope, visit).await;
         }
         self.audit.note(self.refusal(Kind::SignInFailed, user, visit));
-        let key = self.pair_key(&self.rules.sign_in, scope);
-        let verdict = self.limits.peek(&self.rules.sign_in, &key);
-        SignInError::Wrong { policy: self.rules.sign_in.name, verdict }
+        SignInError::Wrong
     }
 
     fn refusal(&self, kind: Kind, user: Option<&User>, visit: &Visit<'_>) -> Event {

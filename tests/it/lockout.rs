@@ -139,6 +139,33 @@ fn a_step_of_the_clock_neither_frees_nor_extends_a_suspension() {
     assert!(server.app().sign_in.lockout().is_empty());
 }
 
+/// ENU-01: two attempts do not tell that a name and an e-mail address belong together.
+#[test]
+fn a_refusal_does_not_join_a_name_and_an_address() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut told = Vec::new();
+    for names in [["ada", "ada@example.org"], ["nobody", "nobody@example.org"]] {
+        for name in names {
+            let answer = fail(&server, "203.0.113.7", name);
+            told.push(["ratelimit", "ratelimit-policy"].map(|field| answer.header(field).map(str::to_owned)));
+        }
+    }
+    assert_eq!(told[..2], told[2..]);
+    // Whoever is suspended is told for how long.
+    for _ in 0..3 {
+        fail(&server, "203.0.113.7", "ada");
+    }
+    assert_eq!(
+        login(&server, "203.0.113.7", "ada", PASSWORD).expect(429).header("retry-after"),
+        Some("43200")
+    );
+    let mut browser = server.client().with_header("X-Forwarded-For", "203.0.113.7");
+    browser.headers.push(("X-Forwarded-Proto".to_owned(), "https".to_owned()));
+    let page = browser.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(429);
+    assert!(page.text().contains("data-countdown"), "{}", page.text());
+}
+
 /// OTP-06: wrong codes at the same moment are all counted.
 #[test]
 fn parallel_wrong_codes_are_all_counted() {
