@@ -337,6 +337,7 @@ impl SignIn {
             })
             .await?;
         let Some(codes) = confirmed else {
+            self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(&user), visit));
             waiting.failures += 1;
             return Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode));
         };
@@ -468,9 +469,15 @@ impl SignIn {
             factors = factors.with(second);
             recovery_codes_left = left;
         }
-        let event = Event::new(Kind::StepUpSucceeded, Outcome::Succeeded).by(user.id, &user.username);
-        self.audit.write(&mut batch, event.from(visit.ip).request(visit.request));
+        let event = |kind| {
+            let event = Event::new(kind, Outcome::Succeeded).by(user.id, &user.username);
+            event.from(visit.ip).request(visit.request)
+        };
+        self.audit.write(&mut batch, event(Kind::StepUpSucceeded));
         if principal.kind == SessionKind::Api {
+            if recovery_codes_left.is_some() {
+                self.audit.write(&mut batch, event(Kind::RecoveryCodeUsed));
+            }
             self.sessions.stage_step_up(&mut batch, principal.session, factors)?;
             return match self.store.commit(batch).await {
                 Ok(()) => Ok(None),

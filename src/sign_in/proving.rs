@@ -24,9 +24,11 @@ const TURN: Duration = Duration::from_millis(50);
 /// The longest password that is looked at, in bytes (PWD-02).
 const LONGEST_PASSWORD: usize = 1024;
 
+/// How often it is told that attempts on an account from one place are turned away.
+const TOLD: Rule = Rule::new("told", 1, Duration::from_secs(60));
+
 /// What stands for an attempt while it is judged: the counters it reserved.
 struct Reserved {
-    scope: Scope,
     slot: Reservation,
     place_slot: PlaceReservation,
     _turn: Turn,
@@ -74,28 +76,35 @@ impl SignIn {
                 Problem::bad_request("password_too_long", "A password has at most 1024 bytes.").into()
             );
         }
-        let reserved = self.reserve(user.as_deref(), name, visit).await?;
+        let scope = self.scope(user.as_deref(), name, visit);
+        let reserved = match self.reserve(&scope, visit).await {
+            Ok(reserved) => reserved,
+            Err(refused) => {
+                self.note_turned_away(user.as_deref(), &scope, visit);
+                return Err(refused);
+            }
+        };
         let ticket = Ticket {
             place: self.limits.place_hash(Place::of(visit.ip)),
-            is_known_device: reserved.scope.is_known_device,
+            is_known_device: scope.is_known_device,
         };
         let id = user.as_ref().map(|user| user.id);
         let proof = match self.accounts.verify_password(id, password, ticket).await {
             Ok(proof) => proof,
             Err(fault) => {
-                self.give_back(reserved);
+                self.give_back(&scope, reserved);
                 return Err(fault.into());
             }
         };
         match (proof, user) {
             (PasswordProof::Correct { needs_rehash }, Some(user)) if user.is_active() => {
-                self.give_back(reserved);
+                self.give_back(&scope, reserved);
                 if needs_rehash {
                     self.accounts.rehash_password(user.id, password, ticket).await;
                 }
                 Ok(user)
             }
-            (_, user) => Err(self.refuse_password(user.as_deref(), &reserved.scope, visit).await),
+            (_, user) => Err(self.refuse_password(user.as_deref(), &scope, visit).await),
         }
     }
 
@@ -111,13 +120,16 @@ impl SignIn {
         Scope { subject, place, is_known_device: device.is_some() }
     }
 
-    async fn reserve(
-        &self,
-        user: Option<&User>,
-        name: &str,
-        visit: &Visit<'_>,
-    ) -> Result<Reserved, SignInError> {
-        let scope = self.scope(user, name, visit);
+    /// Tells that an attempt was turned away, once a minute for an account and place: a flood must not fill the log
+    /// (AUD-01, AUD-06).
+    fn note_turned_away(&self, user: Option<&User>, scope: &Scope, visit: &Visit<'_>) {
+        let key = self.pair_key(&TOLD, scope);
+        if self.limits.peek(&TOLD, &key).allowed && self.limits.record(&TOLD, &key).allowed {
+            self.audit.note(self.refusal(Kind::SignInLimited, user, visit));
+        }
+    }
+
+    async fn reserve(&self, scope: &Scope, visit: &Visit<'_>) -> Result<Reserved, SignInError> {
         if let Some(until) = self.lockout.suspended_until(scope.subject, &scope.place) {
             self.metrics.sign_in(SignInResult::Suspended);
             return Err(SignInError::Suspended { until, now: self.clock.now() });
@@ -128,10 +140,10 @@ impl SignIn {
             return Err(self.delayed(wait));
         }
         let rule = &self.rules.sign_in;
-        let key = self.pair_key(rule, &scope);
+        let key = self.pair_key(rule, scope);
         let (verdict, turn) = self.acquire_in_turn(rule, key).await;
         let Some(turn) = turn else { return Err(self.limited(rule, verdict)) };
-        let judged = match self.begin_in_turn(&scope).await {
+        let judged = match self.begin_in_turn(scope).await {
             Ok(judged) => judged,
             Err(refused) => {
                 self.limits.release(rule, &key, verdict.reservation);
@@ -144,7 +156,6 @@ impl SignIn {
             return Err(self.limited(&self.rules.place, place.verdict));
         }
         Ok(Reserved {
-            scope,
             slot: verdict.reservation,
             place_slot: place.reservation,
             _turn: turn,
@@ -202,9 +213,9 @@ impl SignIn {
         self.limits.key(rule, &[scope.subject.as_bytes(), scope.place.as_slice()].concat())
     }
 
-    fn give_back(&self, reserved: Reserved) {
+    fn give_back(&self, scope: &Scope, reserved: Reserved) {
         let rule = &self.rules.sign_in;
-        let key = self.pair_key(rule, &reserved.scope);
+        let key = self.pair_key(rule, scope);
         self.limits.release(rule, &key, reserved.slot);
         self.limits.release_place(&self.rules.place, reserved.place_slot);
     }
@@ -219,7 +230,7 @@ impl SignIn {
         SignInError::Wrong
     }
 
-    fn refusal(&self, kind: Kind, user: Option<&User>, visit: &Visit<'_>) -> Event {
+    pub(super) fn refusal(&self, kind: Kind, user: Option<&User>, visit: &Visit<'_>) -> Event {
         let event = Event::new(kind, Outcome::Refused).from(visit.ip).request(visit.request);
         match user {
             Some(user) => event.on_user(user.id, &user.username),
@@ -256,6 +267,7 @@ impl SignIn {
         for (rule, key) in [(&self.rules.totp, of_minutes), (&self.rules.totp_hour, of_the_hour)] {
             let verdict = self.limits.acquire(rule, &key);
             if !verdict.allowed {
+                self.note_turned_away(Some(user), &self.scope(Some(user), "", visit), visit);
                 return Err(self.limited(rule, verdict));
             }
             slots.push((rule, key, verdict.reservation));

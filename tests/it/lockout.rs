@@ -9,8 +9,8 @@ use doorward::kernel::time::{Clock as _, Timestamp};
 use doorward::sign_in::lockout::SuspensionRecord;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, PASSWORD, Server, in_parallel, lift_limits};
-use crate::my_account::program;
+use crate::harness::{Answer, Authenticator, PASSWORD, Server, in_parallel, lift_limits};
+use crate::my_account::{browser_with, events, program};
 
 const WRONG: &str = "wrong password 123";
 
@@ -228,4 +228,48 @@ fn a_role_given_during_a_sign_in_brings_its_policy() {
     server.block_on(change).unwrap();
     let answer = waiting.join().unwrap();
     assert!(answer.json().get("access_token").is_none(), "{}", answer.text());
+}
+
+/// AUD-01: a recovery code that is spent in a step-up is told, in a browser and by the API.
+#[test]
+fn a_recovery_code_of_a_step_up_is_told() {
+    let server = Server::start_with(lift_limits);
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let (authenticator, codes) = server.enrol_totp(ada);
+    let mut client = program(&server, "ada", Some(&authenticator.code()));
+    client.post("/api/v1/auth/step-up", json!({"password": PASSWORD, "otp": codes[0]})).expect(204);
+    assert_eq!(events(&server, "recovery_code.used", "ada"), 1);
+    let mut browser = browser_with(&server, "ada", PASSWORD, Some(&authenticator.next_code()));
+    browser.post("/api/v1/auth/step-up", json!({"password": PASSWORD, "otp": codes[1]})).expect(200);
+    assert_eq!(events(&server, "recovery_code.used", "ada"), 2);
+}
+
+/// AUD-01: wrong codes of an enrolment that a sign-in demands are told.
+#[test]
+fn wrong_codes_of_a_forced_enrolment_are_told() {
+    let server = Server::start_with(|options| options.second_factor = SecondFactorPolicy::Everyone);
+    server.add_user("ada", Role::Member, &[]);
+    let begun = login(&server, "203.0.113.7", "ada", PASSWORD).expect(200).json();
+    let body = json!({"pending_token": begun["pending_token"], "otp": "000000"});
+    let app = Authenticator::new(begun["totp"]["secret"].as_str().unwrap(), server.clock.clone());
+    assert_ne!(app.code(), "000000");
+    server.client().post("/api/v1/auth/mfa/api", body).expect(401);
+    assert_eq!(events(&server, "sign_in.second_factor_failed", "ada"), 1);
+}
+
+/// AUD-01, AUD-06: attempts that are turned away are told, once a minute for a place and account.
+#[test]
+fn limited_attempts_are_told_once_a_minute() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    failures_of(&server, ada, 18);
+    for _ in 0..3 {
+        login(&server, "203.0.113.7", "ada", PASSWORD).expect(429);
+    }
+    assert_eq!(events(&server, "sign_in.limited", "ada"), 1);
+    login(&server, "203.0.113.8", "ada", PASSWORD).expect(429);
+    assert_eq!(events(&server, "sign_in.limited", "ada"), 2);
+    server.clock.advance(Duration::from_secs(61));
+    login(&server, "203.0.113.7", "ada", PASSWORD).expect(429);
+    assert_eq!(events(&server, "sign_in.limited", "ada"), 3);
 }
