@@ -23,8 +23,20 @@ pub(super) const FREE_FAILURES: u32 = 10;
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// So many failures in a row and only a known device, a link or an administrator helps (LIM-05).
 pub(super) const MOST_FAILURES: u32 = 100;
-/// A count is forgotten after this long without a failure.
-const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// What an account that has reached them is told to wait, though nothing but the help above ends that wait.
+const NO_END: Duration = Duration::from_secs(24 * 3600);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Returns after how long without a failure so many in a row are forgotten. What has earned a delay outlives a pause, or
+/// a patient guesser would begin anew every day (LIM-05). Names that are nobody's are kept as long (ENU-01).
+fn kept_for(count: u32) -> Duration {
+    match count {
+        ..FREE_FAILURES => DAY,
+        FREE_FAILURES..MOST_FAILURES => DAY * 30,
+        MOST_FAILURES.. => DAY * 3650,
+    }
+}
 
 /// What attempts are counted against: an account as resolved, or a name that is nobody's (LIM-07).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,6 +189,9 @@ impl Lockout {
     /// Returns how long attempts on this subject have to wait whatever place they come from (LIM-04, LIM-05).
     pub fn delay(&self, subject: Subject) -> Option<Duration> {
         let (count, waited) = self.0.tally.get(Counted::new(About::Account, subject.0))?;
+        if count >= MOST_FAILURES {
+            return Some(NO_END);
+        }
         delay_after(count).checked_sub(waited).filter(|wait| !wait.is_zero())
     }
 
@@ -201,7 +216,7 @@ impl Lockout {
     /// suspends the subject for the place.
     pub fn note_failure(&self, subject: Subject, place: &[u8]) -> bool {
         let Inner { limits, rules, tally, .. } = &*self.0;
-        tally.note(Counted::new(About::Account, subject.0), |_| FORGET_AFTER);
+        tally.note(Counted::new(About::Account, subject.0), kept_for);
         let counted = Counted::new(About::Place, self.handle(subject, place));
         tally.note(counted, |_| rules.suspend.window);
         limits.record(&rules.suspend, &limits.key(&rules.suspend, counted.as_bytes())).remaining == 0
@@ -341,7 +356,7 @@ fn delay_after(count: u32) -> Duration {
         return Duration::ZERO;
     }
     if count >= MOST_FAILURES {
-        return FORGET_AFTER;
+        return NO_END;
     }
     let doublings = (count - FREE_FAILURES).min(16);
     Duration::from_secs(1 << doublings).min(LONGEST_DELAY)
@@ -358,7 +373,7 @@ mod tests {
         assert_eq!(delay_after(10), Duration::from_secs(1));
         assert_eq!(delay_after(14), Duration::from_secs(16));
         assert_eq!(delay_after(60), LONGEST_DELAY);
-        assert_eq!(delay_after(100), FORGET_AFTER);
+        assert_eq!(delay_after(100), NO_END);
         for count in 1..200 {
             assert!(delay_after(count) >= delay_after(count - 1));
         }

@@ -84,6 +84,41 @@ fn parallel_places_do_not_slip_past_the_delay_of_an_account() {
     assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
 }
 
+/// LIM-05: after a hundred failures in a row, in however many days and processes, a password alone opens nothing: only a
+/// known device or an unlock helps.
+#[test]
+fn a_hundred_failures_in_a_row_need_a_known_device_or_an_unlock() {
+    let server = Server::start();
+    let (ada, eve) = (server.add_user("ada", Role::Member, &[]), server.add_user("eve", Role::Member, &[]));
+    let mut known = server.client();
+    known.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(303);
+    known.cookies.retain(|(name, _)| name == "dw_device");
+    for user in [ada, eve] {
+        failures_of(&server, user, 60);
+    }
+    // A pause of a day begins nothing anew.
+    server.clock.advance(Duration::from_secs(25 * 3600));
+    for user in [ada, eve] {
+        failures_of(&server, user, 40);
+    }
+    let mut server = server;
+    for _ in 0..2 {
+        assert_eq!(login(&server, "192.0.2.1", "ada", PASSWORD).expect(429).code(), "rate_limited");
+        server.clock.advance(Duration::from_secs(25 * 3600));
+        server.block_on(server.app().sign_in.sweep()).unwrap();
+        assert_eq!(login(&server, "192.0.2.1", "ada", PASSWORD).expect(429).code(), "rate_limited");
+        server = server.restart();
+    }
+    known.address = server.address;
+    known.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(303);
+    login(&server, "192.0.2.1", "ada", PASSWORD).expect(200);
+    let app = server.app();
+    let mut batch = app.store().batch();
+    app.sign_in.lockout().stage_lift(&mut batch, eve, None);
+    server.block_on(app.store().commit(batch)).unwrap();
+    login(&server, "192.0.2.1", "eve", PASSWORD).expect(200);
+}
+
 /// RES-03: names that are nobody's fill neither memory nor disk with suspensions, and free nobody.
 #[test]
 fn suspensions_of_nobody_are_few() {
