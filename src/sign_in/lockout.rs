@@ -195,6 +195,11 @@ impl Lockout {
         delay_after(count).checked_sub(waited).filter(|wait| !wait.is_zero())
     }
 
+    /// Tells whether attempts on this account from unknown devices have to wait.
+    pub fn is_delayed(&self, user: UserId) -> bool {
+        self.delay(self.subject(Some(user), "")).is_some()
+    }
+
     /// Lets an attempt on this subject be judged. Those that are being judged count as failures until they are known to
     /// be none, so that guesses from many places at the same moment earn the delay that they would earn one by one
     /// (LIM-03, LIM-04).
