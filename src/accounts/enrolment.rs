@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::passwords::end_of_sessions;
-use super::records::{PendingTotpRecord, TotpRecord, UserRecord};
+use super::records::{PendingTotpRecord, Status, TotpRecord, UserRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::mac::sha256;
 use crate::crypto::recovery_code;
@@ -37,6 +37,8 @@ pub struct Asker {
     digest: [u8; 16],
     /// Whether an app that is in use may be replaced. A password alone replaces none (OTP-08).
     may_replace: bool,
+    /// The end of all sessions of the account as it stood when its password was proven, where that is all that was.
+    epoch: Option<Timestamp>,
 }
 
 impl Asker {
@@ -67,7 +69,13 @@ impl Asker {
 
     fn new(kind: &[u8], name: &[u8], may_replace: bool) -> Asker {
         let digest = sha256([kind, b"\0", name].concat());
-        Asker { digest: digest.first_chunk().copied().unwrap_or_default(), may_replace }
+        Asker { digest: digest.first_chunk().copied().unwrap_or_default(), may_replace, epoch: None }
+    }
+
+    /// Lets this asker confirm only as long as nothing has ended the sessions of the account since `epoch`, and it is
+    /// active: a password that is reset meanwhile confirms nothing (PWD-09).
+    pub fn as_of(self, epoch: Timestamp) -> Asker {
+        Asker { epoch: Some(epoch), ..self }
     }
 
     fn row(&self, user: UserId) -> Vec<u8> {
@@ -154,7 +162,8 @@ impl Accounts {
     /// change in one commit.
     ///
     /// # Errors
-    /// [`AccountError::EnrolledElsewhere`] if another secret was confirmed since this one was asked for.
+    /// [`AccountError::EnrolledElsewhere`] if another secret was confirmed since this one was asked for;
+    /// [`AccountError::ProofIsVoid`] if the account was changed since [`Asker::as_of`].
     pub async fn confirm_totp(
         &self,
         user: UserId,
@@ -177,6 +186,10 @@ impl Accounts {
                 let displaces = found.as_ref().map(fingerprint);
                 if displaces != waiting.value.displaces || (displaces.is_some() && !asker.may_replace) {
                     return Err(AccountError::EnrolledElsewhere);
+                }
+                let is_active = record.status == Status::Active;
+                if asker.epoch.is_some_and(|epoch| record.not_before != epoch || !is_active) {
+                    return Err(AccountError::ProofIsVoid);
                 }
                 *in_use.lock() = found;
                 record.has_totp = true;

@@ -128,15 +128,18 @@ impl Accounts {
     /// Counts a wrong second factor. The count is durable and is reset by a right code alone; at a hundred in a row
     /// only an administrator's reset helps (OTP-06).
     pub async fn note_second_factor_failure(&self, user: UserId) -> Result<(), CommitError> {
-        let Some(seen) = self.store.get::<TotpRecord>(user.as_bytes())? else { return Ok(()) };
-        let mut counted = seen.value.clone();
-        counted.failures = counted.failures.saturating_add(1);
-        let mut batch = self.store.batch();
-        batch.replace(user.as_bytes(), &seen, &counted);
-        match self.store.commit(batch).await {
-            // A parallel attempt was counted or succeeded.
-            Ok(()) | Err(CommitError::Conflict) => Ok(()),
-            Err(error) => Err(error),
+        loop {
+            let Some(seen) = self.store.get::<TotpRecord>(user.as_bytes())? else { return Ok(()) };
+            let mut counted = seen.value.clone();
+            counted.failures = counted.failures.saturating_add(1);
+            let mut batch = self.store.batch();
+            batch.replace(user.as_bytes(), &seen, &counted);
+            match self.store.commit(batch).await {
+                // A parallel attempt was counted first or succeeded; this one counts all the same. Of all that try again
+                // one gets through each time, so this ends.
+                Err(CommitError::Conflict) => {}
+                other => return other,
+            }
         }
     }
 

@@ -57,6 +57,8 @@ pub enum AccountError {
     EnrolledElsewhere,
     /// It would leave no owner (ADM-03).
     LastOwner,
+    /// What was proven of the account does not hold any more (GEN-03).
+    ProofIsVoid,
     /// The store refused.
     Commit(CommitError),
 }
@@ -101,6 +103,10 @@ impl From<AccountError> for Problem {
             AccountError::LastOwner => Problem::conflict(
                 "last_owner",
                 "This is the last active owner. Make someone else an owner first.",
+            ),
+            AccountError::ProofIsVoid => Problem::unauthorized(
+                "sign_in_expired",
+                "The account was changed meanwhile. Please start again with your password.",
             ),
             AccountError::Commit(error) => error.into(),
         }

@@ -400,7 +400,7 @@ impl Admin {
         Ok(())
     }
 
-    /// Lifts the suspension with this handle, or all of a person.
+    /// Lifts the suspension with this handle, or all of a person with the delay that failures from everywhere earned.
     ///
     /// # Errors
     /// 404 if there is none.
@@ -413,7 +413,8 @@ impl Admin {
     ) -> Result<(), Problem> {
         require(&actor.user, target, Deed::Lift)?;
         let mut batch = self.store.batch();
-        if self.lockout.stage_lift(&mut batch, target.id, handle) == 0 {
+        let is_delayed = handle.is_none() && self.lockout.is_delayed(target.id);
+        if self.lockout.stage_lift(&mut batch, target.id, handle) == 0 && !is_delayed {
             return Err(Problem::not_found());
         }
         let event = self.event(Kind::SuspensionLifted, actor, visit);

@@ -30,7 +30,7 @@ pub enum StoreCommand {
         /// Move the store that is there into quarantine/ first. Nothing is deleted.
         #[arg(long)]
         replace: bool,
-        /// Keep every sound record of a damaged or cut-off file.
+        /// Keep every sound record of a damaged, cut-off or unsigned file. Nothing then proves who wrote it.
         #[arg(long)]
         salvage: bool,
         /// Leave out kinds of records that this version does not know.
@@ -163,6 +163,12 @@ fn import(
     }
     if report.unknown > 0 {
         lines.push(format!("{} records of unknown kinds were left out", report.unknown));
+    }
+    if !report.is_authentic {
+        lines.push(
+            "nothing proves who wrote this file: check users, roles, groups and access rules before anyone signs in"
+                .to_owned(),
+        );
     }
     if let Some(kept) = report.kept {
         lines.push(format!("the former store is kept in {}", kept.display()));

@@ -7,7 +7,9 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use super::keys::MasterKey;
+use super::mac::hmac_sha256;
 use crate::kernel::random::Random;
+use crate::kernel::secret::SecretKey;
 
 const KEY_VERSION: u32 = 1;
 const VERSION_LENGTH: usize = 4;
@@ -71,6 +73,8 @@ impl std::error::Error for SealError {}
 #[derive(Clone)]
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
+    export_key: SecretKey,
+    fingerprint: String,
 }
 
 impl fmt::Debug for Sealer {
@@ -83,7 +87,21 @@ impl Sealer {
     /// Derives the sealing key from `master`.
     pub fn new(master: &MasterKey) -> Self {
         let key = master.derive("doorward seal v1");
-        Sealer { cipher: XChaCha20Poly1305::new(key.expose().into()) }
+        Sealer {
+            cipher: XChaCha20Poly1305::new(key.expose().into()),
+            export_key: master.derive("doorward export v2"),
+            fingerprint: master.fingerprint(),
+        }
+    }
+
+    /// Returns what only a holder of the master key can make of `bytes`: the proof of an export (BAK-02).
+    pub fn export_mac(&self, bytes: &[u8]) -> [u8; 32] {
+        hmac_sha256(self.export_key.expose(), &[bytes])
+    }
+
+    /// Returns the fingerprint of the master key. Safe to print and store.
+    pub fn key_fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Encrypts `plain` for `context`. Returns key version (4 bytes, big endian), nonce (24 bytes), ciphertext and

@@ -223,7 +223,7 @@ pub async fn change_password(
     let changed = room.change_password(principal, current.as_ref(), &new, &visit(room, request)?).await;
     let renewal = changed.map_err(|error| match error {
         // The caller is signed in; only what was typed is wrong.
-        SignInError::Wrong { .. } => {
+        SignInError::Wrong => {
             Problem::unprocessable("current_password", "wrong_password", "That is not your current password.")
         }
         error => error.into(),

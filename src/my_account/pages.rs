@@ -298,7 +298,7 @@ pub async fn submit_password(
     let new = SecretText::new(form.text("new_password").to_owned());
     match room.change_password(principal, Some(&current), &new, &visit(room, request)?).await {
         Ok(renewal) => Ok(go_on(room, Reply::see_other("/account/security?done=password"), renewal)),
-        Err(SignInError::Wrong { .. }) => {
+        Err(SignInError::Wrong) => {
             let errors = FieldErrors::one("current_password", "That is not your current password.");
             security_page(room, request, principal, StatusCode::UNPROCESSABLE_ENTITY, errors)
         }

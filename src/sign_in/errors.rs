@@ -14,13 +14,10 @@ use crate::store::{CommitError, StoreError};
 /// Why a step of signing in was refused.
 #[derive(Debug)]
 pub enum SignInError {
-    /// Unknown name, wrong password, or an account that may not sign in: all the same (ENU-01).
-    Wrong {
-        /// The name of the limit.
-        policy: &'static str,
-        /// What is left of it; the same for unknown names.
-        verdict: Verdict,
-    },
+    /// Unknown name, wrong password, or an account that may not sign in: all the same, and without a word of how many
+    /// attempts are left. A name and an e-mail address of one account share them, so they would tell that both belong
+    /// together (ENU-01).
+    Wrong,
     /// A wrong, replayed or missing second factor.
     WrongCode,
     /// So many wrong codes that the password has to be typed again.
@@ -71,6 +68,7 @@ impl From<AccountError> for SignInError {
         match error {
             AccountError::Commit(error) => SignInError::Commit(error),
             AccountError::EnrolledElsewhere => SignInError::EnrolledElsewhere,
+            AccountError::ProofIsVoid => SignInError::NothingPending,
             other => SignInError::Problem(other.into()),
         }
     }
@@ -91,11 +89,9 @@ impl From<Problem> for SignInError {
 impl From<SignInError> for Problem {
     fn from(error: SignInError) -> Self {
         match error {
-            SignInError::Wrong { policy, verdict } => with_limit_headers(
-                Problem::unauthorized("invalid_credentials", "That username and password do not match."),
-                policy,
-                &verdict,
-            ),
+            SignInError::Wrong => {
+                Problem::unauthorized("invalid_credentials", "That username and password do not match.")
+            }
             SignInError::WrongCode => Problem::unauthorized(
                 "invalid_code",
                 "That code was not accepted. Wait for the next one and try again.",

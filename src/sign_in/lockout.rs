@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
+use super::suspensions::{Handle, Suspensions};
 use super::tally::{About, Counted, Tally};
 use crate::crypto::mac::hmac_sha256;
 use crate::kernel::ids::UserId;
@@ -17,13 +18,25 @@ use crate::limits::{Key, Limits, Rule};
 use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
 
 /// So many failures in a row for one account, from wherever, before attempts from unknown devices are delayed.
-const FREE_FAILURES: u32 = 10;
+pub(super) const FREE_FAILURES: u32 = 10;
 /// The longest delay between two attempts on one account.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// So many failures in a row and only a known device, a link or an administrator helps (LIM-05).
-const MOST_FAILURES: u32 = 100;
-/// A count is forgotten after this long without a failure.
-const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+pub(super) const MOST_FAILURES: u32 = 100;
+/// What an account that has reached them is told to wait, though nothing but the help above ends that wait.
+const NO_END: Duration = Duration::from_secs(24 * 3600);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Returns after how long without a failure so many in a row are forgotten. What has earned a delay outlives a pause, or
+/// a patient guesser would begin anew every day (LIM-05). Names that are nobody's are kept as long (ENU-01).
+fn kept_for(count: u32) -> Duration {
+    match count {
+        ..FREE_FAILURES => DAY,
+        FREE_FAILURES..MOST_FAILURES => DAY * 30,
+        MOST_FAILURES.. => DAY * 3650,
+    }
+}
 
 /// What attempts are counted against: an account as resolved, or a name that is nobody's (LIM-07).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,11 +86,39 @@ pub struct Lockout(Arc<Inner>);
 
 struct Inner {
     key: SecretKey,
-    clock: SharedClock,
     limits: Arc<Limits>,
     rules: Rules,
-    suspensions: Mutex<HashMap<[u8; 16], SuspensionRecord>>,
+    suspensions: Suspensions,
     tally: Tally,
+    /// How many attempts from unknown devices on each account are being judged.
+    judged: Mutex<HashMap<Subject, u32>>,
+}
+
+/// An attempt on an account that is being judged; it ends when this is dropped.
+pub struct Judged {
+    lockout: Lockout,
+    subject: Subject,
+}
+
+impl Drop for Judged {
+    fn drop(&mut self) {
+        let mut judged = self.lockout.0.judged.lock();
+        if let Some(count) = judged.get_mut(&self.subject) {
+            *count -= 1;
+            if *count == 0 {
+                judged.remove(&self.subject);
+            }
+        }
+    }
+}
+
+/// Why an attempt may not be judged now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// The account has earned a delay of which so much is left.
+    Delayed(Duration),
+    /// Others are being judged, and if they fail there will be a delay.
+    Busy,
 }
 
 /// What failures lead to.
@@ -97,15 +138,10 @@ impl Lockout {
         limits: Arc<Limits>,
         rules: Rules,
     ) -> Result<Self, StoreError> {
-        let mut suspensions = HashMap::new();
-        store.for_each::<SuspensionRecord>(|row, record| {
-            if let Ok(handle) = <[u8; 16]>::try_from(row) {
-                suspensions.insert(handle, record);
-            }
-            Ok(())
-        })?;
-        let (suspensions, tally) = (Mutex::new(suspensions), Tally::open(store, clock.clone())?);
-        let lockout = Lockout(Arc::new(Inner { key, clock, limits, rules, suspensions, tally }));
+        let suspensions = Suspensions::open(store, clock.clone(), rules.suspend.window)?;
+        let tally = Tally::open(store, clock)?;
+        let lockout =
+            Lockout(Arc::new(Inner { key, limits, rules, suspensions, tally, judged: Mutex::default() }));
         lockout.charge_the_limits();
         Ok(lockout)
     }
@@ -140,30 +176,54 @@ impl Lockout {
         Subject(mac.first_chunk::<16>().copied().unwrap_or_default())
     }
 
-    fn handle(&self, subject: Subject, place: &[u8]) -> [u8; 16] {
+    fn handle(&self, subject: Subject, place: &[u8]) -> Handle {
         let mac = hmac_sha256(self.0.key.expose(), &[b"suspension", &subject.0, place]);
         mac.first_chunk::<16>().copied().unwrap_or_default()
     }
 
     /// Returns until when this subject is suspended for this place.
     pub fn suspended_until(&self, subject: Subject, place: &[u8]) -> Option<Timestamp> {
-        let until = self.0.suspensions.lock().get(&self.handle(subject, place))?.until;
-        (until > self.0.clock.now()).then_some(until)
+        self.0.suspensions.until(&self.handle(subject, place))
     }
 
     /// Returns how long attempts on this subject have to wait whatever place they come from (LIM-04, LIM-05).
     pub fn delay(&self, subject: Subject) -> Option<Duration> {
         let (count, waited) = self.0.tally.get(Counted::new(About::Account, subject.0))?;
+        if count >= MOST_FAILURES {
+            return Some(NO_END);
+        }
         delay_after(count).checked_sub(waited).filter(|wait| !wait.is_zero())
+    }
+
+    /// Tells whether attempts on this account from unknown devices have to wait.
+    pub fn is_delayed(&self, user: UserId) -> bool {
+        self.delay(self.subject(Some(user), "")).is_some()
+    }
+
+    /// Lets an attempt on this subject be judged. Those that are being judged count as failures until they are known to
+    /// be none, so that guesses from many places at the same moment earn the delay that they would earn one by one
+    /// (LIM-03, LIM-04).
+    pub fn begin(&self, subject: Subject) -> Result<Judged, NotNow> {
+        let mut judged = self.0.judged.lock();
+        if let Some(wait) = self.delay(subject) {
+            return Err(NotNow::Delayed(wait));
+        }
+        let failed = self.0.tally.get(Counted::new(About::Account, subject.0)).map_or(0, |(count, _)| count);
+        let under_way = judged.get(&subject).copied().unwrap_or(0);
+        if under_way > 0 && !delay_after(failed.saturating_add(under_way)).is_zero() {
+            return Err(NotNow::Busy);
+        }
+        *judged.entry(subject).or_insert(0) += 1;
+        Ok(Judged { lockout: self.clone(), subject })
     }
 
     /// Counts a failure against the subject, from wherever and at this place. Tells whether it is the one that
     /// suspends the subject for the place.
     pub fn note_failure(&self, subject: Subject, place: &[u8]) -> bool {
         let Inner { limits, rules, tally, .. } = &*self.0;
-        tally.note(Counted::new(About::Account, subject.0), FORGET_AFTER);
+        tally.note(Counted::new(About::Account, subject.0), kept_for);
         let counted = Counted::new(About::Place, self.handle(subject, place));
-        tally.note(counted, rules.suspend.window);
+        tally.note(counted, |_| rules.suspend.window);
         limits.record(&rules.suspend, &limits.key(&rules.suspend, counted.as_bytes())).remaining == 0
     }
 
@@ -173,7 +233,7 @@ impl Lockout {
         self.forgive_place(self.handle(subject, place));
     }
 
-    fn forgive_place(&self, handle: [u8; 16]) {
+    fn forgive_place(&self, handle: Handle) {
         let Inner { limits, rules, tally, .. } = &*self.0;
         let counted = Counted::new(About::Place, handle);
         tally.forget(counted);
@@ -191,7 +251,8 @@ impl Lockout {
 
     /// Remembers over a restart that a second factor was wrong.
     pub fn note_second_factor(&self, user: UserId) {
-        self.0.tally.note(self.second_factor_of(user), self.0.rules.second_factor.window);
+        let window = self.0.rules.second_factor.window;
+        self.0.tally.note(self.second_factor_of(user), |_| window);
     }
 
     /// Forgets the wrong second factors of a user who has signed in.
@@ -216,33 +277,31 @@ impl Lockout {
     ) {
         let handle = self.handle(subject, place);
         let record = SuspensionRecord { user, until, place: place_name };
+        // Names that are nobody's have rows too, or a restart would tell them from the others (ENU-01).
         batch.put(&handle, &record);
         batch.expire::<SuspensionRecord>(&handle, until);
         let lockout = self.clone();
         batch.after(move || {
-            lockout.0.suspensions.lock().insert(handle, record);
+            lockout.0.suspensions.insert(handle, record);
         });
     }
 
     /// Suspends without the store, for a disk that takes no writes.
     pub fn suspend_in_memory(&self, subject: Subject, user: Option<UserId>, place: &[u8], until: Timestamp) {
         let record = SuspensionRecord { user, until, place: String::new() };
-        self.0.suspensions.lock().insert(self.handle(subject, place), record);
+        self.0.suspensions.insert(self.handle(subject, place), record);
     }
 
     /// Returns the live suspensions of a user.
     pub fn of_user(&self, user: &UserId) -> Vec<SuspensionView> {
-        let now = self.0.clock.now();
-        let suspensions = self.0.suspensions.lock();
-        suspensions
-            .iter()
-            .filter(|(_, record)| record.user.as_ref() == Some(user) && record.until > now)
-            .map(|(handle, record)| SuspensionView {
-                handle: data_encoding::BASE64URL_NOPAD.encode(handle),
-                place: record.place.clone(),
-                until: record.until,
-            })
-            .collect()
+        let mut views = Vec::new();
+        self.0.suspensions.for_each(|handle, record, until| {
+            if record.user.as_ref() == Some(user) {
+                let handle = data_encoding::BASE64URL_NOPAD.encode(handle);
+                views.push(SuspensionView { handle, place: record.place.clone(), until });
+            }
+        });
+        views
     }
 
     /// Tells whether the user is suspended anywhere.
@@ -252,15 +311,13 @@ impl Lockout {
 
     /// Returns the users that are suspended somewhere.
     pub fn suspended_users(&self) -> HashSet<UserId> {
-        let now = self.0.clock.now();
-        let suspensions = self.0.suspensions.lock();
-        suspensions.values().filter(|record| record.until > now).filter_map(|record| record.user).collect()
+        self.0.suspensions.users()
     }
 
     /// Adds the end of the suspensions of a user to `batch`: all of them, or the one with this handle. Failures are
     /// forgotten too. Returns how many end.
     pub fn stage_lift(&self, batch: &mut Batch, user: UserId, only: Option<&str>) -> usize {
-        let handles: Vec<[u8; 16]> = self
+        let handles: Vec<Handle> = self
             .of_user(&user)
             .into_iter()
             .filter(|view| only.is_none_or(|wanted| wanted == view.handle))
@@ -273,13 +330,9 @@ impl Lockout {
         }
         let (lockout, subject, count) = (self.clone(), self.subject(Some(user), ""), handles.len());
         batch.after(move || {
-            let mut suspensions = lockout.0.suspensions.lock();
-            for handle in &handles {
-                suspensions.remove(handle);
-            }
-            drop(suspensions);
             lockout.0.tally.forget(Counted::new(About::Account, subject.0));
             for handle in handles {
+                lockout.0.suspensions.remove(&handle);
                 lockout.forgive_place(handle);
             }
         });
@@ -288,7 +341,7 @@ impl Lockout {
 
     /// Returns how many suspensions there are.
     pub fn len(&self) -> usize {
-        self.0.suspensions.lock().len()
+        self.0.suspensions.len()
     }
 
     /// Tells whether nobody is suspended.
@@ -296,10 +349,9 @@ impl Lockout {
         self.len() == 0
     }
 
-    /// Drops ended suspensions from memory. Run every minute.
-    pub fn sweep(&self) {
-        let now = self.0.clock.now();
-        self.0.suspensions.lock().retain(|_, record| record.until > now);
+    /// Drops ended suspensions. Run every minute.
+    pub async fn sweep(&self, store: &Store) -> Result<(), CommitError> {
+        self.0.suspensions.settle(store).await
     }
 }
 
@@ -309,7 +361,7 @@ fn delay_after(count: u32) -> Duration {
         return Duration::ZERO;
     }
     if count >= MOST_FAILURES {
-        return FORGET_AFTER;
+        return NO_END;
     }
     let doublings = (count - FREE_FAILURES).min(16);
     Duration::from_secs(1 << doublings).min(LONGEST_DELAY)
@@ -326,7 +378,7 @@ mod tests {
         assert_eq!(delay_after(10), Duration::from_secs(1));
         assert_eq!(delay_after(14), Duration::from_secs(16));
         assert_eq!(delay_after(60), LONGEST_DELAY);
-        assert_eq!(delay_after(100), FORGET_AFTER);
+        assert_eq!(delay_after(100), NO_END);
         for count in 1..200 {
             assert!(delay_after(count) >= delay_after(count - 1));
         }

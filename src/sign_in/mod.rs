@@ -14,6 +14,7 @@ pub mod pending;
 mod proving;
 pub mod registration;
 mod renewal;
+mod suspensions;
 pub mod tally;
 
 pub use errors::SignInError;
@@ -325,19 +326,25 @@ impl SignIn {
                 .from(visit.ip)
                 .request(visit.request)
         };
-        let asker = Asker::waiting_sign_in(token);
+        let asker = Asker::waiting_sign_in(token).as_of(waiting.epoch);
+        let moved = Mutex::new(user.not_before);
         let confirmed = self
             .accounts
             .confirm_totp(user.id, asker, code, |batch, record| {
+                *moved.lock() = record.not_before;
                 self.stage_end_everything(batch, user.id);
                 self.audit.write(batch, event(&record.username));
             })
             .await?;
         let Some(codes) = confirmed else {
+            self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(&user), visit));
             waiting.failures += 1;
             return Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode));
         };
-        let user = self.accounts.user(&user.id).ok_or(SignInError::NothingPending)?;
+        // As it was first read and then changed by the confirmation alone, so that the commit of the session still sees
+        // whether anything else ended it meanwhile.
+        let not_before = moved.into_inner();
+        let user = Arc::new(User { has_totp: true, not_before, ..User::clone(&user) });
         let done = Completion {
             kind,
             factors: Factors::PASSWORD.with(Factors::TOTP),
@@ -433,7 +440,7 @@ impl SignIn {
         visit: &Visit<'_>,
     ) -> Result<Option<SignedIn>, SignInError> {
         let result = self.try_step_up(principal, password, code, is_remembered, visit).await;
-        if let Err(SignInError::Wrong { .. } | SignInError::WrongCode) = &result {
+        if let Err(SignInError::Wrong | SignInError::WrongCode) = &result {
             let user = &principal.user;
             let event = Event::new(Kind::StepUpFailed, Outcome::Refused).by(user.id, &user.username);
             self.audit.note(event.from(visit.ip).request(visit.request));
@@ -462,9 +469,15 @@ impl SignIn {
             factors = factors.with(second);
             recovery_codes_left = left;
         }
-        let event = Event::new(Kind::StepUpSucceeded, Outcome::Succeeded).by(user.id, &user.username);
-        self.audit.write(&mut batch, event.from(visit.ip).request(visit.request));
+        let event = |kind| {
+            let event = Event::new(kind, Outcome::Succeeded).by(user.id, &user.username);
+            event.from(visit.ip).request(visit.request)
+        };
+        self.audit.write(&mut batch, event(Kind::StepUpSucceeded));
         if principal.kind == SessionKind::Api {
+            if recovery_codes_left.is_some() {
+                self.audit.write(&mut batch, event(Kind::RecoveryCodeUsed));
+            }
             self.sessions.stage_step_up(&mut batch, principal.session, factors)?;
             return match self.store.commit(batch).await {
                 Ok(()) => Ok(None),
@@ -538,9 +551,7 @@ impl SignIn {
     /// Drops what has expired. Run every minute.
     pub async fn sweep(&self) -> Result<(), CommitError> {
         self.pending.sweep(self.clock.monotonic());
-        self.lockout.sweep();
-        let now = self.clock.now();
-        while self.store.purge::<lockout::SuspensionRecord>(now, 500).await? == 500 {}
+        self.lockout.sweep(&self.store).await?;
         self.save().await
     }
 

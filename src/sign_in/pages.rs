@@ -498,7 +498,7 @@ fn step_up_page(
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
     let (status, error, wait) = match error {
-        Some(SignInError::Wrong { .. } | SignInError::WrongCode) => {
+        Some(SignInError::Wrong | SignInError::WrongCode) => {
             (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
         }
         other => explain(other)?,

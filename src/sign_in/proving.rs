@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lockout::Subject;
+use super::lockout::{Judged, NotNow, Subject};
 use super::{SignIn, SignInError, SignInResult, Visit, devices};
 use crate::accounts::User;
 use crate::accounts::passwords::PasswordProof;
@@ -17,15 +17,22 @@ use crate::limits::{Key, Place, PlaceReservation, Reservation, Rule, Verdict};
 use crate::sessions::Factors;
 use crate::store::Batch;
 
+/// How often an attempt asks whether others are done, and how long it waits in between.
+const TURNS: u32 = 100;
+const TURN: Duration = Duration::from_millis(50);
+
 /// The longest password that is looked at, in bytes (PWD-02).
 const LONGEST_PASSWORD: usize = 1024;
 
+/// How often it is told that attempts on an account from one place are turned away.
+const TOLD: Rule = Rule::new("told", 1, Duration::from_secs(60));
+
 /// What stands for an attempt while it is judged: the counters it reserved.
 struct Reserved {
-    scope: Scope,
     slot: Reservation,
     place_slot: PlaceReservation,
     _turn: Turn,
+    _judged: Option<Judged>,
 }
 
 /// An attempt that is being judged; it ends when this is dropped, also if the client goes away meanwhile.
@@ -69,28 +76,35 @@ impl SignIn {
                 Problem::bad_request("password_too_long", "A password has at most 1024 bytes.").into()
             );
         }
-        let reserved = self.reserve(user.as_deref(), name, visit).await?;
+        let scope = self.scope(user.as_deref(), name, visit);
+        let reserved = match self.reserve(&scope, visit).await {
+            Ok(reserved) => reserved,
+            Err(refused) => {
+                self.note_turned_away(user.as_deref(), &scope, visit);
+                return Err(refused);
+            }
+        };
         let ticket = Ticket {
             place: self.limits.place_hash(Place::of(visit.ip)),
-            is_known_device: reserved.scope.is_known_device,
+            is_known_device: scope.is_known_device,
         };
         let id = user.as_ref().map(|user| user.id);
         let proof = match self.accounts.verify_password(id, password, ticket).await {
             Ok(proof) => proof,
             Err(fault) => {
-                self.give_back(reserved);
+                self.give_back(&scope, reserved);
                 return Err(fault.into());
             }
         };
         match (proof, user) {
             (PasswordProof::Correct { needs_rehash }, Some(user)) if user.is_active() => {
-                self.give_back(reserved);
+                self.give_back(&scope, reserved);
                 if needs_rehash {
                     self.accounts.rehash_password(user.id, password, ticket).await;
                 }
                 Ok(user)
             }
-            (_, user) => Err(self.refuse_password(user.as_deref(), &reserved.scope, visit).await),
+            (_, user) => Err(self.refuse_password(user.as_deref(), &scope, visit).await),
         }
     }
 
@@ -106,13 +120,16 @@ impl SignIn {
         Scope { subject, place, is_known_device: device.is_some() }
     }
 
-    async fn reserve(
-        &self,
-        user: Option<&User>,
-        name: &str,
-        visit: &Visit<'_>,
-    ) -> Result<Reserved, SignInError> {
-        let scope = self.scope(user, name, visit);
+    /// Tells that an attempt was turned away, once a minute for an account and place: a flood must not fill the log
+    /// (AUD-01, AUD-06).
+    fn note_turned_away(&self, user: Option<&User>, scope: &Scope, visit: &Visit<'_>) {
+        let key = self.pair_key(&TOLD, scope);
+        if self.limits.peek(&TOLD, &key).allowed && self.limits.record(&TOLD, &key).allowed {
+            self.audit.note(self.refusal(Kind::SignInLimited, user, visit));
+        }
+    }
+
+    async fn reserve(&self, scope: &Scope, visit: &Visit<'_>) -> Result<Reserved, SignInError> {
         if let Some(until) = self.lockout.suspended_until(scope.subject, &scope.place) {
             self.metrics.sign_in(SignInResult::Suspended);
             return Err(SignInError::Suspended { until, now: self.clock.now() });
@@ -120,26 +137,35 @@ impl SignIn {
         if !scope.is_known_device
             && let Some(wait) = self.lockout.delay(scope.subject)
         {
-            self.metrics.sign_in(SignInResult::Limited);
-            return Err(SignInError::Delayed { wait });
+            return Err(self.delayed(wait));
         }
         let rule = &self.rules.sign_in;
-        let key = self.pair_key(rule, &scope);
+        let key = self.pair_key(rule, scope);
         let (verdict, turn) = self.acquire_in_turn(rule, key).await;
         let Some(turn) = turn else { return Err(self.limited(rule, verdict)) };
+        let judged = match self.begin_in_turn(scope).await {
+            Ok(judged) => judged,
+            Err(refused) => {
+                self.limits.release(rule, &key, verdict.reservation);
+                return Err(refused);
+            }
+        };
         let place = self.limits.acquire_place(&self.rules.place, visit.ip, b"");
         if !place.verdict.allowed {
             self.limits.release(rule, &key, verdict.reservation);
             return Err(self.limited(&self.rules.place, place.verdict));
         }
-        Ok(Reserved { scope, slot: verdict.reservation, place_slot: place.reservation, _turn: turn })
+        Ok(Reserved {
+            slot: verdict.reservation,
+            place_slot: place.reservation,
+            _turn: turn,
+            _judged: judged,
+        })
     }
 
     /// Reserves a slot. If all are taken by attempts still being judged, waits for them: many right passwords at once
     /// all get in, and many wrong ones still hash no more often than the limit says (LIM-03).
     async fn acquire_in_turn(&self, rule: &Rule, key: Key) -> (Verdict, Option<Turn>) {
-        const TURNS: u32 = 100;
-        const TURN: Duration = Duration::from_millis(50);
         for _ in 0..TURNS {
             let verdict = self.limits.acquire(rule, &key);
             {
@@ -157,6 +183,26 @@ impl SignIn {
         (self.limits.peek(rule, &key), None)
     }
 
+    /// Lets an attempt from an unknown device be judged, when those are done that may earn the account a delay.
+    async fn begin_in_turn(&self, scope: &Scope) -> Result<Option<Judged>, SignInError> {
+        if scope.is_known_device {
+            return Ok(None);
+        }
+        for _ in 0..TURNS {
+            match self.lockout.begin(scope.subject) {
+                Ok(judged) => return Ok(Some(judged)),
+                Err(NotNow::Delayed(wait)) => return Err(self.delayed(wait)),
+                Err(NotNow::Busy) => tokio::time::sleep(TURN).await,
+            }
+        }
+        Err(self.delayed(TURN * TURNS))
+    }
+
+    fn delayed(&self, wait: Duration) -> SignInError {
+        self.metrics.sign_in(SignInResult::Limited);
+        SignInError::Delayed { wait }
+    }
+
     fn limited(&self, rule: &Rule, verdict: Verdict) -> SignInError {
         self.metrics.sign_in(SignInResult::Limited);
         self.metrics.rate_limited(rule.name);
@@ -167,9 +213,9 @@ impl SignIn {
         self.limits.key(rule, &[scope.subject.as_bytes(), scope.place.as_slice()].concat())
     }
 
-    fn give_back(&self, reserved: Reserved) {
+    fn give_back(&self, scope: &Scope, reserved: Reserved) {
         let rule = &self.rules.sign_in;
-        let key = self.pair_key(rule, &reserved.scope);
+        let key = self.pair_key(rule, scope);
         self.limits.release(rule, &key, reserved.slot);
         self.limits.release_place(&self.rules.place, reserved.place_slot);
     }
@@ -181,12 +227,10 @@ impl SignIn {
             self.suspend(user, scope, visit).await;
         }
         self.audit.note(self.refusal(Kind::SignInFailed, user, visit));
-        let key = self.pair_key(&self.rules.sign_in, scope);
-        let verdict = self.limits.peek(&self.rules.sign_in, &key);
-        SignInError::Wrong { policy: self.rules.sign_in.name, verdict }
+        SignInError::Wrong
     }
 
-    fn refusal(&self, kind: Kind, user: Option<&User>, visit: &Visit<'_>) -> Event {
+    pub(super) fn refusal(&self, kind: Kind, user: Option<&User>, visit: &Visit<'_>) -> Event {
         let event = Event::new(kind, Outcome::Refused).from(visit.ip).request(visit.request);
         match user {
             Some(user) => event.on_user(user.id, &user.username),
@@ -223,6 +267,7 @@ impl SignIn {
         for (rule, key) in [(&self.rules.totp, of_minutes), (&self.rules.totp_hour, of_the_hour)] {
             let verdict = self.limits.acquire(rule, &key);
             if !verdict.allowed {
+                self.note_turned_away(Some(user), &self.scope(Some(user), "", visit), visit);
                 return Err(self.limited(rule, verdict));
             }
             slots.push((rule, key, verdict.reservation));

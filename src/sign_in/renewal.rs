@@ -82,10 +82,15 @@ impl SignIn {
     }
 
     /// Lets the commit conflict unless the account is as it was when `user` was read, before its password was proven:
-    /// a password that changes in the meantime opens nothing (GEN-03, PWD-09).
+    /// a password that changes in the meantime opens nothing, and a second factor that was set up or became a duty in
+    /// the meantime is not left out (GEN-03, PWD-09).
     pub(super) fn stage_still_as_proven(&self, batch: &mut Batch, user: &User) -> Result<(), SignInError> {
         let seen = self.accounts.record(&user.id)?;
-        if seen.value.not_before != user.not_before || seen.value.status != Status::Active {
+        let policy = self.accounts.second_factor_policy();
+        let now = &seen.value;
+        let is_duty_new = !now.has_totp && policy.requires(now.role) && !policy.requires(user.role);
+        let has_changed = now.not_before != user.not_before || now.has_totp != user.has_totp;
+        if has_changed || is_duty_new || now.status != Status::Active {
             return Err(SignInError::NothingPending);
         }
         batch.require(user.id.as_bytes(), &seen);

@@ -1,17 +1,21 @@
 //! Failures that suspend nobody yet. They are counted in memory and written down once a minute and at a stop, so that a
 //! restart frees no guesser, and a flood of failures costs no write each (LIM-05, LIM-09, RES-04).
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::lockout::{FREE_FAILURES, MOST_FAILURES};
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::store::{CommitError, Record, Store, StoreError, Table};
 
-/// The most counts at once (RES-03); a new one then has to wait until others are forgotten.
+/// The most counts at once (RES-03); beyond it those that matter least make room (LIM-10).
 const MOST: usize = 131_072;
+/// So many make room at once, so that a flood does not search the table for each.
+const ROOM: usize = MOST / 16;
 /// The most rows of one commit.
 const MOST_IN_A_BATCH: usize = 500;
 
@@ -89,6 +93,28 @@ impl Failures {
     fn age(&self, monotonic: Duration) -> Duration {
         monotonic.saturating_sub(self.last) + self.before
     }
+
+    fn is_live(&self, monotonic: Duration) -> bool {
+        self.age(monotonic) < self.keep_for
+    }
+
+    /// Counts one more, or the first one if the others are forgotten.
+    fn count(&mut self, monotonic: Duration, keep_for: impl Fn(u32) -> Duration) {
+        let count = if self.is_live(monotonic) { self.count.saturating_add(1) } else { 1 };
+        let keep_for = keep_for(count);
+        *self = Failures { count, keep_for, has_row: self.has_row, ..Failures::none(monotonic) };
+    }
+
+    fn none(monotonic: Duration) -> Failures {
+        Failures {
+            count: 0,
+            last: monotonic,
+            before: Duration::ZERO,
+            keep_for: Duration::ZERO,
+            is_written: false,
+            has_row: false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -96,6 +122,8 @@ struct Counts {
     live: HashMap<Counted, Failures>,
     /// Rows of counts that were forgotten.
     stale: HashSet<Counted>,
+    /// What all accounts share that found no room, because everything in the table has earned its place.
+    overflow: Option<Failures>,
 }
 
 /// All counts.
@@ -124,29 +152,34 @@ impl Tally {
         Ok(Tally { clock, counts: Mutex::new(counts) })
     }
 
-    /// Counts a failure, and forgets it `keep_for` after the last one that follows.
-    pub(super) fn note(&self, counted: Counted, keep_for: Duration) {
+    /// Counts a failure. So many failures are forgotten `keep_for` them after the last one.
+    pub(super) fn note(&self, counted: Counted, keep_for: impl Fn(u32) -> Duration) {
         let monotonic = self.clock.monotonic();
         let mut counts = self.counts.lock();
         if counts.live.len() >= MOST && !counts.live.contains_key(&counted) {
-            counts.forget_old(monotonic);
+            counts.make_room(monotonic);
             if counts.live.len() >= MOST {
+                if counted.is_about(About::Account) {
+                    counts.note_overflow(monotonic, keep_for);
+                }
                 return;
             }
         }
-        let before = Duration::ZERO;
-        let fresh =
-            Failures { count: 0, last: monotonic, before, keep_for, is_written: false, has_row: false };
-        let failures = counts.live.entry(counted).or_insert(fresh);
-        let count = if failures.age(monotonic) < failures.keep_for { failures.count } else { 0 };
-        *failures = Failures { count: count.saturating_add(1), has_row: failures.has_row, ..fresh };
+        counts.live.entry(counted).or_insert(Failures::none(monotonic)).count(monotonic, keep_for);
     }
 
     /// Returns how many failures there were, and how long ago the latest was.
     pub(super) fn get(&self, counted: Counted) -> Option<(u32, Duration)> {
+        let monotonic = self.clock.monotonic();
         let counts = self.counts.lock();
-        let failures = counts.live.get(&counted)?;
-        Some((failures.count, failures.age(self.clock.monotonic())))
+        let failures = match counts.live.get(&counted) {
+            Some(failures) => Some(failures),
+            // Nobody knows how often those failed that found no room: they share the stricter count.
+            None if counts.live.len() >= MOST => counts.overflow.as_ref(),
+            None => None,
+        };
+        let failures = failures.filter(|failures| failures.is_live(monotonic))?;
+        Some((failures.count, failures.age(monotonic)))
     }
 
     /// Forgets a count.
@@ -161,7 +194,7 @@ impl Tally {
     pub(super) fn all(&self) -> Vec<(Counted, u32)> {
         let monotonic = self.clock.monotonic();
         let counts = self.counts.lock();
-        let live = counts.live.iter().filter(|(_, failures)| failures.age(monotonic) < failures.keep_for);
+        let live = counts.live.iter().filter(|(_, failures)| failures.is_live(monotonic));
         live.map(|(counted, failures)| (*counted, failures.count)).collect()
     }
 
@@ -198,7 +231,7 @@ impl Tally {
         let monotonic = self.clock.monotonic();
         let mut counts = self.counts.lock();
         counts.forget_old(monotonic);
-        let Counts { live, stale } = &mut *counts;
+        let Counts { live, stale, .. } = &mut *counts;
         let stale: Vec<Counted> = stale.extract_if(|_| true).take(MOST_IN_A_BATCH).collect();
         let mut changes: Vec<_> = stale
             .into_iter()
@@ -233,6 +266,82 @@ impl Tally {
 impl Counts {
     fn forget_old(&mut self, monotonic: Duration) {
         // Their rows end by themselves.
-        self.live.retain(|_, failures| failures.age(monotonic) < failures.keep_for);
+        self.live.retain(|_, failures| failures.is_live(monotonic));
+    }
+
+    /// Forgets what is over, and if that is nothing, the counts that matter least: the fewest failures, and of these
+    /// the oldest. An account that has earned a delay stays, and so do second factors, which nobody counts up who does
+    /// not know a password.
+    fn make_room(&mut self, monotonic: Duration) {
+        self.forget_old(monotonic);
+        if self.live.len() < MOST {
+            return;
+        }
+        let matters = |counted: &Counted, failures: &Failures| {
+            counted.is_about(About::SecondFactor)
+                || (counted.is_about(About::Account) && failures.count >= FREE_FAILURES)
+        };
+        let mut others: Vec<_> = self
+            .live
+            .iter()
+            .filter(|(counted, failures)| !matters(counted, failures))
+            .map(|(counted, failures)| (failures.count, Reverse(failures.age(monotonic)), *counted))
+            .collect();
+        if others.len() > ROOM {
+            others.select_nth_unstable_by_key(ROOM, |(count, age, _)| (*count, *age));
+            others.truncate(ROOM);
+        }
+        for (_, _, counted) in others {
+            if self.live.remove(&counted).is_some_and(|failures| failures.has_row) {
+                self.stale.insert(counted);
+            }
+        }
+    }
+
+    fn note_overflow(&mut self, monotonic: Duration, keep_for: impl Fn(u32) -> Duration) {
+        let shared = self.overflow.get_or_insert(Failures::none(monotonic));
+        shared.count(monotonic, keep_for);
+        // It delays from the first one on, and never longer than one account would be delayed by others' failures.
+        shared.count = shared.count.clamp(FREE_FAILURES, MOST_FAILURES - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::time::TestClock;
+
+    fn counted(about: About, number: usize) -> Counted {
+        Counted::new(about, (number as u128).to_be_bytes())
+    }
+
+    /// LIM-10, RES-03: what has earned a delay never makes room; if there is nothing else, newcomers share a stricter
+    /// count.
+    #[test]
+    fn hot_counts_never_make_room_and_what_finds_none_is_delayed_at_once() {
+        let clock = TestClock::at(Timestamp::from_secs(1_800_000_000));
+        let tally = Tally { clock: clock.clone(), counts: Mutex::default() };
+        let day = |_| Duration::from_secs(86_400);
+        let hot = Failures { count: FREE_FAILURES, keep_for: day(0), ..Failures::none(Duration::ZERO) };
+        let cold = Failures { count: 1, ..hot };
+        for number in 0..MOST - 1 {
+            tally.counts.lock().live.insert(counted(About::Account, number), hot);
+        }
+        tally.counts.lock().live.insert(counted(About::Place, 0), cold);
+        // The only cold one makes room.
+        tally.note(counted(About::Account, MOST), day);
+        assert_eq!(tally.get(counted(About::Place, 0)), None);
+        assert_eq!(tally.get(counted(About::Account, MOST)).unwrap().0, 1);
+        tally.counts.lock().live.insert(counted(About::Account, MOST), hot);
+        tally.note(counted(About::Account, MOST + 1), day);
+        assert_eq!(tally.counts.lock().live.len(), MOST);
+        let (count, age) = tally.get(counted(About::Account, MOST + 1)).unwrap();
+        assert_eq!((count, age), (FREE_FAILURES, Duration::ZERO));
+        for _ in 0..200 {
+            tally.note(counted(About::Account, MOST + 2), day);
+        }
+        assert_eq!(tally.get(counted(About::Account, MOST + 3)).unwrap().0, MOST_FAILURES - 1);
+        clock.advance(day(0));
+        assert_eq!(tally.get(counted(About::Account, MOST + 3)), None);
     }
 }

@@ -74,6 +74,12 @@ impl Batch {
         self
     }
 
+    /// Removes the expiry index row that [`Batch::expire`] added, of a row that is removed before its time.
+    pub fn unexpire<R: Record>(&mut self, row: &[u8], at: Timestamp) -> &mut Self {
+        self.raw.writes.push(Write::Remove(tables::expiry_key(R::TABLE, at, row)));
+        self
+    }
+
     /// Lets the commit fail with `fault`: what belongs into the batch could not be read.
     pub fn fail(&mut self, fault: StoreError) -> &mut Self {
         self.fault = Some(fault);

@@ -1,11 +1,15 @@
-//! Export format v1: what snapshots, restore and compaction are made of. It does not depend on the engine.
+//! Export format v2: what snapshots and restore are made of. It does not depend on the engine.
 //!
 //! UTF-8, one JSON object a line:
 //! ```text
-//! {"format":"doorward-export","version":1,"created":"2026-11-22T01:00:00Z","app":"0.1.0","schema":1,"instance":"…"}
+//! {"format":"doorward-export","version":2,"created":"…","app":"0.1.0","schema":1,"instance":"…","key":"0a1b2c3d"}
 //! {"t":"user","k":"<row, base64url>","v":"<stored value, base64url>"}
-//! {"end":true,"counts":{"user":123},"left_out":0,"sha256":"<hex, of every byte before this line>"}
+//! {"end":true,"counts":{"user":123},"left_out":0,"sha256":"<hex, of every byte before this line>","mac":"<hex>"}
 //! ```
+//! `key` is the fingerprint of the master key. `mac` is HMAC-SHA256 of the last line with an empty `mac`, under a key that
+//! is derived from the master key for this alone: users, roles and rules are readable in an export, and whoever can write
+//! one must not make themselves an owner by it (BAK-02). Version 1 had neither.
+//!
 //! Lines are in key order. Values are copied as they are stored, so what is sealed stays sealed with the master key.
 //! Rows of the expiry index have `"t":"expiry"` and their whole key after its tag.
 
@@ -22,10 +26,13 @@ use super::engine::{Pair, StoreError};
 use super::tables::{EXPIRY_TAG, Table};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::ids::InstanceId;
+use crate::kernel::secret::ct_eq;
 use crate::kernel::time::Timestamp;
 
 const FORMAT: &str = "doorward-export";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version that proves nothing of who wrote it.
+const UNSIGNED: u32 = 1;
 /// The name of the expiry index in exports.
 pub(super) const EXPIRY: &str = "expiry";
 /// No line is longer: the largest pair in base64 with its frame, and room for a header of later versions.
@@ -44,10 +51,13 @@ pub struct Header {
     pub schema: u32,
     /// The installation that it belongs to.
     pub instance: String,
+    /// The fingerprint of its master key.
+    #[serde(default)]
+    key: String,
 }
 
 impl Header {
-    pub(super) fn new(created: Timestamp, schema: u32, instance: InstanceId) -> Self {
+    pub(super) fn new(created: Timestamp, schema: u32, instance: InstanceId, key: &str) -> Self {
         Header {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -55,6 +65,7 @@ impl Header {
             app: env!("CARGO_PKG_VERSION").to_owned(),
             schema,
             instance: instance.to_string(),
+            key: key.to_owned(),
         }
     }
 }
@@ -75,6 +86,24 @@ struct End {
     counts: BTreeMap<String, u64>,
     left_out: u64,
     sha256: String,
+    #[serde(default)]
+    mac: String,
+}
+
+impl End {
+    /// Returns what a holder of the master key writes as `mac`.
+    fn mac(&self, sealer: &Sealer) -> Result<[u8; 32], ExportError> {
+        let End { end, counts, left_out, sha256, .. } = self;
+        let (counts, sha256) = (counts.clone(), sha256.clone());
+        let unsigned = End { end: *end, counts, left_out: *left_out, sha256, mac: String::new() };
+        Ok(sealer.export_mac(json(&unsigned)?.as_bytes()))
+    }
+
+    fn is_authentic(&self, sealer: Option<&Sealer>) -> Result<bool, ExportError> {
+        let Some(sealer) = sealer else { return Ok(false) };
+        let claimed = HEXLOWER.decode(self.mac.as_bytes()).unwrap_or_default();
+        Ok(ct_eq(&claimed, &self.mac(sealer)?))
+    }
 }
 
 /// Records by table.
@@ -100,6 +129,12 @@ pub enum ExportError {
     CutOff,
     /// The end line does not fit what is before it.
     WrongHash,
+    /// It is whole, but nobody who has the master key wrote it so.
+    NotAuthentic,
+    /// It was made under another master key, of this fingerprint.
+    OtherKey(String),
+    /// It is from before exports were signed.
+    Unsigned,
     /// The records were written by a newer program.
     NewerSchema(u32),
 }
@@ -113,6 +148,19 @@ impl fmt::Display for ExportError {
             ExportError::UnknownTable(name) => write!(f, "it holds records of an unknown kind ({name})"),
             ExportError::CutOff => f.write_str("it is cut off: the end line is missing"),
             ExportError::WrongHash => f.write_str("its checksum does not fit its contents"),
+            ExportError::NotAuthentic => {
+                f.write_str("its signature does not fit its contents: somebody has changed it. Take another one")
+            }
+            ExportError::OtherKey(key) => write!(
+                f,
+                "it was made under another master key (fingerprint {key}). Bring the key file of the installation that \
+                 made it along, in place of the one here, and try again"
+            ),
+            ExportError::Unsigned => f.write_str(
+                "it is from before exports were signed, so nothing proves who wrote it. Make a new one with this \
+                 version; or, if you are sure where it comes from, add --salvage, and check administrators and access \
+                 rules afterwards",
+            ),
             ExportError::NewerSchema(schema) => {
                 write!(
                     f,
@@ -177,7 +225,9 @@ pub fn write(
     if left_out > 0 {
         tracing::error!(left_out, "damaged values were left out of an export");
     }
-    let end = End { end: true, counts: counts.clone(), left_out, sha256: HEXLOWER.encode(&hash.finalize()) };
+    let sha256 = HEXLOWER.encode(&hash.finalize());
+    let mut end = End { end: true, counts: counts.clone(), left_out, sha256, mac: String::new() };
+    end.mac = HEXLOWER.encode(&end.mac(sealer)?);
     out.write_all(json(&end)?.as_bytes())?;
     out.flush()?;
     Ok(counts)
@@ -201,7 +251,8 @@ fn tag_of(name: &str) -> Option<u8> {
 /// How forgiving a reader is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leniency {
-    /// Keeps every record that is sound in itself, even if others are damaged, out of order or missing.
+    /// Keeps every record that is sound in itself, even if others are damaged, out of order or missing, and whoever
+    /// wrote them.
     pub salvage: bool,
     /// Leaves out records of unknown tables.
     pub skip_unknown: bool,
@@ -220,6 +271,8 @@ pub struct ReadReport {
     pub left_out: u64,
     /// Whether the end line was there and fits.
     pub is_whole: bool,
+    /// Whether it is whole and was proven to be written by a holder of the master key.
+    pub is_authentic: bool,
 }
 
 /// Reads an export from its header on.
@@ -239,7 +292,7 @@ impl<R: BufRead> Reader<R> {
     pub fn new(input: R, leniency: Leniency) -> Result<Self, ExportError> {
         let mut reader = Reader {
             input,
-            header: Header::new(Timestamp::ZERO, 0, InstanceId([0; 16])),
+            header: Header::new(Timestamp::ZERO, 0, InstanceId([0; 16]), ""),
             leniency,
             hash: Sha256::new(),
             line: 0,
@@ -251,7 +304,10 @@ impl<R: BufRead> Reader<R> {
         if header.format != FORMAT {
             return Err(ExportError::Malformed { line: 1, why: "this is not a Doorward export" });
         }
-        if header.version != VERSION {
+        if header.version == UNSIGNED && !leniency.salvage {
+            return Err(ExportError::Unsigned);
+        }
+        if header.version != VERSION && header.version != UNSIGNED {
             return Err(ExportError::Malformed {
                 line: 1,
                 why: "this version of the export format is not known",
@@ -277,8 +333,8 @@ impl<R: BufRead> Reader<R> {
         &self.header
     }
 
-    /// Reads to the end, checks every value (with `sealer`, also that sealed ones open) and gives each sound pair to
-    /// `take`.
+    /// Reads to the end, checks every value (with `sealer`, also that sealed ones open and that a holder of the master
+    /// key wrote all of it) and gives each sound pair to `take`. That it is authentic is known at the end alone.
     ///
     /// # Errors
     /// At the first fault, unless the reader is lenient about it; and whatever `take` returns.
@@ -287,6 +343,7 @@ impl<R: BufRead> Reader<R> {
         sealer: Option<&Sealer>,
         take: &mut dyn FnMut(Vec<u8>, Vec<u8>) -> Result<(), ExportError>,
     ) -> Result<ReadReport, ExportError> {
+        self.require_own_key(sealer)?;
         let mut report = ReadReport::default();
         let mut last_key: Option<Vec<u8>> = None;
         loop {
@@ -305,8 +362,12 @@ impl<R: BufRead> Reader<R> {
                     end.end && end.sha256 == hash && (report.unknown > 0 || end.counts == report.counts);
                 report.left_out = end.left_out;
                 report.is_whole = fits && self.next_line()?.is_none();
+                report.is_authentic = report.is_whole && end.is_authentic(sealer)?;
                 if !report.is_whole && !self.leniency.salvage {
                     return Err(ExportError::WrongHash);
+                }
+                if sealer.is_some() && !report.is_authentic && !self.leniency.salvage {
+                    return Err(ExportError::NotAuthentic);
                 }
                 return Ok(report);
             }
@@ -333,6 +394,17 @@ impl<R: BufRead> Reader<R> {
             }
         }
         if self.leniency.salvage { Ok(report) } else { Err(ExportError::CutOff) }
+    }
+
+    fn require_own_key(&self, sealer: Option<&Sealer>) -> Result<(), ExportError> {
+        match sealer {
+            Some(sealer)
+                if self.header.version != UNSIGNED && self.header.key != sealer.key_fingerprint() =>
+            {
+                Err(ExportError::OtherKey(self.header.key.chars().filter(char::is_ascii_hexdigit).collect()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn parse(&self, line: &[u8], sealer: Option<&Sealer>) -> Result<(String, Vec<u8>, Vec<u8>), ExportError> {

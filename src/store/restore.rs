@@ -50,14 +50,16 @@ pub struct ImportReport {
     pub damaged: u64,
     /// Records of unknown tables that were left out.
     pub unknown: u64,
+    /// Whether a holder of the master key was proven to have written all of it; otherwise only with salvage.
+    pub is_authentic: bool,
     /// The installation.
     pub instance: InstanceId,
     /// Where the store that was replaced is kept.
     pub kept: Option<PathBuf>,
 }
 
-/// Reads the export `source` into a new store and puts it in place. The whole file is checked before anything is
-/// touched; the old store is kept in the quarantine; everything issued before now is refused afterwards (BAK-02, BAK-03).
+/// Reads the export `source` into a new store and puts it in place. The whole file is checked, and that a holder of the
+/// master key wrote it, before anything is touched; the old store is kept in the quarantine; everything issued before now is refused afterwards (BAK-02, BAK-03).
 /// The server must not run.
 ///
 /// # Errors
@@ -154,6 +156,7 @@ impl Rebuild {
             ended,
             damaged: report.damaged,
             unknown: report.unknown,
+            is_authentic: report.is_authentic,
             instance,
             kept: None,
         })

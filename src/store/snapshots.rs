@@ -74,7 +74,7 @@ pub fn export_to(
     let missing = || StoreError::Failed("the store does not name its installation and schema".to_owned());
     let instance = meta::read::<Instance>(store)?.ok_or_else(missing)?;
     let schema = meta::read::<Schema>(store)?.ok_or_else(missing)?;
-    let header = Header::new(now, schema.version, instance.id);
+    let header = Header::new(now, schema.version, instance.id, store.sealer().key_fingerprint());
     export::write(out, &header, store.engine().snapshot()?, store.sealer())
 }
 

@@ -193,3 +193,63 @@ fn unconfirmed_secrets_of_one_account_are_few() {
     server.block_on(server.app().store().purge::<PendingTotpRecord>(now, 500)).unwrap();
     assert_eq!(waiting(eve), 0);
 }
+
+/// GEN-03, PWD-09: who signed in with the old password does not confirm an authenticator app over a reset, whichever way
+/// the two meet.
+#[test]
+fn an_enrolment_is_not_confirmed_over_a_reset() {
+    let server = Server::start_with(|options| {
+        crate::harness::lift_limits(options);
+        options.second_factor = SecondFactorPolicy::Everyone;
+    });
+    let ada = server.add_user("ada", Role::Member, &[]);
+    for round in 0..25_u64 {
+        let (token, app) = begin(&server);
+        let (client, code) = (server.client(), app.code());
+        let thief = std::thread::spawn(move || {
+            let body = json!({"pending_token": token, "otp": code});
+            client.clone().post("/api/v1/auth/mfa/api", body).status
+        });
+        std::thread::sleep(std::time::Duration::from_micros(round * 400));
+        let doorward = server.app();
+        server.clock.advance(std::time::Duration::from_secs(1));
+        let was_enrolled = std::sync::atomic::AtomicBool::new(false);
+        let phc = doorward.store().get::<doorward::accounts::records::PasswordRecord>(ada.as_bytes());
+        let phc = phc.unwrap().unwrap().value.phc;
+        let reset = doorward.accounts.set_password(ada, &phc, |batch, record| {
+            was_enrolled.store(record.has_totp, std::sync::atomic::Ordering::SeqCst);
+            doorward.sign_in.stage_end_everything(batch, ada);
+        });
+        server.block_on(reset).unwrap();
+        let status = thief.join().unwrap();
+        let is_enrolled = doorward.accounts.user(&ada).unwrap().has_totp;
+        let was_enrolled = was_enrolled.into_inner();
+        assert_eq!(is_enrolled, was_enrolled, "round {round}: enrolled over the reset ({status})");
+        assert!(doorward.sessions.list(&ada).unwrap().is_empty(), "round {round}: {status}");
+        if is_enrolled {
+            server.block_on(doorward.accounts.remove_totp(ada, |_| {}, |_, _| {})).unwrap();
+        }
+    }
+}
+
+/// GEN-03, PWD-09: the same without a race, also for an account that was disabled.
+#[test]
+fn a_void_proof_confirms_nothing() {
+    let server = server();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let accounts = &server.app().accounts;
+    let enrolment = |index: u8, epoch| {
+        let asker = Asker::waiting_sign_in(&index.to_string()).as_of(epoch);
+        let begun = server.block_on(accounts.begin_totp(ada, asker, "Test")).unwrap();
+        (asker, Authenticator::new(&begun.secret_base32, server.clock.clone()).code())
+    };
+    let epoch = || accounts.user(&ada).unwrap().not_before;
+    let (old, code_of_old) = enrolment(1, epoch());
+    server.block_on(accounts.set_password(ada, "$argon2id$", |_, _| {})).unwrap();
+    let (new, code_of_new) = enrolment(2, epoch());
+    let confirm = |asker, code: &str| server.block_on(accounts.confirm_totp(ada, asker, code, |_, _| {}));
+    assert!(matches!(confirm(old, &code_of_old), Err(AccountError::ProofIsVoid)));
+    server.disable(ada);
+    assert!(matches!(confirm(new, &code_of_new), Err(AccountError::ProofIsVoid)));
+    assert!(!accounts.user(&ada).unwrap().has_totp);
+}

@@ -34,6 +34,8 @@ mod harness;
 #[cfg(test)]
 mod http_edge;
 #[cfg(test)]
+mod lockout;
+#[cfg(test)]
 mod log_canary;
 #[cfg(test)]
 mod my_account;

@@ -181,6 +181,89 @@ fn salvage_keeps_every_sound_record() {
     assert_eq!(opened.store.scan::<Setting>(b"", None, 1000).unwrap().len(), 297);
 }
 
+/// Returns an export of these lines with a last line that fits them, signed by `sealer`.
+fn ended_again(lines: &[&str], sealer: &Sealer) -> String {
+    let (end, before) = lines.split_last().unwrap();
+    let before: String = before.iter().map(|line| format!("{line}\n")).collect();
+    let (start, _) = end.split_once("\"sha256\"").unwrap();
+    let hash = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(before.as_bytes()));
+    let end = |mac: &str| format!("{start}\"sha256\":\"{hash}\",\"mac\":\"{mac}\"}}\n");
+    let mac = data_encoding::HEXLOWER.encode(&sealer.export_mac(end("").as_bytes()));
+    format!("{before}{}", end(&mac))
+}
+
+/// BAK-02: who can write a backup file, but has no master key, changes nothing in it: not a plain row, not one more, not
+/// one less, not the last line. Nothing of the store is touched before all of it is proven.
+#[test]
+fn a_forged_export_is_refused() {
+    let (place, snapshot) = with_snapshot();
+    let mut thief = Place::new();
+    thief.key = 9;
+    let opened = thief.open();
+    put(&opened, "row0", "owned by the thief");
+    let theirs =
+        snapshots::take(&opened.store, &thief.dir, Reason::Daily, Timestamp::from_secs(NOW)).unwrap();
+    drop(opened);
+    let (text, theirs) = (fs::read_to_string(&snapshot).unwrap(), fs::read_to_string(theirs).unwrap());
+    let lines: Vec<&str> = text.lines().collect();
+    let is_row = |line: &&str| line.starts_with("{\"t\":\"setting\"");
+    let evil = theirs.lines().find(is_row).unwrap();
+    let row = lines.iter().position(|line| line.get(..30) == evil.get(..30)).unwrap();
+    let mut changed = lines.clone();
+    changed[row] = evil;
+    let fewer = text.replace("\"setting\":300", "\"setting\":299");
+    let mut fewer: Vec<&str> = fewer.lines().collect();
+    fewer.remove(row);
+    let forged = place.dir.parent().unwrap().join("forged");
+    for lines in [changed, fewer] {
+        fs::write(&forged, ended_again(&lines, &thief.sealer())).unwrap();
+        let refused = place.import(&forged, REPLACE).unwrap_err();
+        assert_eq!(refused.refusal, Refusal::BadExport, "{refused}");
+        assert!(refused.to_string().contains("somebody has changed it"), "{refused}");
+        assert!(place.quarantined().is_empty());
+        // The one who has the key could have written it.
+        fs::write(&forged, ended_again(&lines, &place.sealer())).unwrap();
+        place.import(&forged, REPLACE).unwrap();
+        fs::remove_dir_all(place.dir.join("quarantine")).unwrap();
+    }
+    place.import(&snapshot, REPLACE).unwrap();
+    assert_eq!(get(&place.open(), "row0"), Some("x".repeat(200)));
+}
+
+/// BAK-02: an export of another master key is refused with a sentence that says what to do.
+#[test]
+fn an_export_of_another_key_asks_for_its_key_file() {
+    let (place, snapshot) = with_snapshot();
+    let mut other = Place::new();
+    other.key = 9;
+    let refused = other.import(&snapshot, ImportOptions::default()).unwrap_err().to_string();
+    assert!(refused.contains("key file of the installation that made it"), "{refused}");
+    assert!(!store::has_data(&other.dir).unwrap());
+    drop(place);
+}
+
+/// BAK-02: an export from before exports were signed is refused, and only a salvage takes it, which says what it is worth.
+#[test]
+fn an_unsigned_export_is_taken_by_a_salvage_alone() {
+    let (place, snapshot) = with_snapshot();
+    let text = fs::read_to_string(&snapshot).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines[0] = lines[0].replace("\"version\":2", "\"version\":1");
+    let (start, _) = lines[0].split_once(",\"key\"").unwrap();
+    lines[0] = format!("{start}}}");
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let signed = ended_again(&lines, &place.sealer());
+    let (unsigned, _) = signed.split_once(",\"mac\"").unwrap();
+    let old = place.dir.parent().unwrap().join("old");
+    fs::write(&old, format!("{unsigned}}}\n")).unwrap();
+    let refused = place.import(&old, REPLACE).unwrap_err().to_string();
+    assert!(refused.contains("before exports were signed") && refused.contains("--salvage"), "{refused}");
+    let options = ImportOptions { replace: true, leniency: Leniency { salvage: true, skip_unknown: false } };
+    let report = place.import(&old, options).unwrap();
+    assert_eq!((report.counts.get("setting"), report.is_authentic), (Some(&300), false));
+    assert!(place.import(&snapshot, REPLACE).unwrap().is_authentic);
+}
+
 #[test]
 fn unknown_records_are_an_error_unless_skipped() {
     let (place, snapshot) = with_snapshot();
@@ -188,12 +271,8 @@ fn unknown_records_are_an_error_unless_skipped() {
     let mut lines: Vec<&str> = text.lines().collect();
     let extra = r#"{"t":"starship","k":"AAAA","v":"AAAA"}"#;
     lines.insert(1, extra);
-    let end = lines.pop().unwrap();
-    let before: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let (start, _) = end.split_once("\"sha256\"").unwrap();
-    let hash = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(before.as_bytes()));
     let future = place.dir.parent().unwrap().join("future");
-    fs::write(&future, format!("{before}{start}\"sha256\":\"{hash}\"}}\n")).unwrap();
+    fs::write(&future, ended_again(&lines, &place.sealer())).unwrap();
     let refused = place.import(&future, REPLACE).unwrap_err();
     assert!(refused.to_string().contains("starship"), "{refused}");
     let options = ImportOptions { replace: true, leniency: Leniency { salvage: false, skip_unknown: true } };
