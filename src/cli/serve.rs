@@ -188,6 +188,7 @@ pub(super) fn options(
     let five_minutes = Duration::from_secs(300);
     let mut hashing = HashSettings {
         memory_kib: settings.password_memory_kib,
+        is_idle_priority: settings.password_idle_priority,
         passes: settings.password_passes,
         ..HashSettings::default()
     };

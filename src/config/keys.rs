@@ -166,6 +166,8 @@ settings! {
         "Passes of one password hash over its memory (argon2id).";
     password_threads: Option<usize> = "password.threads", "auto", number(1, 64).or_word("auto"),
         "Password hashes at the same time; “auto” is one or two, by the number of cores.";
+    password_idle_priority: bool = "password.idle_priority", "true", switch(),
+        "Hash only while a core has nothing else to do, so that sign-ins slow nothing down. Turn it off where other programs keep every core busy.";
 
     limit_sign_in: Rate = "limits.sign_in", "5/5m", rate(),
         "Sign-in attempts of one address at one account.";

@@ -110,6 +110,7 @@ impl Settings {
             ("server.listen", "127.0.0.1:0".to_owned()),
             ("metrics.listen", "off".to_owned()),
             ("password.threads", "1".to_owned()),
+            ("password.idle_priority", "false".to_owned()),
         ];
         let found = flags
             .into_iter()

@@ -57,6 +57,8 @@ pub struct HashSettings {
     pub queue_per_thread: usize,
     /// How long a job may wait before it starts.
     pub max_wait: Duration,
+    /// Whether the threads run only while a core has nothing else to do. Without it they are merely nicer than others.
+    pub is_idle_priority: bool,
     /// A key that is mixed into every hash and never stored with it (PWD-07).
     pub pepper: Option<SecretKey>,
 }
@@ -69,6 +71,7 @@ impl Default for HashSettings {
             threads: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2)),
             queue_per_thread: 16,
             max_wait: Duration::from_secs(2),
+            is_idle_priority: true,
             pepper: None,
         }
     }
@@ -315,7 +318,10 @@ impl PasswordHasher {
             let shared = Arc::clone(&owner.shared);
             std::thread::Builder::new()
                 .name(THREAD_NAME.to_owned())
-                .spawn(move || shared.work(memory))
+                .spawn(move || {
+                    step_back(settings.is_idle_priority);
+                    shared.work(memory);
+                })
                 .map_err(StartError::Thread)?;
         }
         Ok(PasswordHasher(Arc::new(owner)))
@@ -417,20 +423,22 @@ fn pepper_id(pepper: &SecretKey) -> Vec<u8> {
     start.to_vec()
 }
 
-/// Lets every other thread of the machine's users go first: the kernel then takes the core from a hasher the moment a
-/// request arrives, where a merely nicer thread keeps it for milliseconds. Sandboxes may refuse; then the threads are
-/// merely nicer, or compete as equals.
-fn step_back() {
+/// Added to the niceness of a thread that may not or shall not be idle.
+const NICENESS: i32 = 10;
+
+/// Lets other threads go first. With idle priority the kernel takes the core from a hasher the moment a request arrives,
+/// where a merely nicer thread keeps it for milliseconds. Sandboxes may refuse either; then the threads are merely
+/// nicer, or compete as equals.
+fn step_back(is_idle: bool) {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).is_err() {
-        let _ = rustix::process::nice(19);
+    if !is_idle || set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).is_err() {
+        let _ = rustix::process::nice(NICENESS);
     }
 }
 
 impl Shared {
     /// The life of one thread.
     fn work(&self, mut memory: Memory) {
-        step_back();
         while let Some(job) = self.next_job() {
             let is_first =
                 job.state.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok();

@@ -67,6 +67,7 @@ fn hasher() -> PasswordHasher {
         threads: 2,
         queue_per_thread: 200,
         max_wait: Duration::from_secs(30),
+        is_idle_priority: false,
         pepper: None,
     };
     PasswordHasher::start(settings, Random::os()).unwrap()

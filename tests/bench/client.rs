@@ -21,6 +21,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// How often one client of a probe asks. Not a whole millisecond, so that it does not run in step with anything.
+const PROBE_INTERVAL: Duration = Duration::from_micros(1_370);
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// A connection that is kept, and made again when the server closes it.
@@ -189,8 +192,19 @@ async fn client(plan: Arc<Plan>, number: usize, start: Arc<tokio::sync::Barrier>
     }
     start.wait().await;
     let until = plan.clock.monotonic() + plan.length;
+    let mut due = plan.clock.monotonic();
     while plan.clock.monotonic() < until {
-        let begun = plan.clock.monotonic();
+        let mut begun = plan.clock.monotonic();
+        if plan.mode == "probe" {
+            // Asked at fixed times, and what comes too late because the one before took so long is measured from when it
+            // was due: who asks only after an answer skips the very moments at which the server stands still.
+            due += PROBE_INTERVAL;
+            if let Some(early) = due.checked_sub(begun) {
+                tokio::time::sleep(early).await;
+                due = plan.clock.monotonic();
+            }
+            begun = due;
+        }
         let answer = match plan.mode.as_str() {
             "refresh" => {
                 let body = json!({ "refresh_token": token }).to_string();

@@ -2,7 +2,7 @@ use super::*;
 use crate::kernel::secret::Secret;
 
 fn settings() -> HashSettings {
-    HashSettings { memory_kib: 64, passes: 1, threads: 1, ..HashSettings::default() }
+    HashSettings { memory_kib: 64, passes: 1, threads: 1, is_idle_priority: false, ..HashSettings::default() }
 }
 
 fn start(settings: HashSettings) -> PasswordHasher {
@@ -214,5 +214,30 @@ fn settings_beyond_the_bounds_are_refused() {
         HashSettings { queue_per_thread: 0, ..settings() },
     ] {
         assert!(PasswordHasher::start(wrong, Random::os()).is_err());
+    }
+}
+
+/// RES-02: hashers run while a core has nothing else to do, unless they are told not to.
+#[test]
+fn hashers_step_back() {
+    for (is_idle_priority, policy) in [(true, "5"), (false, "0")] {
+        let hasher = start(HashSettings { is_idle_priority, ..settings() });
+        let is_stepped_back = || {
+            let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+            tasks.into_iter().any(|task| {
+                let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+                let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
+                // Field 41 is the policy (proc_pid_stat(5)); what follows the name in brackets starts with field 3.
+                let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ').collect::<Vec<_>>());
+                name.starts_with("password-hash")
+                    && fields.is_some_and(|fields| fields.get(38) == Some(&policy))
+            })
+        };
+        let begun = std::time::Instant::now();
+        while !is_stepped_back() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "no thread has policy {policy}");
+            std::thread::yield_now();
+        }
+        drop(hasher);
     }
 }
