@@ -12,8 +12,6 @@ import { build, start } from "./server.mjs";
 const FAILURES = 3;
 const SETTINGS = {
   "protect.domain": "home.localhost",
-  "password.memory_kib": 8192,
-  "password.passes": 1,
   "limits.sign_in": "1000/5m",
   "limits.suspend_after": FAILURES,
 };
