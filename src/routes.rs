@@ -213,6 +213,9 @@ fn decode(segment: &str) -> String {
 /// audit events (RES-04). What only looks is free.
 const PAGES_RULE: Rule = Rule::new("pages", 300, Duration::from_secs(300));
 
+/// How often a forged request is told of, by session.
+const TOLD_OF_FORGERY: Rule = Rule::new("told-of-forgery", 1, Duration::from_secs(60));
+
 /// Where the embedded files are.
 const ASSETS: &str = "/assets/";
 
@@ -288,12 +291,26 @@ impl Service {
             Action::Proxy(_) => None,
         };
         // Forged requests must not use up what the person themself may do, so they are not counted.
-        check_forgery(app, route, request, caller.as_ref())?;
+        if let Err(problem) = check_forgery(app, route, request, caller.as_ref()) {
+            self.tell_of_forgery(route, request, caller.as_ref());
+            return Err(problem);
+        }
         let verdict = self.count(route, request, caller.as_ref())?;
         if let Some(reply) = second_factor::comes_first(app, route, request, caller.as_ref())? {
             return Ok(Entry::Answered(reply));
         }
         Ok(Entry::Open(caller, verdict))
+    }
+
+    /// Writes down that somebody else's page used a person's session, once a minute for each: it may go on all day
+    /// (AUD-01, AUD-06).
+    fn tell_of_forgery(&self, route: &Route, request: &Request, caller: Option<&Principal>) {
+        let (Some(caller), limits) = (caller, &self.app.limits) else { return };
+        let key = limits.key(&TOLD_OF_FORGERY, caller.session.as_bytes());
+        if limits.acquire(&TOLD_OF_FORGERY, &key).allowed {
+            let event = Event::refused(Kind::RequestForged).by(caller.user.id, &caller.user.username);
+            self.app.audit.note(event.on(route.path).from(request.client.ip).request(request.id));
+        }
     }
 
     async fn through(&self, route: &'static Route, request: &Request) -> Result<Reply, Problem> {

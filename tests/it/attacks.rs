@@ -529,6 +529,10 @@ fn every_write_with_a_cookie_is_protected_from_forgery() {
         }
         assert!(is_signed_in(&server, &session.cookie), "{name}");
     }
+    // AUD-01: it is told, once a minute and not for each of the hundreds above.
+    server.block_on(server.app().audit.flush()).unwrap();
+    let events = server.app().audit.page(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
+    assert_eq!(events.iter().filter(|event| event.kind == "request.forged").count(), 1);
 }
 
 /// WEB-04: GET changes nothing, whatever it is told to pass for.
