@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -108,6 +109,8 @@ pub struct App {
     pub api_rule: Rule,
     clock: SharedClock,
     clock_mark: Arc<ClockMark>,
+    /// By how many milliseconds the wall clock was ahead of the monotonic one a minute ago.
+    clock_ahead: AtomicI64,
     keeper: Mutex<Option<Keeper>>,
     hasher: PasswordHasher,
     opened: Opened,
@@ -220,6 +223,7 @@ impl App {
             limits,
             metrics,
             api_rule: options.api_rule,
+            clock_ahead: AtomicI64::new(ahead(&clock)),
             clock,
             clock_mark,
             keeper: Mutex::new(None),
@@ -318,7 +322,12 @@ impl App {
         }
     }
 
-    async fn every_minute(&self) -> Result<(), CommitError> {
+    /// Does what [`Running`] does every minute: ends what is over, writes down what changed in memory.
+    ///
+    /// # Errors
+    /// As [`store::Store::commit`]; the next time does the rest.
+    pub async fn every_minute(&self) -> Result<(), CommitError> {
+        self.watch_clock();
         let now = self.clock.now();
         let store = &self.opened.store;
         self.sessions.sweep().await?;
@@ -326,6 +335,17 @@ impl App {
         while store.purge::<PendingTotpRecord>(now, 500).await? == 500 {}
         while store.purge::<LinkRecord>(now, 500).await? == 500 {}
         self.sessions.tokens().keep_schedule().await
+    }
+
+    /// Writes down that somebody moved the wall clock, which runs along with the monotonic one otherwise (FAIL-03).
+    fn watch_clock(&self) {
+        let ahead = ahead(&self.clock);
+        let before = self.clock_ahead.swap(ahead, Ordering::Relaxed);
+        let step = ahead.saturating_sub(before);
+        if step.unsigned_abs() > u64::try_from(store::clock_mark::TOLERANCE.as_millis()).unwrap_or(u64::MAX) {
+            let event = Event::succeeded(Kind::ClockStepped).by_system("clock");
+            self.audit.note(event.detail("seconds", step / 1000));
+        }
     }
 
     fn sample(&self) -> Sample {
@@ -418,6 +438,12 @@ impl Running {
         }
         self.app.close().await;
     }
+}
+
+/// Returns by how many milliseconds the wall clock is ahead of the monotonic one.
+fn ahead(clock: &SharedClock) -> i64 {
+    let millis = |millis: u128| i64::try_from(millis).unwrap_or(i64::MAX);
+    millis(clock.now().as_millis().into()).saturating_sub(millis(clock.monotonic().as_millis()))
 }
 
 /// The background jobs that keep tables small and clocks honest.

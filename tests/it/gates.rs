@@ -474,3 +474,22 @@ fn a_refused_administrative_request_is_an_event() {
     mia.get("/admin/people").expect(403);
     assert_eq!(events(&server, "admin.refused", "mia"), 2);
 }
+
+/// AUD-01, FAIL-03: a clock that was moved is written down, and one that runs is not.
+#[test]
+fn a_step_of_the_clock_is_written_down() {
+    let server = Server::start();
+    let steps = || {
+        server.block_on(server.app().every_minute()).unwrap();
+        server.block_on(server.app().audit.flush()).unwrap();
+        let rows = server.app().audit.page(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
+        rows.iter().filter(|row| row.kind == "clock.stepped").count()
+    };
+    server.clock.advance(Duration::from_secs(3600));
+    assert_eq!(steps(), 0);
+    server.clock.set_wall(server.clock.now().plus(Duration::from_secs(86_400)));
+    assert_eq!(steps(), 1);
+    assert_eq!(steps(), 1, "once for a step");
+    server.clock.set_wall(server.clock.now().minus(Duration::from_secs(3600)));
+    assert_eq!(steps(), 2);
+}
