@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use doorward::http::{
@@ -42,6 +43,13 @@ impl Handler for Probe {
             "/slow" => {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 text("slow")
+            }
+            "/yield" => {
+                let others = Arc::new(AtomicBool::new(false));
+                let seen = others.clone();
+                tokio::spawn(async move { seen.store(true, Ordering::SeqCst) });
+                tokio::task::yield_now().await;
+                text(&format!("others went first: {}", others.load(Ordering::SeqCst)))
             }
             "/big" => text(&request.body.len().to_string()),
             "/whoami" => {
@@ -322,6 +330,16 @@ async fn a_panic_is_one_answer() {
         stream.write_all(format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", expected.0).as_bytes()).await.unwrap();
         assert_eq!(status(&one(&mut stream).await), expected.1);
     }
+}
+
+/// RES-02: a handler that lets others go first is not asked again before they went. Sign-ins take turns by it.
+#[tokio::test]
+async fn a_handler_that_yields_lets_others_go_first() {
+    let server = Server::start(|_| {}).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET /yield HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let answer = one(&mut stream).await;
+    assert!(answer.ends_with("others went first: true"), "{answer}");
 }
 
 /// INP-01: connections are capped for each address and in total, and places come back.
