@@ -294,6 +294,20 @@ pub fn verify<C: DeserializeOwned>(
     find_key: impl Fn(&str) -> Option<VerifyingKey>,
     expected: &Expected<'_>,
 ) -> Result<C, TokenError> {
+    verify_for(token, find_key, expected, |audience| audience == expected.audience)
+}
+
+/// As [`verify`], for tokens that may be meant for one of several audiences; `is_audience` judges in place of
+/// `expected.audience`.
+///
+/// # Errors
+/// [`TokenError`]; nothing of a refused token is returned.
+pub fn verify_for<C: DeserializeOwned>(
+    token: &str,
+    find_key: impl Fn(&str) -> Option<VerifyingKey>,
+    expected: &Expected<'_>,
+    is_audience: impl Fn(&str) -> bool,
+) -> Result<C, TokenError> {
     let parts = split(token)?;
     let kid = check_header(&parts, expected.typ)?;
     let key = find_key(&kid).ok_or(TokenError::BadSignature)?;
@@ -302,7 +316,7 @@ pub fn verify<C: DeserializeOwned>(
         return Err(TokenError::BadSignature);
     }
     let claims = strict_json::object(&decode(parts.payload)?).ok_or(TokenError::Malformed)?;
-    check_claims(&claims, expected)?;
+    check_claims(&claims, expected, is_audience)?;
     serde_json::from_value(Value::Object(claims)).map_err(|_| TokenError::InvalidClaims)
 }
 
@@ -358,7 +372,11 @@ fn is_kid(kid: &str) -> bool {
 
 /// `iss`, `aud`, `sub`, `exp`, `iat` and `jti` are required with their exact types; `nbf` counts if present
 /// (TOK-05, TOK-06).
-fn check_claims(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), TokenError> {
+fn check_claims(
+    claims: &Map<String, Value>,
+    expected: &Expected<'_>,
+    is_audience: impl Fn(&str) -> bool,
+) -> Result<(), TokenError> {
     let text = |name| claims.get(name).and_then(Value::as_str).ok_or(TokenError::InvalidClaims);
     let seconds = |name| claims.get(name).and_then(Value::as_u64).ok_or(TokenError::InvalidClaims);
     let (issuer, audience, subject, id) = (text("iss")?, text("aud")?, text("sub")?, text("jti")?);
@@ -367,7 +385,7 @@ fn check_claims(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<
     if issuer != expected.issuer {
         return Err(TokenError::WrongIssuer);
     }
-    if audience != expected.audience {
+    if !is_audience(audience) {
         return Err(TokenError::WrongAudience);
     }
     let life = expires.checked_sub(issued).ok_or(TokenError::InvalidClaims)?;

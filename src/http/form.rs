@@ -71,21 +71,30 @@ pub fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Form, Problem> {
 /// Parses a body whose content type has been checked. Errors are 400 problems.
 pub fn parse_body(body: &[u8]) -> Result<Form, Problem> {
     let mut form = Form(Vec::new());
-    for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-        if form.0.len() == MAX_FIELDS {
-            return Err(Problem::bad_request("malformed_form", "The form has too many fields."));
-        }
-        let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
-            Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default()),
-            None => (pair, &[][..]),
-        };
-        let (name, value) = (decode(name)?, decode(value)?);
+    for (name, value) in pairs(body)? {
         if form.get(&name).is_some() && !LISTS.contains(&name.as_str()) {
             return Err(Problem::bad_request("malformed_form", "The form has a field twice."));
         }
         form.0.push((name, value));
     }
     Ok(form)
+}
+
+/// Returns the fields of a body or of a query in the order they came, a name as often as it was sent. Errors are 400
+/// problems.
+pub fn pairs(body: &[u8]) -> Result<Vec<(String, String)>, Problem> {
+    let mut pairs = Vec::new();
+    for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        if pairs.len() == MAX_FIELDS {
+            return Err(Problem::bad_request("malformed_form", "The form has too many fields."));
+        }
+        let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
+            Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default()),
+            None => (pair, &[][..]),
+        };
+        pairs.push((decode(name)?, decode(value)?));
+    }
+    Ok(pairs)
 }
 
 fn decode(text: &[u8]) -> Result<String, Problem> {

@@ -64,6 +64,10 @@ id!(
     SessionId
 );
 id!(
+    /// What one person let one app do, with its refresh token family. Not a secret.
+    GrantId
+);
+id!(
     /// One request, for the log and for the person who reports a problem.
     RequestId
 );

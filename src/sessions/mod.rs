@@ -7,7 +7,7 @@ pub mod labels;
 mod live;
 pub mod principal;
 pub mod records;
-mod refresh;
+pub(crate) mod refresh;
 mod refreshing;
 mod succession;
 pub mod tokens;
@@ -36,7 +36,7 @@ use crate::store::clock_mark::ClockMark;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
 
 use live::{Live, LiveSessions};
-use records::{RefreshFamily, RevokedRecord, SessionRecord};
+use records::{RevokedRecord, SessionRecord};
 use tokens::Tokens;
 
 /// The most live sessions of one user; the oldest makes room (REF-10).
@@ -317,18 +317,15 @@ impl Sessions {
         let cookie = is_web.then(|| cookie_value(id, &secret));
         let forward_cookie = is_web.then(|| cookie_value(id, &forward_secret));
         let (refresh_token, family) = if new.with_refresh {
-            let secret = inner.random.bytes::<32>();
-            let ends_at = now.plus(inner.lifetimes.refresh_absolute);
-            let family = RefreshFamily {
-                generation: 0,
-                current: refresh::hash(&secret),
-                previous: None,
-                salt: [0; 16],
-                rotated_at: now,
-                expires_at: now.plus(inner.lifetimes.refresh).min(ends_at),
-                ends_at,
-            };
-            (Some(refresh::format(&inner.refresh_key, id, 0, &secret)), Some(family))
+            let (family, token) = refresh::start(
+                &inner.refresh_key,
+                id.as_bytes(),
+                &inner.random.bytes(),
+                now,
+                inner.lifetimes.refresh,
+                inner.lifetimes.refresh_absolute,
+            );
+            (Some(token), Some(family))
         } else {
             (None, None)
         };

@@ -1,6 +1,6 @@
 //! Refresh tokens: opaque, rotated at every use, recognised when stolen.
 //!
-//! A token is `session id (16) | generation (4, BE) | secret (32) | tag (16)` in base64url. The tag is an HMAC over the
+//! A token is `family id (16) | generation (4, BE) | secret (32) | tag (16)` in base64url. The tag is an HMAC over the
 //! rest under a server key: a token that carries it was made here, so an authentic token that is neither the newest
 //! nor its predecessor has been spent before, and its family is revoked (REF-04, RFC 9700 section 4.14.2). A guess has
 //! no tag and harms nobody (REF-01). No row for each spent token is needed.
@@ -21,15 +21,15 @@ const TAG: usize = 16;
 const LENGTH: usize = 16 + 4 + SECRET + TAG;
 
 /// A token as presented, its authenticity already checked.
-pub(super) struct Presented {
-    pub(super) session: SessionId,
-    pub(super) generation: u32,
+pub(crate) struct Presented {
+    pub(crate) family: [u8; 16],
+    pub(crate) generation: u32,
     secret: Zeroizing<[u8; SECRET]>,
 }
 
 /// What a presented token is to its family.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// The newest token: rotate.
     Current,
     /// Its predecessor within the grace window: answer the same successor again.
@@ -40,15 +40,37 @@ pub(super) enum Standing {
     Expired,
 }
 
-/// Writes a token.
-pub(super) fn format(
+/// Starts a family and returns it with its first token.
+pub(crate) fn start(
     key: &SecretKey,
-    session: SessionId,
+    family: &[u8; 16],
+    secret: &[u8; SECRET],
+    now: Timestamp,
+    sliding: Duration,
+    absolute: Duration,
+) -> (RefreshFamily, SecretText) {
+    let ends_at = now.plus(absolute);
+    let start = RefreshFamily {
+        generation: 0,
+        current: hash(secret),
+        previous: None,
+        salt: [0; 16],
+        rotated_at: now,
+        expires_at: now.plus(sliding).min(ends_at),
+        ends_at,
+    };
+    (start, format(key, family, 0, secret))
+}
+
+/// Writes a token.
+pub(crate) fn format(
+    key: &SecretKey,
+    family: &[u8; 16],
     generation: u32,
     secret: &[u8; SECRET],
 ) -> SecretText {
     let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH));
-    bytes.extend_from_slice(session.as_bytes());
+    bytes.extend_from_slice(family);
     bytes.extend_from_slice(&generation.to_be_bytes());
     bytes.extend_from_slice(secret);
     let tag = tag(key, &bytes);
@@ -57,7 +79,7 @@ pub(super) fn format(
 }
 
 /// Reads a token; `None` if it was not made with `key`.
-pub(super) fn parse(key: &SecretKey, text: &str) -> Option<Presented> {
+pub(crate) fn parse(key: &SecretKey, text: &str) -> Option<Presented> {
     if text.len() > 128 {
         return None;
     }
@@ -69,17 +91,17 @@ pub(super) fn parse(key: &SecretKey, text: &str) -> Option<Presented> {
     if !ct_eq(&tag(key, body), presented_tag) {
         return None;
     }
-    let (session, rest) = body.split_first_chunk::<16>()?;
+    let (family, rest) = body.split_first_chunk::<16>()?;
     let (generation, secret) = rest.split_first_chunk::<4>()?;
     Some(Presented {
-        session: SessionId(*session),
+        family: *family,
         generation: u32::from_be_bytes(*generation),
         secret: Zeroizing::new(secret.try_into().ok()?),
     })
 }
 
 /// Returns the session that a token names, without checking anything else.
-pub(super) fn named_session(text: &str) -> Option<SessionId> {
+pub(crate) fn named_session(text: &str) -> Option<SessionId> {
     let bytes = Zeroizing::new(BASE64URL_NOPAD.decode(text.get(..text.len().min(128))?.as_bytes()).ok()?);
     bytes.first_chunk::<16>().map(|id| SessionId(*id))
 }
@@ -92,13 +114,18 @@ fn tag(key: &SecretKey, body: &[u8]) -> [u8; TAG] {
 }
 
 /// Hashes a secret for the store.
-pub(super) fn hash(secret: &[u8; SECRET]) -> [u8; 32] {
+pub(crate) fn hash(secret: &[u8; SECRET]) -> [u8; 32] {
     sha256(secret)
 }
 
 impl Presented {
+    /// Returns the session whose family it is, for tokens of Doorward's own API.
+    pub(crate) fn session(&self) -> SessionId {
+        SessionId(self.family)
+    }
+
     /// Judges the token against its family.
-    pub(super) fn standing(&self, family: &RefreshFamily, now: Timestamp, grace: Duration) -> Standing {
+    pub(crate) fn standing(&self, family: &RefreshFamily, now: Timestamp, grace: Duration) -> Standing {
         let hash = hash(&self.secret);
         if self.generation == family.generation && ct_eq(&hash, &family.current) {
             if now >= family.expires_at || now >= family.ends_at {
@@ -114,16 +141,16 @@ impl Presented {
     }
 
     /// Returns the secret that follows this one. Needs the server key, this token and the family's salt together.
-    pub(super) fn successor(&self, key: &SecretKey, salt: &[u8; 16]) -> Zeroizing<[u8; SECRET]> {
+    pub(crate) fn successor(&self, key: &SecretKey, salt: &[u8; 16]) -> Zeroizing<[u8; SECRET]> {
         let generation = self.generation.wrapping_add(1).to_be_bytes();
         Zeroizing::new(hmac_sha256(
             key.expose(),
-            &[b"refresh-successor", self.session.as_bytes(), &generation, self.secret.as_slice(), salt],
+            &[b"refresh-successor", &self.family, &generation, self.secret.as_slice(), salt],
         ))
     }
 
     /// Returns the family after rotation.
-    pub(super) fn rotated(
+    pub(crate) fn rotated(
         &self,
         family: &RefreshFamily,
         successor: &[u8; SECRET],
@@ -161,7 +188,7 @@ mod tests {
         let key = SecretKey::new([7; 32]);
         let start = Timestamp::from_secs(1_000_000);
         let secret = [9; 32];
-        let token = format(&key, SessionId::random(&Random::os()), 0, &secret);
+        let token = format(&key, &Random::os().bytes(), 0, &secret);
         let family = RefreshFamily {
             generation: 0,
             current: hash(&secret),
@@ -179,7 +206,7 @@ mod tests {
     #[test]
     fn only_the_whole_token_parses() {
         let Fixture { key, .. } = fixture();
-        let token = format(&key, SessionId([1; 16]), 3, &[5; 32]);
+        let token = format(&key, &[1; 16], 3, &[5; 32]);
         let text = token.expose();
         assert!(parse(&key, text).is_some());
         for index in 0..text.len() {
@@ -206,7 +233,7 @@ mod tests {
         assert_eq!(first.standing(&family, start.plus(Duration::from_secs(10)), GRACE), Standing::Reused);
         assert_eq!(first.standing(&family, start.minus(Duration::from_secs(60)), GRACE), Standing::Reused);
         assert_eq!(first.standing(&family, start, Duration::ZERO), Standing::Reused);
-        let second = parse(&key, format(&key, first.session, 1, &second_secret).expose()).unwrap();
+        let second = parse(&key, format(&key, &first.family, 1, &second_secret).expose()).unwrap();
         assert_eq!(second.standing(&family, start, GRACE), Standing::Current);
         let third_secret = second.successor(&key, &[2; 16]);
         let family = second.rotated(&family, &third_secret, [2; 16], start, Duration::from_secs(100));

@@ -53,7 +53,7 @@ impl Sessions {
         for _ in 0..TRIES {
             let now = self.0.clock.now();
             let found =
-                self.record(&presented.session).map_err(|error| RefreshRefusal::Problem(error.into()))?;
+                self.record(&presented.session()).map_err(|error| RefreshRefusal::Problem(error.into()))?;
             let seen = found.ok_or(RefreshRefusal::Invalid)?;
             let user = self.user_of(&presented, &seen.value, kind)?;
             let Some(family) = seen.value.refresh.clone() else { return Err(RefreshRefusal::Invalid) };
@@ -84,8 +84,8 @@ impl Sessions {
         if record.kind != kind {
             return Err(RefreshRefusal::Invalid);
         }
-        let live = self.0.live.get(&presented.session).ok_or(RefreshRefusal::Invalid)?;
-        let principal = self.admit(presented.session, &live).ok_or(RefreshRefusal::Invalid)?;
+        let live = self.0.live.get(&presented.session()).ok_or(RefreshRefusal::Invalid)?;
+        let principal = self.admit(presented.session(), &live).ok_or(RefreshRefusal::Invalid)?;
         if self.falls_short(&principal) {
             return Err(RefreshRefusal::Invalid);
         }
@@ -105,15 +105,15 @@ impl Sessions {
         let rotated = presented.rotated(family, &successor, salt, now, self.0.lifetimes.refresh);
         record.last_seen = now;
         if record.kind == SessionKind::Web {
-            let secret = self.web_secret(presented.session, &rotated);
+            let secret = self.web_secret(presented.session(), &rotated);
             record.cookie_hash = Some(sha256(secret));
             record.forward_hash = Some(sha256(self.forward_secret(&secret)));
             record.expires_at = now.plus(self.0.lifetimes.absolute).min(rotated.ends_at);
         }
         record.refresh = Some(rotated);
         let mut batch = self.0.store.batch();
-        batch.replace(presented.session.as_bytes(), seen, &record);
-        let (sessions, id, kept) = (self.clone(), presented.session, record.clone());
+        batch.replace(presented.session().as_bytes(), seen, &record);
+        let (sessions, id, kept) = (self.clone(), presented.session(), record.clone());
         batch.after(move || sessions.0.live.put(id, &kept));
         self.0.store.commit(batch).await?;
         Ok(record)
@@ -136,9 +136,9 @@ impl Sessions {
         user: Arc<User>,
         record: &SessionRecord,
     ) -> Result<Refreshed, RefreshRefusal> {
-        let session = presented.session;
+        let session = presented.session();
         let successor = presented.successor(&self.0.refresh_key, &family.salt);
-        let refresh_token = refresh::format(&self.0.refresh_key, session, family.generation, &successor);
+        let refresh_token = refresh::format(&self.0.refresh_key, session.as_bytes(), family.generation, &successor);
         let generation = family.generation.to_be_bytes();
         let jti_seed = hmac_sha256(
             self.0.refresh_key.expose(),
@@ -174,10 +174,10 @@ impl Sessions {
 
     async fn revoke_reused(&self, presented: &Presented, user: &User) -> RefreshRefusal {
         let mut batch = self.0.store.batch();
-        self.stage_end(&mut batch, presented.session);
+        self.stage_end(&mut batch, presented.session());
         let event = Event::new(Kind::RefreshReused, Outcome::Refused)
             .on_user(user.id, &user.username)
-            .detail("session", presented.session);
+            .detail("session", presented.session());
         self.0.audit.write(&mut batch, event);
         match self.0.store.commit(batch).await {
             Ok(()) => RefreshRefusal::Reused,

@@ -4,11 +4,13 @@
 //! remembered under its SHA-256. A hit still checks expiry here, and session, user and revocation in `Sessions`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use data_encoding::BASE64URL_NOPAD;
 use quick_cache::sync::Cache;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -169,6 +171,8 @@ impl Record for SigningKeyRecord {
 pub struct Tokens {
     ring: ArcSwap<KeyRing>,
     site: Site,
+    /// Counts the changes of the ring.
+    changes: AtomicU64,
     verified: Cache<[u8; 32], Arc<Verified>>,
     lifetime: Duration,
     schedule: Schedule,
@@ -203,6 +207,7 @@ impl Tokens {
         Ok(Tokens {
             ring: ArcSwap::from_pointee(ring),
             site,
+            changes: AtomicU64::new(0),
             verified: Cache::new(cache_entries),
             lifetime,
             schedule,
@@ -213,12 +218,50 @@ impl Tokens {
         })
     }
 
-    pub(super) fn issue(&self, grant: &Grant<'_>) -> Result<SecretText, Problem> {
+    /// Signs an access token of an app: same keys, other claims.
+    pub(crate) fn sign(&self, claims: &impl Serialize) -> Result<SecretText, Problem> {
         let started = self.clock.monotonic();
         let ring = self.ring.load();
         let key = ring
             .signing_key(self.clock.now())
             .ok_or_else(|| Problem::internal("there is no signing key; run `doorward keys rotate`"))?;
+        let token =
+            jws::sign(key, ACCESS_TYPE, claims).map_err(|error| Problem::internal(error.to_string()))?;
+        self.metrics.token_created(self.clock.monotonic().saturating_sub(started));
+        Ok(SecretText::new(token))
+    }
+
+    /// Verifies signature, issuer and times of an access token of an app that is meant for an audience which
+    /// `is_audience` accepts. Never one of our own API's (TOK-12).
+    pub(crate) fn check<C: DeserializeOwned>(
+        &self,
+        token: &str,
+        is_audience: impl Fn(&str) -> bool,
+        max_lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<C, TokenRefusal> {
+        let ring = self.ring.load();
+        let origin = self.site.origin().text;
+        let own = audience(&origin);
+        let expected = Expected {
+            typ: ACCESS_TYPE,
+            issuer: &origin,
+            audience: "",
+            now,
+            leeway: jws::LEEWAY,
+            max_lifetime,
+        };
+        Ok(jws::verify_for(token, |kid| ring.find(kid), &expected, |audience| {
+            audience != own && is_audience(audience)
+        })?)
+    }
+
+    /// Counts the changes of the keys: what was verified under another number has to be verified again.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn issue(&self, grant: &Grant<'_>) -> Result<SecretText, Problem> {
         let origin = self.site.origin().text;
         let claims = AccessClaims {
             aud: audience(&origin),
@@ -234,10 +277,7 @@ impl Tokens {
             amr: grant.factors.amr().into_iter().map(str::to_owned).collect(),
             auth_time: grant.authenticated_at.as_secs(),
         };
-        let token =
-            jws::sign(key, ACCESS_TYPE, &claims).map_err(|error| Problem::internal(error.to_string()))?;
-        self.metrics.token_created(self.clock.monotonic().saturating_sub(started));
-        Ok(SecretText::new(token))
+        self.sign(&claims)
     }
 
     /// Verifies signature and claims; whether the session still lives is for the caller to ask.
@@ -329,6 +369,7 @@ impl Tokens {
             ring.apply(plan.clone());
             ring
         });
+        self.changes.fetch_add(1, Ordering::Release);
         self.verified.clear();
         Ok(())
     }

@@ -79,6 +79,32 @@ tables! {
     SETTING = plain(b'c', "setting");
     /// Audit events. Row: time in ms (u64 BE), sequence (u64 BE).
     AUDIT = plain(b'a', "audit");
+    /// Apps that sign people in through OpenID Connect. Row: client id.
+    CLIENT = sealed(b'C', "client");
+    /// What was decided about an app, in parts. Row: client id, `/`, number of the part.
+    CLIENT_PART = sealed(b'i', "client_part");
+    /// Signing keys that apps verify. Row: key id.
+    OIDC_KEY = sealed(b'K', "oidc_key");
+    /// Scopes that an administrator made up. Row: name.
+    SCOPE = plain(b'S', "scope");
+    /// Authorization codes, unused and used. Row: digest of the code.
+    CODE = sealed(b'd', "code");
+    /// What people let apps do, with their refresh token families. Row: grant id.
+    GRANT = sealed(b'G', "grant");
+    /// What people agreed to. Row: user id, client id.
+    CONSENT = plain(b'n', "consent");
+    /// Pushed authorization requests. Row: digest of the reference.
+    PUSHED = sealed(b'q', "pushed");
+    /// Devices that wait for somebody to let them in. Row: digest of the device code.
+    DEVICE = sealed(b'D', "device");
+    /// Code that people type to device. Row: the code.
+    USER_CODE = plain(b'e', "user_code");
+    /// What may be used once by a program that proves itself: assertions. Row: digest.
+    USED_ONCE = plain(b'1', "used_once");
+    /// Access tokens that were revoked before their time. Row: token id.
+    REVOKED_TOKEN = plain(b'V', "revoked_token");
+    /// Tokens with which apps may register themselves. Row: digest.
+    INITIAL_TOKEN = plain(b'I', "initial_token");
     /// Keys of address pseudonyms. Row: epoch (u64 BE).
     PSEUDONYM_KEY = sealed(b'A', "pseudonym_key");
 }
