@@ -76,6 +76,7 @@ fn principal(name: &str, groups: &[&str], factors: Factors) -> Principal {
     Principal {
         user: user(name, groups),
         session: SessionId([1; 16]),
+        sid: SessionId([1; 16]),
         kind: SessionKind::Web,
         factors,
         authenticated_at: Timestamp::from_secs(1_800_000_000),

@@ -304,11 +304,9 @@ impl MyAccount {
         next.of(committed.map_err(Problem::from))
     }
 
-    /// Adds the end of everything that speaks for the caller to `batch`, and the session in which the caller goes on.
-    /// Runs again if somebody else changed the account at the same moment; the last one counts.
+    /// Adds the session in which the caller goes on to `batch`, and the end of everything else that speaks for them. Runs again if somebody else changed the account at the same moment; the last one counts.
     fn stage_next(&self, batch: &mut Batch, record: &UserRecord, next: &Next<'_>) {
         let principal = next.principal;
-        self.stage_end_everything(batch, principal.user.id);
         let (factors, at) = (next.factors, next.proven_at);
         let staged = self.stage_renewal(batch, principal, factors, at, record.not_before, next.visit);
         match &staged {
@@ -320,6 +318,8 @@ impl MyAccount {
             }
             Ok(_) => {}
         }
+        let spared = staged.is_ok().then_some(principal.session);
+        self.stage_end_everything_but(batch, principal.user.id, spared);
         *next.staged.lock() = Some(staged);
     }
 

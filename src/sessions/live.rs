@@ -17,6 +17,7 @@ const SHARDS: usize = 16;
 /// One live session.
 pub(super) struct Live {
     pub(super) user: UserId,
+    pub(super) sid: SessionId,
     pub(super) kind: SessionKind,
     pub(super) started_at: Timestamp,
     pub(super) authenticated_at: Timestamp,
@@ -26,15 +27,17 @@ pub(super) struct Live {
     pub(super) idle_ms: u64,
     pub(super) expires_at: Timestamp,
     pub(super) ends_at: Timestamp,
+    has_refresh: bool,
     last_seen: AtomicU64,
     /// What the store has as `last_seen`; the sweep writes when they drift apart.
     stored_last_seen: AtomicU64,
 }
 
 impl Live {
-    fn from_record(record: &SessionRecord, last_seen: Timestamp) -> Self {
+    fn from_record(id: SessionId, record: &SessionRecord, last_seen: Timestamp) -> Self {
         Live {
             user: record.user,
+            sid: record.sid.unwrap_or(id),
             kind: record.kind,
             started_at: record.started_at,
             authenticated_at: record.authenticated_at,
@@ -44,6 +47,7 @@ impl Live {
             idle_ms: record.idle_ms,
             expires_at: record.expires_at,
             ends_at: record.ends_at(),
+            has_refresh: record.refresh.is_some(),
             last_seen: AtomicU64::new(last_seen.as_millis()),
             stored_last_seen: AtomicU64::new(record.last_seen.as_millis()),
         }
@@ -68,6 +72,14 @@ impl Live {
         let idle_until = last_seen.saturating_add(self.idle_ms);
         let is_past = last_seen <= now.plus(TOLERANCE).as_millis();
         is_past && now < self.expires_at && now.as_millis() < idle_until
+    }
+
+    /// Tells whether nothing of the session can come alive again: its time is up, or it was idle too long and has no
+    /// refresh token that could wake it. A program's session has no pauses.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        let idle_until = self.last_seen.load(Ordering::Relaxed).saturating_add(self.idle_ms);
+        let can_be_idle = self.kind == SessionKind::Web && !self.has_refresh;
+        self.ends_at <= now || (can_be_idle && idle_until <= now.as_millis())
     }
 
     /// Returns the newest use if the store is more than `lag_ms` behind it, and remembers that it is being written.
@@ -113,7 +125,7 @@ impl LiveSessions {
         let mut shard = self.shard(&id).write();
         let known = shard.get(&id).map_or(Timestamp::ZERO, |live| live.last_seen());
         let is_new =
-            shard.insert(id, Arc::new(Live::from_record(record, record.last_seen.max(known)))).is_none();
+            shard.insert(id, Arc::new(Live::from_record(id, record, record.last_seen.max(known)))).is_none();
         drop(shard);
         if is_new {
             self.by_user.write().entry(record.user).or_default().push(id);
@@ -147,23 +159,26 @@ impl LiveSessions {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
 
-    /// Drops what has ended, and returns the sessions whose last use the store does not know yet.
-    pub(super) fn sweep(&self, now: Timestamp, lag_ms: u64) -> Vec<(SessionId, Timestamp)> {
-        let mut ended = Vec::new();
+    /// Returns the sessions that `is_over` picks, and of the others those whose last use the store does not know yet.
+    /// Forgets revocations that have served their time.
+    pub(super) fn sweep(
+        &self,
+        now: Timestamp,
+        lag_ms: u64,
+        is_over: impl Fn(&Live) -> bool,
+    ) -> (Vec<SessionId>, Vec<(SessionId, Timestamp)>) {
+        let mut over = Vec::new();
         let mut unwritten = Vec::new();
         for shard in &self.shards {
             for (id, live) in shard.read().iter() {
-                if live.ends_at <= now {
-                    ended.push(*id);
+                if is_over(live) {
+                    over.push(*id);
                 } else if let Some(seen) = live.take_unwritten(lag_ms) {
                     unwritten.push((*id, seen));
                 }
             }
         }
-        for id in &ended {
-            self.remove(id);
-        }
         self.revoked.write().retain(|_, until| *until > now);
-        unwritten
+        (over, unwritten)
     }
 }

@@ -2,6 +2,7 @@
 //! caller is: [`Sessions::admit`], which every way in ends at (GEN-01).
 
 pub mod cookies;
+mod ending;
 pub mod frames;
 pub mod labels;
 mod live;
@@ -12,13 +13,14 @@ mod refreshing;
 mod succession;
 pub mod tokens;
 
+pub use ending::{EndReason, EndedSession, OnEnd};
 pub use principal::{Factors, Level, Principal};
 pub use records::SessionKind;
 pub use refreshing::{RefreshRefusal, Refreshed};
 pub use succession::Successor;
 pub use tokens::{IssuedTokens, TokenRefusal, Verified};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -33,18 +35,14 @@ use crate::kernel::random::Random;
 use crate::kernel::secret::{SecretKey, SecretText, ct_eq};
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::store::clock_mark::ClockMark;
-use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
+use crate::store::{Batch, Store, StoreError, Versioned};
 
 use live::{Live, LiveSessions};
 use records::{RevokedRecord, SessionRecord};
 use tokens::Tokens;
 
-/// The most live sessions of one user; the oldest makes room (REF-10).
-const MOST_PER_USER: usize = 50;
 /// The most live sessions of all users (RES-03); beyond it nobody new can sign in.
 const MOST_IN_ALL: usize = 200_000;
-/// How far the stored `last_seen` may lag behind.
-const LAST_SEEN_LAG: Duration = Duration::from_secs(60);
 
 /// How long things live.
 #[derive(Clone, Debug)]
@@ -81,12 +79,17 @@ pub struct NewSession {
     pub is_remembered: bool,
     /// Whether a refresh token is wanted.
     pub with_refresh: bool,
+    /// The session that the browser held so far; it ends in the same commit (SES-02, SES-03). If it speaks for the same
+    /// user, the signed-in stay goes on under its `sid`; if not, its stay has ended.
+    pub in_place_of: Option<SessionId>,
 }
 
 /// The secrets of a new session, shown once.
 pub struct StartedSession {
     /// The session.
     pub id: SessionId,
+    /// The signed-in stay that it belongs to, as [`Principal::sid`].
+    pub sid: SessionId,
     /// The value of the browser cookie.
     pub cookie: Option<SecretText>,
     /// The value of the forward-auth cookie.
@@ -145,6 +148,7 @@ struct Inner {
     /// Sessions at or before this moment are dead for everyone (after a restore).
     not_before: Timestamp,
     clock_mark: Arc<ClockMark>,
+    on_end: OnceLock<Arc<dyn OnEnd>>,
 }
 
 impl Sessions {
@@ -163,12 +167,8 @@ impl Sessions {
         clock_mark: Arc<ClockMark>,
     ) -> Result<Self, StoreError> {
         let live = LiveSessions::new();
-        let now = clock.now();
-        for_each::<SessionRecord>(&store, |id, record| {
-            if record.ends_at() > now && record.started_at > not_before {
-                live.put(id, record);
-            }
-        })?;
+        // Also those that ended while nobody was looking: the first sweep tells what is to be told of them.
+        for_each::<SessionRecord>(&store, |id, record| live.put(id, record))?;
         for_each::<RevokedRecord>(&store, |id, record| live.revoke(id, record.until))?;
         Ok(Sessions(Arc::new(Inner {
             store,
@@ -183,6 +183,7 @@ impl Sessions {
             csrf_key: master.derive("csrf token"),
             not_before,
             clock_mark,
+            on_end: OnceLock::new(),
         })))
     }
 
@@ -194,6 +195,7 @@ impl Sessions {
         is_alive.then_some(Principal {
             user,
             session: id,
+            sid: live.sid,
             kind: live.kind,
             factors: live.factors,
             authenticated_at: live.authenticated_at,
@@ -329,6 +331,7 @@ impl Sessions {
         } else {
             (None, None)
         };
+        let sid = self.stage_in_place_of(batch, &new).unwrap_or(id);
         let record = SessionRecord {
             user: new.user,
             kind: new.kind,
@@ -344,6 +347,7 @@ impl Sessions {
             label: new.label.chars().filter(|character| !character.is_control()).take(120).collect(),
             place: new.place,
             is_remembered: new.is_remembered,
+            sid: (sid != id).then_some(sid),
         };
         batch.insert_new(id.as_bytes(), &record);
         batch.expire::<SessionRecord>(id.as_bytes(), record.ends_at());
@@ -353,6 +357,7 @@ impl Sessions {
         let cookie_max_age = new.is_remembered.then_some(absolute);
         Ok(StartedSession {
             id,
+            sid,
             cookie,
             forward_cookie,
             refresh_token,
@@ -385,44 +390,6 @@ impl Sessions {
     pub fn forward_cookie_of(&self, cookie: &str) -> Option<SecretText> {
         let (id, secret) = parse_cookie(cookie)?;
         Some(cookie_value(id, &self.forward_secret(&secret)))
-    }
-
-    fn stage_room_for_one_more(&self, batch: &mut Batch, user: &UserId) {
-        let ids = self.0.live.of_user(user);
-        let surplus = (ids.len() + 1).saturating_sub(MOST_PER_USER);
-        let mut by_age: Vec<_> = ids
-            .into_iter()
-            .filter_map(|id| self.0.live.get(&id).map(|live| (live.last_seen(), id)))
-            .collect();
-        by_age.sort();
-        for (_, id) in by_age.into_iter().take(surplus) {
-            self.stage_end(batch, id);
-        }
-    }
-
-    /// Adds the end of a session to `batch`: its cookies and tokens are refused from the moment of the commit, also
-    /// after a restart (TOK-11).
-    pub fn stage_end(&self, batch: &mut Batch, id: SessionId) {
-        let until = self.0.clock.now().plus(self.0.lifetimes.access_token).plus(Duration::from_secs(60));
-        batch.remove::<SessionRecord>(id.as_bytes());
-        batch.put(id.as_bytes(), &RevokedRecord { until });
-        batch.expire::<RevokedRecord>(id.as_bytes(), until);
-        let sessions = self.clone();
-        batch.after(move || {
-            sessions.0.live.revoke(id, until);
-            sessions.0.live.remove(&id);
-        });
-    }
-
-    /// Adds the end of every session of a user except `spared` to `batch`.
-    pub fn stage_end_all(&self, batch: &mut Batch, user: &UserId, spared: Option<SessionId>) -> usize {
-        let ids = self.0.live.of_user(user);
-        let mut ended = 0;
-        for id in ids.into_iter().filter(|id| Some(*id) != spared) {
-            self.stage_end(batch, id);
-            ended += 1;
-        }
-        ended
     }
 
     /// Signs the access token of a session that was just committed.
@@ -511,30 +478,6 @@ impl Sessions {
     /// Returns how many sessions are live.
     pub fn live_count(&self) -> usize {
         self.0.live.len()
-    }
-
-    /// Drops ended sessions from memory and store, and writes down when live ones were last used. Run every minute.
-    pub async fn sweep(&self) -> Result<(), CommitError> {
-        let lag = u64::try_from(LAST_SEEN_LAG.as_millis()).unwrap_or(u64::MAX);
-        let now = self.0.clock.now();
-        for chunk in self.0.live.sweep(now, lag).chunks(200) {
-            let mut batch = self.0.store.batch();
-            for (id, last_seen) in chunk {
-                if let Some(seen) = self.record(id).map_err(CommitError::Store)? {
-                    let mut record = seen.value.clone();
-                    record.last_seen = *last_seen;
-                    batch.replace(id.as_bytes(), &seen, &record);
-                }
-            }
-            match self.0.store.commit(batch).await {
-                // Someone rotated or ended one of them meanwhile; the next sweep writes the rest.
-                Ok(()) | Err(CommitError::Conflict) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        while self.0.store.purge::<SessionRecord>(now, 500).await? == 500 {}
-        while self.0.store.purge::<RevokedRecord>(now, 500).await? == 500 {}
-        Ok(())
     }
 }
 

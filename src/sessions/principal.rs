@@ -77,6 +77,9 @@ pub struct Principal {
     pub user: Arc<User>,
     /// The session.
     pub session: SessionId,
+    /// The signed-in stay that the session belongs to, as apps know it: the id of its first session. A new session in
+    /// the place of an old one (SES-02) keeps it.
+    pub sid: SessionId,
     /// Browser session or API token family.
     pub kind: SessionKind,
     /// The factors proven at sign-in.

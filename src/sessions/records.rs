@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::principal::Factors;
-use crate::kernel::ids::UserId;
+use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::time::Timestamp;
 use crate::store::{Record, Table};
 
@@ -48,6 +48,9 @@ pub struct SessionRecord {
     pub place: String,
     /// Whether "remember me" was chosen.
     pub is_remembered: bool,
+    /// The id of the first session of the signed-in stay, by which apps know all of it; `None` for the session's own.
+    /// The last field: version 1 ends before it.
+    pub sid: Option<SessionId>,
 }
 
 /// The refresh token family of a session. Only the newest token and its predecessor are known, as hashes; older ones
@@ -80,7 +83,17 @@ impl SessionRecord {
 
 impl Record for SessionRecord {
     const TABLE: Table = Table::SESSION;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
+        const NO_SID: u8 = 0;
+        if version != 1 {
+            return None;
+        }
+        let body = zeroize::Zeroizing::new([body, &[NO_SID]].concat());
+        let (record, rest) = postcard::take_from_bytes(&body).ok()?;
+        rest.is_empty().then_some(record)
+    }
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.ends_at())
@@ -101,5 +114,58 @@ impl Record for RevokedRecord {
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::random::Random;
+
+    /// Version 1, as it was.
+    #[derive(Serialize)]
+    struct First {
+        user: UserId,
+        kind: SessionKind,
+        started_at: Timestamp,
+        authenticated_at: Timestamp,
+        factors: Factors,
+        cookie_hash: Option<[u8; 32]>,
+        forward_hash: Option<[u8; 32]>,
+        refresh: Option<RefreshFamily>,
+        last_seen: Timestamp,
+        idle_ms: u64,
+        expires_at: Timestamp,
+        label: String,
+        place: String,
+        is_remembered: bool,
+    }
+
+    #[test]
+    fn a_session_of_the_first_version_is_read_and_is_its_own_stay() {
+        let at = Timestamp::from_secs(1_800_000_000);
+        let first = First {
+            user: UserId::random(&Random::os()),
+            kind: SessionKind::Web,
+            started_at: at,
+            authenticated_at: at,
+            factors: Factors::PASSWORD,
+            cookie_hash: Some([1; 32]),
+            forward_hash: Some([2; 32]),
+            refresh: None,
+            last_seen: at,
+            idle_ms: 60_000,
+            expires_at: at.plus(std::time::Duration::from_secs(60)),
+            label: "Firefox".to_owned(),
+            place: "place".to_owned(),
+            is_remembered: true,
+        };
+        let body = postcard::to_allocvec(&first).unwrap();
+        let read = SessionRecord::upgrade(1, &body).unwrap();
+        assert_eq!((read.user, read.cookie_hash), (first.user, first.cookie_hash));
+        assert!(read.is_remembered && read.place == "place" && read.sid.is_none());
+        assert!(SessionRecord::upgrade(1, &body[..body.len() - 1]).is_none());
+        assert!(SessionRecord::upgrade(1, &[body.as_slice(), &[0]].concat()).is_none());
+        assert!(SessionRecord::upgrade(0, &body).is_none());
     }
 }

@@ -23,7 +23,7 @@ pub struct Successor {
 
 impl Sessions {
     /// Adds the end of the caller's session and the start of the one in its place to `batch`. "Remember me" and the
-    /// refresh token carry over. The commit conflicts if the session ends meanwhile: what was under way when somebody
+    /// refresh token carry over, and the signed-in stay goes on. The commit conflicts if the session ends meanwhile: what was under way when somebody
     /// signed out everywhere must not bring a session back (SES-08, SES-09). Stages nothing if it fails.
     ///
     /// # Errors
@@ -48,11 +48,11 @@ impl Sessions {
             place: successor.place,
             is_remembered: before.value.is_remembered,
             with_refresh: before.value.refresh.is_some(),
+            in_place_of: Some(principal.session),
         };
         let authenticated_at = Some(successor.authenticated_at);
         let started = self.stage_start_after(batch, new, successor.ended, authenticated_at)?;
         batch.require(principal.session.as_bytes(), &before);
-        self.stage_end(batch, principal.session);
         Ok(started)
     }
 

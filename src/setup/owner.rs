@@ -222,6 +222,7 @@ impl Setup {
             place: self.sign_in.audit.place(visit.ip),
             is_remembered: false,
             with_refresh: false,
+            in_place_of: None,
         };
         let started = self.sign_in.sessions.stage_start_after(batch, new, ended, None)?;
         let event = self.event(Kind::SignInSucceeded, Some(user), visit);

@@ -32,7 +32,7 @@ use crate::accounts::passwords::end_of_sessions;
 use crate::accounts::{Accounts, User};
 use crate::audit::{Audit, Event, Kind, Outcome};
 use crate::crypto::keys::MasterKey;
-use crate::kernel::ids::{RequestId, UserId};
+use crate::kernel::ids::{RequestId, SessionId, UserId};
 use crate::kernel::random::Random;
 use crate::kernel::secret::{SecretKey, SecretText};
 use crate::kernel::time::SharedClock;
@@ -221,6 +221,7 @@ impl SignIn {
         } else {
             let done = Completion {
                 kind: attempt.kind,
+                in_place_of: None,
                 factors: Factors::PASSWORD,
                 is_remembered: attempt.is_remembered,
                 with_refresh: attempt.with_refresh,
@@ -268,6 +269,7 @@ impl SignIn {
             Ok((factors, recovery_codes_left)) => {
                 let done = Completion {
                     kind,
+                    in_place_of: None,
                     factors: Factors::PASSWORD.with(factors),
                     is_remembered: waiting.is_remembered,
                     with_refresh,
@@ -347,6 +349,7 @@ impl SignIn {
         let user = Arc::new(User { has_totp: true, not_before, ..User::clone(&user) });
         let done = Completion {
             kind,
+            in_place_of: None,
             factors: Factors::PASSWORD.with(Factors::TOTP),
             is_remembered: waiting.is_remembered,
             with_refresh,
@@ -365,6 +368,7 @@ impl SignIn {
         mut batch: Batch,
         visit: &Visit<'_>,
     ) -> Result<SignedIn, SignInError> {
+        let is_web = done.kind == SessionKind::Web;
         let started = self.sessions.stage_start(
             &mut batch,
             NewSession {
@@ -375,6 +379,7 @@ impl SignIn {
                 place: self.audit.place(visit.ip),
                 is_remembered: done.is_remembered,
                 with_refresh: done.with_refresh,
+                in_place_of: done.in_place_of.or_else(|| self.former(visit).filter(|_| is_web)),
             },
         )?;
         let event = |kind| {
@@ -391,14 +396,11 @@ impl SignIn {
         let known = visit
             .device
             .and_then(|cookie| devices::proves(&self.device_key, cookie, &user.id, user.not_before));
-        if known.is_none() && done.kind == SessionKind::Web {
+        if known.is_none() && is_web {
             self.audit.write(&mut batch, event(Kind::NewDevice).detail("device", visit.label));
         }
         let notice = self.stage_tell(&mut batch, user, done.recovery_codes_left.is_none())?;
         self.stage_still_as_proven(&mut batch, user)?;
-        if done.kind == SessionKind::Web {
-            self.stage_end_of_former(&mut batch, visit);
-        }
         self.store.commit(batch).await?;
         self.forget_failures(user, visit);
         self.metrics.sign_in(SignInResult::Succeeded);
@@ -486,9 +488,9 @@ impl SignIn {
             };
         }
         let with_refresh = self.sessions.has_refresh(&principal.session);
-        self.sessions.stage_end(&mut batch, principal.session);
         let done = Completion {
             kind: SessionKind::Web,
+            in_place_of: Some(principal.session),
             factors,
             is_remembered,
             with_refresh,
@@ -568,6 +570,8 @@ impl SignIn {
 
 struct Completion {
     kind: SessionKind,
+    /// The session that is stepped up; a sign-in takes the place of the one whose cookie the browser holds.
+    in_place_of: Option<SessionId>,
     factors: Factors,
     is_remembered: bool,
     with_refresh: bool,

@@ -6,7 +6,7 @@ use super::pending::PendingSignIn;
 use super::{SignIn, SignInError, Visit, devices};
 use crate::accounts::{Status, User};
 use crate::http::{Problem, Reply};
-use crate::kernel::ids::UserId;
+use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::time::Timestamp;
 use crate::sessions::{Factors, Principal, StartedSession, Successor};
 use crate::store::Batch;
@@ -68,7 +68,13 @@ impl SignIn {
     /// Adds the end of everything that speaks for a user to `batch`, except what is to follow: sessions, one-time
     /// links and, once it is on disk, waiting sign-ins (PWD-09).
     pub fn stage_end_everything(&self, batch: &mut Batch, user: UserId) {
-        self.sessions.stage_end_all(batch, &user, None);
+        self.stage_end_everything_but(batch, user, None);
+    }
+
+    /// Like [`SignIn::stage_end_everything`], but spares a session, or the stay that goes on because the batch has put
+    /// another session in its place.
+    pub fn stage_end_everything_but(&self, batch: &mut Batch, user: UserId, spared: Option<SessionId>) {
+        self.sessions.stage_end_all(batch, &user, spared);
         self.accounts.stage_withdraw_links(batch, user);
         let sign_in = self.clone();
         batch.after(move || sign_in.pending.forget(&user));
@@ -97,12 +103,10 @@ impl SignIn {
         Ok(())
     }
 
-    /// Adds the end of the session that the browser held so far: a new sign-in takes its place (SES-02, SES-03). Also of
-    /// one that was idle too long, because its refresh token could wake it.
-    pub(super) fn stage_end_of_former(&self, batch: &mut Batch, visit: &Visit<'_>) {
-        if let Some(former) = visit.session.and_then(|cookie| self.sessions.session_of_cookie(cookie)) {
-            self.sessions.stage_end(batch, former);
-        }
+    /// Returns the session that the browser held so far: a new sign-in takes its place (SES-02, SES-03). Also one that
+    /// was idle too long, because its refresh token could wake it.
+    pub(super) fn former(&self, visit: &Visit<'_>) -> Option<SessionId> {
+        visit.session.and_then(|cookie| self.sessions.session_of_cookie(cookie))
     }
 
     /// Takes what the user is to be told at this sign-in (OTP-11). `is_free` is false if the batch changes the user

@@ -62,6 +62,12 @@ impl Batch {
         self
     }
 
+    /// Tells whether the batch removes `row` so far.
+    pub fn removes<R: Record>(&self, row: &[u8]) -> bool {
+        let key = R::TABLE.key(row);
+        self.raw.writes.iter().any(|write| matches!(write, Write::Remove(removed) if *removed == key))
+    }
+
     /// Removes `row`, which must still hold what was read as `seen`: this consumes a single-use record (GEN-03).
     pub fn take<R: Record>(&mut self, row: &[u8], seen: &Versioned<R>) -> &mut Self {
         self.require(row, seen);

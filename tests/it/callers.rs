@@ -14,6 +14,7 @@ pub(crate) struct WebSession {
     pub(crate) id: SessionId,
     pub(crate) cookie: String,
     pub(crate) app_cookie: String,
+    pub(crate) refresh: String,
     pub(crate) csrf: String,
 }
 
@@ -58,6 +59,7 @@ impl Server {
                 place: "test".to_owned(),
                 is_remembered: false,
                 with_refresh: true,
+                in_place_of: None,
             };
             let started =
                 app.sessions.stage_start(&mut batch, new).unwrap_or_else(|problem| panic!("{problem:?}"));
@@ -78,6 +80,7 @@ impl Server {
             id: started.id,
             cookie: started.cookie.unwrap().expose().clone(),
             app_cookie: started.forward_cookie.unwrap().expose().clone(),
+            refresh: started.refresh_token.unwrap().expose().clone(),
             csrf: self.app().sessions.csrf_token(&started.id),
         }
     }

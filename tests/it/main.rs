@@ -46,6 +46,8 @@ mod setup;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
+mod stays;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod token_forgery;
