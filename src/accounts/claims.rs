@@ -126,7 +126,8 @@ fn web_url(text: &str, is_plain_fine: bool) -> Result<String, TextError> {
         return Err(shape);
     }
     let (scheme, rest) = text.split_once("://").ok_or(shape.clone())?;
-    let is_wanted = scheme.eq_ignore_ascii_case("https") || (is_plain_fine && scheme.eq_ignore_ascii_case("http"));
+    let is_wanted =
+        scheme.eq_ignore_ascii_case("https") || (is_plain_fine && scheme.eq_ignore_ascii_case("http"));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !is_wanted || authority.is_empty() || authority.contains('@') {
         return Err(shape);
@@ -283,7 +284,11 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn takes<T, E: fmt::Debug>(parse: fn(&str) -> Result<T, E>, show: fn(&T) -> &str, pairs: &[(&str, &str)]) {
+    fn takes<T, E: fmt::Debug>(
+        parse: fn(&str) -> Result<T, E>,
+        show: fn(&T) -> &str,
+        pairs: &[(&str, &str)],
+    ) {
         for (typed, kept) in pairs {
             assert_eq!(show(&parse(typed).unwrap()), *kept, "{typed}");
         }
@@ -374,10 +379,18 @@ mod tests {
 
     #[test]
     fn zones_languages_and_numbers_have_their_form() {
-        let zones = ["Europe/Paris", "America/Argentina/Ushuaia", "Etc/GMT+1", "UTC", "America/Port-au-Prince"];
+        let zones =
+            ["Europe/Paris", "America/Argentina/Ushuaia", "Etc/GMT+1", "UTC", "America/Port-au-Prince"];
         takes(ZoneInfo::parse, ZoneInfo::as_str, &zones.map(|zone| (zone, zone)));
-        refuses(ZoneInfo::parse, &["", "/", "Europe/", "a/b/c/d", "../etc", "Europe/Pa ris", "1/2", "Zürich"]);
-        takes(Locale::parse, Locale::as_str, &[("en", "en"), ("pt_BR", "pt-BR"), ("zh-Hant-TW", "zh-Hant-TW")]);
+        refuses(
+            ZoneInfo::parse,
+            &["", "/", "Europe/", "a/b/c/d", "../etc", "Europe/Pa ris", "1/2", "Zürich"],
+        );
+        takes(
+            Locale::parse,
+            Locale::as_str,
+            &[("en", "en"), ("pt_BR", "pt-BR"), ("zh-Hant-TW", "zh-Hant-TW")],
+        );
         refuses(Locale::parse, &["", "e", "en-", "-en", "en--us", "1n", "en us", "englishes-us", "en-ü"]);
         takes(
             PhoneNumber::parse,
@@ -386,7 +399,17 @@ mod tests {
         );
         refuses(
             PhoneNumber::parse,
-            &["", "+", "030123456", "+0301234567", "+1234567890123456", "+1a2345", "++123456", "+1234\n56", "+123"],
+            &[
+                "",
+                "+",
+                "030123456",
+                "+0301234567",
+                "+1234567890123456",
+                "+1a2345",
+                "++123456",
+                "+1234\n56",
+                "+123",
+            ],
         );
     }
 
@@ -403,9 +426,37 @@ mod tests {
         takes(AttributeName::parse, AttributeName::as_str, &good.map(|name| (name, name)));
         refuses(AttributeName::parse, &["", "1x", "_x", "Quota", "a-b", "a b", "a.b", "ä", &"a".repeat(65)]);
         for reserved in [
-            "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "acr", "amr", "azp", "auth_time", "at_hash", "c_hash",
-            "s_hash", "sid", "events", "cnf", "act", "may_act", "scope", "client_id", "groups", "email", "email_verified",
-            "name", "preferred_username", "given_name", "phone_number_verified", "address", "updated_at",
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "iat",
+            "nbf",
+            "jti",
+            "nonce",
+            "acr",
+            "amr",
+            "azp",
+            "auth_time",
+            "at_hash",
+            "c_hash",
+            "s_hash",
+            "sid",
+            "events",
+            "cnf",
+            "act",
+            "may_act",
+            "scope",
+            "client_id",
+            "groups",
+            "email",
+            "email_verified",
+            "name",
+            "preferred_username",
+            "given_name",
+            "phone_number_verified",
+            "address",
+            "updated_at",
         ] {
             let refused = AttributeName::parse(reserved).unwrap_err();
             assert!(refused.0.contains("reserved"), "{reserved}");

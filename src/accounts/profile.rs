@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::claims::{
-    AddressText, AttributeName, AttributeValue, Birthdate, Locale, PersonText, PhoneNumber, SecureUrl, Subject, WebUrl,
-    ZoneInfo,
+    AddressText, AttributeName, AttributeValue, Birthdate, Locale, PersonText, PhoneNumber, SecureUrl,
+    Subject, WebUrl, ZoneInfo,
 };
 use crate::kernel::text::TextError;
 use crate::kernel::time::Timestamp;
@@ -40,9 +40,7 @@ impl Address {
 
     /// Returns the parts that are known, by the names of their claims.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        AddressPart::ALL
-            .into_iter()
-            .filter_map(|part| Some((part.as_str(), part.of(self)?.as_str())))
+        AddressPart::ALL.into_iter().filter_map(|part| Some((part.as_str(), part.of(self)?.as_str())))
     }
 }
 
@@ -269,7 +267,8 @@ impl Edit {
         match key.split_once('.') {
             Some(("address", part)) => Edit::parse_address(part, value),
             Some(("attributes", name)) => {
-                let name = AttributeName::parse(name).map_err(|error| EditFault::Value("attributes", error))?;
+                let name =
+                    AttributeName::parse(name).map_err(|error| EditFault::Value("attributes", error))?;
                 Ok(Edit::Attribute(name, optional("attributes", value, AttributeValue::parse)?))
             }
             Some(_) => Err(EditFault::Unknown),
@@ -474,7 +473,18 @@ mod tests {
 
     #[test]
     fn unknown_claims_and_bad_values_are_told_apart() {
-        for key in ["", "sub", "name", "email", "role", "given_name.x", "address.planet", "x.y", "updated_at", "revision"] {
+        for key in [
+            "",
+            "sub",
+            "name",
+            "email",
+            "role",
+            "given_name.x",
+            "address.planet",
+            "x.y",
+            "updated_at",
+            "revision",
+        ] {
             assert_eq!(Edit::parse(key, Some("x")), Err(EditFault::Unknown), "{key}");
         }
         for (key, value) in [

@@ -58,7 +58,8 @@ impl Accounts {
                 }
                 (b"a", ProfileRow::Address(address)) => seen.profile.address = (**address).clone(),
                 ([b'x', name @ ..], ProfileRow::Attribute(value)) => {
-                    let name = std::str::from_utf8(name).ok().and_then(|name| AttributeName::parse(name).ok());
+                    let name =
+                        std::str::from_utf8(name).ok().and_then(|name| AttributeName::parse(name).ok());
                     seen.profile.attributes.insert(name.ok_or(DAMAGED)?, value.clone());
                 }
                 _ => return Err(DAMAGED),

@@ -341,9 +341,9 @@ impl Accounts {
         Err(AccountError::Commit(CommitError::Conflict))
     }
 
-    /// Deletes a user with all factors in one commit. The id never returns, and the row of the username stays, pointing
-    /// at nobody, so that a stranger does not take over what rules and apps give to the name (PRI-03); so does that of an imported subject.
-    /// Sessions die with the directory entry: the check of every request finds no user.
+    /// Deletes a user with all factors and the profile in one commit. The id never returns, and the rows of the username
+    /// and of an imported subject stay, pointing at nobody, so that a stranger does not take over what rules and apps give
+    /// to them (PRI-03). Sessions die with the directory entry: the check of every request finds no user.
     pub async fn delete(
         &self,
         id: UserId,

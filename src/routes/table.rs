@@ -4,10 +4,12 @@ use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::{self, Dialect};
-use crate::admin::{api as admin, audit_pages, people_pages, rule_pages, system_api};
+use crate::admin::{
+    api as admin, audit_pages, people_pages, profiles as admin_profiles, rule_pages, system_api,
+};
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
-use crate::my_account::{api as account, pages as account_pages};
+use crate::my_account::{api as account, pages as account_pages, profile_api};
 use crate::operations::health::Health;
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
@@ -103,6 +105,12 @@ const fn over_plain_http(mut route: Route) -> Route {
 /// A whole list of rules comes at once.
 const fn with_large_body(mut route: Route) -> Route {
     route.body = 1024 * 1024;
+    route
+}
+
+/// A whole profile may come at once, with all its attributes.
+const fn with_attributes(mut route: Route) -> Route {
+    route.body = 128 * 1024;
     route
 }
 
@@ -209,6 +217,8 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/users/me", Action::Glance(|app, _, caller| Ok(account::show(&app.my_account, caller)))),
     api(Patch, "/api/v1/users/me", signed_in!(User, account::change, my_account)),
     api(Delete, "/api/v1/users/me", signed_in!(User, account::delete, my_account)),
+    api(Get, "/api/v1/users/me/profile", signed_in!(User, profile_api::show, my_account)),
+    api(Patch, "/api/v1/users/me/profile", signed_in!(User, profile_api::change, my_account)),
     api(Post, "/api/v1/users/me/password", signed_in!(User, account::change_password, my_account)),
     api(Post, "/api/v1/users/me/totp", signed_in!(User, account::begin_totp, my_account)),
     api(Post, "/api/v1/users/me/totp/confirm", signed_in!(User, account::confirm_totp, my_account)),
@@ -265,6 +275,12 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::show_person, admin)),
     api(Patch, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::change_person, admin)),
     api(Delete, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::delete_person, admin)),
+    api(Get, "/api/v1/admin/users/{id}/profile", signed_in!(Admin, admin_profiles::show, admin)),
+    with_attributes(api(
+        Patch,
+        "/api/v1/admin/users/{id}/profile",
+        signed_in!(Admin, admin_profiles::change, admin),
+    )),
     api(Post, "/api/v1/admin/users/{id}/disable", signed_in!(Admin, admin::disable_person, admin)),
     api(Post, "/api/v1/admin/users/{id}/enable", signed_in!(Admin, admin::enable_person, admin)),
     api(Post, "/api/v1/admin/users/{id}/link", signed_in!(Admin, admin::make_link, admin)),
