@@ -108,6 +108,12 @@ const fn with_large_body(mut route: Route) -> Route {
     route
 }
 
+/// The form carries an address of ours or of an app, which may be long and is escaped once more.
+const fn with_target(mut route: Route) -> Route {
+    route.body = 32 * 1024;
+    route
+}
+
 /// A whole profile may come at once, with all its attributes.
 const fn with_attributes(mut route: Route) -> Route {
     route.body = 128 * 1024;
@@ -197,18 +203,18 @@ pub const ROUTES: &[Route] = &[
     over_plain_http(api(Get, "/api/v1/keys", open!(sign_in::public_keys, sign_in))),
     // -- sign-in, for people
     page(Get, "/signin", maybe!(sign_in_pages::show, sign_in)),
-    in_turn(page(Post, "/signin", open!(sign_in_pages::submit, sign_in))),
+    in_turn(with_target(page(Post, "/signin", open!(sign_in_pages::submit, sign_in)))),
     page(Get, "/signin/second-factor", open!(sign_in_pages::show_second_factor, sign_in)),
     in_turn(page(Post, "/signin/second-factor", open!(sign_in_pages::submit_second_factor, sign_in))),
     page(Get, "/signin/recovery", open!(sign_in_pages::show_recovery, sign_in)),
     in_turn(page(Post, "/signin/recovery", open!(sign_in_pages::submit_recovery, sign_in))),
     page(Get, "/signin/enrol", open!(sign_in_pages::show_enrolment, sign_in)),
     page(Post, "/signin/enrol", open!(sign_in_pages::submit_enrolment, sign_in)),
-    page(Post, "/signin/recovery-codes", open!(sign_in_pages::leave_recovery_codes, sign_in)),
+    with_target(page(Post, "/signin/recovery-codes", open!(sign_in_pages::leave_recovery_codes, sign_in))),
     page(Get, "/signout", maybe!(sign_in_pages::show_sign_out, sign_in)),
-    page(Post, "/signout", signed_in!(Browser, sign_in_pages::sign_out, sign_in)),
+    with_target(page(Post, "/signout", signed_in!(Browser, sign_in_pages::sign_out, sign_in))),
     page(Get, "/step-up", signed_in!(Browser, sign_in_pages::show_step_up, sign_in)),
-    page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in)),
+    with_target(page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in))),
     page(Get, "/link/{secret}", open!(join_pages::show_link, sign_in)),
     in_turn(page(Post, "/link/{secret}", open!(join_pages::submit_link, sign_in))),
     page(Get, "/register", open!(join_pages::show_registration, sign_in)),
