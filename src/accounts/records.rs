@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::claims::AttributeValue;
+use super::profile::{Address, ProfileRecord};
 use crate::kernel::ids::UserId;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::kernel::time::Timestamp;
@@ -110,6 +112,36 @@ pub struct EmailRecord {
 
 impl Record for EmailRecord {
     const TABLE: Table = Table::EMAIL;
+    const VERSION: u8 = 1;
+}
+
+/// A part of a profile. Row: user id for the claims, user id and `a` for the address, user id, `x` and the name for an
+/// attribute. The row of the claims is written with every change, so whoever has seen it has seen the whole profile.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ProfileRow {
+    /// Everything but address and attributes.
+    Claims(Box<ProfileRecord>),
+    /// The postal address.
+    Address(Box<Address>),
+    /// A custom attribute.
+    Attribute(AttributeValue),
+}
+
+impl Record for ProfileRow {
+    const TABLE: Table = Table::PROFILE;
+    const VERSION: u8 = 1;
+}
+
+/// Imported subject to user. Row: the subject. The row stays, so that what was one person's `sub` never becomes another's
+/// (OA-19, PRI-03).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SubjectRecord {
+    /// Whose it is or was.
+    pub user: UserId,
+}
+
+impl Record for SubjectRecord {
+    const TABLE: Table = Table::SUBJECT;
     const VERSION: u8 = 1;
 }
 

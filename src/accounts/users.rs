@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::directory::{Directory, User};
+use super::profile::MOST_ATTRIBUTES;
+use super::profiles::Vouch;
 use super::records::{
     EmailRecord, PasswordRecord, RecoveryCodeRecord, Role, Status, TotpRecord, UserRecord, UsernameRecord,
 };
@@ -16,7 +18,7 @@ use crate::site::Site;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
 
 /// How many times a change is tried again when someone else changed the same user at the same moment.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// Who must have a second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,12 @@ pub enum AccountError {
     EnrolledElsewhere,
     /// It would leave no owner (ADM-03).
     LastOwner,
+    /// Another user has or had that subject (OA-19).
+    SubjectTaken,
+    /// There are too many custom attributes.
+    TooManyAttributes,
+    /// There is no e-mail address that could be verified.
+    NoEmail,
     /// What was proven of the account does not hold any more (GEN-03).
     ProofIsVoid,
     /// The store refused.
@@ -103,6 +111,20 @@ impl From<AccountError> for Problem {
             AccountError::LastOwner => Problem::conflict(
                 "last_owner",
                 "This is the last active owner. Make someone else an owner first.",
+            ),
+            AccountError::SubjectTaken => Problem::conflict(
+                "subject_taken",
+                "Another account has or had this subject. Apps would take one person for the other.",
+            ),
+            AccountError::TooManyAttributes => Problem::unprocessable(
+                "attributes",
+                "too_many_attributes",
+                format!("An account has at most {MOST_ATTRIBUTES} attributes. Remove one first."),
+            ),
+            AccountError::NoEmail => Problem::unprocessable(
+                "email_verified",
+                "no_email",
+                "This account has no e-mail address that could be verified.",
             ),
             AccountError::ProofIsVoid => Problem::unauthorized(
                 "sign_in_expired",
@@ -278,10 +300,25 @@ impl Accounts {
     }
 
     /// Changes a user in one commit. `change` edits the record; `also` adds what belongs to the same commit, such as
-    /// the audit event. Both run again if someone else changed the user at the same moment.
+    /// the audit event. Both run again if someone else changed the user at the same moment. An address that is new
+    /// counts as typed by its owner ([`Vouch::Owner`]).
     pub async fn change(
         &self,
         id: UserId,
+        change: impl Fn(&mut UserRecord) -> Result<(), AccountError>,
+        also: impl Fn(&mut Batch, &UserRecord),
+    ) -> Result<(), AccountError> {
+        self.change_vouching(id, Vouch::Owner, change, also).await
+    }
+
+    /// Like [`Accounts::change`]; `vouch` tells whether the address counts as verified afterwards.
+    ///
+    /// # Errors
+    /// As [`Accounts::change`]; [`AccountError::NoEmail`] if there is no address to vouch for.
+    pub async fn change_vouching(
+        &self,
+        id: UserId,
+        vouch: Vouch,
         change: impl Fn(&mut UserRecord) -> Result<(), AccountError>,
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<(), AccountError> {
@@ -293,6 +330,7 @@ impl Accounts {
             let _farewell = self.refuse_to_lose_the_last(&seen.value, Some(&changed)).await?;
             let mut batch = self.store.batch();
             self.stage_email_move(&mut batch, id, seen.value.email.as_ref(), changed.email.as_ref())?;
+            self.stage_vouch(&mut batch, id, vouch, (&seen.value, &changed))?;
             also(&mut batch, &changed);
             self.stage_change(&mut batch, id, &seen, changed);
             match self.store.commit(batch).await {
@@ -303,8 +341,9 @@ impl Accounts {
         Err(AccountError::Commit(CommitError::Conflict))
     }
 
-    /// Deletes a user with all factors in one commit. The id never returns, and the row of the username stays, pointing
-    /// at nobody, so that a stranger does not take over what rules and apps give to the name (PRI-03). Sessions die with the directory entry: the check of every request finds no user.
+    /// Deletes a user with all factors and the profile in one commit. The id never returns, and the rows of the username
+    /// and of an imported subject stay, pointing at nobody, so that a stranger does not take over what rules and apps give
+    /// to them (PRI-03). Sessions die with the directory entry: the check of every request finds no user.
     pub async fn delete(
         &self,
         id: UserId,
@@ -321,6 +360,7 @@ impl Accounts {
             batch.remove::<PasswordRecord>(id.as_bytes());
             batch.remove::<TotpRecord>(id.as_bytes());
             self.stage_forget_waiting(&mut batch, id);
+            self.stage_forget_profile(&mut batch, id)?;
             for (row, _) in self.store.scan::<RecoveryCodeRecord>(id.as_bytes(), None, 100)? {
                 batch.remove::<RecoveryCodeRecord>(&row);
             }

@@ -35,6 +35,7 @@ struct DetailDto {
     created_at: String,
     password_changed_at: Option<String>,
     recovery_codes_left: u8,
+    email_verified: bool,
     sessions: Vec<SessionDto>,
     suspensions: Vec<SuspensionDto>,
 }
@@ -90,6 +91,8 @@ struct NewDto {
     #[serde(default)]
     email: String,
     #[serde(default)]
+    email_verified: Option<bool>,
+    #[serde(default)]
     role: Option<Role>,
     #[serde(default)]
     groups: Vec<String>,
@@ -104,6 +107,8 @@ struct ChangeDto {
     display_name: Option<String>,
     #[serde(default)]
     email: Option<String>,
+    #[serde(default)]
+    email_verified: Option<bool>,
     #[serde(default)]
     role: Option<Role>,
     #[serde(default)]
@@ -146,6 +151,7 @@ pub(super) fn parse_groups<'a>(names: impl Iterator<Item = &'a str>) -> Result<V
 fn detail(room: &Admin, user: &User) -> Result<DetailDto, Problem> {
     let user = room.accounts.user(&user.id).ok_or_else(Problem::not_found)?;
     let record = room.accounts.record(&user.id)?.value;
+    let profile = room.accounts.profile(&user.id)?;
     let suspensions: Vec<SuspensionDto> = room
         .lockout
         .of_user(&user.id)
@@ -157,6 +163,7 @@ fn detail(room: &Admin, user: &User) -> Result<DetailDto, Problem> {
         created_at: record.created_at.to_rfc3339(),
         password_changed_at: record.password_changed_at.map(|at| at.to_rfc3339()),
         recovery_codes_left: record.recovery_codes_left,
+        email_verified: profile.is_some_and(|profile| profile.email_verified),
         sessions: room.sessions.list(&user.id)?.into_iter().map(SessionDto::from).collect(),
         suspensions,
     })
@@ -196,8 +203,8 @@ pub(super) fn parse_cursor(text: &str) -> Option<Username> {
     Username::parse(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
-/// `POST /api/v1/admin/users`: `{username, display_name?, email?, role?, groups?}`. There is no password to give: the
-/// answer holds a one-time link by which the person chooses one (PWD-11).
+/// `POST /api/v1/admin/users`: `{username, display_name?, email?, email_verified?, role?, groups?}`. There is no password
+/// to give: the answer holds a one-time link by which the person chooses one (PWD-11).
 pub async fn create_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let body: NewDto = request.json()?;
     let username = Username::parse(&body.username).map_err(refused("username"))?;
@@ -208,6 +215,7 @@ pub async fn create_person(room: &Admin, request: &Request, actor: &Principal) -
         username,
         reuse_username: body.reuse_username,
         email: parse_email(&body.email)?,
+        email_verified: body.email_verified.unwrap_or(true),
         role: body.role.unwrap_or(Role::Member),
         groups: parse_groups(body.groups.iter().map(String::as_str))?,
     };
@@ -222,7 +230,8 @@ pub async fn show_person(room: &Admin, request: &Request, _actor: &Principal) ->
     Ok(Reply::json(StatusCode::OK, &detail(room, &user)?))
 }
 
-/// `PATCH /api/v1/admin/users/{id}`: `{display_name?, email?, role?, groups?}`; another role needs a step-up.
+/// `PATCH /api/v1/admin/users/{id}`: `{display_name?, email?, email_verified?, role?, groups?}`; another role needs a
+/// step-up.
 pub async fn change_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
     let body: ChangeDto = request.json()?;
@@ -231,6 +240,7 @@ pub async fn change_person(room: &Admin, request: &Request, actor: &Principal) -
     let change = PersonChange {
         display_name: display_name.map_err(refused("display_name"))?,
         email: body.email.as_deref().map(parse_email).transpose()?,
+        email_verified: body.email_verified,
         role: body.role,
         groups: groups.transpose()?,
     };

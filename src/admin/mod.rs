@@ -11,6 +11,7 @@ pub mod authority;
 pub mod groups;
 pub mod people;
 pub mod people_pages;
+pub mod profiles;
 pub mod rule_pages;
 pub mod system_api;
 

@@ -7,9 +7,10 @@ use super::Admin;
 use super::authority::{Deed, require, require_may_give};
 use crate::accounts::links::{INVITE_LIFETIME, RESET_LIFETIME};
 use crate::accounts::passwords::end_of_sessions;
+use crate::accounts::profiles::Vouch;
 use crate::accounts::records::{LinkPurpose, UserRecord};
 use crate::accounts::users::NewUser;
-use crate::accounts::{Role, Status, User};
+use crate::accounts::{ProfileRecord, Role, Status, User};
 use crate::audit::{Event, Kind};
 use crate::http::Problem;
 use crate::kernel::ids::UserId;
@@ -77,6 +78,8 @@ pub struct NewPerson {
     pub display_name: DisplayName,
     /// The address, if any.
     pub email: Option<Email>,
+    /// Whether the address counts as verified; an administrator entered it.
+    pub email_verified: bool,
     /// The role.
     pub role: Role,
     /// The groups.
@@ -90,6 +93,8 @@ pub struct PersonChange {
     pub display_name: Option<DisplayName>,
     /// The address; `Some(None)` removes it.
     pub email: Option<Option<Email>>,
+    /// Whether the address counts as verified; without it a new address does, and the old one stays what it was.
+    pub email_verified: Option<bool>,
     /// The role; needs a fresh proof.
     pub role: Option<Role>,
     /// All groups.
@@ -147,6 +152,7 @@ impl Admin {
             self.require_fresh(actor)?;
         }
         let (username, role) = (new.username.clone(), new.role);
+        let has_verified_email = new.email_verified && new.email.is_some();
         let mut batch = self.store.batch();
         let id = self.accounts.stage_create_knowingly(
             &mut batch,
@@ -160,6 +166,10 @@ impl Admin {
             },
             new.reuse_username,
         )?;
+        if has_verified_email {
+            let profile = ProfileRecord { email_verified: true, ..ProfileRecord::default() };
+            self.accounts.stage_new_profile(&mut batch, id, profile)?;
+        }
         let event = self.event(Kind::UserCreated, actor, visit).on_user(id, &username);
         self.audit.write(&mut batch, event.detail("role", role.as_str()));
         let link = self.stage_link(&mut batch, id, INVITE_LIFETIME, true);
@@ -234,11 +244,17 @@ impl Admin {
             self.require_fresh(actor)?;
         }
         // As on one's own account page: apps may know the person by the address.
-        if actor.user.id == target.id && change.email.as_ref().is_some_and(|email| *email != target.email) {
+        let is_other_email = change.email.as_ref().is_some_and(|email| *email != target.email);
+        if actor.user.id == target.id && (is_other_email || change.email_verified.is_some()) {
             self.require_fresh(actor)?;
         }
         let id = target.id;
+        let vouch = change.email_verified.map_or(Vouch::Administrator, Vouch::Says);
         let edit = |record: &mut UserRecord| {
+            // Who vouches for an address vouches for the one they saw.
+            if change.email.is_none() && change.email_verified.is_some() && record.email != target.email {
+                return Err(CommitError::Conflict.into());
+            }
             if let Some(name) = &change.display_name {
                 record.display_name = name.clone();
             }
@@ -255,7 +271,7 @@ impl Admin {
             Ok(())
         };
         self.accounts
-            .change(id, edit, |batch, record| {
+            .change_vouching(id, vouch, edit, |batch, record| {
                 let event = |kind| self.event(kind, actor, visit).on_user(id, &record.username);
                 if role.is_some() {
                     // A link made by somebody who had power over the old role has none over the new one.
@@ -268,7 +284,8 @@ impl Admin {
                     self.audit
                         .write(batch, event(Kind::UserGroupsChanged).detail("groups", groups.join(" ")));
                 }
-                if record.display_name != target.display_name || record.email != target.email {
+                let is_changed = record.display_name != target.display_name || record.email != target.email;
+                if is_changed || change.email_verified.is_some() {
                     self.audit.write(batch, event(Kind::UserChanged));
                 }
             })

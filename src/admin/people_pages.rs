@@ -260,6 +260,7 @@ fn parse_new(form: &Form) -> Result<NewPerson, Problem> {
         username,
         reuse_username: form.text("reuse_username") == "yes",
         email: parse_email(typed.email)?,
+        email_verified: true,
         role: typed.role()?,
         groups: typed.groups?,
     })
@@ -436,6 +437,7 @@ fn parse_change(form: &Form) -> Result<PersonChange, Problem> {
     Ok(PersonChange {
         display_name: Some(DisplayName::parse(typed.display_name).map_err(refused("display_name"))?),
         email: Some(parse_email(typed.email)?),
+        email_verified: None,
         role: Some(typed.role()?),
         groups: Some(typed.groups?),
     })

@@ -9,15 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::Failure;
 use crate::accounts::links::{INVITE_LIFETIME, RESET_LIFETIME};
 use crate::accounts::passwords::end_of_sessions;
-use crate::accounts::records::{LinkPurpose, Role, Status};
+use crate::accounts::profile::{Edit, EditFault};
+use crate::accounts::records::{LinkPurpose, Role, Status, UserRecord};
 use crate::accounts::users::{AccountError, NewUser};
-use crate::accounts::{Accounts, User};
+use crate::accounts::{Accounts, ProfileRecord, User};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::crypto::password::Ticket;
 use crate::http::Problem;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username};
+use crate::my_account::claims_of;
+use crate::my_account::profile_api::known_claims;
+use crate::store::Batch;
 
 /// The longest password that standard input is read for.
 const LONGEST_INPUT: u64 = 4096;
@@ -83,6 +87,18 @@ pub(super) enum UserCommand {
         /// The username.
         username: String,
     },
+    /// Show or change what apps may be told of a person.
+    Profile {
+        /// The username.
+        username: String,
+        /// Set a claim, such as given_name=Ada, address.locality=London, attributes.quota=5 or email_verified=true; may be
+        /// repeated.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// Remove a claim; may be repeated.
+        #[arg(long, value_name = "KEY")]
+        unset: Vec<String>,
+    },
     /// Print a one-time link for choosing a new password. Earlier links of the person end.
     Link {
         /// The username.
@@ -133,6 +149,7 @@ pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failu
         UserCommand::Disable { username } => set_status(app, &username, Status::Disabled).await,
         UserCommand::Enable { username } => set_status(app, &username, Status::Active).await,
         UserCommand::ResetSecondFactor { username } => reset_second_factor(app, &username).await,
+        UserCommand::Profile { username, set, unset } => profile(app, &username, &set, &unset).await,
         UserCommand::Link { username } => {
             let user = find(app, &username)?;
             link(app, &user, RESET_LIFETIME).await
@@ -196,7 +213,7 @@ async fn add(
         let email = email.as_ref().map(Email::as_str);
         Some(accepted_hash(app, password, role, username.as_str(), email).await?)
     };
-    let has_password = password_hash.is_some();
+    let (has_password, has_email) = (password_hash.is_some(), email.is_some());
     let mut batch = app.store().batch();
     let new = NewUser { username: username.clone(), display_name, email, groups, role, password_hash };
     let id = app.accounts.stage_create_knowingly(&mut batch, new, reuse_username).map_err(|error| match error {
@@ -206,6 +223,10 @@ async fn add(
         ),
         other => refused(other),
     })?;
+    if has_email {
+        let profile = ProfileRecord { email_verified: true, ..ProfileRecord::default() };
+        app.accounts.stage_new_profile(&mut batch, id, profile).map_err(refused)?;
+    }
     app.audit.write(&mut batch, Event::succeeded(Kind::UserCreated).by_system("cli").on_user(id, &username));
     app.store().commit(batch).await.map_err(|error| Failure::new(error.to_string()))?;
     if has_password {
@@ -305,6 +326,65 @@ async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
         .await
         .map_err(refused)?;
     Ok(format!("The second factor of {} is removed; all sessions have ended.\n", user.username))
+}
+
+async fn profile(app: &App, name: &str, set: &[String], unset: &[String]) -> Result<String, Failure> {
+    let user = find(app, name)?;
+    let mut edits = Vec::with_capacity(set.len() + unset.len());
+    for text in set {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("Write a claim and its value, such as given_name=Ada, not “{text}”."))
+        })?;
+        edits.push(edit(key, Some(value))?);
+    }
+    for key in unset {
+        edits.push(edit(key, None)?);
+    }
+    let profile = if edits.is_empty() {
+        app.accounts.profile(&user.id).map_err(refused)?.unwrap_or_default()
+    } else {
+        let change = |profile: &mut ProfileRecord, _: &UserRecord| {
+            profile.apply(&edits);
+            Ok(())
+        };
+        let also = |batch: &mut Batch, record: &UserRecord| {
+            let event =
+                Event::succeeded(Kind::UserChanged).by_system("cli").on_user(user.id, &record.username);
+            app.audit.write(batch, event.detail("fields", claims_of(&edits)));
+        };
+        app.accounts.change_profile(user.id, change, also).await.map_err(refused)?
+    };
+    Ok(lines_of(&profile))
+}
+
+fn edit(key: &str, value: Option<&str>) -> Result<Edit, Failure> {
+    Edit::parse(key, value).map_err(|fault| match fault {
+        EditFault::Unknown => {
+            Failure::usage(format!("There is no claim “{key}”. There are: {}.", known_claims()))
+        }
+        EditFault::Value(_, error) => Failure::usage(format!("{key}: {error}")),
+    })
+}
+
+/// Writes a profile as `--set` takes it, one claim a line.
+fn lines_of(profile: &ProfileRecord) -> String {
+    let mut text = String::new();
+    let known = profile.texts().into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (key, value) in known {
+        let _ = writeln!(text, "{key}={value}");
+    }
+    for (part, value) in profile.address.parts() {
+        let _ = writeln!(text, "address.{part}={}", value.replace('\n', ", "));
+    }
+    for (name, value) in &profile.attributes {
+        let _ = writeln!(text, "attributes.{name}={value}");
+    }
+    if let Some(subject) = &profile.subject {
+        let _ = writeln!(text, "subject={subject}");
+    }
+    let _ = writeln!(text, "phone_number_verified={}", profile.phone_number_verified);
+    let _ = writeln!(text, "email_verified={}", profile.email_verified);
+    text
 }
 
 async fn link(app: &App, user: &User, lifetime: std::time::Duration) -> Result<String, Failure> {

@@ -267,7 +267,16 @@ mod tests {
             policy(&["https://app.example.org:8443"])
                 .contains("form-action 'self' https://app.example.org:8443; base-uri")
         );
-        assert!(policy(&["com.example.app:"]).contains("form-action 'self' com.example.app:; base-uri"));
+        for scheme in ["com.example.app:", "app.immich:", "web+x:"] {
+            assert!(
+                policy(&[scheme]).contains(&format!("form-action 'self' {scheme}; base-uri")),
+                "{scheme}"
+            );
+        }
+        // Programs on the person's own machine listen there (RFC 8252 section 7.3).
+        for local in ["http://127.0.0.1:1234", "http://[::1]:1234", "http://localhost:8080"] {
+            assert!(policy(&[local]).contains(&format!("form-action 'self' {local}; base-uri")), "{local}");
+        }
         for bad in [
             "*",
             "https:",
@@ -281,6 +290,32 @@ mod tests {
             "'unsafe-inline'",
             "",
             "https://a\r\nx: y",
+            "app.immich: *",
+            "app.immich:;",
+            "app.immich:,",
+            "app.immich:'self'",
+            "app.immich:\"",
+            "app.immich:x",
+            "app.immich:/",
+            "app.immich://",
+            "app immich:",
+            "app;immich:",
+            "app,immich:",
+            "'app':",
+            "1app:",
+            ":",
+            "app",
+            "http:",
+            "http://127.0.0.1:1234/callback",
+            "http://127.0.0.1:1234;x",
+            "http://127.0.0.1:1234,x",
+            "http://127.0.0.1:*",
+            "http://127.0.0.1:1234 https://evil.example",
+            "http://'none'",
+            "blob:",
+            "about:",
+            "filesystem:",
+            "VBScript:",
         ] {
             assert_eq!(policy(&[bad]), plain, "{bad}");
         }

@@ -4,8 +4,8 @@ use url::{Host, Url};
 
 use super::address::is_loopback_name;
 
-/// Longer targets are ignored.
-const MAX_LENGTH: usize = 4096;
+/// Longer targets are ignored. Authorization requests with claims or a request object are long.
+const MAX_LENGTH: usize = 8192;
 
 /// Checks `rd` and returns the URL to send, re-serialised by the parser that judged it.
 ///
@@ -250,11 +250,20 @@ mod tests {
             "\u{2028}//evil.example",
             "/\u{85}x",
             "https://evil.example\u{2215}.example.org",
-            &format!("/{}", "a".repeat(5000)),
-            &format!("/{}", "ä".repeat(1000)),
+            &format!("/{}", "a".repeat(8192)),
+            &format!("/{}", "ä".repeat(2000)),
         ] {
             assert_eq!(check(rd), None, "{rd:?}");
         }
+    }
+
+    /// A long authorization request survives as a target, up to the bound as it is sent.
+    #[test]
+    fn long_targets_are_allowed_up_to_the_bound() {
+        let own = "https://auth.example.org".len();
+        assert!(check(&format!("/{}", "a".repeat(8192 - own - 1))).is_some());
+        assert!(check(&format!("/{}", "a".repeat(8192 - own))).is_none());
+        assert!(check(&format!("/{}", "ä".repeat(1300))).is_some());
     }
 
     #[test]

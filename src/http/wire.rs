@@ -329,7 +329,7 @@ fn answer_to(refusal: Refusal) -> &'static str {
                 "Doorward does not answer this method.",
                 "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n",
             ),
-            answer("414 URI Too Long", 414, "uri_too_long", "The address is longer than 8 KiB.", ""),
+            answer("414 URI Too Long", 414, "uri_too_long", "The address is longer than 16 KiB.", ""),
             answer(
                 "431 Request Header Fields Too Large",
                 431,

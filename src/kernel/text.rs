@@ -55,6 +55,8 @@ macro_rules! text {
     };
 }
 
+pub(crate) use text;
+
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')
 }
@@ -88,8 +90,8 @@ text!(
     }
 );
 
-/// Characters that reorder, hide or break text where it is shown.
-fn is_deceptive(character: char) -> bool {
+/// Tells whether a character reorders, hides or breaks text where it is shown.
+pub(crate) fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')

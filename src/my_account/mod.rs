@@ -5,13 +5,15 @@
 
 pub mod api;
 pub mod pages;
+pub mod profile_api;
 
 use http::StatusCode;
 use parking_lot::Mutex;
 
-use crate::accounts::Role;
 use crate::accounts::enrolment::{Asker, Enrolment};
+use crate::accounts::profile::Edit;
 use crate::accounts::records::UserRecord;
+use crate::accounts::{ProfileRecord, Role};
 use crate::audit::{Event, Filter, Kind, Page};
 use crate::http::Problem;
 use crate::kernel::ids::SessionId;
@@ -41,6 +43,14 @@ pub struct ProfileChange {
     pub display_name: Option<DisplayName>,
     /// The address; `Some(None)` removes it.
     pub email: Option<Option<Email>>,
+}
+
+/// Names the claims that are changed, each once, for the audit. Their values are nobody else's business.
+pub(crate) fn claims_of(edits: &[Edit]) -> String {
+    let mut names: Vec<&str> = edits.iter().map(Edit::claim).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(" ")
 }
 
 /// Tells whether nothing may change because the caller's own session ended meanwhile.
@@ -129,6 +139,39 @@ impl MyAccount {
             )
             .await?;
         Ok(())
+    }
+
+    /// Changes the own profile claims, and returns them. What apps take for the word of an administrator is not the
+    /// person's to change (OA-19, ADM-02). Another telephone number needs a fresh proof, as another address does.
+    ///
+    /// # Errors
+    /// `not_yours`, `step_up_required`.
+    pub async fn change_claims(
+        &self,
+        principal: &Principal,
+        edits: &[Edit],
+        visit: &Visit<'_>,
+    ) -> Result<ProfileRecord, Problem> {
+        if let Some(edit) = edits.iter().find(|edit| edit.is_for_administrators()) {
+            let sentence = format!("Only an administrator can change `{}`.", edit.claim());
+            return Err(Problem::unprocessable(edit.claim(), "not_yours", sentence));
+        }
+        let id = principal.user.id;
+        let before = self.accounts.profile(&id)?.unwrap_or_default();
+        let is_other_number =
+            |edit: &Edit| matches!(edit, Edit::PhoneNumber(number) if *number != before.phone_number);
+        if edits.iter().any(is_other_number) {
+            self.require_fresh(principal)?;
+        }
+        let change = |profile: &mut ProfileRecord, _: &UserRecord| {
+            profile.apply(edits);
+            Ok(())
+        };
+        let also = |batch: &mut Batch, _: &UserRecord| {
+            let event = self.event(Kind::UserChanged, principal, visit);
+            self.audit.write(batch, event.detail("fields", claims_of(edits)));
+        };
+        Ok(self.accounts.change_profile(id, change, also).await?)
     }
 
     /// Tells why the account cannot be deleted by its owner, if it cannot.

@@ -4,10 +4,12 @@ use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::{self, Dialect};
-use crate::admin::{api as admin, audit_pages, people_pages, rule_pages, system_api};
+use crate::admin::{
+    api as admin, audit_pages, people_pages, profiles as admin_profiles, rule_pages, system_api,
+};
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
-use crate::my_account::{api as account, pages as account_pages};
+use crate::my_account::{api as account, pages as account_pages, profile_api};
 use crate::operations::health::Health;
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
@@ -106,6 +108,18 @@ const fn with_large_body(mut route: Route) -> Route {
     route
 }
 
+/// The form carries an address of ours or of an app, which may be long and is escaped once more.
+const fn with_target(mut route: Route) -> Route {
+    route.body = 32 * 1024;
+    route
+}
+
+/// A whole profile may come at once, with all its attributes.
+const fn with_attributes(mut route: Route) -> Route {
+    route.body = 128 * 1024;
+    route
+}
+
 const fn proxy(path: &'static str, dialect: Dialect) -> Route {
     Route {
         method: Get,
@@ -189,18 +203,18 @@ pub const ROUTES: &[Route] = &[
     over_plain_http(api(Get, "/api/v1/keys", open!(sign_in::public_keys, sign_in))),
     // -- sign-in, for people
     page(Get, "/signin", maybe!(sign_in_pages::show, sign_in)),
-    in_turn(page(Post, "/signin", open!(sign_in_pages::submit, sign_in))),
+    in_turn(with_target(page(Post, "/signin", open!(sign_in_pages::submit, sign_in)))),
     page(Get, "/signin/second-factor", open!(sign_in_pages::show_second_factor, sign_in)),
     in_turn(page(Post, "/signin/second-factor", open!(sign_in_pages::submit_second_factor, sign_in))),
     page(Get, "/signin/recovery", open!(sign_in_pages::show_recovery, sign_in)),
     in_turn(page(Post, "/signin/recovery", open!(sign_in_pages::submit_recovery, sign_in))),
     page(Get, "/signin/enrol", open!(sign_in_pages::show_enrolment, sign_in)),
     page(Post, "/signin/enrol", open!(sign_in_pages::submit_enrolment, sign_in)),
-    page(Post, "/signin/recovery-codes", open!(sign_in_pages::leave_recovery_codes, sign_in)),
+    with_target(page(Post, "/signin/recovery-codes", open!(sign_in_pages::leave_recovery_codes, sign_in))),
     page(Get, "/signout", maybe!(sign_in_pages::show_sign_out, sign_in)),
-    page(Post, "/signout", signed_in!(Browser, sign_in_pages::sign_out, sign_in)),
+    with_target(page(Post, "/signout", signed_in!(Browser, sign_in_pages::sign_out, sign_in))),
     page(Get, "/step-up", signed_in!(Browser, sign_in_pages::show_step_up, sign_in)),
-    page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in)),
+    with_target(page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in))),
     page(Get, "/link/{secret}", open!(join_pages::show_link, sign_in)),
     in_turn(page(Post, "/link/{secret}", open!(join_pages::submit_link, sign_in))),
     page(Get, "/register", open!(join_pages::show_registration, sign_in)),
@@ -209,6 +223,8 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/users/me", Action::Glance(|app, _, caller| Ok(account::show(&app.my_account, caller)))),
     api(Patch, "/api/v1/users/me", signed_in!(User, account::change, my_account)),
     api(Delete, "/api/v1/users/me", signed_in!(User, account::delete, my_account)),
+    api(Get, "/api/v1/users/me/profile", signed_in!(User, profile_api::show, my_account)),
+    api(Patch, "/api/v1/users/me/profile", signed_in!(User, profile_api::change, my_account)),
     api(Post, "/api/v1/users/me/password", signed_in!(User, account::change_password, my_account)),
     api(Post, "/api/v1/users/me/totp", signed_in!(User, account::begin_totp, my_account)),
     api(Post, "/api/v1/users/me/totp/confirm", signed_in!(User, account::confirm_totp, my_account)),
@@ -265,6 +281,12 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::show_person, admin)),
     api(Patch, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::change_person, admin)),
     api(Delete, "/api/v1/admin/users/{id}", signed_in!(Admin, admin::delete_person, admin)),
+    api(Get, "/api/v1/admin/users/{id}/profile", signed_in!(Admin, admin_profiles::show, admin)),
+    with_attributes(api(
+        Patch,
+        "/api/v1/admin/users/{id}/profile",
+        signed_in!(Admin, admin_profiles::change, admin),
+    )),
     api(Post, "/api/v1/admin/users/{id}/disable", signed_in!(Admin, admin::disable_person, admin)),
     api(Post, "/api/v1/admin/users/{id}/enable", signed_in!(Admin, admin::enable_person, admin)),
     api(Post, "/api/v1/admin/users/{id}/link", signed_in!(Admin, admin::make_link, admin)),

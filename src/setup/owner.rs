@@ -12,7 +12,7 @@ use super::wizards::PendingCodes;
 use super::{Setup, forget_token};
 use crate::accounts::enrolment::Asker;
 use crate::accounts::users::{AccountError, NewUser};
-use crate::accounts::{Role, User};
+use crate::accounts::{ProfileRecord, Role, User};
 use crate::audit::{Event, Kind};
 use crate::http::Problem;
 use crate::kernel::ids::UserId;
@@ -161,7 +161,7 @@ impl Setup {
         claim: Claim<'_>,
         also: impl FnOnce(&mut Batch) -> Result<(), Problem>,
     ) -> Result<UserId, OwnerError> {
-        let username = new.username.clone();
+        let (username, has_email) = (new.username.clone(), new.email.is_some());
         let mut batch = self.sign_in.store.batch();
         let user = match self.sign_in.accounts.stage_create(&mut batch, new) {
             // The name is taken because the winner of a race chose the same one.
@@ -170,6 +170,11 @@ impl Setup {
             }
             other => other.map_err(Problem::from)?,
         };
+        if has_email {
+            // Whoever sets the installation up is its administrator and vouches for the address.
+            let profile = ProfileRecord { email_verified: true, ..ProfileRecord::default() };
+            self.sign_in.accounts.stage_new_profile(&mut batch, user, profile).map_err(Problem::from)?;
+        }
         let record = OwnerRecord { user, at: self.sign_in.clock.now(), place: claim.place.clone() };
         batch.insert_new(OwnerRecord::ROW, &record);
         for kind in [Kind::SetupClaimed, Kind::UserCreated] {

@@ -5,6 +5,7 @@
 //! success ends in `complete`, whose commit consumes what was proven and grants the session in one step (GEN-03).
 
 pub mod api;
+mod destinations;
 pub mod devices;
 mod errors;
 pub mod join_pages;
@@ -17,11 +18,12 @@ mod renewal;
 mod suspensions;
 pub mod tally;
 
+pub use destinations::{Destination, Destinations};
 pub use errors::SignInError;
 pub use renewal::{Renewal, step_up_first};
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -149,6 +151,8 @@ pub struct Inner {
     /// How many attempts of each account and place are being judged right now.
     judged: Mutex<HashMap<Key, u32>>,
     pub(crate) registration: registration::Policy,
+    /// Set once, by a room above, when everything is opened.
+    destinations: OnceLock<Arc<dyn Destinations>>,
     device_key: SecretKey,
 }
 
@@ -206,6 +210,7 @@ impl SignIn {
             pending: PendingTable::default(),
             judged: Mutex::default(),
             registration: parts.registration,
+            destinations: OnceLock::new(),
             device_key: master.derive("known device"),
         })))
     }

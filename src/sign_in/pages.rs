@@ -3,30 +3,22 @@
 use http::StatusCode;
 
 use super::api::{ambiguous_cookie, visit};
+use super::destinations::Way;
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
 use super::{Attempt, SignIn, SignInError, SignedIn, Step};
 use crate::accounts::enrolment::Asker;
 use crate::http::problem::seconds_rounded_up;
-use crate::http::redirect::{origin_of, safe_return_target};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
+use crate::kernel::text::is_deceptive;
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{Level, Principal, SessionKind, frames};
 use crate::views::sign_in as views;
 use crate::views::{FieldErrors, Hidden, Kind, Wait, When};
 
-/// Returns where `rd` may lead: our own pages and protected apps (WEB-11).
-fn return_target(room: &SignIn, rd: Option<&str>) -> Option<url::Url> {
-    let own = room.site.origin();
-    safe_return_target(rd?, &own.text, |host| room.site.is_protected_host(host))
-}
-
-/// Returns the host to name in "Continue to …", for targets that are apps.
-fn app_host(room: &SignIn, target: &url::Url) -> Option<String> {
-    let own = room.site.origin();
-    (origin_of(target) != own.text).then(|| target.host_str().unwrap_or_default().to_owned())
-}
+/// The longest name that a link may prefill.
+const LONGEST_HINT: usize = 256;
 
 /// What a page says about an error, if there is one: a sentence, or a pause with a countdown.
 fn explain(error: Option<SignInError>) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
@@ -56,13 +48,6 @@ fn explain(error: Option<SignInError>) -> Result<(StatusCode, Option<String>, Op
     }
 }
 
-fn with_target(reply: Reply, target: Option<&url::Url>) -> Reply {
-    match target {
-        Some(target) => reply.with_form_target(origin_of(target)),
-        None => reply,
-    }
-}
-
 struct SignInForm<'a> {
     rd: Option<&'a str>,
     username: &'a str,
@@ -76,12 +61,12 @@ fn sign_in_page(
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
     let (status, error, wait) = explain(error)?;
-    let target = return_target(room, form.rd);
+    let way = Way::to(room, form.rd);
     let own = room.site.origin();
     let page = views::SignIn {
         frame: frames::anonymous(&room.site, request, "Sign in"),
-        hidden: target.iter().map(|url| Hidden { name: "rd", value: url.to_string() }).collect(),
-        continue_to: target.as_ref().and_then(|url| app_host(room, url)),
+        hidden: way.hidden(),
+        continue_to: way.name(),
         username: form.username.to_owned(),
         remember: form.remember,
         remember_for: crate::views::plural(room.sessions.remembered_days(), "day"),
@@ -90,17 +75,26 @@ fn sign_in_page(
         is_registration_open: room.registration == Policy::Open,
         is_insecure: !own.is_https && !request.client.is_local(),
     };
-    Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
+    Ok(way.allow(Reply::html(status, &page)?))
 }
 
-/// `GET /signin`.
+/// `GET /signin`: `rd` says where to go afterwards, `login_hint` prefills the name. Whoever is signed in goes there at once,
+/// unless `again=1` asks for the factors anew; the session that begins then takes the place of the one there is.
 pub async fn show(room: &SignIn, request: &Request, caller: Option<&Principal>) -> Result<Reply, Problem> {
     let rd = request.query("rd");
-    if caller.is_some() {
-        return Ok(Reply::see_other(&portal_path(rd.as_deref())));
+    let is_again = request.query("again").as_deref() == Some("1");
+    if caller.is_some() && !is_again {
+        let own_path = Way::to(room, rd.as_deref()).own_path(room);
+        return Ok(Reply::see_other(&own_path.unwrap_or_else(|| portal_path(rd.as_deref()))));
     }
-    let form = SignInForm { rd: rd.as_deref(), username: "", remember: false };
+    let username = request.query("login_hint").filter(|hint| is_sound_hint(hint)).unwrap_or_default();
+    let form = SignInForm { rd: rd.as_deref(), username: &username, remember: false };
     sign_in_page(room, request, &form, None)
+}
+
+/// Tells whether a hint can stand in the field of the name: it comes from whoever made the link.
+fn is_sound_hint(hint: &str) -> bool {
+    hint.chars().count() <= LONGEST_HINT && !hint.chars().any(is_deceptive)
 }
 
 /// Returns the path of the portal, which decides what to do with a return address.
@@ -126,7 +120,7 @@ pub async fn submit(room: &SignIn, request: &Request) -> Result<Reply, Problem> 
         kind: SessionKind::Web,
         is_remembered: remember,
         with_refresh: false,
-        return_to: return_target(room, rd).map(|url| url.to_string()),
+        return_to: Way::to(room, rd).target().map(|url| url.to_string()),
     };
     match room.attempt(attempt, &visit(room, request)?).await {
         Ok(Step::SignedIn(signed_in)) => welcome(room, request, &signed_in),
@@ -149,8 +143,8 @@ pub async fn submit(room: &SignIn, request: &Request) -> Result<Reply, Problem> 
 
 /// Sends a person who has just signed in where they wanted to go; first tells them what an administrator did (OTP-11).
 fn welcome(room: &SignIn, request: &Request, signed_in: &SignedIn) -> Result<Reply, Problem> {
-    let target = return_target(room, signed_in.return_to.as_deref());
-    let url = target.as_ref().map_or("/", url::Url::as_str);
+    let way = Way::to(room, signed_in.return_to.as_deref());
+    let url = way.url();
     let reply = match &signed_in.notice {
         Some(notice) => {
             let page = views::Message {
@@ -217,17 +211,17 @@ fn second_factor_page(
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
     let (status, error, wait) = explain(error)?;
-    let target = return_target(room, waiting.return_to.as_deref());
+    let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::SecondFactor {
         frame: frames::anonymous(&room.site, request, "Enter your code"),
         hidden: Vec::new(),
-        continue_to: target.as_ref().and_then(|url| app_host(room, url)),
+        continue_to: way.name(),
         recovery_url: "/signin/recovery".to_owned(),
         hint_clock: error.is_some(),
         error,
         wait,
     };
-    Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
+    Ok(way.allow(Reply::html(status, &page)?))
 }
 
 /// `POST /signin/second-factor`.
@@ -255,16 +249,16 @@ fn recovery_page(
         }
         other => explain(other)?,
     };
-    let target = return_target(room, waiting.return_to.as_deref());
+    let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::Recovery {
         frame: frames::anonymous(&room.site, request, "Use a recovery code"),
         hidden: Vec::new(),
-        continue_to: target.as_ref().and_then(|url| app_host(room, url)),
+        continue_to: way.name(),
         second_factor_url: "/signin/second-factor".to_owned(),
         error,
         wait,
     };
-    Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
+    Ok(way.allow(Reply::html(status, &page)?))
 }
 
 /// `POST /signin/recovery`.
@@ -306,17 +300,18 @@ async fn enrolment_page(
     let asker = Asker::waiting_sign_in(token);
     let enrolment = room.accounts.show_totp(waiting.user, asker, &room.site.name()).await?;
     let (status, error, wait) = explain(error)?;
-    let target = return_target(room, waiting.return_to.as_deref());
+    let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::Enrol {
         frame: frames::anonymous(&room.site, request, "Set up your second factor"),
         hidden: Vec::new(),
+        continue_to: way.name(),
         qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
         secret_text: in_groups(&enrolment.secret_base32),
         otpauth_uri: enrolment.otpauth_uri,
         errors: error.map_or_else(FieldErrors::none, |text| FieldErrors::one("code", text)),
         wait,
     };
-    Ok(with_target(Reply::html(status, &page)?, target.as_ref()))
+    Ok(way.allow(Reply::html(status, &page)?))
 }
 
 /// Returns a secret in groups of four, for typing.
@@ -335,8 +330,7 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
     let visit = visit(room, request)?;
     match room.finish_enrolment(token, form.text("code"), SessionKind::Web, false, &visit).await {
         Ok((signed_in, codes)) => {
-            let target = return_target(room, signed_in.return_to.as_deref());
-            let rd = target.as_ref().map(url::Url::as_str);
+            let way = Way::to(room, signed_in.return_to.as_deref());
             let mut frame = frames::anonymous(&room.site, request, "Keep these recovery codes");
             if let Some(notice) = signed_in.notice {
                 frame = frame.with_notice(Kind::Warn, notice);
@@ -344,12 +338,12 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
             let page = views::NewRecoveryCodes {
                 frame,
                 action_url: "/signin/recovery-codes".to_owned(),
-                hidden: rd.iter().map(|rd| Hidden { name: "rd", value: (*rd).to_owned() }).collect(),
+                hidden: way.hidden(),
                 username: signed_in.user.username.to_string(),
                 codes,
                 errors: FieldErrors::none(),
             };
-            let reply = with_target(Reply::html(StatusCode::OK, &page)?, target.as_ref());
+            let reply = way.allow(Reply::html(StatusCode::OK, &page)?);
             Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
         }
         Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
@@ -360,8 +354,7 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
 /// `POST /signin/recovery-codes`: the codes are kept; go on.
 pub async fn leave_recovery_codes(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     let form = request.form()?;
-    let target = return_target(room, form.get("rd"));
-    Ok(Reply::see_other(target.as_ref().map_or("/", url::Url::as_str)))
+    Ok(Reply::see_other(Way::to(room, form.get("rd")).url()))
 }
 
 /// `GET /signout`: asks, because a GET changes nothing (WEB-04).
@@ -371,22 +364,19 @@ pub async fn show_sign_out(
     caller: Option<&Principal>,
 ) -> Result<Reply, Problem> {
     let rd = request.query("rd");
-    let target = return_target(room, rd.as_deref());
-    let Some(principal) = caller else { return signed_out_page(room, request, target.as_ref()) };
+    let way = Way::to(room, rd.as_deref());
+    let Some(principal) = caller else { return signed_out_page(room, request, &way) };
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Sign out", "");
     frame.viewer = None;
-    let page = views::SignOut {
-        frame,
-        hidden: target.iter().map(|url| Hidden { name: "rd", value: url.to_string() }).collect(),
-        display_name: principal.user.display_name.to_string(),
-    };
+    let page =
+        views::SignOut { frame, hidden: way.hidden(), display_name: principal.user.display_name.to_string() };
     Reply::html(StatusCode::OK, &page)
 }
 
-fn signed_out_page(room: &SignIn, request: &Request, target: Option<&url::Url>) -> Result<Reply, Problem> {
+fn signed_out_page(room: &SignIn, request: &Request, way: &Way) -> Result<Reply, Problem> {
     let page = views::SignedOut {
         frame: frames::anonymous(&room.site, request, "Signed out"),
-        continue_to: target.and_then(|url| app_host(room, url).map(|host| (url.to_string(), host))),
+        continue_to: way.name().map(|name| (way.url().to_owned(), name)),
     };
     Reply::html(StatusCode::OK, &page)
 }
@@ -400,8 +390,8 @@ pub async fn sign_out(room: &SignIn, request: &Request, principal: &Principal) -
     } else {
         room.sign_out(principal, &visit).await?;
     }
-    let target = return_target(room, form.get("rd"));
-    let mut reply = cookies::revoke(&room.site, signed_out_page(room, request, target.as_ref())?);
+    let way = Way::to(room, form.get("rd"));
+    let mut reply = cookies::revoke(&room.site, signed_out_page(room, request, &way)?);
     crate::http::headers::clear_site_data(&mut reply);
     Ok(reply)
 }
@@ -420,7 +410,8 @@ pub fn portal(
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", &rd).finish();
         return Ok(Some(Reply::see_other(&format!("/signin?{query}"))));
     };
-    let Some(target) = return_target(room, Some(&rd)) else { return Ok(None) };
+    let way = Way::to(room, Some(&rd));
+    let Some(target) = way.target() else { return Ok(None) };
     let host = target.host_str().unwrap_or_default().to_owned();
     if is_going_in_circles(room, request) {
         let text = format!(
@@ -503,12 +494,13 @@ fn step_up_page(
         }
         other => explain(other)?,
     };
-    let next = own_path(room, next);
+    let way = Way::to_own(room, next);
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");
     frame.viewer = None;
     let page = views::StepUp {
         frame,
-        hidden: vec![Hidden { name: "next", value: next.clone() }],
+        hidden: vec![Hidden { name: "next", value: next_path(room, &way) }],
+        continue_to: way.name(),
         username: principal.user.username.to_string(),
         purpose: String::new(),
         asks_password: true,
@@ -517,20 +509,12 @@ fn step_up_page(
         wait,
         cancel_url: "/account/security".to_owned(),
     };
-    Reply::html(status, &page)
+    Ok(way.allow(Reply::html(status, &page)?))
 }
 
-/// Returns a path of our own to go on to.
-fn own_path(room: &SignIn, next: Option<&str>) -> String {
-    let own = room.site.origin();
-    let target = next.and_then(|next| safe_return_target(next, &own.text, |_| false));
-    match target {
-        Some(url) => match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        },
-        None => "/account/security".to_owned(),
-    }
+/// Returns the path of our own to go on to.
+fn next_path(room: &SignIn, way: &Way) -> String {
+    way.own_path(room).unwrap_or_else(|| "/account/security".to_owned())
 }
 
 /// `POST /step-up`.
@@ -546,10 +530,10 @@ pub async fn submit_step_up(
     let is_remembered = room.sessions.is_remembered(&principal.session);
     match room.step_up(principal, &password, form.get("code"), is_remembered, &visit).await {
         Ok(Some(signed_in)) => {
-            let reply = Reply::see_other(&own_path(room, next));
+            let reply = Reply::see_other(&next_path(room, &Way::to_own(room, next)));
             Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
         }
-        Ok(None) => Ok(Reply::see_other(&own_path(room, next))),
+        Ok(None) => Ok(Reply::see_other(&next_path(room, &Way::to_own(room, next)))),
         Err(error) => step_up_page(room, request, principal, next, Some(error)),
     }
 }

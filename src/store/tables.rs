@@ -51,6 +51,10 @@ tables! {
     USERNAME = plain(b'U', "username");
     /// E-mail address to user id. Row: lower-cased address.
     EMAIL = plain(b'E', "email");
+    /// Profile claims of users. Row: user id, alone or with the part.
+    PROFILE = plain(b'P', "profile");
+    /// Imported subject identifier to user id. Row: the subject.
+    SUBJECT = plain(b'J', "subject");
     /// Groups that exist. Row: group name.
     GROUP = plain(b'g', "group");
     /// Password hashes. Row: user id.

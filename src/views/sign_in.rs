@@ -15,7 +15,7 @@ pub struct SignIn {
     pub frame: Frame,
     /// Fields to carry along, such as `rd`, `rm` or `flow`.
     pub hidden: Vec<Hidden>,
-    /// Host the visitor wants to open: "Continue to photos.home.example".
+    /// What the visitor wants to open: "to continue to photos.home.example", or the name of an app.
     pub continue_to: Option<String>,
     /// Prefilled username.
     pub username: String,
@@ -48,7 +48,7 @@ pub struct SecondFactor {
     pub frame: Frame,
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
-    /// Host the visitor wants to open.
+    /// What the visitor wants to open.
     pub continue_to: Option<String>,
     /// Where "Use a recovery code" leads, query included: `/signin/recovery?flow=…`.
     pub recovery_url: String,
@@ -75,7 +75,7 @@ pub struct Recovery {
     pub frame: Frame,
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
-    /// Host the visitor wants to open.
+    /// What the visitor wants to open.
     pub continue_to: Option<String>,
     /// Where "Use the authenticator app" leads.
     pub second_factor_url: String,
@@ -100,6 +100,8 @@ pub struct Enrol {
     pub frame: Frame,
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
+    /// What the visitor wants to open.
+    pub continue_to: Option<String>,
     /// QR code of the otpauth URI.
     pub qr: Svg,
     /// The secret in base32, in groups of four.
@@ -152,7 +154,7 @@ pub struct SignOut {
 pub struct SignedOut {
     /// Common parts.
     pub frame: Frame,
-    /// A validated address to go on to, and the host it belongs to.
+    /// A validated address to go on to, and the host or app it belongs to.
     pub continue_to: Option<(String, String)>,
 }
 
@@ -166,6 +168,8 @@ pub struct StepUp {
     pub frame: Frame,
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
+    /// What the visitor wants to open.
+    pub continue_to: Option<String>,
     /// Username, for password managers.
     pub username: String,
     /// What it is for, lower case, after "To": `change your password`; may be empty.

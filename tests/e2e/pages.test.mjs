@@ -135,7 +135,7 @@ test("without scripts the sign-in form works and no dead button is shown", async
   assert.equal(await page.getByRole("button").count(), 1);
   await page.fill("#username", "ana");
   await page.fill("#password", "violet kettle orbit meadow");
-  await page.click("#submit");
+  await page.click("#sign-in-submit");
   await page.waitForURL("**/signin");
   assert.equal(site.posts[0].form.get("username"), "ana");
   assert.equal(site.posts[0].form.get("csrf"), "c5rf.t0ken");

@@ -362,6 +362,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "signin-enrol",
             sign_in::Enrol {
                 frame: gate("Add a second factor"),
+                continue_to: Some("photos.linden.example".into()),
                 hidden: Vec::new(),
                 qr: qr(),
                 secret_text: SECRET.into(),
@@ -399,6 +400,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "step-up",
             sign_in::StepUp {
                 frame: gate("Is it you?"),
+                continue_to: None,
                 hidden: vec![Hidden { name: "next", value: "/account/security".into() }],
                 username: "ana".into(),
                 purpose: "remove your authenticator app".into(),

@@ -208,7 +208,7 @@ fn every_refusal_has_every_header_and_no_other() {
         ("two lengths", 400, "POST /signin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned()),
         ("TRACE", 405, "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
         ("CONNECT", 405, "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n".to_owned()),
-        ("long target", 414, format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(9000))),
+        ("long target", 414, format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(17_000))),
         ("many headers", 431, format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(101))),
         ("HTTP/3", 505, "GET / HTTP/3.0\r\nHost: localhost\r\n\r\n".to_owned()),
         ("chunks that are none", 400, "POST /api/v1/auth/validate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".to_owned()),
