@@ -70,6 +70,15 @@ kinds! {
     LinkRefused = "link.refused", "A one-time link was refused.";
     LinkWithdrawn = "link.withdrawn", "A one-time link was withdrawn.";
     RuleChanged = "rule.changed", "The access rules were changed.";
+    AppSignedIn = "app.signed_in", "Signed in to an app.";
+    AppRefused = "app.refused", "A sign-in to an app was refused.";
+    AppTokenReused = "app.token_reused", "A used code or token of an app came back; what it gave was taken back.";
+    AppAdded = "app.added", "An app was added.";
+    AppChanged = "app.changed", "An app was changed.";
+    AppSecretMade = "app.secret_made", "An app was given a new secret.";
+    AppRemoved = "app.removed", "An app was removed.";
+    ConsentRevoked = "app.consent_revoked", "Somebody took back what they allowed an app.";
+    ScopeChanged = "scope.changed", "A scope was changed.";
     AccessDenied = "access.denied", "A signed-in user was kept out of an app by the access rules.";
     SettingChanged = "setting.changed", "A setting was changed.";
     AdminRefused = "admin.refused", "An administrative request was refused.";

@@ -202,6 +202,23 @@ impl Sessions {
         })
     }
 
+    /// Returns the moment at or before which everything is dead for everyone: a restored store forgets what was revoked
+    /// after its snapshot.
+    pub(crate) fn not_before(&self) -> Timestamp {
+        self.0.not_before
+    }
+
+    /// Adds to `batch` that the caller's session still lives: it conflicts if the session ends meanwhile (SES-08).
+    ///
+    /// # Errors
+    /// 401 `not_signed_in` if it has ended already.
+    pub(crate) fn stage_require_live(&self, batch: &mut Batch, principal: &Principal) -> Result<(), Problem> {
+        let found = self.record(&principal.session)?;
+        let seen = found.ok_or_else(|| Problem::unauthorized("not_signed_in", "Sign in first."))?;
+        batch.require(principal.session.as_bytes(), &seen);
+        Ok(())
+    }
+
     /// Tells whether the policy demands more of the user than the session proved: it was made stricter since, or the
     /// session is the one in which the owner is still setting up. Such a session leads to a second factor, or out.
     pub fn falls_short(&self, principal: &Principal) -> bool {

@@ -140,6 +140,11 @@ impl Presented {
         if is_predecessor && is_recent { Standing::Grace } else { Standing::Reused }
     }
 
+    /// Tells whether this is the newest token of its family.
+    pub(crate) fn is_newest(&self, family: &RefreshFamily) -> bool {
+        self.generation == family.generation && ct_eq(&hash(&self.secret), &family.current)
+    }
+
     /// Returns the secret that follows this one. Needs the server key, this token and the family's salt together.
     pub(crate) fn successor(&self, key: &SecretKey, salt: &[u8; 16]) -> Zeroizing<[u8; SECRET]> {
         let generation = self.generation.wrapping_add(1).to_be_bytes();

@@ -14,6 +14,7 @@ pub mod chart;
 pub mod errors;
 mod frame;
 pub mod home;
+pub mod oidc;
 mod parts;
 pub mod qr;
 pub mod setup;

@@ -1,0 +1,224 @@
+//! How clients prove who they are (RFC 6749 section 2.3, OIDC Core section 9): exactly one way in a request, and the one
+//! they registered (OA-09).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use http::{HeaderName, header};
+
+use super::Oidc;
+use super::client::{AuthMethod, Client};
+use super::error::OAuthError;
+use super::params::Params;
+use super::records::UsedOnceRecord;
+use crate::crypto::client_assertion::{self, Expected};
+use crate::crypto::client_jws::{self, ClientAlgorithm};
+use crate::crypto::dpop::{self, ExpectedProof};
+use crate::crypto::mac::sha256;
+use crate::http::Request;
+use crate::kernel::secret::ct_eq;
+use crate::kernel::time::Timestamp;
+use crate::store::CommitError;
+
+/// The type of a signed assertion (RFC 7523 section 2.2).
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// How old a proof may be, and how far ahead (RFC 9449 section 11.1).
+const PROOF_AGE: Duration = Duration::from_secs(60);
+const PROOF_AHEAD: Duration = Duration::from_secs(15);
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// A client that proved who it is, and what it sent. Made only by [`Oidc::authenticate`].
+pub(super) struct Authenticated {
+    pub(super) client: Arc<Client>,
+    pub(super) params: Params,
+}
+
+enum Proof<'a> {
+    Secret { id: String, secrets: Vec<String>, method: AuthMethod },
+    Assertion(&'a str),
+    Nothing(&'a str),
+}
+
+impl Oidc {
+    /// Reads the form of a request and proves the client that sent it.
+    ///
+    /// # Errors
+    /// `invalid_request` for two proofs at once, `invalid_client` for everything else.
+    pub(super) async fn authenticate(&self, request: &Request) -> Result<Authenticated, OAuthError> {
+        let params = Params::of_form(request)?;
+        let client = self.authenticated_client(request, &params).await?;
+        Ok(Authenticated { client, params })
+    }
+
+    async fn authenticated_client(&self, request: &Request, params: &Params) -> Result<Arc<Client>, OAuthError> {
+        let found = match read_proof(request, params)? {
+            Proof::Secret { id, secrets, method } => self.client_of_secret(&id, &secrets, method),
+            Proof::Assertion(assertion) => {
+                return self.client_of_assertion(assertion, params, request.now).await;
+            }
+            Proof::Nothing(id) => {
+                self.client(id).filter(|client| client.settings.auth_method == AuthMethod::None)
+            }
+        };
+        let client = found.filter(|client| !client.settings.is_disabled).ok_or_else(OAuthError::invalid_client)?;
+        if params.get("client_id").is_some_and(|id| id != client.id.as_str()) {
+            return Err(OAuthError::invalid_client());
+        }
+        Ok(client)
+    }
+
+    fn client_of_secret(&self, id: &str, secrets: &[String], method: AuthMethod) -> Option<Arc<Client>> {
+        let client = self.client(id)?;
+        let is_allowed = matches!(client.settings.auth_method, AuthMethod::Any) || client.settings.auth_method == method;
+        let is_right = secrets.iter().any(|secret| {
+            let digest = sha256(secret);
+            client.secrets.iter().any(|own| ct_eq(own, &digest))
+        });
+        (is_allowed && is_right).then_some(client)
+    }
+
+    /// private_key_jwt (RFC 7523, OA-10): each assertion is good once.
+    async fn client_of_assertion(
+        &self,
+        assertion: &str,
+        params: &Params,
+        now: Timestamp,
+    ) -> Result<Arc<Client>, OAuthError> {
+        let wrong = OAuthError::invalid_client;
+        if params.get("client_assertion_type") != Some(ASSERTION_TYPE) {
+            return Err(wrong());
+        }
+        let named = client_jws::unverified_issuer(assertion).ok_or_else(wrong)?;
+        if params.get("client_id").is_some_and(|id| id != named) {
+            return Err(wrong());
+        }
+        let client = self.client(&named).ok_or_else(wrong)?;
+        let settings = &client.settings;
+        if settings.auth_method != AuthMethod::PrivateKeyJwt || settings.is_disabled {
+            return Err(wrong());
+        }
+        let keys = settings.jwks.as_ref().ok_or_else(wrong)?;
+        let allowed: &[ClientAlgorithm] = if client.is_fapi() {
+            &[ClientAlgorithm::Ps256, ClientAlgorithm::Es256, ClientAlgorithm::EdDsa]
+        } else {
+            &[ClientAlgorithm::Ps256, ClientAlgorithm::Es256, ClientAlgorithm::EdDsa, ClientAlgorithm::Rs256]
+        };
+        let token = client_jws::verify_client(assertion, keys, allowed).map_err(|_| wrong())?;
+        let issuer = self.issuer();
+        let token_endpoint = format!("{issuer}/oauth2/token");
+        let others: &[&str] = if client.is_fapi() { &[] } else { &[&token_endpoint] };
+        let expected = Expected { client_id: client.id.as_str(), issuer: &issuer, audiences: others, now };
+        let checked = client_assertion::check(&token.claims, &expected).map_err(|_| wrong())?;
+        let row = sha256([client.id.as_str().as_bytes(), b"\0", checked.jti.as_bytes()].concat());
+        self.use_once(row, checked.expires_at.plus(PROOF_AGE)).await.map_err(|error| match error {
+            CommitError::Conflict => wrong(),
+            other => other.into(),
+        })?;
+        Ok(client)
+    }
+
+    /// Uses something up that may be used once; a conflict tells that it was (GEN-03).
+    async fn use_once(&self, row: [u8; 32], until: Timestamp) -> Result<(), CommitError> {
+        let mut batch = self.store.batch();
+        batch.insert_new(&row, &UsedOnceRecord { until }).expire::<UsedOnceRecord>(&row, until);
+        self.store.commit(batch).await
+    }
+
+    /// Reads the DPoP proof of a request to one of our endpoints, if it has one (RFC 9449 section 4.3). Returns the
+    /// thumbprint of the key.
+    ///
+    /// # Errors
+    /// `invalid_dpop_proof`.
+    pub(super) fn read_dpop(
+        &self,
+        request: &Request,
+        path: &str,
+        access_token: Option<&str>,
+    ) -> Result<Option<String>, OAuthError> {
+        let refuse = |why: &str| OAuthError::new("invalid_dpop_proof", why);
+        let header = request.header(&DPOP).map_err(|_| refuse("Send one DPoP header."))?;
+        let Some(proof) = header else { return Ok(None) };
+        let url = format!("{}{path}", self.issuer());
+        let expected = ExpectedProof {
+            method: request.method.as_str(),
+            url: &url,
+            access_token,
+            now: request.now,
+            max_age: PROOF_AGE,
+            max_ahead: PROOF_AHEAD,
+            nonce: None,
+        };
+        let proof = dpop::verify_proof(proof, &expected).map_err(|error| refuse(&error.to_string()))?;
+        // A proof from before this process began may have been seen by the one before.
+        let is_from_before = proof.iat.plus(Duration::from_secs(1)) < self.started_at;
+        let key = sha256([proof.jkt.as_bytes(), b"\0", proof.jti.as_bytes()].concat());
+        let now = self.clock.monotonic();
+        let is_first = self.proofs.first_time(key, now + PROOF_AGE + PROOF_AHEAD + PROOF_AHEAD, now);
+        if is_from_before || !is_first {
+            return Err(refuse("This proof was used before. Make a new one."));
+        }
+        Ok(Some(proof.jkt))
+    }
+}
+
+fn read_proof<'a>(request: &Request, params: &'a Params) -> Result<Proof<'a>, OAuthError> {
+    let header = request
+        .header(&header::AUTHORIZATION)
+        .map_err(|_| OAuthError::invalid_request("Send one Authorization header."))?;
+    let (secret, assertion) = (params.get("client_secret"), params.get("client_assertion"));
+    let proofs = usize::from(header.is_some()) + usize::from(secret.is_some()) + usize::from(assertion.is_some());
+    if proofs > 1 {
+        return Err(OAuthError::invalid_request("Prove the client in one way, not in several at once."));
+    }
+    if let Some(header) = header {
+        return basic(header).ok_or_else(OAuthError::invalid_client);
+    }
+    if let Some(assertion) = assertion {
+        return Ok(Proof::Assertion(assertion));
+    }
+    let id = params.get("client_id").ok_or_else(OAuthError::invalid_client)?;
+    Ok(match secret {
+        Some(secret) => {
+            Proof::Secret { id: id.to_owned(), secrets: vec![secret.to_owned()], method: AuthMethod::Post }
+        }
+        None => Proof::Nothing(id),
+    })
+}
+
+/// Reads `Authorization: Basic`. Name and secret are form-encoded first (RFC 6749 section 2.3.1), which many apps forget,
+/// so the secret counts in both readings.
+fn basic<'a>(header: &str) -> Option<Proof<'a>> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > 4096 {
+        return None;
+    }
+    let bytes = zeroize::Zeroizing::new(BASE64.decode(encoded.trim().as_bytes()).ok()?);
+    let (id, secret) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    let decoded = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    };
+    let mut secrets = vec![secret.to_owned()];
+    secrets.extend(decoded(secret).filter(|decoded| decoded != secret));
+    Some(Proof::Secret { id: decoded(id)?, secrets, method: AuthMethod::Basic })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OA-09: form-decoded and raw, both count.
+    #[test]
+    fn basic_credentials_are_read_both_ways() {
+        let header = format!("Basic {}", BASE64.encode(b"my%2Eapp:a%2Bb+c"));
+        let Some(Proof::Secret { id, secrets, method: AuthMethod::Basic }) = basic(&header) else {
+            panic!("not read")
+        };
+        assert_eq!(id, "my.app");
+        assert_eq!(secrets, ["a%2Bb+c", "a+b c"]);
+        for bad in ["Bearer abc", "Basic", "Basic !!!", "Basic YWJj"] {
+            assert!(basic(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! The clients: kept in the store, read from memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use data_encoding::BASE64URL_NOPAD;
+
+use super::Oidc;
+use super::claims::CustomScope;
+use super::client::{AuthMethod, Client, ClientId, ClientSettings, Objection};
+use super::records::{ClientPartRecord, ClientRecord, ScopeRecord};
+use super::scopes;
+use crate::crypto::mac::sha256;
+use crate::http::Problem;
+use crate::kernel::random::Random;
+use crate::kernel::secret::SecretText;
+use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
+
+/// The most clients.
+const MOST: usize = 10_000;
+/// The largest part of settings in one row, and the most of them.
+const PART: usize = 3000;
+const MOST_PARTS: u8 = 32;
+/// The most scopes that an administrator makes up.
+const MOST_SCOPES: usize = 100;
+
+/// All clients and scopes in memory.
+pub(super) struct Clients {
+    all: ArcSwap<BTreeMap<ClientId, Arc<Client>>>,
+    scopes: ArcSwap<Vec<CustomScope>>,
+}
+
+impl Clients {
+    pub(super) fn load(store: &Store) -> Result<Self, StoreError> {
+        let mut records = Vec::new();
+        store.for_each::<ClientRecord>(|row, record| {
+            let id = std::str::from_utf8(row).ok().and_then(|text| ClientId::parse(text).ok());
+            records.push((id.ok_or(StoreError::Corrupt { table: "client" })?, record));
+            Ok(())
+        })?;
+        let mut all = BTreeMap::new();
+        for (id, record) in records {
+            let settings = read_settings(store, &id, &record)?;
+            all.insert(id.clone(), Arc::new(Client::new(id, settings, &record)));
+        }
+        let mut scopes = Vec::new();
+        store.for_each::<ScopeRecord>(|row, record| {
+            let name = String::from_utf8(row.to_vec()).map_err(|_| StoreError::Corrupt { table: "scope" })?;
+            scopes.push((name, record.claims));
+            Ok(())
+        })?;
+        Ok(Clients { all: ArcSwap::from_pointee(all), scopes: ArcSwap::from_pointee(scopes) })
+    }
+
+    fn put(&self, client: Client) {
+        let client = Arc::new(client);
+        self.all.rcu(|all| {
+            let mut all = BTreeMap::clone(all);
+            all.insert(client.id.clone(), client.clone());
+            all
+        });
+    }
+
+    fn remove(&self, id: &ClientId) {
+        self.all.rcu(|all| {
+            let mut all = BTreeMap::clone(all);
+            all.remove(id);
+            all
+        });
+    }
+}
+
+fn part_row(id: &ClientId, part: u8) -> Vec<u8> {
+    [id.as_str().as_bytes(), b"/", &[part]].concat()
+}
+
+fn read_settings(store: &Store, id: &ClientId, record: &ClientRecord) -> Result<ClientSettings, StoreError> {
+    let damaged = StoreError::Corrupt { table: "client_part" };
+    let mut bytes = Vec::new();
+    for part in 0..record.parts {
+        let found = store.get::<ClientPartRecord>(&part_row(id, part))?;
+        bytes.extend_from_slice(&found.ok_or(damaged.clone())?.value.0);
+    }
+    postcard::from_bytes(&bytes).map_err(|_| damaged)
+}
+
+impl Client {
+    fn new(id: ClientId, settings: ClientSettings, record: &ClientRecord) -> Client {
+        Client {
+            id,
+            origins: Client::origins_of(&settings),
+            settings,
+            secrets: record.secrets.clone(),
+            created_at: record.created_at,
+            registered_itself: record.registration_token.is_some(),
+        }
+    }
+}
+
+/// Why a client could not be added or changed.
+#[derive(Debug)]
+pub enum AddError {
+    /// These settings are not allowed.
+    Objections(Vec<Objection>),
+    /// There is a client of this name already.
+    Taken,
+    /// There is no such client.
+    NotFound,
+    /// There are too many clients.
+    TooMany,
+    /// The store refused.
+    Commit(CommitError),
+}
+
+impl From<CommitError> for AddError {
+    fn from(error: CommitError) -> Self {
+        AddError::Commit(error)
+    }
+}
+
+impl From<StoreError> for AddError {
+    fn from(error: StoreError) -> Self {
+        AddError::Commit(error.into())
+    }
+}
+
+impl From<AddError> for Problem {
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::Objections(objections) => {
+                let (field, why) = objections.first().cloned().unwrap_or(("client", String::new()));
+                let mut problem = Problem::unprocessable(field, "invalid_value", why);
+                problem.fields = objections;
+                problem
+            }
+            AddError::Taken => {
+                Problem::conflict("client_exists", "There is an app with this id already. Choose another one.")
+            }
+            AddError::NotFound => Problem::not_found(),
+            AddError::TooMany => {
+                Problem::conflict("too_many_clients", "There are too many apps. Remove some that nobody uses.")
+            }
+            AddError::Commit(error) => error.into(),
+        }
+    }
+}
+
+/// A client that was just added, with its secret, which is never shown again.
+pub struct Added {
+    /// The client.
+    pub client: Arc<Client>,
+    /// Its secret, if it has one.
+    pub secret: Option<SecretText>,
+}
+
+/// Makes a secret of 256 bits.
+pub(super) fn fresh_secret(random: &Random) -> SecretText {
+    SecretText::new(BASE64URL_NOPAD.encode(&random.bytes::<32>()))
+}
+
+impl Oidc {
+    /// Returns a client.
+    pub fn client(&self, id: &str) -> Option<Arc<Client>> {
+        let id = ClientId::parse(id).ok()?;
+        self.clients.all.load().get(&id).cloned()
+    }
+
+    /// Returns all clients by id.
+    pub fn clients(&self) -> Vec<Arc<Client>> {
+        self.clients.all.load().values().cloned().collect()
+    }
+
+    /// Returns the scopes that an administrator made up.
+    pub fn custom_scopes(&self) -> Arc<Vec<CustomScope>> {
+        self.clients.scopes.load_full()
+    }
+
+    /// Tells whether there is a scope of this name.
+    pub fn is_scope(&self, name: &str) -> bool {
+        scopes::KNOWN.contains(&name) || self.clients.scopes.load().iter().any(|(own, _)| own == name)
+    }
+
+    /// Tells whether scripts of an origin belong to a client (WEB-06).
+    pub(super) fn is_client_origin(&self, origin: &str) -> bool {
+        self.clients.all.load().values().any(|client| client.origins.iter().any(|own| own == origin))
+    }
+
+    fn check(&self, settings: ClientSettings) -> Result<ClientSettings, AddError> {
+        let settings = settings.completed();
+        let objections = settings.objections(|scope| self.is_scope(scope), self.is_lab());
+        if objections.is_empty() { Ok(settings) } else { Err(AddError::Objections(objections)) }
+    }
+
+    /// Adds a client; `also` adds the audit event to the same commit. Makes the signing keys it needs first.
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub async fn add_client(
+        &self,
+        id: Option<ClientId>,
+        settings: ClientSettings,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<Added, AddError> {
+        self.add_client_with(id, settings, None, also).await
+    }
+
+    /// As [`Oidc::add_client`], for a client that registers itself and manages that with a token.
+    pub(super) async fn add_client_with(
+        &self,
+        id: Option<ClientId>,
+        settings: ClientSettings,
+        registration_token: Option<[u8; 32]>,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<Added, AddError> {
+        let settings = self.check(settings)?;
+        if self.clients.all.load().len() >= MOST {
+            return Err(AddError::TooMany);
+        }
+        let id = match id {
+            Some(id) if self.client(id.as_str()).is_some() => return Err(AddError::Taken),
+            Some(id) => id,
+            None => self.made_up_id()?,
+        };
+        self.need_keys(&settings).await?;
+        let secret = has_secret(&settings).then(|| fresh_secret(&self.random));
+        let mut record = ClientRecord {
+            parts: 0,
+            revision: 0,
+            secrets: secret.iter().map(|secret| sha256(secret.expose())).collect(),
+            created_at: self.clock.now(),
+            registration_token,
+        };
+        let mut batch = self.store.batch();
+        stage_settings(&mut batch, &id, &mut record, &settings)?;
+        batch.insert_new(id.as_str().as_bytes(), &record);
+        also(&mut batch);
+        self.publish(&mut batch, &id, settings, &record);
+        match self.store.commit(batch).await {
+            Err(CommitError::Conflict) => return Err(AddError::Taken),
+            other => other?,
+        }
+        let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
+        Ok(Added { client, secret })
+    }
+
+    fn made_up_id(&self) -> Result<ClientId, AddError> {
+        let text = BASE64URL_NOPAD.encode(&self.random.bytes::<16>());
+        ClientId::parse(&text).map_err(|_| AddError::NotFound)
+    }
+
+    fn publish(&self, batch: &mut Batch, id: &ClientId, settings: ClientSettings, record: &ClientRecord) {
+        let (room, client) = (self.clone(), Client::new(id.clone(), settings, record));
+        batch.after(move || {
+            room.clients.put(client);
+            room.touch_documents();
+        });
+    }
+
+    pub(super) fn client_record(&self, id: &ClientId) -> Result<Versioned<ClientRecord>, AddError> {
+        self.store.get(id.as_str().as_bytes())?.ok_or(AddError::NotFound)
+    }
+
+    /// Changes the settings of a client. Grants that it may not have any more end at their next use (OA-15).
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub async fn change_client(
+        &self,
+        id: &ClientId,
+        settings: ClientSettings,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<Arc<Client>, AddError> {
+        let settings = self.check(settings)?;
+        self.need_keys(&settings).await?;
+        let seen = self.client_record(id)?;
+        let mut record = seen.value.clone();
+        if !has_secret(&settings) {
+            record.secrets.clear();
+        }
+        let mut batch = self.store.batch();
+        stage_settings(&mut batch, id, &mut record, &settings)?;
+        batch.replace(id.as_str().as_bytes(), &seen, &record);
+        also(&mut batch);
+        self.publish(&mut batch, id, settings, &record);
+        self.store.commit(batch).await?;
+        self.client(id.as_str()).ok_or(AddError::NotFound)
+    }
+
+    /// Gives a client a second secret; the one before stays good until [`Oidc::drop_old_secret`], so that the app can be
+    /// changed without a gap.
+    ///
+    /// # Errors
+    /// [`AddError`]; a client without secrets gets objections.
+    pub async fn renew_secret(
+        &self,
+        id: &ClientId,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<SecretText, AddError> {
+        let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
+        let seen = self.client_record(id)?;
+        let mut record = seen.value.clone();
+        if !has_secret(&client.settings) {
+            let why = "This app proves itself without a secret.".to_owned();
+            return Err(AddError::Objections(vec![("auth_method", why)]));
+        }
+        let secret = fresh_secret(&self.random);
+        record.secrets.insert(0, sha256(secret.expose()));
+        record.secrets.truncate(2);
+        record.revision += 1;
+        let mut batch = self.store.batch();
+        batch.replace(id.as_str().as_bytes(), &seen, &record);
+        also(&mut batch);
+        self.publish(&mut batch, id, client.settings.clone(), &record);
+        self.store.commit(batch).await?;
+        Ok(secret)
+    }
+
+    /// Takes the older of two secrets away.
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub async fn drop_old_secret(&self, id: &ClientId, also: impl FnOnce(&mut Batch)) -> Result<(), AddError> {
+        let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
+        let seen = self.client_record(id)?;
+        let mut record = seen.value.clone();
+        record.secrets.truncate(1);
+        record.revision += 1;
+        let mut batch = self.store.batch();
+        batch.replace(id.as_str().as_bytes(), &seen, &record);
+        also(&mut batch);
+        self.publish(&mut batch, id, client.settings.clone(), &record);
+        Ok(self.store.commit(batch).await?)
+    }
+
+    /// Removes a client with everything that people gave it (REF-07).
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub async fn remove_client(&self, id: &ClientId, also: impl FnOnce(&mut Batch)) -> Result<(), AddError> {
+        let seen = self.client_record(id)?;
+        let mut batch = self.store.batch();
+        batch.take(id.as_str().as_bytes(), &seen);
+        for part in 0..seen.value.parts {
+            batch.remove::<ClientPartRecord>(&part_row(id, part));
+        }
+        for grant in self.grants.of_client(id) {
+            self.stage_end_grant(&mut batch, grant);
+        }
+        self.stage_forget_consents_of(&mut batch, id)?;
+        also(&mut batch);
+        let (room, removed) = (self.clone(), id.clone());
+        batch.after(move || {
+            room.clients.remove(&removed);
+            room.touch_documents();
+        });
+        Ok(self.store.commit(batch).await?)
+    }
+
+    /// Adds or changes a scope that shows attributes of people.
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub async fn put_scope(
+        &self,
+        name: &str,
+        claims: Vec<(String, String)>,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<(), AddError> {
+        let objection = |why: &str| Err(AddError::Objections(vec![("claims", why.to_owned())]));
+        if scopes::KNOWN.contains(&name) || !scopes::is_name(name) {
+            return objection("This name is taken by a standard scope, or holds characters that are not allowed.");
+        }
+        if claims.is_empty() || claims.len() > 16 {
+            return objection("A scope shows 1 to 16 claims.");
+        }
+        for (claim, attribute) in &claims {
+            if crate::accounts::claims::AttributeName::parse(claim).is_err()
+                || crate::accounts::claims::AttributeName::parse(attribute).is_err()
+            {
+                return objection(
+                    "Claims and attributes have names like cost_center, and no claim has a name that means something already.",
+                );
+            }
+        }
+        if self.clients.scopes.load().len() >= MOST_SCOPES {
+            return Err(AddError::TooMany);
+        }
+        let mut batch = self.store.batch();
+        batch.put(name.as_bytes(), &ScopeRecord { claims: claims.clone() });
+        also(&mut batch);
+        let (room, name) = (self.clone(), name.to_owned());
+        batch.after(move || room.change_scopes(|scopes| scopes.push((name.clone(), claims.clone())), &name));
+        Ok(self.store.commit(batch).await?)
+    }
+
+    /// Removes a scope that an administrator made up; clients that still list it are given nothing for it.
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub async fn remove_scope(&self, name: &str, also: impl FnOnce(&mut Batch)) -> Result<(), AddError> {
+        let seen = self.store.get::<ScopeRecord>(name.as_bytes())?.ok_or(AddError::NotFound)?;
+        let mut batch = self.store.batch();
+        batch.take(name.as_bytes(), &seen);
+        also(&mut batch);
+        let (room, name) = (self.clone(), name.to_owned());
+        batch.after(move || room.change_scopes(|_| {}, &name));
+        Ok(self.store.commit(batch).await?)
+    }
+
+    fn change_scopes(&self, change: impl Fn(&mut Vec<CustomScope>), without: &str) {
+        self.clients.scopes.rcu(|scopes| {
+            let mut scopes = Vec::clone(scopes);
+            scopes.retain(|(name, _)| name != without);
+            change(&mut scopes);
+            scopes.sort();
+            scopes
+        });
+        self.touch_documents();
+    }
+}
+
+/// Adds the settings of a client to `batch`, in parts that fit into rows.
+fn stage_settings(
+    batch: &mut Batch,
+    id: &ClientId,
+    record: &mut ClientRecord,
+    settings: &ClientSettings,
+) -> Result<(), AddError> {
+    let too_long = || AddError::Objections(vec![("client", "These settings are too long altogether.".to_owned())]);
+    let bytes = postcard::to_allocvec(settings).map_err(|_| too_long())?;
+    let parts = u8::try_from(bytes.chunks(PART).len()).ok().filter(|parts| *parts <= MOST_PARTS);
+    let parts = parts.ok_or_else(too_long)?;
+    for (part, bytes) in (0..parts).zip(bytes.chunks(PART)) {
+        batch.put(&part_row(id, part), &ClientPartRecord(bytes.to_vec()));
+    }
+    for part in parts..record.parts {
+        batch.remove::<ClientPartRecord>(&part_row(id, part));
+    }
+    record.parts = parts;
+    record.revision += 1;
+    Ok(())
+}
+
+/// Tells whether a client proves itself by secret.
+fn has_secret(settings: &ClientSettings) -> bool {
+    matches!(settings.auth_method, AuthMethod::Any | AuthMethod::Basic | AuthMethod::Post)
+}

@@ -1,0 +1,106 @@
+//! What people agreed to: by client and exact set of scopes (OA-14).
+
+use super::Oidc;
+use super::client::ClientId;
+use super::records::ConsentRecord;
+use super::scopes::Scopes;
+use crate::crypto::mac::sha256;
+use crate::kernel::ids::UserId;
+use crate::kernel::time::Timestamp;
+use crate::store::{Batch, StoreError};
+
+/// The most sets of scopes that are remembered for one app; the oldest makes room.
+const MOST_SETS: usize = 16;
+
+/// An app that a person agreed to, as lists show it.
+pub struct Consent {
+    /// The app.
+    pub client: ClientId,
+    /// What they last agreed to.
+    pub scopes: Scopes,
+    /// When they last agreed.
+    pub given_at: Timestamp,
+}
+
+fn row(user: &UserId, client: &ClientId) -> Vec<u8> {
+    [user.as_bytes().as_slice(), client.as_str().as_bytes()].concat()
+}
+
+fn digest(scopes: &Scopes) -> [u8; 32] {
+    sha256(scopes.to_string())
+}
+
+impl Oidc {
+    /// Tells whether a person agreed to this very set of scopes.
+    pub(super) fn has_consented(
+        &self,
+        user: &UserId,
+        client: &ClientId,
+        scopes: &Scopes,
+    ) -> Result<bool, StoreError> {
+        let found = self.store.get::<ConsentRecord>(&row(user, client))?;
+        Ok(found.is_some_and(|found| found.value.sets.contains(&digest(scopes))))
+    }
+
+    /// Adds what a person agrees to now to `batch`.
+    pub(super) fn stage_consent(
+        &self,
+        batch: &mut Batch,
+        user: &UserId,
+        client: &ClientId,
+        scopes: &Scopes,
+    ) -> Result<(), StoreError> {
+        let row = row(user, client);
+        let seen = self.store.get::<ConsentRecord>(&row)?;
+        let mut record = seen.as_ref().map(|seen| seen.value.clone()).unwrap_or_default();
+        let digest = digest(scopes);
+        record.sets.retain(|set| *set != digest);
+        record.sets.push(digest);
+        record.latest = scopes.clone();
+        let surplus = record.sets.len().saturating_sub(MOST_SETS);
+        record.sets.drain(..surplus);
+        record.given_at = self.clock.now();
+        match &seen {
+            Some(seen) => batch.replace(&row, seen, &record),
+            None => batch.insert_new(&row, &record),
+        };
+        Ok(())
+    }
+
+    /// Lists the apps that a person agreed to.
+    pub fn consents(&self, user: &UserId) -> Result<Vec<Consent>, StoreError> {
+        let found = self.store.scan::<ConsentRecord>(user.as_bytes(), None, 1000)?;
+        let mut consents = Vec::with_capacity(found.len());
+        for (row, record) in found {
+            let name = row.get(16..).and_then(|name| std::str::from_utf8(name).ok());
+            if let Some(client) = name.and_then(|name| ClientId::parse(name).ok()) {
+                let ConsentRecord { latest, given_at, .. } = record.value;
+                consents.push(Consent { client, scopes: latest, given_at });
+            }
+        }
+        Ok(consents)
+    }
+
+    /// Adds to `batch` that a person takes back what they agreed to: the grants of the app end with it (OA-14).
+    pub fn stage_revoke_consent(&self, batch: &mut Batch, user: &UserId, client: &ClientId) {
+        batch.remove::<ConsentRecord>(&row(user, client));
+        for id in self.grants.of_user_and_client(user, client) {
+            self.stage_end_grant(batch, id);
+        }
+    }
+
+    /// Adds the end of everything that was agreed to with a client to `batch`.
+    pub(super) fn stage_forget_consents_of(&self, batch: &mut Batch, client: &ClientId) -> Result<(), StoreError> {
+        let mut rows = Vec::new();
+        self.store.for_each::<ConsentRecord>(|row, _| {
+            if row.get(16..) == Some(client.as_str().as_bytes()) {
+                rows.push(row.to_vec());
+            }
+            Ok(())
+        })?;
+        for row in rows {
+            batch.remove::<ConsentRecord>(&row);
+        }
+        Ok(())
+    }
+}
