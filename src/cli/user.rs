@@ -93,8 +93,8 @@ pub(super) enum UserCommand {
         username: String,
         /// Set a claim, such as given_name=Ada, address.locality=London, attributes.quota=5 or email_verified=true; may be
         /// repeated.
-        #[arg(long, value_name = "KEY=VALUE")]
-        set: Vec<String>,
+        #[arg(long = "claim", value_name = "KEY=VALUE")]
+        claims: Vec<String>,
         /// Remove a claim; may be repeated.
         #[arg(long, value_name = "KEY")]
         unset: Vec<String>,
@@ -149,7 +149,7 @@ pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failu
         UserCommand::Disable { username } => set_status(app, &username, Status::Disabled).await,
         UserCommand::Enable { username } => set_status(app, &username, Status::Active).await,
         UserCommand::ResetSecondFactor { username } => reset_second_factor(app, &username).await,
-        UserCommand::Profile { username, set, unset } => profile(app, &username, &set, &unset).await,
+        UserCommand::Profile { username, claims, unset } => profile(app, &username, &claims, &unset).await,
         UserCommand::Link { username } => {
             let user = find(app, &username)?;
             link(app, &user, RESET_LIFETIME).await
@@ -328,10 +328,10 @@ async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
     Ok(format!("The second factor of {} is removed; all sessions have ended.\n", user.username))
 }
 
-async fn profile(app: &App, name: &str, set: &[String], unset: &[String]) -> Result<String, Failure> {
+async fn profile(app: &App, name: &str, claims: &[String], unset: &[String]) -> Result<String, Failure> {
     let user = find(app, name)?;
-    let mut edits = Vec::with_capacity(set.len() + unset.len());
-    for text in set {
+    let mut edits = Vec::with_capacity(claims.len() + unset.len());
+    for text in claims {
         let (key, value) = text.split_once('=').ok_or_else(|| {
             Failure::usage(format!("Write a claim and its value, such as given_name=Ada, not “{text}”."))
         })?;
@@ -366,7 +366,7 @@ fn edit(key: &str, value: Option<&str>) -> Result<Edit, Failure> {
     })
 }
 
-/// Writes a profile as `--set` takes it, one claim a line.
+/// Writes a profile as `--claim` takes it, one claim a line.
 fn lines_of(profile: &ProfileRecord) -> String {
     let mut text = String::new();
     let known = profile.texts().into_iter().filter_map(|(name, value)| Some((name, value?)));

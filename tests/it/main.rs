@@ -40,7 +40,11 @@ mod log_canary;
 #[cfg(test)]
 mod my_account;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod response_headers;
+#[cfg(test)]
+mod return_to;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]
