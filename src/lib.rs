@@ -16,6 +16,7 @@ pub mod accounts;
 pub mod admin;
 pub mod audit;
 pub mod my_account;
+pub mod oidc;
 pub mod operations;
 pub mod sessions;
 pub mod setup;

@@ -4,6 +4,7 @@
 //! runs over the same data directory they travel to it through a socket that only its user can open, else the command
 //! opens the store itself ([`control`]).
 
+mod app;
 mod config;
 mod control;
 mod doctor;
@@ -66,6 +67,9 @@ enum Command {
     /// Manage access rules.
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Manage apps that sign people in with OpenID Connect.
+    #[command(subcommand)]
+    App(app::AppCommand),
     /// Manage signing keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -162,6 +166,7 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
             let command = command.with_input()?;
             control::run(control::Order::Rules(command), &global.settings(Vec::new())?, out).map(|()| done)
         }
+        Command::App(command) => app::run(&command, out).map(|()| done),
         Command::Keys(command) => {
             control::run(control::Order::Keys(command), &global.settings(Vec::new())?, out).map(|()| done)
         }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::keys::{Found, KEYS, Key, Refused, find};
 use super::{ConfigError, Origin, Settings, Shape};
+use crate::kernel::near::distance;
 
 const PREFIX: &str = "DOORWARD_";
 /// The variable that names the configuration file.
@@ -343,19 +344,4 @@ fn unknown(name: &str, origin: &Origin) -> String {
         Some((_, key)) => format!("There is no setting {name} ({origin}). Did you mean {}?", key.name),
         None => format!("There is no setting {name} ({origin}). `doorward config show` lists all of them."),
     }
-}
-
-/// The Levenshtein distance: how many letters must be changed, added or removed.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for ((y, diagonal), above) in b.iter().zip(&row).zip(row.iter().skip(1)) {
-            let left = next.last().copied().unwrap_or(0);
-            next.push((diagonal + usize::from(x != *y)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }

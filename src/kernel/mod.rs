@@ -4,6 +4,7 @@
 //! them; text types can only be made by parsing, so a handler cannot forget a rule.
 
 pub mod ids;
+pub mod near;
 pub mod random;
 pub mod secret;
 pub mod text;

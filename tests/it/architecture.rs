@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "sign_in",
     "my_account",
     "access",
+    "oidc",
     "admin",
     "setup",
     "operations",
