@@ -158,7 +158,8 @@ impl VerifyingKey {
         })
     }
 
-    fn is_signature_of(&self, message: &[u8], signature: &[u8]) -> bool {
+    /// Strictly: under this key exactly one signature form counts, and none of small order (TOK-10).
+    pub(super) fn is_signature_of(&self, message: &[u8], signature: &[u8]) -> bool {
         let Ok(bytes) = <[u8; 64]>::try_from(signature) else { return false };
         self.0.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok()
     }
@@ -320,16 +321,16 @@ pub fn verify_for<C: DeserializeOwned>(
     serde_json::from_value(Value::Object(claims)).map_err(|_| TokenError::InvalidClaims)
 }
 
-struct Parts<'a> {
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+pub(super) struct Parts<'a> {
+    pub(super) header: &'a str,
+    pub(super) payload: &'a str,
+    pub(super) signature: &'a str,
     /// Header and payload with the dot between them.
-    signed: &'a str,
+    pub(super) signed: &'a str,
 }
 
 /// Size, alphabet and number of segments, before anything is parsed (TOK-08).
-fn split(token: &str) -> Result<Parts<'_>, TokenError> {
+pub(super) fn split(token: &str) -> Result<Parts<'_>, TokenError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if token.len() > MAX_TOKEN_BYTES || !token.bytes().all(is_plain) {
         return Err(TokenError::Malformed);
@@ -343,7 +344,7 @@ fn split(token: &str) -> Result<Parts<'_>, TokenError> {
 }
 
 /// Decodes canonical base64url: no padding, no bits left over, so that a token has exactly one spelling.
-fn decode(segment: &str) -> Result<Vec<u8>, TokenError> {
+pub(super) fn decode(segment: &str) -> Result<Vec<u8>, TokenError> {
     BASE64URL_NOPAD.decode(segment.as_bytes()).map_err(|_| TokenError::Malformed)
 }
 
@@ -365,7 +366,7 @@ fn check_header(parts: &Parts<'_>, typ: &str) -> Result<String, TokenError> {
     Ok(kid)
 }
 
-fn is_kid(kid: &str) -> bool {
+pub(super) fn is_kid(kid: &str) -> bool {
     (1..=MAX_KID).contains(&kid.len())
         && kid.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

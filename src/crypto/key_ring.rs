@@ -11,26 +11,56 @@ use serde_json::{Value, json};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::jws::{SigningKey, VerifyingKey};
-use crate::kernel::random::Random;
 use crate::kernel::time::Timestamp;
+
+/// A kind of key that a ring can hold.
+pub trait RingMember: Clone {
+    /// What verifies the signatures of such a key.
+    type Public;
+
+    /// Returns the name of the key.
+    fn kid(&self) -> &str;
+
+    /// Returns the public half.
+    fn public(&self) -> Self::Public;
+
+    /// Returns the public half as published (RFC 7517).
+    fn public_jwk(&self) -> Value;
+}
+
+impl RingMember for SigningKey {
+    type Public = VerifyingKey;
+
+    fn kid(&self) -> &str {
+        SigningKey::kid(self)
+    }
+
+    fn public(&self) -> VerifyingKey {
+        self.verifying_key()
+    }
+
+    fn public_jwk(&self) -> Value {
+        self.verifying_key().to_jwk()
+    }
+}
 
 /// One key with its times.
 #[derive(Clone, Debug)]
-pub struct RingKey {
-    key: SigningKey,
-    public: VerifyingKey,
+pub struct RingKey<K> {
+    key: K,
     created: Timestamp,
     activates: Timestamp,
 }
 
-impl RingKey {
-    /// Makes a fresh key.
-    pub fn random(random: &Random, created: Timestamp, activates: Timestamp) -> Self {
-        Self::new(SigningKey::random(random), created, activates)
+impl<K: RingMember> RingKey<K> {
+    /// Puts a key and its times together.
+    pub fn new(key: K, created: Timestamp, activates: Timestamp) -> Self {
+        RingKey { key, created, activates }
     }
 
-    fn new(key: SigningKey, created: Timestamp, activates: Timestamp) -> Self {
-        RingKey { public: key.verifying_key(), key, created, activates }
+    /// Returns the key.
+    pub fn key(&self) -> &K {
+        &self.key
     }
 
     /// Returns the name of the key.
@@ -47,7 +77,9 @@ impl RingKey {
     pub fn activates(&self) -> Timestamp {
         self.activates
     }
+}
 
+impl RingKey<SigningKey> {
     /// Returns what the store keeps. It holds the private key: seal it.
     pub fn to_record(&self) -> RingKeyRecord {
         RingKeyRecord { created: self.created, activates: self.activates, seed: *self.key.expose_seed() }
@@ -59,7 +91,7 @@ impl RingKey {
     }
 }
 
-/// A key as it is stored, sealed. It holds the private key and must reach nothing but the store.
+/// A key of the API's tokens as it is stored, sealed. It holds the private key and must reach nothing but the store.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct RingKeyRecord {
     #[zeroize(skip)]
@@ -94,15 +126,15 @@ impl Default for Schedule {
 }
 
 /// What has to change in a ring. Store it, then [`KeyRing::apply`] it.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
+#[derive(Clone, Debug)]
+pub struct Plan<K> {
     /// Keys to add.
-    pub add: Vec<RingKey>,
+    pub add: Vec<RingKey<K>>,
     /// Names of keys to destroy.
     pub remove: Vec<String>,
 }
 
-impl Plan {
+impl<K> Plan<K> {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.add.is_empty() && self.remove.is_empty()
@@ -110,14 +142,20 @@ impl Plan {
 }
 
 /// All keys of an installation, in the order in which they sign.
-#[derive(Clone, Debug, Default)]
-pub struct KeyRing {
-    keys: Vec<RingKey>,
+#[derive(Clone, Debug)]
+pub struct KeyRing<K> {
+    keys: Vec<RingKey<K>>,
 }
 
-impl KeyRing {
+impl<K> Default for KeyRing<K> {
+    fn default() -> Self {
+        KeyRing { keys: Vec::new() }
+    }
+}
+
+impl<K: RingMember> KeyRing<K> {
     /// Takes the keys in any order.
-    pub fn new(keys: Vec<RingKey>) -> Self {
+    pub fn new(keys: Vec<RingKey<K>>) -> Self {
         let mut ring = KeyRing { keys };
         ring.sort();
         ring
@@ -128,13 +166,13 @@ impl KeyRing {
     }
 
     /// Returns the keys, oldest first.
-    pub fn keys(&self) -> &[RingKey] {
+    pub fn keys(&self) -> &[RingKey<K>] {
         &self.keys
     }
 
     /// Returns the one key that signs at `now`: the last that has started, or the first of all if the clock says
     /// that none has. `None` only if the ring is empty.
-    pub fn signing_key(&self, now: Timestamp) -> Option<&SigningKey> {
+    pub fn signing_key(&self, now: Timestamp) -> Option<&K> {
         self.signing_index(now).and_then(|index| self.keys.get(index)).map(|key| &key.key)
     }
 
@@ -144,45 +182,52 @@ impl KeyRing {
     }
 
     /// Returns the public key named `kid`.
-    pub fn find(&self, kid: &str) -> Option<VerifyingKey> {
-        self.keys.iter().find(|key| key.kid() == kid).map(|key| key.public)
+    pub fn find(&self, kid: &str) -> Option<K::Public> {
+        self.keys.iter().find(|key| key.kid() == kid).map(|key| key.key.public())
     }
 
-    /// Returns what to change at `now`. The present and coming keys are never removed.
-    pub fn plan_rotation(&self, now: Timestamp, schedule: &Schedule, random: &Random) -> Plan {
-        let mut plan = Plan::default();
-        match self.keys.last() {
-            None => plan.add.push(RingKey::random(random, now, now)),
-            Some(newest) => {
-                let ends = newest.activates.plus(schedule.rotate_every);
-                if now >= ends.minus(schedule.publish_ahead) {
-                    // A server that was off for months still publishes first and signs later.
-                    let starts = ends.max(now.plus(schedule.publish_ahead));
-                    plan.add.push(RingKey::random(random, now, starts));
-                }
-            }
-        }
+    /// Tells whether a key must be made at `now`, and when it is to start signing.
+    pub fn next_start(&self, now: Timestamp, schedule: &Schedule) -> Option<Timestamp> {
+        let Some(newest) = self.keys.last() else { return Some(now) };
+        let ends = newest.activates.plus(schedule.rotate_every);
+        // A server that was off for months still publishes first and signs later.
+        (now >= ends.minus(schedule.publish_ahead)).then(|| ends.max(now.plus(schedule.publish_ahead)))
+    }
+
+    /// Returns what to change at `now`; `make` is called if a key is needed. The present and coming keys are never
+    /// removed.
+    pub fn plan_rotation(&self, now: Timestamp, schedule: &Schedule, make: impl FnOnce() -> K) -> Plan<K> {
+        self.plan_with(now, schedule, self.next_start(now, schedule).map(|_| make()))
+    }
+
+    /// Returns what to change at `now`, like [`KeyRing::plan_rotation`], with a key made beforehand: making one may
+    /// take seconds, so ask [`KeyRing::next_start`] first and make it where nobody waits. `fresh` is dropped if no
+    /// key is needed any more; if one is needed and there is none, the plan only removes.
+    pub fn plan_with(&self, now: Timestamp, schedule: &Schedule, fresh: Option<K>) -> Plan<K> {
+        let start = self.next_start(now, schedule);
+        let add = start.zip(fresh).map(|(start, key)| RingKey::new(key, now, start)).into_iter().collect();
+        let mut remove = Vec::new();
         for pair in self.keys.windows(2) {
             if let [old, successor] = pair
                 && now >= successor.activates.plus(schedule.keep_after)
             {
-                plan.remove.push(old.kid().to_owned());
+                remove.push(old.kid().to_owned());
             }
         }
-        plan
+        Plan { add, remove }
     }
 
-    /// Returns the plan for a key that became known to others: a new key signs at once, and all others go. Every
+    /// Returns the plan for a key that became known to others: `fresh` signs at once, and all others go. Every
     /// token issued so far is void after it.
-    pub fn plan_replacement(&self, now: Timestamp, random: &Random) -> Plan {
+    pub fn plan_replacement(&self, now: Timestamp, fresh: K) -> Plan<K> {
         Plan {
-            add: vec![RingKey::random(random, now, now)],
+            add: vec![RingKey::new(fresh, now, now)],
             remove: self.keys.iter().map(|key| key.kid().to_owned()).collect(),
         }
     }
 
     /// Carries a plan out, after it was stored.
-    pub fn apply(&mut self, plan: Plan) {
+    pub fn apply(&mut self, plan: Plan<K>) {
         self.keys.retain(|key| !plan.remove.iter().any(|kid| kid == key.kid()));
         self.keys.extend(plan.add);
         self.sort();
@@ -190,7 +235,7 @@ impl KeyRing {
 
     /// Returns the public set (RFC 7517 section 5): past, present and coming keys, without private parts.
     pub fn public_jwks(&self) -> Value {
-        json!({ "keys": self.keys.iter().map(|key| key.public.to_jwk()).collect::<Vec<_>>() })
+        json!({ "keys": self.keys.iter().map(|key| key.key.public_jwk()).collect::<Vec<_>>() })
     }
 }
 
@@ -199,6 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernel::random::Random;
 
     const DAY: Duration = Duration::from_secs(86_400);
 
@@ -210,8 +256,12 @@ mod tests {
         Schedule { rotate_every: DAY * 90, publish_ahead: DAY, keep_after: DAY * 2 }
     }
 
-    fn rotate(ring: &mut KeyRing, now: Timestamp) -> Plan {
-        let plan = ring.plan_rotation(now, &schedule(), &Random::os());
+    fn fresh() -> SigningKey {
+        SigningKey::random(&Random::os())
+    }
+
+    fn rotate(ring: &mut KeyRing<SigningKey>, now: Timestamp) -> Plan<SigningKey> {
+        let plan = ring.plan_rotation(now, &schedule(), fresh);
         ring.apply(plan.clone());
         plan
     }
@@ -234,6 +284,21 @@ mod tests {
         assert!(ring.find(&first).is_none());
     }
 
+    #[test]
+    fn a_key_made_beforehand_is_taken_only_if_one_is_due() {
+        let mut ring = KeyRing::default();
+        assert_eq!(ring.next_start(day(0), &schedule()), Some(day(0)));
+        let key = fresh();
+        ring.apply(ring.plan_with(day(0), &schedule(), Some(key.clone())));
+        assert_eq!(ring.signing_key(day(0)).unwrap().kid(), key.kid());
+        assert_eq!(ring.next_start(day(88), &schedule()), None);
+        assert!(ring.plan_with(day(88), &schedule(), Some(fresh())).is_empty());
+        assert_eq!(ring.next_start(day(89), &schedule()), Some(day(90)));
+        assert!(ring.plan_with(day(89), &schedule(), None).is_empty());
+        assert_eq!(ring.next_start(day(400), &schedule()), Some(day(401)), "published first");
+        assert!(ring.plan_rotation(day(88), &schedule(), || unreachable!("no key is due")).is_empty());
+    }
+
     /// TOK-15: an emergency leaves one key that signs at once and none that was there before.
     #[test]
     fn a_replacement_voids_every_older_key() {
@@ -241,7 +306,7 @@ mod tests {
         rotate(&mut ring, day(0));
         rotate(&mut ring, day(89));
         let old: Vec<String> = ring.keys().iter().map(|key| key.kid().to_owned()).collect();
-        ring.apply(ring.plan_replacement(day(89), &Random::os()));
+        ring.apply(ring.plan_replacement(day(89), fresh()));
         assert_eq!(ring.keys().len(), 1);
         assert!(old.iter().all(|kid| ring.find(kid).is_none()));
         assert_eq!(ring.signing_key(day(89)).unwrap().kid(), ring.keys()[0].kid());
@@ -268,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_key_survives_its_record() {
-        let key = RingKey::random(&Random::os(), day(1), day(2));
+        let key = RingKey::new(fresh(), day(1), day(2));
         let bytes = postcard::to_allocvec(&key.to_record()).unwrap();
         let back = RingKey::from_record(&postcard::from_bytes(&bytes).unwrap());
         assert_eq!((back.kid(), back.created, back.activates), (key.kid(), day(1), day(2)));

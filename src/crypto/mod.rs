@@ -1,7 +1,8 @@
 //! Cryptography: every primitive the other rooms use, with the parameters already chosen.
 //!
-//! Nothing here knows users, requests or the store. Randomness and time come in as arguments. Only
-//! [`key_file`] touches the disk and only [`password`] owns threads.
+//! Nothing here knows users, requests or the store. Randomness and time come in as arguments; ring alone, which signs
+//! with RSA and on P-256 in [`signing`], asks the operating system itself. Only [`key_file`] touches the
+//! disk and only [`password`] owns threads.
 
 pub mod crockford;
 pub mod jws;
@@ -11,9 +12,16 @@ pub mod keys;
 pub mod mac;
 pub mod password;
 pub mod password_policy;
+pub mod public_jwk;
 pub mod recovery_code;
 pub mod sealed;
+pub mod signing;
 pub mod totp;
 
 mod argon;
+mod der;
+mod p256;
+mod pem;
+mod private_key_file;
+mod rsa_key;
 mod strict_json;

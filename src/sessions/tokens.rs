@@ -16,7 +16,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::principal::Factors;
 use crate::accounts::User;
-use crate::crypto::jws::{self, Expected, TokenError};
+use crate::crypto::jws::{self, Expected, SigningKey, TokenError};
 use crate::crypto::key_ring::{KeyRing, Plan, RingKey, RingKeyRecord, Schedule};
 use crate::crypto::mac::sha256;
 use crate::http::Problem;
@@ -169,7 +169,7 @@ impl Record for SigningKeyRecord {
 
 /// Signing and verification of access tokens.
 pub struct Tokens {
-    ring: ArcSwap<KeyRing>,
+    ring: ArcSwap<KeyRing<SigningKey>>,
     site: Site,
     /// Counts the changes of the ring.
     changes: AtomicU64,
@@ -339,18 +339,24 @@ impl Tokens {
 
     /// Makes, publishes and retires keys as the schedule wants. Run at start and every hour.
     pub async fn keep_schedule(&self) -> Result<(), CommitError> {
-        let plan = self.ring.load().plan_rotation(self.clock.now(), &self.schedule, &self.random);
+        let make = || SigningKey::random(&self.random);
+        let plan = self.ring.load().plan_rotation(self.clock.now(), &self.schedule, make);
         self.carry_out(plan, |_| {}).await
     }
 
     /// Replaces every key at once, for a key that became known to others: every access token is void after it, and
     /// clients get new ones with their refresh tokens (TOK-15). `also` adds the audit event to the same commit.
     pub async fn replace_keys(&self, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
-        let plan = self.ring.load().plan_replacement(self.clock.now(), &self.random);
+        let fresh = SigningKey::random(&self.random);
+        let plan = self.ring.load().plan_replacement(self.clock.now(), fresh);
         self.carry_out(plan, also).await
     }
 
-    async fn carry_out(&self, plan: Plan, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
+    async fn carry_out(
+        &self,
+        plan: Plan<SigningKey>,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<(), CommitError> {
         if plan.is_empty() {
             return Ok(());
         }
