@@ -348,6 +348,8 @@ fn an_unknown_id_gets_a_suggestion() {
         ("Grafana", "grafana"),
         ("home assistant", "home-assistant"),
         ("argocd", "argo-cd"),
+        ("paperless", "paperless-ngx"),
+        ("ownCloud", "ocis"),
     ] {
         let text = find_or_suggest(given).unwrap_err();
         assert!(text.contains(&format!("Did you mean {meant}?")), "{text}");
