@@ -52,7 +52,7 @@ fn list() -> String {
 
 fn show(preset: &Preset, url: Option<&str>) -> Result<String, String> {
     let client = &preset.client;
-    let mut text = format!("{} ({})\n{}\n\n", preset.name, preset.category.as_str(), preset.website);
+    let mut text = format!("{}, {}\n{}\n\n", preset.name, preset.category.as_str(), preset.website);
     let yes_no = |is: bool| if is { "yes" } else { "no" };
     let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
     let lines = [
