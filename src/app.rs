@@ -21,12 +21,14 @@ use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
 use crate::crypto::password::{HashSettings, PasswordHasher};
 use crate::crypto::sealed::Sealer;
+use crate::http::outgoing::{Outgoing, OutgoingSettings};
 use crate::http::{Request, ServerSettings};
 use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 use crate::limits::{LimitSettings, Limits, Rule};
 use crate::metrics::{Metrics, Sample, TokenFault};
 use crate::my_account::MyAccount;
+use crate::oidc::{self, Oidc, OidcSettings};
 use crate::operations::health::{Health, State};
 use crate::operations::lifecycle;
 use crate::operations::metrics as metrics_server;
@@ -71,6 +73,10 @@ pub struct Options {
     pub registration: Policy,
     /// Who must have a second factor.
     pub second_factor: SecondFactorPolicy,
+    /// How apps sign people in.
+    pub oidc: OidcSettings,
+    /// Where this program may call out to.
+    pub outgoing: OutgoingSettings,
     /// How long audit events are kept.
     pub audit_retention: Duration,
     /// The most connections at once.
@@ -97,6 +103,8 @@ pub struct App {
     pub admin: Admin,
     /// Access rules and forward-auth.
     pub access: Access,
+    /// The OpenID Connect provider.
+    pub oidc: Oidc,
     /// The first start.
     pub setup: Setup,
     /// Events.
@@ -202,6 +210,19 @@ impl App {
         let sign_in = SignIn::open(parts, &options.master).map_err(|error| reading(&error))?;
         let access =
             Access::load(store.clone(), audit.clone(), site.clone()).map_err(|error| reading(&error))?;
+        let oidc = Oidc::open(
+            oidc::Parts {
+                sign_in: sign_in.clone(),
+                lifetimes: options.lifetimes.clone(),
+                keys: options.keys,
+                token_cache: options.token_cache,
+                settings: options.oidc,
+                outgoing: Outgoing::new(options.outgoing.clone())
+                    .map_err(|why| because("Calls to apps could not be prepared")(&why))?,
+            },
+            &options.master,
+        )
+        .map_err(|error| reading(&error))?;
         let setup = Setup::open(setup::Parts {
             sign_in: sign_in.clone(),
             access: access.clone(),
@@ -215,9 +236,10 @@ impl App {
             accounts,
             sessions,
             my_account: MyAccount::new(sign_in.clone()),
-            admin: Admin::new(sign_in.clone(), access.clone()),
+            admin: Admin::new(sign_in.clone(), access.clone(), oidc.clone()),
             sign_in,
             access,
+            oidc,
             setup,
             audit,
             limits,
@@ -332,6 +354,7 @@ impl App {
         let store = &self.opened.store;
         self.sessions.sweep().await?;
         self.sign_in.sweep().await?;
+        self.oidc.sweep().await?;
         while store.purge::<PendingTotpRecord>(now, 500).await? == 500 {}
         while store.purge::<LinkRecord>(now, 500).await? == 500 {}
         self.sessions.tokens().keep_schedule().await

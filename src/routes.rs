@@ -23,6 +23,7 @@ use crate::http::problem::seconds_rounded_up;
 use crate::http::{Handler, Problem, Reply, Request, RouteLimits};
 use crate::limits::{Rule, Verdict, rate_limit_headers};
 use crate::metrics::Route as RouteClass;
+use crate::oidc::OAuthError;
 use crate::sessions::{Principal, SessionKind, frames};
 use crate::views::errors::{ErrorPage, WrongHost};
 use crate::views::{Wait, assets};
@@ -51,6 +52,8 @@ pub enum Action {
     AdminBrowser(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
     /// An administrator's browser or bearer token.
     Admin(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
+    /// Anyone, for a document that is answered from memory without waiting for anything.
+    Document(for<'a> fn(&'a App, &'a Request) -> Result<Reply, Problem>),
     /// A reverse proxy that asks for a decision.
     Proxy(Dialect),
 }
@@ -62,6 +65,8 @@ pub enum Face {
     Page,
     /// Programs: JSON problems.
     Api,
+    /// OAuth clients: errors of RFC 6749.
+    OAuth,
 }
 
 /// How requests of a route are counted.
@@ -117,6 +122,7 @@ pub enum Method2 {
     Put,
     Patch,
     Delete,
+    Options,
 }
 
 impl Method2 {
@@ -127,6 +133,7 @@ impl Method2 {
             Method::PUT => Some(Method2::Put),
             Method::PATCH => Some(Method2::Patch),
             Method::DELETE => Some(Method2::Delete),
+            Method::OPTIONS => Some(Method2::Options),
             _ => None,
         }
     }
@@ -139,11 +146,12 @@ impl Method2 {
             Method2::Put => "PUT",
             Method2::Patch => "PATCH",
             Method2::Delete => "DELETE",
+            Method2::Options => "OPTIONS",
         }
     }
 }
 
-type PathRoutes = [Option<&'static Route>; 5];
+type PathRoutes = [Option<&'static Route>; 6];
 
 /// The table, compiled for look-up.
 pub struct Routes {
@@ -158,7 +166,7 @@ impl Routes {
             let index = match by_path.iter().position(|(path, _)| *path == route.path) {
                 Some(index) => index,
                 None => {
-                    by_path.push((route.path, [None; 5]));
+                    by_path.push((route.path, [None; 6]));
                     by_path.len() - 1
                 }
             };
@@ -285,7 +293,7 @@ impl Service {
             self.refuse_plain_http(route, request)?;
         }
         let caller = match route.action {
-            Action::Open(_) => None,
+            Action::Open(_) | Action::Document(_) => None,
             Action::Maybe(_) | Action::Browser(_) | Action::AdminBrowser(_) => browser(app, request)?,
             Action::User(_) | Action::Glance(_) | Action::Admin(_) => browser_or_program(app, request)?,
             Action::Proxy(_) => None,
@@ -324,6 +332,7 @@ impl Service {
         };
         let reply = match (route.action, caller) {
             (Action::Open(handler), _) => handler(app, request).await,
+            (Action::Document(handler), _) => handler(app, request),
             (Action::Maybe(handler), caller) => handler(app, request, caller).await,
             (Action::Browser(handler) | Action::User(handler), Some(caller)) => {
                 handler(app, request, caller).await
@@ -413,7 +422,7 @@ impl Service {
             return Ok(None);
         }
         let origin = self.app.site.origin();
-        if route.face == Face::Api {
+        if route.face != Face::Page {
             let detail = format!("This is {}; requests for another host are not answered.", origin.text);
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));
         }
@@ -480,6 +489,8 @@ impl Service {
         let id = request.id.to_string();
         let mut reply = if face == Face::Page && request.wants_html() {
             error_page(&self.app, &problem, &id)
+        } else if face == Face::OAuth {
+            return OAuthError::from(problem).reply();
         } else {
             let mut reply = Reply::json(problem.status, &problem.to_json(&id));
             reply.set(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -518,6 +529,16 @@ impl Handler for Service {
             }
             Found::Route(route @ Route { action: Action::Glance(handler), .. }) => {
                 let reply = self.glance(route, request, *handler);
+                let reply = reply.unwrap_or_else(|problem| self.refuse(found, request, problem));
+                self.app.metrics.http_request(class_of(route), reply.status);
+                reply
+            }
+            Found::Route(route @ Route { action: Action::Document(handler), .. }) => {
+                let entered = self.enter(route, request);
+                let reply = entered.and_then(|entry| match entry {
+                    Entry::Answered(reply) => Ok(reply),
+                    Entry::Open(..) => handler(&self.app, request),
+                });
                 let reply = reply.unwrap_or_else(|problem| self.refuse(found, request, problem));
                 self.app.metrics.http_request(class_of(route), reply.status);
                 reply
@@ -563,7 +584,7 @@ fn class_of(route: &Route) -> RouteClass {
         _ if route.path.starts_with("/api/v1/auth") || route.path.starts_with("/signin") => {
             RouteClass::SignIn
         }
-        (_, Face::Api) => RouteClass::Api,
+        (_, Face::Api | Face::OAuth) => RouteClass::Api,
         (_, Face::Page) => RouteClass::Page,
     }
 }

@@ -8,6 +8,7 @@ pub mod api;
 pub mod audit;
 pub mod audit_pages;
 pub mod authority;
+pub mod client_api;
 pub mod groups;
 pub mod people;
 pub mod people_pages;
@@ -22,6 +23,7 @@ use crate::accounts::User;
 use crate::audit::{Event, Kind};
 use crate::http::{Problem, Request};
 use crate::kernel::ids::UserId;
+use crate::oidc::Oidc;
 use crate::sessions::{Principal, frames};
 use crate::sign_in::{SignIn, Visit};
 use crate::views::Frame;
@@ -31,6 +33,7 @@ use crate::views::Frame;
 pub struct Admin {
     sign_in: SignIn,
     access: Access,
+    oidc: Oidc,
 }
 
 /// The rooms below, as signing in holds them.
@@ -42,9 +45,9 @@ impl std::ops::Deref for Admin {
 }
 
 impl Admin {
-    /// Takes the rooms that signing in is made of, and the access rules.
-    pub fn new(sign_in: SignIn, access: Access) -> Self {
-        Admin { sign_in, access }
+    /// Takes the rooms that signing in is made of, the access rules and the provider.
+    pub fn new(sign_in: SignIn, access: Access, oidc: Oidc) -> Self {
+        Admin { sign_in, access, oidc }
     }
 
     fn event(&self, kind: Kind, actor: &Principal, visit: &Visit<'_>) -> Event {

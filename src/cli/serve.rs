@@ -17,9 +17,11 @@ use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
 use crate::crypto::password::HashSettings;
 use crate::crypto::sealed::Sealer;
+use crate::http::outgoing::OutgoingSettings;
 use crate::kernel::random::Random;
 use crate::kernel::time::SystemClock;
 use crate::limits::{LimitSettings, Rule};
+use crate::oidc::OidcSettings;
 use crate::operations::lifecycle;
 use crate::operations::notify::Notify;
 use crate::sessions::Lifetimes;
@@ -214,7 +216,8 @@ pub(super) fn options(
         },
         keys: Schedule {
             rotate_every: settings.key_rotation,
-            keep_after: settings.token_access + Duration::from_secs(3600),
+            // Apps may be given tokens that live for a day.
+            keep_after: settings.token_access.max(Duration::from_secs(86_400)) + Duration::from_secs(3600),
             ..Schedule::default()
         },
         token_cache: TOKEN_CACHE,
@@ -233,6 +236,11 @@ pub(super) fn options(
             registration: rule("registration", settings.limit_registration),
         },
         api_rule: rule("api", settings.limit_api),
+        oidc: OidcSettings {
+            advertise_par: settings.oidc_advertise_par,
+            registration: settings.oidc_registration,
+        },
+        outgoing: OutgoingSettings::default(),
         registration: match settings.registration {
             Registration::Closed => Policy::Closed,
             Registration::Invitation => Policy::Invitation,

@@ -140,6 +140,11 @@ settings! {
     #[editable] protect_domain: Option<String> = "protect.domain", "", cookie_domain().or_none(),
         "The parent domain of the apps behind forward-auth. Every app below it can receive their cookie.";
 
+    oidc_advertise_par: bool = "oidc.advertise_par", "false", switch(),
+        "Names the endpoint for pushed authorization requests in the discovery document. Some apps use it whenever they see it, and fail.";
+    oidc_registration: bool = "oidc.registration", "false", switch(),
+        "Lets apps register themselves with a token that an administrator made (RFC 7591).";
+
     #[editable] session_idle: Duration = "session.idle_minutes", "30", span(MINUTE, 1, 1440),
         "A browser session ends after this many minutes without a request.";
     #[editable] session_absolute: Duration = "session.absolute_hours", "24", span(HOUR, 1, 24),

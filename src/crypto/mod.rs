@@ -4,7 +4,12 @@
 //! with RSA and on P-256 in [`signing`], asks the operating system itself. Only [`key_file`] touches the
 //! disk and only [`password`] owns threads.
 
+pub mod client_assertion;
+pub mod client_jws;
 pub mod crockford;
+pub mod dpop;
+pub mod jwe;
+pub mod jwk;
 pub mod jws;
 pub mod key_file;
 pub mod key_ring;
@@ -14,11 +19,13 @@ pub mod password;
 pub mod password_policy;
 pub mod public_jwk;
 pub mod recovery_code;
+pub mod replay;
 pub mod sealed;
 pub mod signing;
 pub mod totp;
 
 mod argon;
+mod compact;
 mod der;
 mod p256;
 mod pem;

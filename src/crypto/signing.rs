@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::compact::Opened;
 use super::jws::{self, TokenError};
 use super::key_ring::{RingKey, RingMember};
 use super::public_jwk::{ClientAlgorithm, P256Public, PublicJwk, RsaPublic};
-use super::{private_key_file, rsa_key, strict_json};
+use super::{private_key_file, rsa_key};
 use crate::kernel::random::Random;
 use crate::kernel::time::Timestamp;
 
@@ -404,33 +405,18 @@ pub struct OwnToken {
 /// [`TokenError::Malformed`] if it is no such token by its form or its algorithm is not the key's;
 /// [`TokenError::BadSignature`] if no key of ours made it.
 pub fn verify_own(token: &str, find: impl Fn(&str) -> Option<PublicKey>) -> Result<OwnToken, TokenError> {
-    let parts = jws::split(token)?;
-    let mut header = jws::decode(parts.header)
-        .ok()
-        .and_then(|bytes| strict_json::object(&bytes))
-        .ok_or(TokenError::Malformed)?;
-    let mut take = |name| match header.remove(name) {
-        Some(Value::String(text)) => Ok(Some(text)),
-        None => Ok(None),
-        Some(_) => Err(TokenError::Malformed),
-    };
-    let (Some(algorithm), Some(kid), typ) = (take("alg")?, take("kid")?, take("typ")?) else {
-        return Err(TokenError::Malformed);
-    };
-    // TOK-02, TOK-03: whatever else a header may hold is refused unread.
-    if !header.is_empty() || !jws::is_kid(&kid) || SigningAlgorithm::parse(&algorithm).is_none() {
-        return Err(TokenError::Malformed);
-    }
+    let mut opened = Opened::new(token)?;
+    let (algorithm, kid, typ) = (opened.take("alg")?, opened.take("kid")?, opened.take("typ")?);
+    opened.nothing_else()?;
+    let algorithm = algorithm.and_then(|name| SigningAlgorithm::parse(&name)).ok_or(TokenError::Malformed)?;
+    let kid = kid.filter(|kid| jws::is_kid(kid)).ok_or(TokenError::Malformed)?;
     let key = find(&kid).filter(|key| key.kid() == kid).ok_or(TokenError::BadSignature)?;
-    if key.algorithm().as_str() != algorithm {
+    if key.algorithm() != algorithm {
         return Err(TokenError::Malformed);
     }
-    if !key.verify(parts.signed.as_bytes(), &jws::decode(parts.signature)?) {
-        return Err(TokenError::BadSignature);
-    }
-    let claims = strict_json::object(&jws::decode(parts.payload)?).ok_or(TokenError::Malformed)?;
+    let claims = opened.claims(|message, signature| key.verify(message, signature))?;
     Ok(OwnToken { typ, kid, claims })
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

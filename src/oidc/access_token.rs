@@ -158,7 +158,11 @@ impl Oidc {
     }
 
     /// Verifies signature and claims of an access token, whatever it is meant for.
-    pub(super) fn verify_access(&self, token: &str, now: Timestamp) -> Result<Arc<VerifiedAccess>, TokenRefusal> {
+    pub(super) fn verify_access(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<VerifiedAccess>, TokenRefusal> {
         let tokens = self.sessions.tokens();
         let digest = sha256(token.as_bytes());
         // Read before the keys are: what is verified under keys that change meanwhile is verified again.
@@ -167,7 +171,11 @@ impl Oidc {
             && verified.keys == keys
             && self.site.is_origin(&verified.claims.iss)
         {
-            return if now.as_secs() >= verified.claims.exp { Err(TokenRefusal::Expired) } else { Ok(verified) };
+            return if now.as_secs() >= verified.claims.exp {
+                Err(TokenRefusal::Expired)
+            } else {
+                Ok(verified)
+            };
         }
         let claims: AccessClaims = tokens.check(token, |audience| !audience.is_empty(), LONGEST, now)?;
         if now.as_secs() >= claims.exp {

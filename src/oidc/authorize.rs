@@ -12,8 +12,8 @@ use url::Url;
 use super::client::{Client, ConsentMode};
 use super::decide::{Decision, Present, decide};
 use super::error::OAuthError;
-use super::params::Params;
 use super::par::Pushed;
+use super::params::Params;
 use super::records::Permission;
 use super::request::{AuthorizationRequest, Destination, ResponseMode};
 use super::{Oidc, marker, redirect_uri};
@@ -171,10 +171,11 @@ fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
 
 /// Leads to the sign-in page and back. The mark says when a fresh proof was first asked for.
 fn to_sign_in(room: &Oidc, request: &Request, asked: &Asked<'_>, again: bool) -> Reply {
-    let mark = match asked.outer.once(marker::NAME).filter(|_| room.asked_at(asked.outer, request.now).is_some()) {
-        Some(mark) => mark.to_owned(),
-        None => room.mark(asked.outer, request.now),
-    };
+    let mark =
+        match asked.outer.once(marker::NAME).filter(|_| room.asked_at(asked.outer, request.now).is_some()) {
+            Some(mark) => mark.to_owned(),
+            None => room.mark(asked.outer, request.now),
+        };
     let mut pairs: Vec<(String, String)> = asked
         .outer
         .pairs()
@@ -204,7 +205,9 @@ impl Oidc {
     ) -> Result<Result<Asked<'a>, String>, Problem> {
         let client = params.once("client_id").and_then(|id| self.client(id));
         let Some(client) = client else {
-            return Ok(Err("The client_id is missing or unknown. The app is not set up here, or was removed.".to_owned()));
+            return Ok(Err(
+                "The client_id is missing or unknown. The app is not set up here, or was removed.".to_owned(),
+            ));
         };
         if client.settings.is_disabled {
             return Ok(Err(format!("{} is switched off here.", client.settings.name)));
@@ -223,8 +226,13 @@ impl Oidc {
             }
             _ => (Params::from(own_pairs(params)), None),
         };
-        Ok(Destination::read(&client, &inner)
-            .map(|destination| Asked { client, destination, outer: params, inner, pushed }))
+        Ok(Destination::read(&client, &inner).map(|destination| Asked {
+            client,
+            destination,
+            outer: params,
+            inner,
+            pushed,
+        }))
     }
 
     /// Gathers what the decision rests on.
@@ -243,7 +251,9 @@ impl Oidc {
             Some(token) => {
                 let hint = self.read_hint(token).filter(|hint| hint.client_id == client.id.as_str());
                 Some(hint.ok_or_else(|| {
-                    OAuthError::invalid_request("The id_token_hint is no id_token that this client was given here.")
+                    OAuthError::invalid_request(
+                        "The id_token_hint is no id_token that this client was given here.",
+                    )
                 })?)
             }
         };
@@ -279,7 +289,8 @@ impl Oidc {
             let mut batch = self.store.batch();
             self.sessions.stage_require_live(&mut batch, principal)?;
             if consents_now {
-                self.stage_consent(&mut batch, &user.id, &client.id, &wanted.scopes).map_err(OAuthError::from)?;
+                self.stage_consent(&mut batch, &user.id, &client.id, &wanted.scopes)
+                    .map_err(OAuthError::from)?;
             }
             if let Some(pushed) = &asked.pushed
                 && !self.stage_use_pushed(&mut batch, pushed).map_err(OAuthError::from)?
@@ -299,7 +310,8 @@ impl Oidc {
                 jkt: wanted.dpop_jkt.clone(),
             };
             let code = self.stage_code(&mut batch, wanted, permission, request.now);
-            let event = Event::succeeded(Kind::AppSignedIn).by(user.id, &user.username).on(client.id.as_str());
+            let event =
+                Event::succeeded(Kind::AppSignedIn).by(user.id, &user.username).on(client.id.as_str());
             self.audit.write(&mut batch, event.from(request.client.ip).request(request.id));
             match self.store.commit(batch).await {
                 Ok(()) => return Ok(answer_code(self, request, &asked.destination, &code)?),
@@ -320,7 +332,12 @@ fn own_pairs(params: &Params) -> Vec<(String, String)> {
         .collect()
 }
 
-fn answer_code(room: &Oidc, request: &Request, to: &Destination, code: &SecretText) -> Result<Reply, Problem> {
+fn answer_code(
+    room: &Oidc,
+    request: &Request,
+    to: &Destination,
+    code: &SecretText,
+) -> Result<Reply, Problem> {
     respond(room, request, to, vec![("code", code.expose().clone())])
 }
 
@@ -329,7 +346,12 @@ fn refuse(room: &Oidc, request: &Request, to: &Destination, error: OAuthError) -
     if let Some(cause) = &error.private {
         tracing::error!(code = error.code, cause, "an authorization request failed");
     }
-    respond(room, request, to, vec![("error", error.code.to_owned()), ("error_description", error.description)])
+    respond(
+        room,
+        request,
+        to,
+        vec![("error", error.code.to_owned()), ("error_description", error.description)],
+    )
 }
 
 /// Sends an answer to the destination, with the issuer that gave it (RFC 9207, OA-07).
@@ -489,7 +511,10 @@ pub(super) fn in_words(scope: &str) -> Option<String> {
         "phone" => "Your telephone number".to_owned(),
         "groups" => "The groups you are in".to_owned(),
         "offline_access" => "Stay signed in while you are away".to_owned(),
-        other => format!("“{}”", DisplayName::parse(other).map_or_else(|_| "?".to_owned(), |name| name.to_string())),
+        other => format!(
+            "“{}”",
+            DisplayName::parse(other).map_or_else(|_| "?".to_owned(), |name| name.to_string())
+        ),
     })
 }
 

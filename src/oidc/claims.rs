@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::scopes::Scopes;
-use crate::accounts::User;
 use crate::accounts::ProfileRecord;
+use crate::accounts::User;
 
 /// The longest `claims` parameter.
 const LONGEST: usize = 8 * 1024;
@@ -184,7 +184,8 @@ impl Person<'_> {
             }
             "address" => {
                 let parts = self.profile?.address.parts();
-                let parts: Map<String, Value> = parts.map(|(part, text)| (part.to_owned(), text.into())).collect();
+                let parts: Map<String, Value> =
+                    parts.map(|(part, text)| (part.to_owned(), text.into())).collect();
                 if parts.is_empty() {
                     return None;
                 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::redirect_uri;
 use super::scopes::{self, Scopes};
 use crate::accounts::User;
+use crate::crypto::client_jws::ClientAlgorithm;
 use crate::crypto::jwe::KeyManagement;
 use crate::crypto::jwk::ClientKeys;
 use crate::crypto::signing::SigningAlgorithm;
@@ -30,7 +31,9 @@ impl ClientId {
     /// A sentence that says what a name looks like.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let is_sound = (1..=128).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-'));
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-'));
         if is_sound {
             Ok(ClientId(text.into()))
         } else {
@@ -293,9 +296,10 @@ impl ClientSettings {
         if self.initials.chars().count() > 3 || self.initials.chars().any(char::is_control) {
             object("initials", "Initials are one or two letters.".to_owned());
         }
-        for (field, uris) in
-            [("redirect_uris", &self.redirect_uris), ("post_logout_redirect_uris", &self.post_logout_redirect_uris)]
-        {
+        for (field, uris) in [
+            ("redirect_uris", &self.redirect_uris),
+            ("post_logout_redirect_uris", &self.post_logout_redirect_uris),
+        ] {
             if uris.len() > MOST_URIS {
                 object(field, format!("A client has at most {MOST_URIS} of them."));
             }
@@ -332,10 +336,13 @@ impl ClientSettings {
             let is_sound = uri.len() <= redirect_uri::LONGEST
                 && !uri.contains('#')
                 && url::Url::parse(uri).is_ok_and(|url| {
-                    matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.password().is_none()
+                    matches!(url.scheme(), "https" | "http")
+                        && url.username().is_empty()
+                        && url.password().is_none()
                 });
             if !is_sound {
-                let why = "The back-channel logout address begins with https:// or http:// and has no fragment.";
+                let why =
+                    "The back-channel logout address begins with https:// or http:// and has no fragment.";
                 object("backchannel_logout_uri", why.to_owned());
             }
         }
@@ -349,13 +356,17 @@ impl ClientSettings {
     }
 
     fn object_to_keys(&self, object: &mut impl FnMut(&'static str, String)) {
-        let has_signing_key = self.jwks.as_ref().is_some_and(ClientKeys::has_signing_key);
+        let has_signing_key = self.jwks.as_ref().is_some_and(|keys| {
+            ClientAlgorithm::ALL
+                .into_iter()
+                .any(|algorithm| keys.find_for_signature(None, algorithm).is_some())
+        });
         if self.auth_method == AuthMethod::PrivateKeyJwt && !has_signing_key {
             object("jwks", "private_key_jwt needs a public key that the app signs with.".to_owned());
         }
         for encryption in [self.id_token_encryption, self.userinfo_encryption].into_iter().flatten() {
             let has_key =
-                self.jwks.as_ref().is_some_and(|keys| keys.find_for_encryption(encryption).is_some());
+                self.jwks.as_ref().is_some_and(|keys| keys.find_for_encryption(encryption, None).is_some());
             if !has_key {
                 object("jwks", format!("Encryption with {} needs a public key for it.", encryption.as_str()));
             }
@@ -423,7 +434,8 @@ impl Client {
     /// Tells whether a person may use the app (OA-15).
     pub fn admits(&self, user: &User) -> bool {
         let groups = &self.settings.groups;
-        !self.settings.is_disabled && (groups.is_empty() || groups.iter().any(|group| user.is_in(group.as_str())))
+        !self.settings.is_disabled
+            && (groups.is_empty() || groups.iter().any(|group| user.is_in(group.as_str())))
     }
 
     /// Returns when people are asked; whoever registered itself never skips that (OA-13).
@@ -432,6 +444,11 @@ impl Client {
             ConsentMode::Skip if self.registered_itself => ConsentMode::Once,
             mode => mode,
         }
+    }
+
+    /// Returns how many secrets are good.
+    pub fn secret_count(&self) -> usize {
+        self.secrets.len()
     }
 
     /// Tells whether the client keeps to FAPI 2.0.
@@ -491,7 +508,10 @@ mod tests {
         assert_eq!(with(|s| s.access_token_seconds = Some(5)), ["access_token_seconds"]);
         assert_eq!(with(|s| s.audiences = vec!["api".to_owned()]), ["audiences"]);
         assert_eq!(with(|s| s.cors_origins = vec!["https://a.example/x".to_owned()]), ["cors_origins"]);
-        assert_eq!(with(|s| s.backchannel_logout_uri = Some("ftp://x/".to_owned())), ["backchannel_logout_uri"]);
+        assert_eq!(
+            with(|s| s.backchannel_logout_uri = Some("ftp://x/".to_owned())),
+            ["backchannel_logout_uri"]
+        );
         assert_eq!(with(|s| s.profile = Profile::Fapi2), ["auth_method", "id_token_alg"]);
         let public = with(|s| {
             s.kind = ClientKind::Public;

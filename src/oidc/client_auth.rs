@@ -51,7 +51,11 @@ impl Oidc {
         Ok(Authenticated { client, params })
     }
 
-    async fn authenticated_client(&self, request: &Request, params: &Params) -> Result<Arc<Client>, OAuthError> {
+    async fn authenticated_client(
+        &self,
+        request: &Request,
+        params: &Params,
+    ) -> Result<Arc<Client>, OAuthError> {
         let found = match read_proof(request, params)? {
             Proof::Secret { id, secrets, method } => self.client_of_secret(&id, &secrets, method),
             Proof::Assertion(assertion) => {
@@ -61,7 +65,8 @@ impl Oidc {
                 self.client(id).filter(|client| client.settings.auth_method == AuthMethod::None)
             }
         };
-        let client = found.filter(|client| !client.settings.is_disabled).ok_or_else(OAuthError::invalid_client)?;
+        let client =
+            found.filter(|client| !client.settings.is_disabled).ok_or_else(OAuthError::invalid_client)?;
         if params.get("client_id").is_some_and(|id| id != client.id.as_str()) {
             return Err(OAuthError::invalid_client());
         }
@@ -70,7 +75,8 @@ impl Oidc {
 
     fn client_of_secret(&self, id: &str, secrets: &[String], method: AuthMethod) -> Option<Arc<Client>> {
         let client = self.client(id)?;
-        let is_allowed = matches!(client.settings.auth_method, AuthMethod::Any) || client.settings.auth_method == method;
+        let is_allowed =
+            matches!(client.settings.auth_method, AuthMethod::Any) || client.settings.auth_method == method;
         let is_right = secrets.iter().any(|secret| {
             let digest = sha256(secret);
             client.secrets.iter().any(|own| ct_eq(own, &digest))
@@ -167,7 +173,8 @@ fn read_proof<'a>(request: &Request, params: &'a Params) -> Result<Proof<'a>, OA
         .header(&header::AUTHORIZATION)
         .map_err(|_| OAuthError::invalid_request("Send one Authorization header."))?;
     let (secret, assertion) = (params.get("client_secret"), params.get("client_assertion"));
-    let proofs = usize::from(header.is_some()) + usize::from(secret.is_some()) + usize::from(assertion.is_some());
+    let proofs =
+        usize::from(header.is_some()) + usize::from(secret.is_some()) + usize::from(assertion.is_some());
     if proofs > 1 {
         return Err(OAuthError::invalid_request("Prove the client in one way, not in several at once."));
     }

@@ -134,13 +134,15 @@ impl From<AddError> for Problem {
                 problem.fields = objections;
                 problem
             }
-            AddError::Taken => {
-                Problem::conflict("client_exists", "There is an app with this id already. Choose another one.")
-            }
+            AddError::Taken => Problem::conflict(
+                "client_exists",
+                "There is an app with this id already. Choose another one.",
+            ),
             AddError::NotFound => Problem::not_found(),
-            AddError::TooMany => {
-                Problem::conflict("too_many_clients", "There are too many apps. Remove some that nobody uses.")
-            }
+            AddError::TooMany => Problem::conflict(
+                "too_many_clients",
+                "There are too many apps. Remove some that nobody uses.",
+            ),
             AddError::Commit(error) => error.into(),
         }
     }
@@ -200,7 +202,7 @@ impl Oidc {
         &self,
         id: Option<ClientId>,
         settings: ClientSettings,
-        also: impl FnOnce(&mut Batch),
+        also: impl FnOnce(&mut Batch, &str),
     ) -> Result<Added, AddError> {
         self.add_client_with(id, settings, None, also).await
     }
@@ -211,7 +213,7 @@ impl Oidc {
         id: Option<ClientId>,
         settings: ClientSettings,
         registration_token: Option<[u8; 32]>,
-        also: impl FnOnce(&mut Batch),
+        also: impl FnOnce(&mut Batch, &str),
     ) -> Result<Added, AddError> {
         let settings = self.check(settings)?;
         if self.clients.all.load().len() >= MOST {
@@ -234,7 +236,7 @@ impl Oidc {
         let mut batch = self.store.batch();
         stage_settings(&mut batch, &id, &mut record, &settings)?;
         batch.insert_new(id.as_str().as_bytes(), &record);
-        also(&mut batch);
+        also(&mut batch, id.as_str());
         self.publish(&mut batch, &id, settings, &record);
         match self.store.commit(batch).await {
             Err(CommitError::Conflict) => return Err(AddError::Taken),
@@ -320,7 +322,11 @@ impl Oidc {
     ///
     /// # Errors
     /// [`AddError`].
-    pub async fn drop_old_secret(&self, id: &ClientId, also: impl FnOnce(&mut Batch)) -> Result<(), AddError> {
+    pub async fn drop_old_secret(
+        &self,
+        id: &ClientId,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<(), AddError> {
         let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
         let seen = self.client_record(id)?;
         let mut record = seen.value.clone();
@@ -369,7 +375,9 @@ impl Oidc {
     ) -> Result<(), AddError> {
         let objection = |why: &str| Err(AddError::Objections(vec![("claims", why.to_owned())]));
         if scopes::KNOWN.contains(&name) || !scopes::is_name(name) {
-            return objection("This name is taken by a standard scope, or holds characters that are not allowed.");
+            return objection(
+                "This name is taken by a standard scope, or holds characters that are not allowed.",
+            );
         }
         if claims.is_empty() || claims.len() > 16 {
             return objection("A scope shows 1 to 16 claims.");
@@ -427,7 +435,8 @@ fn stage_settings(
     record: &mut ClientRecord,
     settings: &ClientSettings,
 ) -> Result<(), AddError> {
-    let too_long = || AddError::Objections(vec![("client", "These settings are too long altogether.".to_owned())]);
+    let too_long =
+        || AddError::Objections(vec![("client", "These settings are too long altogether.".to_owned())]);
     let bytes = postcard::to_allocvec(settings).map_err(|_| too_long())?;
     let parts = u8::try_from(bytes.chunks(PART).len()).ok().filter(|parts| *parts <= MOST_PARTS);
     let parts = parts.ok_or_else(too_long)?;

@@ -37,7 +37,10 @@ impl Oidc {
     }
 
     /// Finds a code; `None` if it was never given out.
-    pub(super) fn find_code(&self, code: &str) -> Result<Option<([u8; 32], Versioned<CodeRecord>)>, StoreError> {
+    pub(super) fn find_code(
+        &self,
+        code: &str,
+    ) -> Result<Option<([u8; 32], Versioned<CodeRecord>)>, StoreError> {
         let row = sha256(code);
         Ok(self.store.get::<CodeRecord>(&row)?.map(|found| (row, found)))
     }

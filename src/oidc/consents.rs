@@ -90,7 +90,11 @@ impl Oidc {
     }
 
     /// Adds the end of everything that was agreed to with a client to `batch`.
-    pub(super) fn stage_forget_consents_of(&self, batch: &mut Batch, client: &ClientId) -> Result<(), StoreError> {
+    pub(super) fn stage_forget_consents_of(
+        &self,
+        batch: &mut Batch,
+        client: &ClientId,
+    ) -> Result<(), StoreError> {
         let mut rows = Vec::new();
         self.store.for_each::<ConsentRecord>(|row, _| {
             if row.get(16..) == Some(client.as_str().as_bytes()) {

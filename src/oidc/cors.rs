@@ -11,7 +11,10 @@ const ANYBODY: HeaderValue = HeaderValue::from_static("*");
 /// Lets every origin read a public document.
 pub(super) fn allow_anybody(mut reply: Reply) -> Reply {
     reply.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANYBODY);
-    reply.set(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    reply.set(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("cross-origin"),
+    );
     reply
 }
 
@@ -19,7 +22,8 @@ impl Oidc {
     /// Lets the origin of a registered client read an answer.
     pub(super) fn allow_client_origin(&self, request: &Request, mut reply: Reply) -> Reply {
         reply.headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        let origin = request.header(&header::ORIGIN).ok().flatten().filter(|origin| self.is_client_origin(origin));
+        let origin =
+            request.header(&header::ORIGIN).ok().flatten().filter(|origin| self.is_client_origin(origin));
         if let Some(value) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) {
             reply.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, value);
             reply.set(
@@ -41,6 +45,9 @@ pub async fn preflight(room: &Oidc, request: &Request) -> Result<Reply, Problem>
     }
     Ok(reply
         .with(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"))
-        .with(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, DPoP"))
+        .with(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("Authorization, Content-Type, DPoP"),
+        )
         .with(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")))
 }

@@ -106,7 +106,8 @@ fn freshness(
         return Some(if prompt.none || is_fresh { login_required() } else { Decision::SignIn(true) });
     }
     let is_too_old = request.max_age.is_some_and(|age| {
-        now.since(present.authenticated_at) >= Duration::from_secs(age.saturating_add(1).min(u64::from(u32::MAX)))
+        now.since(present.authenticated_at)
+            >= Duration::from_secs(age.saturating_add(1).min(u64::from(u32::MAX)))
             || age == 0
     });
     let wants_proof = prompt.login || prompt.select_account || is_too_old;
@@ -251,7 +252,10 @@ mod tests {
         assert!(matches!(skip, Decision::Consent));
         request.prompt.consent = false;
         assert!(matches!(decide(&request, ConsentMode::Skip, Some(&fresh), None, NOW), Decision::Grant));
-        assert!(matches!(decide(&request, ConsentMode::Always, Some(&present()), None, NOW), Decision::Consent));
+        assert!(matches!(
+            decide(&request, ConsentMode::Always, Some(&present()), None, NOW),
+            Decision::Consent
+        ));
     }
 
     /// A request for somebody else is not answered with whoever is there.

@@ -145,7 +145,8 @@ fn code_page(
     Reply::html(status, &page)
 }
 
-const UNKNOWN: &str = "This code is not known, or its time is over. Look at the device: it may show a new one.";
+const UNKNOWN: &str =
+    "This code is not known, or its time is over. Look at the device: it may show a new one.";
 
 impl Oidc {
     async fn start_device(&self, request: &Request) -> Result<Reply, OAuthError> {
@@ -154,13 +155,15 @@ impl Oidc {
         if !client.settings.may(GrantType::DeviceCode) {
             return Err(OAuthError::new("unauthorized_client", "This client may not let devices in."));
         }
-        let verdict = self.limits.acquire_place(&STARTS, request.client.ip, client.id.as_str().as_bytes()).verdict;
+        let verdict =
+            self.limits.acquire_place(&STARTS, request.client.ip, client.id.as_str().as_bytes()).verdict;
         if !verdict.allowed {
             let wait = verdict.retry_after;
             return Err(Problem::too_many_requests("rate_limited", "Too many devices at once.", wait).into());
         }
-        let asked = Scopes::parse(call.params.get("scope").unwrap_or_default())
-            .ok_or_else(|| OAuthError::new("invalid_scope", "The parameter scope holds what is not allowed."))?;
+        let asked = Scopes::parse(call.params.get("scope").unwrap_or_default()).ok_or_else(|| {
+            OAuthError::new("invalid_scope", "The parameter scope holds what is not allowed.")
+        })?;
         let scopes = asked.within(&client.settings.scopes);
         if !asked.is_empty() && scopes.is_empty() {
             return Err(OAuthError::new("invalid_scope", "This client may ask for none of these scopes."));
@@ -220,7 +223,10 @@ impl Oidc {
         let all = self.limits.key(&GUESSES_OF_ALL, b"");
         for (rule, key) in [(&GUESSES, &own), (&GUESSES_OF_ALL, &all)] {
             if !self.limits.peek(rule, key).allowed {
-                return Ok(Err("There were too many wrong codes. Wait ten minutes and start again on the device.".to_owned()));
+                return Ok(Err(
+                    "There were too many wrong codes. Wait ten minutes and start again on the device."
+                        .to_owned(),
+                ));
             }
         }
         let found = match read_user_code(text) {
@@ -237,7 +243,7 @@ impl Oidc {
             }
         }
         for (rule, key) in [(&GUESSES, &own), (&GUESSES_OF_ALL, &all)] {
-            self.limits.acquire(rule, key);
+            let _counted = self.limits.record(rule, key);
         }
         Ok(Err(UNKNOWN.to_owned()))
     }
@@ -283,10 +289,14 @@ impl Oidc {
         }
         if client.settings.level == Level::TwoFactor && principal.level() < Level::TwoFactor {
             if principal.user.has_totp {
-                let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_code", code).finish();
+                let query =
+                    form_urlencoded::Serializer::new(String::new()).append_pair("user_code", code).finish();
                 return Ok(Some(step_up_first(&format!("/device?{query}"))));
             }
-            let why = format!("{} asks for a second factor. Set one up on your account page first.", client.settings.name);
+            let why = format!(
+                "{} asks for a second factor. Set one up on your account page first.",
+                client.settings.name
+            );
             return code_page(self, request, principal, code, Some(&why)).map(Some);
         }
         Ok(None)
@@ -334,7 +344,8 @@ impl Oidc {
         batch.remove::<UserCodeRecord>(record.user_code.as_bytes());
         let kind = if is_allowed { Kind::AppSignedIn } else { Kind::AppRefused };
         let event = Event::succeeded(kind).by(user.id, &user.username).on(client.id.as_str());
-        self.audit.write(&mut batch, event.detail("by", "device").from(request.client.ip).request(request.id));
+        self.audit
+            .write(&mut batch, event.detail("by", "device").from(request.client.ip).request(request.id));
         match self.store.commit(batch).await {
             Ok(()) => {}
             Err(CommitError::Conflict) => return code_page(self, request, principal, code, Some(UNKNOWN)),
@@ -353,7 +364,8 @@ impl Oidc {
         jkt: Option<&str>,
         now: Timestamp,
     ) -> Result<Granted, OAuthError> {
-        let refused = || OAuthError::invalid_grant("The device_code is unknown, used, or meant for another client.");
+        let refused =
+            || OAuthError::invalid_grant("The device_code is unknown, used, or meant for another client.");
         let row = sha256(call.params.require("device_code")?);
         let seen = self.store.get::<DeviceRecord>(&row)?.ok_or_else(refused)?;
         let record = &seen.value;

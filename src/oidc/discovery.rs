@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Oidc;
+use super::client::GrantType;
 use super::cors::allow_anybody;
 use super::request::{ACR_ONE, ACR_TWO};
 use super::scopes::KNOWN;
+use crate::crypto::jwe::KeyManagement;
 use crate::crypto::mac::sha256;
 use crate::http::{Problem, Reply, Request};
 
@@ -67,11 +69,10 @@ impl Document {
     }
 
     fn reply(&self, request: &Request) -> Reply {
-        let is_known = request
-            .headers
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .any(|value| value.to_str().is_ok_and(|text| text.split(',').any(|tag| tag.trim() == self.tag)));
+        let is_known =
+            request.headers.get_all(header::IF_NONE_MATCH).iter().any(|value| {
+                value.to_str().is_ok_and(|text| text.split(',').any(|tag| tag.trim() == self.tag))
+            });
         let reply = if is_known {
             Reply::empty(StatusCode::NOT_MODIFIED)
         } else {
@@ -133,44 +134,37 @@ impl Oidc {
         let secrets = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
         let with_none = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
         let client_algorithms = ["ES256", "EdDSA", "PS256", "RS256"];
-        let mut document = json!({
-            "issuer": origin,
-            "authorization_endpoint": at("/oauth2/authorize"),
-            "token_endpoint": at("/oauth2/token"),
-            "userinfo_endpoint": at("/oauth2/userinfo"),
-            "jwks_uri": at("/jwks.json"),
-            "introspection_endpoint": at("/oauth2/introspect"),
-            "revocation_endpoint": at("/oauth2/revoke"),
-            "end_session_endpoint": at("/logout"),
-            "device_authorization_endpoint": at("/oauth2/device_authorization"),
+        let mut document = self.describe_endpoints(&at);
+        let supported = json!({
             "scopes_supported": scopes,
             "claims_supported": claims,
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "form_post"],
-            "grant_types_supported": [
-                "authorization_code",
-                "refresh_token",
-                "client_credentials",
-                "urn:ietf:params:oauth:grant-type:device_code",
-            ],
+            "grant_types_supported": GrantType::ALL,
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": algorithms,
             "userinfo_signing_alg_values_supported": algorithms,
-            "id_token_encryption_alg_values_supported": ["ECDH-ES", "RSA-OAEP-256"],
-            "id_token_encryption_enc_values_supported": ["A256GCM"],
-            "userinfo_encryption_alg_values_supported": ["ECDH-ES", "RSA-OAEP-256"],
-            "userinfo_encryption_enc_values_supported": ["A256GCM"],
+            "code_challenge_methods_supported": ["S256"],
+            "acr_values_supported": [ACR_ONE, ACR_TWO],
+            "prompt_values_supported": ["none", "login", "consent", "select_account"],
+            "display_values_supported": ["page"],
+            "claim_types_supported": ["normal"],
+            "ui_locales_supported": ["en"],
+        });
+        let authentication = json!({
             "token_endpoint_auth_methods_supported": with_none,
             "token_endpoint_auth_signing_alg_values_supported": client_algorithms,
             "introspection_endpoint_auth_methods_supported": secrets,
             "introspection_endpoint_auth_signing_alg_values_supported": client_algorithms,
             "revocation_endpoint_auth_methods_supported": with_none,
             "revocation_endpoint_auth_signing_alg_values_supported": client_algorithms,
-            "code_challenge_methods_supported": ["S256"],
-            "acr_values_supported": [ACR_ONE, ACR_TWO],
-            "prompt_values_supported": ["none", "login", "consent", "select_account"],
-            "display_values_supported": ["page"],
-            "claim_types_supported": ["normal"],
+            "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "PS256"],
+            "id_token_encryption_alg_values_supported": KeyManagement::ALL,
+            "id_token_encryption_enc_values_supported": ["A256GCM"],
+            "userinfo_encryption_alg_values_supported": KeyManagement::ALL,
+            "userinfo_encryption_enc_values_supported": ["A256GCM"],
+        });
+        let switches = json!({
             "claims_parameter_supported": true,
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,
@@ -178,19 +172,38 @@ impl Oidc {
             "authorization_response_iss_parameter_supported": true,
             "backchannel_logout_supported": true,
             "backchannel_logout_session_supported": true,
-            "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "PS256"],
-            "ui_locales_supported": ["en"],
         });
-        if let Some(members) = document.as_object_mut() {
-            // Some apps use pushed requests whenever they see them, and fail (decision 13).
-            if self.settings.advertise_par {
-                members.insert("pushed_authorization_request_endpoint".to_owned(), at("/oauth2/par").into());
-                members.insert("require_pushed_authorization_requests".to_owned(), false.into());
-            }
-            if self.settings.registration {
-                members.insert("registration_endpoint".to_owned(), at("/oauth2/register").into());
+        for part in [supported, authentication, switches] {
+            if let Value::Object(part) = part {
+                document.extend(part);
             }
         }
-        document
+        Value::Object(document)
+    }
+
+    fn describe_endpoints(&self, at: &dyn Fn(&str) -> String) -> Map<String, Value> {
+        let mut members: Map<String, Value> = [
+            ("issuer", ""),
+            ("authorization_endpoint", "/oauth2/authorize"),
+            ("token_endpoint", "/oauth2/token"),
+            ("userinfo_endpoint", "/oauth2/userinfo"),
+            ("jwks_uri", "/jwks.json"),
+            ("introspection_endpoint", "/oauth2/introspect"),
+            ("revocation_endpoint", "/oauth2/revoke"),
+            ("end_session_endpoint", "/logout"),
+            ("device_authorization_endpoint", "/oauth2/device_authorization"),
+        ]
+        .into_iter()
+        .map(|(name, path)| (name.to_owned(), at(path).into()))
+        .collect();
+        // Some apps use pushed requests whenever they see them, and fail (decision 13).
+        if self.settings.advertise_par {
+            members.insert("pushed_authorization_request_endpoint".to_owned(), at("/oauth2/par").into());
+            members.insert("require_pushed_authorization_requests".to_owned(), false.into());
+        }
+        if self.settings.registration {
+            members.insert("registration_endpoint".to_owned(), at("/oauth2/register").into());
+        }
+        members
     }
 }

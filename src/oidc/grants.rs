@@ -73,14 +73,17 @@ impl LiveGrants {
     pub(super) fn of_user_and_client(&self, user: &UserId, client: &ClientId) -> Vec<GrantId> {
         let index = self.0.read();
         let ids = index.by_user.get(user).into_iter().flatten();
-        ids.filter(|id| index.grants.get(*id).is_some_and(|live| live.permission.client == *client)).copied().collect()
+        ids.filter(|id| index.grants.get(*id).is_some_and(|live| live.permission.client == *client))
+            .copied()
+            .collect()
     }
 
     /// Returns the grants of a session, each with its app and whether it is an offline one.
     fn of_sid(&self, sid: &SessionId) -> Vec<(GrantId, Arc<Permission>, bool)> {
         let index = self.0.read();
         let ids = index.by_sid.get(sid).into_iter().flatten();
-        ids.filter_map(|id| index.grants.get(id).map(|live| (*id, live.permission.clone(), live.is_offline))).collect()
+        ids.filter_map(|id| index.grants.get(id).map(|live| (*id, live.permission.clone(), live.is_offline)))
+            .collect()
     }
 
     fn put(&self, id: GrantId, record: &GrantRecord) {
@@ -133,7 +136,8 @@ impl Oidc {
     pub(super) fn admit(&self, permission: &Permission, client: &Client) -> Option<Arc<User>> {
         let user = self.accounts.user(&permission.user)?;
         let given_at = permission.given_at;
-        let is_alive = user.is_active() && given_at > user.not_before && given_at > self.sessions.not_before();
+        let is_alive =
+            user.is_active() && given_at > user.not_before && given_at > self.sessions.not_before();
         let level = permission.factors.level();
         let falls_short =
             self.accounts.second_factor_policy().requires(user.role) && level < Level::TwoFactor;

@@ -89,7 +89,7 @@ pub(super) fn encrypted(
     method: jwe::KeyManagement,
     signed: &str,
 ) -> Result<String, OAuthError> {
-    let key = client.settings.jwks.as_ref().and_then(|keys| keys.find_for_encryption(method));
+    let key = client.settings.jwks.as_ref().and_then(|keys| keys.find_for_encryption(method, None));
     let key = key.ok_or_else(|| OAuthError::server_error("a client has no key for encryption"))?;
     jwe::encrypt(signed.as_bytes(), key, method, Some("JWT"))
         .map_err(|error| OAuthError::server_error(error.to_string()))

@@ -79,13 +79,19 @@ impl Oidc {
         Some(document)
     }
 
-    fn inspect_refresh(&self, client: &Client, token: &str, now: Timestamp) -> Result<Option<Value>, OAuthError> {
+    fn inspect_refresh(
+        &self,
+        client: &Client,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<Value>, OAuthError> {
         let Some((id, record)) = self.refresh_grant(client, token)? else { return Ok(None) };
         let permission = &record.permission;
         let Some(family) = &record.refresh else { return Ok(None) };
         let is_newest = refresh::parse(&self.refresh_key, token)
             .is_some_and(|presented| presented.is_newest(family) && now < family.expires_at);
-        let user = self.admit(permission, client).filter(|_| is_newest && self.grants.get(&id, now).is_some());
+        let user =
+            self.admit(permission, client).filter(|_| is_newest && self.grants.get(&id, now).is_some());
         let Some(user) = user else { return Ok(None) };
         let profile = self.profile(&user)?;
         Ok(Some(json!({
@@ -99,7 +105,11 @@ impl Oidc {
         })))
     }
 
-    fn refresh_grant(&self, client: &Client, token: &str) -> Result<Option<(GrantId, GrantRecord)>, OAuthError> {
+    fn refresh_grant(
+        &self,
+        client: &Client,
+        token: &str,
+    ) -> Result<Option<(GrantId, GrantRecord)>, OAuthError> {
         let Some(presented) = refresh::parse(&self.refresh_key, token) else { return Ok(None) };
         let id = GrantId(presented.family);
         let found = self.store.get::<GrantRecord>(id.as_bytes())?;

@@ -196,4 +196,3 @@ fn needed_by(settings: &ClientSettings) -> Vec<SigningAlgorithm> {
     needed.dedup();
     needed
 }
-

@@ -65,10 +65,16 @@ pub async fn submit(room: &Oidc, request: &Request, caller: Option<&Principal>) 
     Ok(reply)
 }
 
-fn ask(room: &Oidc, request: &Request, caller: Option<&Principal>, params: &Params) -> Result<Reply, Problem> {
+fn ask(
+    room: &Oidc,
+    request: &Request,
+    caller: Option<&Principal>,
+    params: &Params,
+) -> Result<Reply, Problem> {
     let wish = room.read_wish(params);
     if wish.is_refused {
-        let why = "The app asked to return to an address that is not registered for it (post_logout_redirect_uri).";
+        let why =
+            "The app asked to return to an address that is not registered for it (post_logout_redirect_uri).";
         return super::authorize::error_page(room, request, why);
     }
     let Some(principal) = caller else { return after(room, request, &wish) };

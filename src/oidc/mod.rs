@@ -7,6 +7,7 @@
 //! given in (`grants`).
 
 mod access_token;
+pub mod account_api;
 pub mod authorize;
 pub mod backchannel;
 pub mod claims;
@@ -26,9 +27,9 @@ pub mod inspect;
 pub mod keys;
 pub mod logout;
 mod marker;
+pub mod par;
 pub mod params;
 pub mod presets;
-pub mod par;
 pub mod records;
 pub mod redirect_uri;
 pub mod request;
@@ -45,13 +46,14 @@ use arc_swap::ArcSwapOption;
 use crate::accounts::users::AccountError;
 use crate::accounts::{Accounts, ProfileRecord, User};
 use crate::audit::Audit;
+use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
 use crate::crypto::replay::Replay;
+use crate::http::outgoing::Outgoing;
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretKey;
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::limits::Limits;
-use crate::http::outgoing::Outgoing;
 use crate::metrics::Metrics;
 use crate::sessions::{Lifetimes, Sessions};
 use crate::sign_in::SignIn;
@@ -74,6 +76,10 @@ pub const CODE_LIFETIME: Duration = Duration::from_secs(60);
 /// How long an id_token is good.
 pub const ID_TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
+/// How long a key is kept after it signed for the last time: an old id_token still tells at the end of a session whose it
+/// was.
+const HINTS_FOR: Duration = Duration::from_secs(30 * 86_400);
+
 /// The parts that the provider is made of.
 pub struct Parts {
     /// Signing in, with the rooms below it.
@@ -81,7 +87,7 @@ pub struct Parts {
     /// How long things live.
     pub lifetimes: Lifetimes,
     /// When signing keys change.
-    pub keys: crate::crypto::key_ring::Schedule,
+    pub keys: Schedule,
     /// The most verified tokens that are remembered.
     pub token_cache: usize,
     /// What the configuration decides.
@@ -148,7 +154,10 @@ impl Oidc {
         let store = sign_in.store.clone();
         let room = Oidc(Arc::new(Inner {
             clients: Clients::load(&store)?,
-            keys: Keys::load(&store, parts.keys)?,
+            keys: Keys::load(
+                &store,
+                Schedule { keep_after: parts.keys.keep_after.max(HINTS_FOR), ..parts.keys },
+            )?,
             grants: LiveGrants::load(&store)?,
             access_tokens: AccessTokens::load(&store, parts.token_cache)?,
             proofs: Replay::new(),

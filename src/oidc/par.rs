@@ -60,7 +60,9 @@ impl Oidc {
         let call = self.authenticate(request).await?;
         let (client, params) = (&*call.client, &call.params);
         if params.get("request_uri").is_some() {
-            return Err(OAuthError::invalid_request("A pushed request holds no request_uri (RFC 9126 section 2.1)."));
+            return Err(OAuthError::invalid_request(
+                "A pushed request holds no request_uri (RFC 9126 section 2.1).",
+            ));
         }
         let jkt = self.read_dpop(request, request.path(), None)?;
         let mut pairs: Vec<(String, String)> = params
@@ -73,7 +75,10 @@ impl Oidc {
                 None => pairs.push(("dpop_jkt".to_owned(), jkt)),
                 Some(named) if named == jkt => {}
                 Some(_) => {
-                    return Err(OAuthError::new("invalid_dpop_proof", "The dpop_jkt is not that of the DPoP proof."));
+                    return Err(OAuthError::new(
+                        "invalid_dpop_proof",
+                        "The dpop_jkt is not that of the DPoP proof.",
+                    ));
                 }
             }
         }

@@ -38,7 +38,9 @@ pub fn check(uri: &str, is_lab: bool) -> Result<(), String> {
         return refuse("is not an address: it is empty, too long, or holds spaces or other characters.");
     }
     if uri.contains(['#', '\\', '*', '"', '<', '>', '`', '{', '}', '|', '^']) {
-        return refuse("cannot hold a fragment (#), a wildcard or characters that browsers read differently.");
+        return refuse(
+            "cannot hold a fragment (#), a wildcard or characters that browsers read differently.",
+        );
     }
     let Ok(url) = Url::parse(uri) else { return refuse("is not an absolute address.") };
     if !url.username().is_empty() || url.password().is_some() {
@@ -210,7 +212,9 @@ mod tests {
     fn a_native_app_may_listen_on_any_port() {
         let registered = ["http://127.0.0.1/cb".to_owned(), "http://[::1]:1/cb".to_owned()];
         let is = |uri: &str| is_registered(&registered, uri, true);
-        for good in ["http://127.0.0.1:8080/cb", "http://127.0.0.1/cb", "http://[::1]:65535/cb", "http://[::1]/cb"] {
+        for good in
+            ["http://127.0.0.1:8080/cb", "http://127.0.0.1/cb", "http://[::1]:65535/cb", "http://[::1]/cb"]
+        {
             assert!(is(good), "{good}");
         }
         for bad in [

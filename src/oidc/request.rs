@@ -160,7 +160,9 @@ impl AuthorizationRequest {
         let claims = match params.get("claims") {
             None => claims::ParsedClaims::default(),
             Some(text) => claims::parse(text).ok_or_else(|| {
-                OAuthError::invalid_request("The parameter claims is not what OIDC Core section 5.5 describes.")
+                OAuthError::invalid_request(
+                    "The parameter claims is not what OIDC Core section 5.5 describes.",
+                )
             })?,
         };
         let names = claims.request.userinfo.iter().chain(&claims.request.id_token);
@@ -168,12 +170,13 @@ impl AuthorizationRequest {
             return Err(OAuthError::invalid_request("The parameter claims names too much."));
         }
         let resources = read_resources(client, params)?;
-        let max_age = match params.get("max_age") {
-            None => None,
-            Some(text) => Some(text.parse::<u64>().map_err(|_| {
-                OAuthError::invalid_request("The parameter max_age is a number of seconds.")
-            })?),
-        };
+        let max_age =
+            match params.get("max_age") {
+                None => None,
+                Some(text) => Some(text.parse::<u64>().map_err(|_| {
+                    OAuthError::invalid_request("The parameter max_age is a number of seconds.")
+                })?),
+            };
         let (level, is_level_essential) = wanted_level(client, params.get("acr_values"), &claims)?;
         let dpop_jkt = params.get("dpop_jkt").map(str::to_owned);
         if dpop_jkt.as_deref().is_some_and(|jkt| !is_digest(jkt)) {
@@ -205,10 +208,16 @@ impl AuthorizationRequest {
 /// Requests by object or by reference are refused and never fetched (OA-11).
 fn refuse_objects(params: &Params) -> Result<(), OAuthError> {
     if params.get("request").is_some() {
-        return Err(OAuthError::new("request_not_supported", "Send the parameters themselves, or push them."));
+        return Err(OAuthError::new(
+            "request_not_supported",
+            "Send the parameters themselves, or push them.",
+        ));
     }
     if params.get("request_uri").is_some() {
-        return Err(OAuthError::new("request_uri_not_supported", "Send the parameters themselves, or push them."));
+        return Err(OAuthError::new(
+            "request_uri_not_supported",
+            "Send the parameters themselves, or push them.",
+        ));
     }
     if params.get("registration").is_some() {
         return Err(OAuthError::new("registration_not_supported", "Clients are registered beforehand."));
@@ -259,8 +268,9 @@ fn read_prompt(text: Option<&str>) -> Result<Prompt, OAuthError> {
 /// Scopes that the client may not ask for are left out; the token answer tells what is left (RFC 6749 section 3.3).
 fn read_scopes(client: &Client, text: Option<&str>) -> Result<Scopes, OAuthError> {
     let refuse = |why: &str| OAuthError::new("invalid_scope", why);
-    let asked = Scopes::parse(text.unwrap_or_default())
-        .ok_or_else(|| refuse("The parameter scope holds characters that are not allowed, or too many names."))?;
+    let asked = Scopes::parse(text.unwrap_or_default()).ok_or_else(|| {
+        refuse("The parameter scope holds characters that are not allowed, or too many names.")
+    })?;
     let allowed = asked.within(&client.settings.scopes);
     if allowed.to_string().len() > LONGEST_SCOPE {
         return Err(refuse("The parameter scope is too long."));
@@ -283,9 +293,13 @@ fn read_challenge(client: &Client, params: &Params) -> Result<Option<String>, OA
             "This client must use PKCE: send code_challenge and code_challenge_method=S256.",
         )),
         (None, None) => Ok(None),
-        (None, Some(_)) => Err(OAuthError::invalid_request("code_challenge_method came without code_challenge.")),
+        (None, Some(_)) => {
+            Err(OAuthError::invalid_request("code_challenge_method came without code_challenge."))
+        }
         (Some(challenge), Some("S256")) if is_digest(challenge) => Ok(Some(challenge.to_owned())),
-        (Some(_), Some("S256")) => Err(OAuthError::invalid_request("The code_challenge is no SHA-256 digest.")),
+        (Some(_), Some("S256")) => {
+            Err(OAuthError::invalid_request("The code_challenge is no SHA-256 digest."))
+        }
         (Some(_), _) => Err(OAuthError::invalid_request("The only code_challenge_method here is S256.")),
     }
 }
@@ -304,7 +318,10 @@ pub(super) fn read_resources(client: &Client, params: &Params) -> Result<Vec<Str
     for resource in params.all("resource") {
         let is_known = client.settings.audiences.iter().any(|own| own == resource);
         if resource.len() > LONGEST || !is_resource(resource) || !is_known {
-            return Err(OAuthError::new("invalid_target", "This client is not registered for that resource."));
+            return Err(OAuthError::new(
+                "invalid_target",
+                "This client is not registered for that resource.",
+            ));
         }
         if !resources.iter().any(|known: &String| known == resource) {
             resources.push(resource.to_owned());
@@ -327,11 +344,15 @@ fn wanted_level(
     let least = |names: &mut dyn Iterator<Item = &str>| names.filter_map(level_of).min();
     if !claims.essential_acr.is_empty() {
         let level = least(&mut claims.essential_acr.iter().map(String::as_str)).ok_or_else(|| {
-            OAuthError::new("unmet_authentication_requirements", "None of the required acr values exists here.")
+            OAuthError::new(
+                "unmet_authentication_requirements",
+                "None of the required acr values exists here.",
+            )
         })?;
         return Ok((own.max(level), true));
     }
-    let mut liked = acr_values.unwrap_or_default().split(' ').chain(claims.voluntary_acr.iter().map(String::as_str));
+    let mut liked =
+        acr_values.unwrap_or_default().split(' ').chain(claims.voluntary_acr.iter().map(String::as_str));
     // In order of preference (OIDC Core section 3.1.2.1): the first that is known here.
     let level = liked.find_map(level_of).unwrap_or(own);
     Ok((own.max(level), own == Level::TwoFactor))

@@ -94,14 +94,19 @@ fn check_pkce(challenge: Option<&str>, verifier: Option<&str>) -> Result<(), OAu
     let is_right = match (challenge, verifier) {
         (None, None) => true,
         (Some(challenge), Some(verifier)) => {
-            let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+            let is_unreserved =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
             let is_sound = (43..=128).contains(&verifier.len()) && verifier.bytes().all(is_unreserved);
             let digest = data_encoding::BASE64URL_NOPAD.encode(&sha256(verifier));
             is_sound && ct_eq(digest.as_bytes(), challenge.as_bytes())
         }
         _ => false,
     };
-    if is_right { Ok(()) } else { Err(OAuthError::invalid_grant("The code_verifier does not fit the code_challenge.")) }
+    if is_right {
+        Ok(())
+    } else {
+        Err(OAuthError::invalid_grant("The code_verifier does not fit the code_challenge."))
+    }
 }
 
 impl Oidc {
@@ -113,7 +118,12 @@ impl Oidc {
         }
     }
 
-    fn answer_tokens(&self, call: &Authenticated, granted: Granted, jkt: Option<String>) -> Result<Reply, OAuthError> {
+    fn answer_tokens(
+        &self,
+        call: &Authenticated,
+        granted: Granted,
+        jkt: Option<String>,
+    ) -> Result<Reply, OAuthError> {
         let (client, permission) = (&*call.client, &granted.permission);
         let (scopes, resource) = narrowed(&call.params, client, permission)?;
         let profile = self.profile(&granted.user)?;
@@ -145,16 +155,30 @@ impl Oidc {
     }
 
     /// A client acts for itself (RFC 6749 section 4.4). Nothing is written: the token is as alive as the client.
-    fn for_itself(&self, call: &Authenticated, jkt: Option<String>, now: Timestamp) -> Result<Reply, OAuthError> {
+    fn for_itself(
+        &self,
+        call: &Authenticated,
+        jkt: Option<String>,
+        now: Timestamp,
+    ) -> Result<Reply, OAuthError> {
         let client = &*call.client;
-        let asked = Scopes::parse(call.params.get("scope").unwrap_or_default())
-            .ok_or_else(|| OAuthError::new("invalid_scope", "The parameter scope holds what is not allowed."))?;
+        let asked = Scopes::parse(call.params.get("scope").unwrap_or_default()).ok_or_else(|| {
+            OAuthError::new("invalid_scope", "The parameter scope holds what is not allowed.")
+        })?;
         // Scopes that speak of a person mean nothing without one.
         let allowed = Scopes::new(
-            client.settings.scopes.iter().filter(|name| !super::scopes::KNOWN.contains(name)).map(str::to_owned),
+            client
+                .settings
+                .scopes
+                .iter()
+                .filter(|name| !super::scopes::KNOWN.contains(name))
+                .map(str::to_owned),
         );
         if !allowed.covers(&asked) {
-            return Err(OAuthError::new("invalid_scope", "This client may not ask for one of these scopes for itself."));
+            return Err(OAuthError::new(
+                "invalid_scope",
+                "This client may not ask for one of these scopes for itself.",
+            ));
         }
         let scopes = if asked.is_empty() { allowed } else { asked };
         let resources = read_resources(client, &call.params)?;
@@ -189,7 +213,8 @@ impl Oidc {
     ) -> Result<Granted, OAuthError> {
         let params = &call.params;
         let code = params.require("code")?;
-        let refused = || OAuthError::invalid_grant("The code is unknown, expired, used, or meant for another client.");
+        let refused =
+            || OAuthError::invalid_grant("The code is unknown, expired, used, or meant for another client.");
         for _ in 0..TRIES {
             let (row, seen) = self.find_code(code)?.ok_or_else(refused)?;
             let record = &seen.value;
@@ -260,7 +285,8 @@ impl Oidc {
     ) -> Granted {
         let client = &*call.client;
         let id = GrantId::random(&self.random);
-        let is_offline = permission.scopes.has("offline_access") && client.settings.may(GrantType::RefreshToken);
+        let is_offline =
+            permission.scopes.has("offline_access") && client.settings.may(GrantType::RefreshToken);
         let sliding = self.refresh_lifetime(client);
         let (refresh, refresh_token) = if is_offline {
             let absolute = self.lifetimes.refresh_absolute.max(sliding);
@@ -287,8 +313,15 @@ impl Oidc {
     }
 
     /// Rotates a refresh token (RFC 6749 section 6, REF-01 to REF-09).
-    async fn refresh(&self, call: &Authenticated, jkt: Option<&str>, now: Timestamp) -> Result<Granted, OAuthError> {
-        let refused = || OAuthError::invalid_grant("The refresh token is unknown, expired, used, or not this client's.");
+    async fn refresh(
+        &self,
+        call: &Authenticated,
+        jkt: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Granted, OAuthError> {
+        let refused = || {
+            OAuthError::invalid_grant("The refresh token is unknown, expired, used, or not this client's.")
+        };
         let token = call.params.require("refresh_token")?;
         let presented = refresh::parse(&self.refresh_key, token).ok_or_else(refused)?;
         let id = GrantId(presented.family);
@@ -305,7 +338,8 @@ impl Oidc {
             // Refused before it is used up: a request that cannot be answered costs no token.
             narrowed(&call.params, &call.client, &record.permission)?;
             let is_alive = self.grants.get(&id, now).is_some();
-            let user = self.admit(&record.permission, &call.client).filter(|_| is_alive).ok_or_else(refused)?;
+            let user =
+                self.admit(&record.permission, &call.client).filter(|_| is_alive).ok_or_else(refused)?;
             if !self.still_consents(record, &call.client)? {
                 return Err(refused());
             }
@@ -337,7 +371,8 @@ impl Oidc {
         let permission = &record.permission;
         let is_asked = client.consent() != ConsentMode::Skip;
         let is_allowed = client.settings.scopes.covers(&permission.scopes);
-        Ok(is_allowed && (!is_asked || self.has_consented(&permission.user, &client.id, &permission.scopes)?))
+        Ok(is_allowed
+            && (!is_asked || self.has_consented(&permission.user, &client.id, &permission.scopes)?))
     }
 
     async fn rotate(
@@ -366,10 +401,10 @@ impl Oidc {
     /// What follows a token that was rotated: the same again for as long as the window of grace is open (REF-03).
     fn refreshed(&self, presented: &Presented, record: &GrantRecord, user: Arc<User>) -> Granted {
         let id = GrantId(presented.family);
-        let (generation, salt, issued_at) = record.refresh.as_ref().map_or(
-            (0, [0; 16], self.clock.now()),
-            |family| (family.generation, family.salt, family.rotated_at),
-        );
+        let (generation, salt, issued_at) =
+            record.refresh.as_ref().map_or((0, [0; 16], self.clock.now()), |family| {
+                (family.generation, family.salt, family.rotated_at)
+            });
         let successor = presented.successor(&self.refresh_key, &salt);
         let token = refresh::format(&self.refresh_key, id.as_bytes(), generation, &successor);
         let seed = hmac_sha256(
@@ -422,9 +457,9 @@ fn narrowed(
 ) -> Result<(Scopes, Option<String>), OAuthError> {
     let scopes = match params.get("scope") {
         None => permission.scopes.clone(),
-        Some(text) => Scopes::parse(text).filter(|asked| permission.scopes.covers(asked)).ok_or_else(|| {
-            OAuthError::new("invalid_scope", "The scope is wider than what was agreed to.")
-        })?,
+        Some(text) => Scopes::parse(text)
+            .filter(|asked| permission.scopes.covers(asked))
+            .ok_or_else(|| OAuthError::new("invalid_scope", "The scope is wider than what was agreed to."))?,
     };
     let asked = read_resources(client, params)?;
     if !asked.iter().all(|resource| permission.resources.contains(resource)) {
@@ -432,7 +467,8 @@ fn narrowed(
     }
     let resources = if asked.is_empty() { &permission.resources } else { &asked };
     // A token is for one audience; of several that were agreed to, the first counts unless the request names another.
-    let resource = if asked.is_empty() { resources.first().map(String::as_str) } else { only_one(resources)?[0] };
+    let resource =
+        if asked.is_empty() { resources.first().map(String::as_str) } else { only_one(resources)?[0] };
     Ok((scopes, resource.map(str::to_owned)))
 }
 

@@ -34,7 +34,8 @@ pub(super) fn read_token(request: &Request) -> Result<Presented, OAuthError> {
         .header(&header::AUTHORIZATION)
         .map_err(|_| OAuthError::invalid_request("Send one Authorization header."))?;
     let is_form = request.method == Method::POST && !request.body.is_empty();
-    let in_form = if is_form { Params::of_form(request)?.get("access_token").map(str::to_owned) } else { None };
+    let in_form =
+        if is_form { Params::of_form(request)?.get("access_token").map(str::to_owned) } else { None };
     match (header, in_form) {
         (Some(_), Some(_)) => Err(OAuthError::invalid_request("Send the access token once.")),
         (None, Some(token)) => Ok(Presented { token, scheme: "Bearer" }),
@@ -71,10 +72,18 @@ impl Oidc {
             (Some(bound), "DPoP") => {
                 let proven = self.read_dpop(request, request.path(), Some(&presented.token))?;
                 if proven.as_deref() != Some(bound) {
-                    return Err(OAuthError::invalid_token(scheme, "The DPoP proof is missing or of another key."));
+                    return Err(OAuthError::invalid_token(
+                        scheme,
+                        "The DPoP proof is missing or of another key.",
+                    ));
                 }
             }
-            _ => return Err(OAuthError::invalid_token(scheme, "The token is bound in another way than it was sent.")),
+            _ => {
+                return Err(OAuthError::invalid_token(
+                    scheme,
+                    "The token is bound in another way than it was sent.",
+                ));
+            }
         }
         Ok(admitted)
     }
@@ -101,14 +110,18 @@ impl Oidc {
         known.add_by_scope(&token.scopes, &mut claims);
         known.add_by_name(&permission.claims.userinfo, &client.settings.scopes, &mut claims);
         claims.insert("sub".to_owned(), self.subject(&user, profile.as_ref()).into());
-        let (Some(_), _) | (None, Some(_)) = (client.settings.userinfo_alg, client.settings.userinfo_encryption) else {
+        if client.settings.userinfo_alg.is_none() && client.settings.userinfo_encryption.is_none() {
             return Ok(Reply::json(StatusCode::OK, &claims));
-        };
+        }
         self.signed_userinfo(client, claims)
     }
 
     /// Userinfo as a token (OIDC Core section 5.3.2), for clients that registered for it.
-    fn signed_userinfo(&self, client: &super::Client, mut claims: Map<String, Value>) -> Result<Reply, OAuthError> {
+    fn signed_userinfo(
+        &self,
+        client: &super::Client,
+        mut claims: Map<String, Value>,
+    ) -> Result<Reply, OAuthError> {
         claims.insert("iss".to_owned(), json!(self.issuer()));
         claims.insert("aud".to_owned(), json!(client.id.as_str()));
         let algorithm = client.settings.userinfo_alg.unwrap_or(client.settings.id_token_alg);

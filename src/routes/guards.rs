@@ -105,14 +105,16 @@ pub(super) fn not_signed_in(face: Face, request: &Request) -> Result<Reply, Prob
     }
     let problem = Problem::unauthorized("not_signed_in", "Sign in first.");
     Err(match face {
-        Face::Api => problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        Face::Api | Face::OAuth => {
+            problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        }
         Face::Page => problem,
     })
 }
 
 pub(super) fn not_an_admin(face: Face) -> Problem {
     match face {
-        Face::Api => Problem::forbidden("not_allowed", "This is for administrators."),
+        Face::Api | Face::OAuth => Problem::forbidden("not_allowed", "This is for administrators."),
         Face::Page => Problem::forbidden("not_allowed", "This page is for administrators."),
     }
 }

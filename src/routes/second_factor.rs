@@ -31,7 +31,8 @@ pub(super) fn comes_first(
     request: &Request,
     caller: Option<&Principal>,
 ) -> Result<Option<Reply>, Problem> {
-    let is_guarded = !matches!(route.action, Action::Open(_) | Action::Maybe(_) | Action::Proxy(_));
+    let is_guarded =
+        !matches!(route.action, Action::Open(_) | Action::Document(_) | Action::Maybe(_) | Action::Proxy(_));
     let Some(caller) = caller.filter(|caller| is_guarded && app.sessions.falls_short(caller)) else {
         return Ok(None);
     };

@@ -5,17 +5,18 @@ use http::StatusCode;
 use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::{self, Dialect};
 use crate::admin::{
-    api as admin, audit_pages, people_pages, profiles as admin_profiles, rule_pages, system_api,
+    api as admin, audit_pages, client_api, people_pages, profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
 use crate::my_account::{api as account, pages as account_pages, profile_api};
+use crate::oidc::{self, account_api as account_apps};
 use crate::operations::health::Health;
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
 use crate::sign_in::{api as sign_in, join_pages, pages as sign_in_pages};
 
-use Method2::{Delete, Get, Patch, Post, Put};
+use Method2::{Delete, Get, Options, Patch, Post, Put};
 
 /// The largest JSON body or form of most routes (INP-02).
 const BODY: usize = 16 * 1024;
@@ -117,6 +118,25 @@ const fn with_target(mut route: Route) -> Route {
 /// A whole profile may come at once, with all its attributes.
 const fn with_attributes(mut route: Route) -> Route {
     route.body = 128 * 1024;
+    route
+}
+
+/// An endpoint of OAuth 2.0: programs that prove themselves, or bring a token; no cookie plays a part.
+const fn oauth(method: Method2, path: &'static str, action: Action) -> Route {
+    let mut route = limited_inside(api(method, path, action));
+    route.face = Face::OAuth;
+    route.forgery = Forgery::None;
+    route
+}
+
+/// A public document.
+const fn document(path: &'static str, action: Action) -> Route {
+    over_plain_http(limited_inside(api(Get, path, action)))
+}
+
+/// A page that other sites may send forms to: it only leads on, or checks by itself where the form comes from.
+const fn from_other_sites(mut route: Route) -> Route {
+    route.forgery = Forgery::None;
     route
 }
 
@@ -333,6 +353,60 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/rules/{id}/remove", signed_in!(AdminBrowser, rule_pages::remove_rule, admin)),
     page(Get, "/admin/audit", signed_in!(AdminBrowser, audit_pages::show_audit, admin)),
     page(Get, "/admin/audit/export", signed_in!(AdminBrowser, audit_pages::export, admin)),
+    // -- apps, for administrators
+    api(Get, "/api/v1/admin/clients", signed_in!(Admin, client_api::list, admin)),
+    with_large_body(api(Post, "/api/v1/admin/clients", signed_in!(Admin, client_api::add, admin))),
+    api(Get, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::show, admin)),
+    with_large_body(api(Patch, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::change, admin))),
+    api(Delete, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::remove, admin)),
+    api(Post, "/api/v1/admin/clients/{id}/secret", signed_in!(Admin, client_api::renew_secret, admin)),
+    api(Delete, "/api/v1/admin/clients/{id}/secret", signed_in!(Admin, client_api::drop_old_secret, admin)),
+    api(Get, "/api/v1/admin/scopes", signed_in!(Admin, client_api::list_scopes, admin)),
+    api(Put, "/api/v1/admin/scopes/{name}", signed_in!(Admin, client_api::put_scope, admin)),
+    api(Delete, "/api/v1/admin/scopes/{name}", signed_in!(Admin, client_api::remove_scope, admin)),
+    // -- what one has allowed apps
+    api(Get, "/api/v1/users/me/consents", signed_in!(User, account_apps::list, oidc)),
+    api(Delete, "/api/v1/users/me/consents/{client}", signed_in!(User, account_apps::revoke, oidc)),
+    // -- OpenID Connect
+    document(
+        "/.well-known/openid-configuration",
+        Action::Document(|app, request| oidc::discovery::metadata(&app.oidc, request)),
+    ),
+    document(
+        "/.well-known/oauth-authorization-server",
+        Action::Document(|app, request| oidc::discovery::metadata(&app.oidc, request)),
+    ),
+    document("/jwks.json", Action::Document(|app, request| oidc::discovery::keys(&app.oidc, request))),
+    page(Get, "/oauth2/authorize", maybe!(oidc::authorize::show, oidc)),
+    from_other_sites(page(Post, "/oauth2/authorize", open!(oidc::authorize::submit, oidc))),
+    page(Post, "/oauth2/consent", signed_in!(Browser, oidc::authorize::consent, oidc)),
+    oauth(Post, "/oauth2/token", open!(oidc::token::exchange, oidc)),
+    oauth(Options, "/oauth2/token", open!(oidc::cors::preflight, oidc)),
+    oauth(Get, "/oauth2/userinfo", open!(oidc::userinfo::show, oidc)),
+    oauth(Post, "/oauth2/userinfo", open!(oidc::userinfo::show, oidc)),
+    oauth(Options, "/oauth2/userinfo", open!(oidc::cors::preflight, oidc)),
+    oauth(Post, "/oauth2/introspect", open!(oidc::inspect::introspect, oidc)),
+    oauth(Post, "/oauth2/revoke", open!(oidc::inspect::revoke, oidc)),
+    oauth(Options, "/oauth2/revoke", open!(oidc::cors::preflight, oidc)),
+    oauth(Post, "/oauth2/par", open!(oidc::par::push, oidc)),
+    oauth(Options, "/oauth2/par", open!(oidc::cors::preflight, oidc)),
+    oauth(Post, "/oauth2/device_authorization", open!(oidc::device::start, oidc)),
+    page(Get, "/device", signed_in!(Browser, oidc::device::show, oidc)),
+    page(Post, "/device", signed_in!(Browser, oidc::device::submit, oidc)),
+    page(Get, "/logout", maybe!(oidc::logout::show, oidc)),
+    from_other_sites(page(Post, "/logout", maybe!(oidc::logout::submit, oidc))),
+    // -- the same where Authelia has it
+    page(Get, "/api/oidc/authorization", maybe!(oidc::authorize::show, oidc)),
+    from_other_sites(page(Post, "/api/oidc/authorization", open!(oidc::authorize::submit, oidc))),
+    oauth(Post, "/api/oidc/token", open!(oidc::token::exchange, oidc)),
+    oauth(Options, "/api/oidc/token", open!(oidc::cors::preflight, oidc)),
+    oauth(Get, "/api/oidc/userinfo", open!(oidc::userinfo::show, oidc)),
+    oauth(Post, "/api/oidc/userinfo", open!(oidc::userinfo::show, oidc)),
+    oauth(Options, "/api/oidc/userinfo", open!(oidc::cors::preflight, oidc)),
+    oauth(Post, "/api/oidc/introspection", open!(oidc::inspect::introspect, oidc)),
+    oauth(Post, "/api/oidc/revocation", open!(oidc::inspect::revoke, oidc)),
+    oauth(Post, "/api/oidc/pushed-authorization-request", open!(oidc::par::push, oidc)),
+    oauth(Post, "/api/oidc/device-authorization", open!(oidc::device::start, oidc)),
     // -- reverse proxies
     proxy("/api/authz/auth-request", Dialect::AuthRequest),
     proxy("/api/authz/forward-auth", Dialect::ForwardAuth),

@@ -138,7 +138,8 @@ impl Sessions {
     ) -> Result<Refreshed, RefreshRefusal> {
         let session = presented.session();
         let successor = presented.successor(&self.0.refresh_key, &family.salt);
-        let refresh_token = refresh::format(&self.0.refresh_key, session.as_bytes(), family.generation, &successor);
+        let refresh_token =
+            refresh::format(&self.0.refresh_key, session.as_bytes(), family.generation, &successor);
         let generation = family.generation.to_be_bytes();
         let jti_seed = hmac_sha256(
             self.0.refresh_key.expose(),

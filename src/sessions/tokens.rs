@@ -251,9 +251,12 @@ impl Tokens {
             leeway: jws::LEEWAY,
             max_lifetime,
         };
-        Ok(jws::verify_for(token, |kid| ring.find(kid), &expected, |audience| {
-            audience != own && is_audience(audience)
-        })?)
+        Ok(jws::verify_for(
+            token,
+            |kid| ring.find(kid),
+            &expected,
+            |audience| audience != own && is_audience(audience),
+        )?)
     }
 
     /// Counts the changes of the keys: what was verified under another number has to be verified again.

@@ -16,12 +16,14 @@ use doorward::crypto::key_ring::Schedule;
 use doorward::crypto::keys::MasterKey;
 use doorward::crypto::password::{HashSettings, Ticket};
 use doorward::crypto::totp::{self, TotpSecret};
+use doorward::http::outgoing::OutgoingSettings;
 use doorward::kernel::ids::UserId;
 use doorward::kernel::random::Random;
 use doorward::kernel::secret::SecretText;
 use doorward::kernel::text::{DisplayName, Email, GroupName, Username};
 use doorward::kernel::time::{Clock, TestClock, Timestamp};
 use doorward::limits::{LimitSettings, Rule};
+use doorward::oidc::OidcSettings;
 use doorward::sessions::Lifetimes;
 use doorward::sign_in::SignInRules;
 use doorward::sign_in::registration::Policy;
@@ -102,6 +104,8 @@ pub(crate) fn options(dir: &Path) -> Options {
         api_rule: Rule::new("api", 1000, minutes(60)),
         registration: Policy::Open,
         second_factor: SecondFactorPolicy::Optional,
+        oidc: OidcSettings::default(),
+        outgoing: OutgoingSettings::default(),
         audit_retention: minutes(30 * 24 * 60),
         max_connections: 1024,
         max_connections_per_address: 1024,

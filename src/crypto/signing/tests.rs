@@ -49,7 +49,7 @@ fn prime(text: &str) -> U1024 {
 }
 
 /// The key of RFC 7515 appendix A.2 as PKCS#1.
-fn rfc_7515() -> Zeroizing<Vec<u8>> {
+pub(in crate::crypto) fn rfc_7515() -> Zeroizing<Vec<u8>> {
     rsa_key::from_primes(&prime(P), &prime(Q)).unwrap()
 }
 
