@@ -227,7 +227,7 @@ fn every_refusal_has_every_header_and_no_other() {
         let mut lost = server.client().with_header("Host", "evil.example");
         look("foreign host", 421, lost.send("GET", "/signin", &html, b""));
         look("foreign host", 421, lost.send("GET", "/api/v1/users/me", &html, b""));
-        let big = vec![b'x'; 17 * 1024];
+        let big = vec![b'x'; 33 * 1024];
         look("too large", 413, client.send("POST", "/signin", &html, &big));
         look(
             "no form",
