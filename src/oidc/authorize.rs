@@ -21,7 +21,7 @@ use crate::audit::{Event, Kind};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::DisplayName;
-use crate::sessions::{Principal, frames};
+use crate::sessions::{Level, Principal, frames};
 use crate::sign_in::{self, Destinations};
 use crate::store::CommitError;
 use crate::views::oidc as views;
@@ -132,7 +132,11 @@ async fn judge(
 ) -> Result<Reply, Refusal> {
     let client = &asked.client;
     let is_pushed = asked.pushed.is_some();
-    let wanted = AuthorizationRequest::read(client, asked.destination.clone(), &asked.inner, is_pushed)?;
+    let mut wanted = AuthorizationRequest::read(client, asked.destination.clone(), &asked.inner, is_pushed)?;
+    // The guard of the other pages passes this one over: the policy may demand more than the session proved.
+    if caller.is_some_and(|principal| room.sessions.falls_short(principal)) {
+        (wanted.level, wanted.is_level_essential) = (Level::TwoFactor, true);
+    }
     if agreement.as_ref().is_some_and(|agreement| !agreement.is_allowed) {
         return Err(OAuthError::new("access_denied", "The person said no.").into());
     }

@@ -11,6 +11,7 @@ use super::claims::CustomScope;
 use super::client::{AuthMethod, Client, ClientId, ClientSettings, Objection};
 use super::records::{ClientPartRecord, ClientRecord, ScopeRecord};
 use super::scopes;
+use crate::accounts::users::AccountError;
 use crate::crypto::mac::sha256;
 use crate::http::Problem;
 use crate::kernel::random::Random;
@@ -119,6 +120,15 @@ impl From<CommitError> for AddError {
     }
 }
 
+impl From<AccountError> for AddError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Commit(error) => AddError::Commit(error),
+            _ => AddError::NotFound,
+        }
+    }
+}
+
 impl From<StoreError> for AddError {
     fn from(error: StoreError) -> Self {
         AddError::Commit(error.into())
@@ -221,6 +231,8 @@ impl Oidc {
         }
         let id = match id {
             Some(id) if self.client(id.as_str()).is_some() => return Err(AddError::Taken),
+            // Apps and people live in different namespaces (RFC 9700 section 4.15).
+            Some(id) if self.accounts.is_subject(id.as_str())? => return Err(AddError::Taken),
             Some(id) => id,
             None => self.made_up_id()?,
         };

@@ -26,7 +26,6 @@ pub(super) struct IdToken<'a> {
 pub(super) struct Hint {
     pub(super) sub: String,
     pub(super) client_id: String,
-    pub(super) sid: Option<String>,
 }
 
 impl Oidc {
@@ -79,7 +78,7 @@ impl Oidc {
         if !self.site.is_origin(&text("iss")?) {
             return None;
         }
-        Some(Hint { sub: text("sub")?, client_id: text("aud")?, sid: text("sid") })
+        Some(Hint { sub: text("sub")?, client_id: text("aud")? })
     }
 }
 

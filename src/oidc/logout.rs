@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::backchannel::{LogoutNotice, LogoutTokens};
 use super::client::Client;
-use super::id_token::Hint;
 use super::params::Params;
 use super::records::Permission;
 use super::{Oidc, redirect_uri};
@@ -27,7 +26,6 @@ const LONGEST_STATE: usize = 2048;
 /// A wish to sign out, as far as it is understood.
 struct Wish {
     client: Option<std::sync::Arc<Client>>,
-    hint: Option<Hint>,
     /// Where to go afterwards: registered for the client, to the letter, with `state` added.
     target: Option<String>,
     /// Whether the app asked to be returned to, but may not be.
@@ -128,7 +126,7 @@ impl Oidc {
         let is_fine = !is_bad_hint && !disagrees && params.refuse_duplicates().is_ok();
         let target = uri.filter(|uri| is_fine && is_registered(uri)).map(|uri| with_state(uri, params));
         let is_refused = is_bad_hint || disagrees || (uri.is_some() && target.is_none());
-        Wish { client, hint, target, is_refused }
+        Wish { client, target, is_refused }
     }
 
     /// Adds to `batch` that an app is told of the end of a session, if it wants to know.

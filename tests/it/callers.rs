@@ -120,7 +120,7 @@ pub(crate) fn path_of(route: &Route) -> String {
 pub(crate) fn content_type(route: &Route) -> &'static str {
     match route.face {
         Face::Api => "application/json",
-        Face::Page => "application/x-www-form-urlencoded",
+        Face::Page | Face::OAuth => "application/x-www-form-urlencoded",
     }
 }
 

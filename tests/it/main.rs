@@ -40,6 +40,8 @@ mod log_canary;
 #[cfg(test)]
 mod my_account;
 #[cfg(test)]
+mod oidc;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod response_headers;
