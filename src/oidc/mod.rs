@@ -32,6 +32,7 @@ pub mod params;
 pub mod presets;
 pub mod records;
 pub mod redirect_uri;
+pub mod registration;
 pub mod request;
 pub mod scopes;
 pub mod token;

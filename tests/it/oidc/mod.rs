@@ -1,6 +1,7 @@
 //! The OpenID Connect provider, asked as apps ask: real requests to a real server.
 
 mod flow;
+mod registration;
 
 use std::collections::HashMap;
 
