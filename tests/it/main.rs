@@ -38,9 +38,15 @@ mod lockout;
 #[cfg(test)]
 mod log_canary;
 #[cfg(test)]
+mod logout_notices;
+#[cfg(test)]
 mod my_account;
 #[cfg(test)]
+<<<<<<< HEAD
 mod oidc;
+=======
+mod outgoing;
+>>>>>>> c6beef5 (oidc: tell apps that a stay is over, at least once and without holding up others)
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
