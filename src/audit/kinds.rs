@@ -82,6 +82,7 @@ kinds! {
     AppRegistered = "app.registered", "An app registered itself.";
     ScopeChanged = "scope.changed", "A scope was changed.";
     AccessDenied = "access.denied", "A signed-in user was kept out of an app by the access rules.";
+    ClientLogoutFailed = "client.logout_failed", "An app could not be told that a session ended.";
     SettingChanged = "setting.changed", "A setting was changed.";
     AdminRefused = "admin.refused", "An administrative request was refused.";
     RequestForged = "request.forged", "A request that did not come from our own pages was refused.";
