@@ -415,6 +415,7 @@ impl Running {
         let mut jobs = vec![
             tokio::spawn(app.audit.clone().run(stopping.clone())),
             tokio::spawn(keep_house(app.clone(), stopping.clone())),
+            tokio::spawn(app.oidc.clone().tell_apps(stopping.clone())),
         ];
         let mut metrics_address = None;
         if let Some(wanted) = options.metrics_listen {

@@ -17,6 +17,19 @@ struct ScopeDto {
     claims: std::collections::BTreeMap<String, String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegistrationDto {
+    #[serde(default = "one")]
+    uses: u32,
+    #[serde(default = "one")]
+    days: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
 /// A client as administrators see it; never its secrets (GEN-07).
 pub(crate) fn client_json(client: &Client) -> Value {
     let mut document = serde_json::to_value(&client.settings).unwrap_or(Value::Null);
@@ -157,5 +170,39 @@ pub async fn remove_scope(room: &Admin, request: &Request, actor: &Principal) ->
     let name = request.param("name");
     let event = room.event(Kind::ScopeChanged, actor, &visit(room, request)?).on(name);
     room.oidc.remove_scope(name, |batch| room.audit.write(batch, event)).await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /api/v1/admin/registration-tokens`: `{uses?, days?}` makes a token with which apps may register themselves.
+pub async fn make_registration_token(
+    room: &Admin,
+    request: &Request,
+    actor: &Principal,
+) -> Result<Reply, Problem> {
+    room.require_fresh(actor)?;
+    let body: RegistrationDto = request.json()?;
+    for (field, value, most) in [("uses", body.uses, 1000), ("days", body.days, 365)] {
+        if !(1..=most).contains(&value) {
+            return Err(Problem::unprocessable(field, "invalid_value", format!("Give 1 to {most}.")));
+        }
+    }
+    let event = room.event(Kind::RegistrationTokenMade, actor, &visit(room, request)?);
+    let event = event.detail("uses", body.uses).detail("days", body.days);
+    let (token, until) =
+        room.oidc.make_initial_token(body.uses, body.days, |batch| room.audit.write(batch, event)).await?;
+    let answer = json!({ "token": token.expose(), "expires_at": until.to_rfc3339() });
+    Ok(Reply::json(StatusCode::CREATED, &answer))
+}
+
+/// `DELETE /api/v1/admin/registration-tokens`: none of those that were made is good any more.
+pub async fn drop_registration_tokens(
+    room: &Admin,
+    request: &Request,
+    actor: &Principal,
+) -> Result<Reply, Problem> {
+    room.require_fresh(actor)?;
+    let event =
+        room.event(Kind::RegistrationTokenMade, actor, &visit(room, request)?).detail("dropped", "all");
+    room.oidc.drop_initial_tokens(|batch| room.audit.write(batch, event)).await?;
     Ok(Reply::no_content())
 }

@@ -78,8 +78,11 @@ kinds! {
     AppSecretMade = "app.secret_made", "An app was given a new secret.";
     AppRemoved = "app.removed", "An app was removed.";
     ConsentRevoked = "app.consent_revoked", "Somebody took back what they allowed an app.";
+    RegistrationTokenMade = "app.registration_token_made", "A token for apps to register themselves was made or dropped.";
+    AppRegistered = "app.registered", "An app registered itself.";
     ScopeChanged = "scope.changed", "A scope was changed.";
     AccessDenied = "access.denied", "A signed-in user was kept out of an app by the access rules.";
+    ClientLogoutFailed = "client.logout_failed", "An app could not be told that a session ended.";
     SettingChanged = "setting.changed", "A setting was changed.";
     AdminRefused = "admin.refused", "An administrative request was refused.";
     RequestForged = "request.forged", "A request that did not come from our own pages was refused.";

@@ -240,7 +240,6 @@ pub(super) fn options(
             advertise_par: settings.oidc_advertise_par,
             registration: settings.oidc_registration,
         },
-        outgoing: OutgoingSettings::default(),
         registration: match settings.registration {
             Registration::Closed => Policy::Closed,
             Registration::Invitation => Policy::Invitation,
@@ -254,6 +253,11 @@ pub(super) fn options(
         audit_retention: settings.audit_retention,
         max_connections: settings.max_connections,
         max_connections_per_address: settings.max_connections_per_address,
+        outgoing: OutgoingSettings {
+            allowed_networks: settings.outgoing_networks.clone(),
+            ca_file: settings.outgoing_ca_file.clone(),
+            ..OutgoingSettings::default()
+        },
         data_directory: settings.data_directory.clone(),
     })
 }

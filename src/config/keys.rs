@@ -12,7 +12,8 @@ use ipnet::IpNet;
 use super::Origin;
 use super::values::{
     LogFormat, LogLevel, Rate, Reader, Registration, SecondFactor, Shape, WebOrigin, cookie_domain,
-    mebibytes, networks, number, path, rate, secret, socket, span, switch, time, username, web_origin,
+    mebibytes, networks, networks_to_reach, number, path, rate, secret, socket, span, switch, time, username,
+    web_origin,
 };
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::Username;
@@ -136,6 +137,11 @@ settings! {
         "Connections of one address at the same time; trusted proxies are not held to it.";
     metrics_listen: Option<SocketAddr> = "metrics.listen", "127.0.0.1:9180", socket().or_word("off"),
         "Where Prometheus finds /metrics.";
+
+    outgoing_networks: Vec<IpNet> = "outgoing.allowed_networks", "", networks_to_reach(),
+        "Networks beside the public internet that Doorward may call to tell apps of a sign-out, also by plain HTTP.";
+    outgoing_ca_file: Option<PathBuf> = "outgoing.ca_file", "", path().or_none(),
+        "A PEM file of certificate authorities that such calls believe beside the public ones.";
 
     #[editable] protect_domain: Option<String> = "protect.domain", "", cookie_domain().or_none(),
         "The parent domain of the apps behind forward-auth. Every app below it can receive their cookie.";

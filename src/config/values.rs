@@ -121,6 +121,19 @@ pub(super) fn socket() -> Reader<SocketAddr> {
     })
 }
 
+/// A list of networks that this program may call, none of which is everybody (OA-12).
+pub(super) fn networks_to_reach() -> Reader<Vec<IpNet>> {
+    let parse =
+        |item: &str| parse_narrow_network(item, "is everybody; name the network of your apps instead");
+    Reader {
+        shape: Shape::List,
+        allowed: "a list of addresses or networks, such as [\"192.168.1.0/24\"]".to_owned(),
+        read: Box::new(move |text| {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(parse).collect()
+        }),
+    }
+}
+
 /// A list of networks, none of which is everybody (FWD-01).
 pub(super) fn networks() -> Reader<Vec<IpNet>> {
     Reader {
@@ -361,6 +374,11 @@ choice!(
 /// Parses a network (`10.0.0.0/8`) or a single address, and refuses the ones that would trust everybody (FWD-01).
 /// Errors are sentences.
 pub fn parse_network(text: &str) -> Result<IpNet, String> {
+    parse_narrow_network(text, "would trust everybody; name the address of the reverse proxy instead")
+}
+
+/// Parses a network or an address, and refuses what holds everybody with the end of a sentence.
+fn parse_narrow_network(text: &str, if_everybody: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let network = match text.parse::<IpNet>() {
         Ok(network) => network.trunc(),
@@ -379,7 +397,7 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
         }
     };
     if is_everybody {
-        return Err(format!("{text} would trust everybody; name the address of the reverse proxy instead"));
+        return Err(format!("{text} {if_everybody}"));
     }
     Ok(network)
 }

@@ -1,8 +1,8 @@
 //! Cryptography: every primitive the other rooms use, with the parameters already chosen.
 //!
 //! Nothing here knows users, requests or the store. Randomness and time come in as arguments; ring alone, which signs
-//! with RSA and on P-256 in [`signing`], asks the operating system itself. Only [`key_file`] touches the
-//! disk and only [`password`] owns threads.
+//! with RSA and on P-256 in [`signing`] and agrees on keys in [`jwe`], asks the operating system itself. Only
+//! [`key_file`] touches the disk and only [`password`] owns threads.
 
 pub mod client_assertion;
 pub mod client_jws;

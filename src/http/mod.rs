@@ -2,7 +2,8 @@
 //! documents and the headers that no response can leave without. Knows nothing of accounts or sessions.
 //!
 //! The way in: `wire` lets only sound heads through (`head`), `connection` resolves the client, reads the body within
-//! the route's limits and calls the [`Handler`]; the way out: `headers::finish`.
+//! the route's limits and calls the [`Handler`]; an answer leaves by `headers::finish`. What this program asks of others
+//! goes through `outgoing` alone.
 
 pub mod address;
 mod ascii_set;

@@ -185,6 +185,8 @@ pub struct ClientSettings {
     pub backchannel_logout_uri: Option<String>,
     /// How it proves itself.
     pub auth_method: AuthMethod,
+    /// Where a sign-in can be started from here (OIDC Core section 4).
+    pub initiate_login_uri: Option<String>,
     /// Its public keys.
     pub jwks: Option<ClientKeys>,
     /// Whether it must use PKCE; public clients always must.
@@ -236,6 +238,7 @@ impl Default for ClientSettings {
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             backchannel_logout_uri: None,
+            initiate_login_uri: None,
             auth_method: AuthMethod::Any,
             jwks: None,
             pkce: Demand::Required,
@@ -344,6 +347,14 @@ impl ClientSettings {
                 let why =
                     "The back-channel logout address begins with https:// or http:// and has no fragment.";
                 object("backchannel_logout_uri", why.to_owned());
+            }
+        }
+        if let Some(uri) = &self.initiate_login_uri {
+            let is_sound = uri.len() <= redirect_uri::LONGEST
+                && url::Url::parse(uri).is_ok_and(|url| url.scheme() == "https" && url.username().is_empty());
+            if !is_sound {
+                let why = "The address at which a sign-in can be started begins with https://.";
+                object("initiate_login_uri", why.to_owned());
             }
         }
         if self.audiences.len() > MOST_URIS || !self.audiences.iter().all(|audience| is_resource(audience)) {

@@ -115,7 +115,7 @@ impl Oidc {
         let token_endpoint = format!("{issuer}/oauth2/token");
         let others: &[&str] = if client.is_fapi() { &[] } else { &[&token_endpoint] };
         let expected = Expected { client_id: client.id.as_str(), issuer: &issuer, audiences: others, now };
-        let checked = client_assertion::check(&token.claims, &expected).map_err(|_| wrong())?;
+        let checked = client_assertion::check(&token, &expected).map_err(|_| wrong())?;
         let row = sha256([client.id.as_str().as_bytes(), b"\0", checked.jti.as_bytes()].concat());
         self.use_once(row, checked.expires_at.plus(PROOF_AGE)).await.map_err(|error| match error {
             CommitError::Conflict => wrong(),

@@ -32,6 +32,7 @@ pub mod params;
 pub mod presets;
 pub mod records;
 pub mod redirect_uri;
+pub mod registration;
 pub mod request;
 pub mod scopes;
 pub mod token;
@@ -42,6 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 
 use crate::accounts::users::AccountError;
 use crate::accounts::{Accounts, ProfileRecord, User};
@@ -166,7 +168,13 @@ impl Oidc {
             marker_key: master.derive("oidc authorization marker"),
             device_polls: device::Polls::default(),
             settings: parts.settings,
-            backchannel: Backchannel::new(),
+            backchannel: Backchannel::open(
+                store.clone(),
+                sign_in.audit.clone(),
+                sign_in.clock.clone(),
+                sign_in.random.clone(),
+                parts.outgoing,
+            )?,
             version: AtomicU64::new(0),
             documents: ArcSwapOption::empty(),
             lifetimes: parts.lifetimes,
@@ -181,7 +189,7 @@ impl Oidc {
             store,
             sign_in,
         }));
-        room.sessions.set_on_end(Arc::new(room.clone()));
+        room.sessions.add_on_end(Arc::new(room.clone()));
         room.sign_in.set_destinations(Arc::new(room.clone()));
         Ok(room)
     }
@@ -211,6 +219,11 @@ impl Oidc {
             Some(subject) => subject.as_str().to_owned(),
             None => user.id.to_string(),
         }
+    }
+
+    /// Tells apps that stays are over until `stopping` says so. Run once, in the background.
+    pub async fn tell_apps(self, stopping: watch::Receiver<bool>) {
+        self.backchannel.clone().run(Arc::new(self), stopping).await;
     }
 
     /// Drops what is over. Run every minute.

@@ -129,6 +129,15 @@ const fn oauth(method: Method2, path: &'static str, action: Action) -> Route {
     route
 }
 
+/// An endpoint of OAuth 2.0 that takes JSON.
+const fn oauth_json(method: Method2, path: &'static str, action: Action) -> Route {
+    let mut route = oauth(method, path, action);
+    if !matches!(method, Method2::Get) {
+        route.body = 64 * 1024;
+    }
+    route
+}
+
 /// A public document.
 const fn document(path: &'static str, action: Action) -> Route {
     over_plain_http(limited_inside(api(Get, path, action)))
@@ -364,6 +373,16 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/admin/scopes", signed_in!(Admin, client_api::list_scopes, admin)),
     api(Put, "/api/v1/admin/scopes/{name}", signed_in!(Admin, client_api::put_scope, admin)),
     api(Delete, "/api/v1/admin/scopes/{name}", signed_in!(Admin, client_api::remove_scope, admin)),
+    api(
+        Post,
+        "/api/v1/admin/registration-tokens",
+        signed_in!(Admin, client_api::make_registration_token, admin),
+    ),
+    api(
+        Delete,
+        "/api/v1/admin/registration-tokens",
+        signed_in!(Admin, client_api::drop_registration_tokens, admin),
+    ),
     // -- what one has allowed apps
     api(Get, "/api/v1/users/me/consents", signed_in!(User, account_apps::list, oidc)),
     api(Delete, "/api/v1/users/me/consents/{client}", signed_in!(User, account_apps::revoke, oidc)),
@@ -390,6 +409,10 @@ pub const ROUTES: &[Route] = &[
     oauth(Options, "/oauth2/revoke", open!(oidc::cors::preflight, oidc)),
     oauth(Post, "/oauth2/par", open!(oidc::par::push, oidc)),
     oauth(Options, "/oauth2/par", open!(oidc::cors::preflight, oidc)),
+    oauth_json(Post, "/oauth2/register", open!(oidc::registration::register, oidc)),
+    oauth_json(Get, "/oauth2/register/{client}", open!(oidc::registration::show, oidc)),
+    oauth_json(Put, "/oauth2/register/{client}", open!(oidc::registration::replace, oidc)),
+    oauth_json(Delete, "/oauth2/register/{client}", open!(oidc::registration::remove, oidc)),
     oauth(Post, "/oauth2/device_authorization", open!(oidc::device::start, oidc)),
     page(Get, "/device", signed_in!(Browser, oidc::device::show, oidc)),
     page(Post, "/device", signed_in!(Browser, oidc::device::submit, oidc)),

@@ -51,11 +51,10 @@ pub trait OnEnd: Send + Sync {
 }
 
 impl Sessions {
-    /// Registers what has to follow when a stay ends. Once, before the first request; a second time changes nothing.
-    pub fn set_on_end(&self, hook: Arc<dyn OnEnd>) {
-        if self.0.on_end.set(hook).is_err() {
-            tracing::error!("what follows the end of a session was registered twice; the first one stays");
-        }
+    /// Registers what has to follow when a stay ends, beside what was registered before. At the start, before the first
+    /// request.
+    pub fn add_on_end(&self, hook: Arc<dyn OnEnd>) {
+        self.0.on_end.write().push(hook);
     }
 
     /// Tells whether a signed-in stay of the user goes on: a session of it is alive, if only by its refresh token.
@@ -146,7 +145,9 @@ impl Sessions {
     }
 
     fn tell(&self, batch: &mut Batch, ended: EndedSession) {
-        if let Some(hook) = self.0.on_end.get() {
+        // Cloned, so that a hook may ask anything of us.
+        let hooks = self.0.on_end.read().clone();
+        for hook in hooks {
             hook.stage(batch, &ended);
         }
     }

@@ -20,10 +20,11 @@ pub use refreshing::{RefreshRefusal, Refreshed};
 pub use succession::Successor;
 pub use tokens::{IssuedTokens, TokenRefusal, Verified};
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
+use parking_lot::RwLock;
 
 use crate::accounts::Accounts;
 use crate::audit::Audit;
@@ -148,7 +149,7 @@ struct Inner {
     /// Sessions at or before this moment are dead for everyone (after a restore).
     not_before: Timestamp,
     clock_mark: Arc<ClockMark>,
-    on_end: OnceLock<Arc<dyn OnEnd>>,
+    on_end: RwLock<Vec<Arc<dyn OnEnd>>>,
 }
 
 impl Sessions {
@@ -183,7 +184,7 @@ impl Sessions {
             csrf_key: master.derive("csrf token"),
             not_before,
             clock_mark,
-            on_end: OnceLock::new(),
+            on_end: RwLock::default(),
         })))
     }
 
@@ -432,10 +433,11 @@ impl Sessions {
 
     /// Lists the live sessions of a user, most recently used first.
     pub fn list(&self, user: &UserId) -> Result<Vec<SessionView>, StoreError> {
+        let now = self.0.clock.now();
         let mut views = Vec::new();
         for id in self.0.live.of_user(user) {
             let Some(live) = self.0.live.get(&id) else { continue };
-            if self.admit(id, &live).is_none() {
+            if live.is_over(now) || self.admit(id, &live).is_none() {
                 continue;
             }
             let Some(found) = self.record(&id)? else { continue };

@@ -109,6 +109,8 @@ tables! {
     REVOKED_TOKEN = plain(b'V', "revoked_token");
     /// Tokens with which apps may register themselves. Row: digest.
     INITIAL_TOKEN = plain(b'I', "initial_token");
+    /// What apps have still to be told of stays that ended. Row: random.
+    LOGOUT_NOTICE = sealed(b'L', "logout_notice");
     /// Keys of address pseudonyms. Row: epoch (u64 BE).
     PSEUDONYM_KEY = sealed(b'A', "pseudonym_key");
 }

@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use doorward::access::{domain, forward_auth, rule_text};
+use doorward::crypto::client_assertion::{self, Expected};
+use doorward::crypto::client_jws::{ClientAlgorithm, unverified_issuer, verify_client};
+use doorward::crypto::dpop::{self, ExpectedProof};
+use doorward::crypto::jwe::{self, KeyManagement};
+use doorward::crypto::jwk::ClientKeys;
 use doorward::crypto::jws;
 use doorward::http::path::canonical;
 use doorward::http::redirect::safe_return_target;
@@ -32,6 +37,9 @@ pub(crate) const TARGETS: &[Target] = &[
     ("rule_line", rule_line),
     ("names", names),
     ("export", export),
+    ("client_assertion", client_assertion),
+    ("dpop_proof", dpop_proof),
+    ("jwks", jwks),
 ];
 
 /// Runs the target of this name.
@@ -129,6 +137,115 @@ fn token(bytes: &[u8]) {
     assert_eq!(claims["aud"], "https://auth.example.org/api");
     assert!(claims["sub"].as_str().is_some_and(|sub| !sub.is_empty()));
     assert!(claims["jti"].as_str().is_some_and(|jti| !jti.is_empty()));
+}
+
+/// The first line as header and the rest as claims, signed with the key of seed 7; `%JWK%` stands for its public part.
+fn signed_with_seven(bytes: &[u8]) -> Option<(String, serde_json::Value, serde_json::Value)> {
+    let (header, claims) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+    let jwk = jws::SigningKey::from_seed(&[7; 32]).verifying_key().to_jwk();
+    let header = header.replace("%JWK%", &jwk.to_string());
+    let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+    let message = format!("{}.{}", encode(&header), encode(claims));
+    let signature = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).sign(message.as_bytes());
+    let token = format!("{message}.{}", BASE64URL_NOPAD.encode(&signature.to_bytes()));
+    // What cannot be read here must not be read there either; the value is looked at only if it was.
+    let read = |text: &str| serde_json::from_str(text).unwrap_or_default();
+    Some((token, read(&header), read(claims)))
+}
+
+/// Client assertions. A text that the client did not sign never passes; what it signed passes in the one sound form
+/// alone (OA-10, TOK-01 to TOK-04).
+fn client_assertion(bytes: &[u8]) {
+    let jwk = jws::SigningKey::from_seed(&[7; 32]).verifying_key().to_jwk();
+    let keys = ClientKeys::from_value(&serde_json::json!({ "keys": [jwk] })).unwrap();
+    let expected =
+        Expected { client_id: "wiki", issuer: "https://auth.example.org", audiences: &[], now: NOW };
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = unverified_issuer(text);
+        assert!(verify_client(text, &keys, &ClientAlgorithm::ALL).is_err(), "nobody can sign with that key");
+    }
+    let Some((token, header, claims)) = signed_with_seven(bytes) else { return };
+    assert!(verify_client(&token, &keys, &[ClientAlgorithm::Rs256, ClientAlgorithm::Es256]).is_err());
+    let Ok(verified) = verify_client(&token, &keys, &ClientAlgorithm::ALL) else { return };
+    let header = header.as_object().unwrap();
+    assert!(header.keys().all(|name| ["alg", "kid", "typ"].contains(&name.as_str())));
+    assert_eq!(header["alg"], "EdDSA");
+    let lenient = client_assertion::check(
+        &verified,
+        &Expected { audiences: &["https://auth.example.org/oauth2/token"], ..expected },
+    );
+    let Ok(found) = client_assertion::check(&verified, &expected) else { return };
+    assert_eq!(unverified_issuer(&token).as_deref(), Some("wiki"));
+    assert_eq!(lenient.as_ref(), Ok(&found), "strict is the stricter one");
+    assert_eq!((claims["iss"].as_str(), claims["sub"].as_str()), (Some("wiki"), Some("wiki")));
+    assert_eq!(claims["aud"], "https://auth.example.org");
+    assert_eq!(claims["jti"].as_str(), Some(found.jti.as_str()));
+    assert!((1..=256).contains(&found.jti.len()));
+    let now = NOW.as_secs();
+    assert!((now - 9..=now + 310).contains(&claims["exp"].as_u64().unwrap()));
+    for name in ["nbf", "iat"] {
+        assert!(claims.get(name).is_none_or(|start| start.as_u64().unwrap() <= now + 10));
+    }
+}
+
+/// DPoP proofs: what passes was made for this method, this address, this token and now (RFC 9449 section 4.3).
+fn dpop_proof(bytes: &[u8]) {
+    let expected = ExpectedProof {
+        method: "POST",
+        url: "https://auth.example.org/oauth2/token",
+        access_token: Some("token"),
+        now: NOW,
+        max_age: dpop::MAX_AGE,
+        max_ahead: dpop::MAX_AHEAD,
+        nonce: None,
+    };
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = dpop::verify_proof(text, &expected);
+    }
+    let Some((token, header, claims)) = signed_with_seven(bytes) else { return };
+    let Ok(proof) = dpop::verify_proof(&token, &expected) else { return };
+    assert_eq!((header["typ"].as_str(), header["alg"].as_str()), (Some("dpop+jwt"), Some("EdDSA")));
+    assert!(header["jwk"].get("d").is_none() && header.get("crit").is_none());
+    assert_eq!(proof.jkt, jws::SigningKey::from_seed(&[7; 32]).kid());
+    assert_eq!(claims["jti"].as_str(), Some(proof.jti.as_str()));
+    assert_eq!(claims["htm"], "POST");
+    let url = url::Url::parse(claims["htu"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (url.origin().ascii_serialization().as_str(), url.path()),
+        ("https://auth.example.org", "/oauth2/token")
+    );
+    let issued = proof.iat.as_secs();
+    assert!(issued + 60 >= NOW.as_secs() && issued <= NOW.as_secs() + 15);
+    assert_eq!(claims["ath"], BASE64URL_NOPAD.encode(&doorward::crypto::mac::sha256("token")));
+    let other = ExpectedProof { access_token: Some("another"), ..expected };
+    assert!(dpop::verify_proof(&token, &other).is_err());
+}
+
+/// Key sets of clients: what is taken is bounded, public, written as it is read, and can be used.
+fn jwks(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let keys = match ClientKeys::parse(text) {
+        Ok(keys) => keys,
+        Err(error) => return assert!(is_plain_sentence(&error.to_string()), "{error}"),
+    };
+    assert!((1..=16).contains(&keys.keys().len()));
+    let json = keys.to_json();
+    assert_eq!(ClientKeys::from_value(&json).as_ref(), Ok(&keys));
+    for (key, shown) in keys.keys().iter().zip(json["keys"].as_array().unwrap()) {
+        for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
+            assert!(shown.get(name).is_none(), "{name}");
+        }
+        assert_eq!(key.key().thumbprint().len(), 43);
+        for algorithm in ClientAlgorithm::ALL {
+            assert!(!key.key().verify(algorithm, b"message", &[0; 64]), "nothing was signed");
+        }
+    }
+    for algorithm in KeyManagement::ALL {
+        if let Some(key) = keys.find_for_encryption(algorithm, None) {
+            let token = jwe::encrypt(b"x", key, algorithm, None).expect("a sound key can be encrypted to");
+            assert_eq!(token.matches('.').count(), 4);
+        }
+    }
 }
 
 fn depth(value: &serde_json::Value) -> usize {

@@ -38,9 +38,13 @@ mod lockout;
 #[cfg(test)]
 mod log_canary;
 #[cfg(test)]
+mod logout_notices;
+#[cfg(test)]
 mod my_account;
 #[cfg(test)]
 mod oidc;
+#[cfg(test)]
+mod outgoing;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]

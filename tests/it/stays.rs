@@ -29,7 +29,7 @@ impl OnEnd for Ends {
 impl Ends {
     fn watch(server: &Server) -> Arc<Ends> {
         let ends = Arc::new(Ends::default());
-        server.app().sessions.set_on_end(ends.clone());
+        server.app().sessions.add_on_end(ends.clone());
         ends
     }
 

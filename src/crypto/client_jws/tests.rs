@@ -229,3 +229,20 @@ fn tokens_of_another_shape_are_refused() {
     let token = client.token(ClientAlgorithm::EdDsa, &header(ClientAlgorithm::EdDsa), &long);
     assert_eq!(verify_client(&token, &keys, &ClientAlgorithm::ALL), Err(TokenError::Malformed));
 }
+
+#[test]
+fn the_issuer_is_read_before_a_key_is_known() {
+    let client = Client::new();
+    let header = header(ClientAlgorithm::EdDsa);
+    let read = |claims: &Value| unverified_issuer(&client.token(ClientAlgorithm::EdDsa, &header, claims));
+    assert_eq!(read(&json!({ "iss": "wiki", "sub": "other" })).as_deref(), Some("wiki"));
+    for claims in
+        [json!({}), json!({ "iss": 1 }), json!({ "iss": null }), json!({ "iss": ["wiki"] }), json!([])]
+    {
+        assert_eq!(read(&claims), None);
+    }
+    for text in ["", "..", "a.b.c", "e30.e30", "e30.eyJpc3MiOiJ3IiwiaXNzIjoidiJ9.AA"] {
+        assert_eq!(unverified_issuer(text), None, "{text}");
+    }
+    assert_eq!(unverified_issuer("e30.eyJpc3MiOiJ3In0.AA").as_deref(), Some("w"));
+}

@@ -6,6 +6,7 @@ mod conformance_config;
 mod conformance_form_post;
 mod conformance_logout;
 mod flow;
+mod registration;
 mod suite;
 
 use std::collections::HashMap;

@@ -1,0 +1,134 @@
+//! Apps that register themselves (RFC 7591, RFC 7592, OA-13).
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::harness::in_parallel;
+
+fn provider() -> Provider {
+    Provider::start_with(|options| options.oidc.registration = true)
+}
+
+fn token(provider: &Provider, uses: u32) -> String {
+    let answer =
+        provider.admin().post("/api/v1/admin/registration-tokens", json!({ "uses": uses })).expect(201);
+    answer.json()["token"].as_str().unwrap().to_owned()
+}
+
+fn register(provider: &Provider, token: &str, metadata: &Value) -> Answer {
+    provider.server.client().with_bearer(token).json("POST", "/oauth2/register", metadata)
+}
+
+fn metadata() -> Value {
+    json!({ "client_name": "Some tool", "redirect_uris": [CALLBACK], "grant_types": ["authorization_code", "refresh_token"] })
+}
+
+/// OA-13: off by default, and then without a token of an administrator nobody registers.
+#[test]
+fn nobody_registers_without_being_asked() {
+    let off = Provider::start();
+    let unused = token(&off, 1);
+    register(&off, &unused, &metadata()).expect(403);
+    let discovery = off.browser().get_json("/.well-known/openid-configuration").json();
+    assert!(discovery.get("registration_endpoint").is_none());
+    let provider = provider();
+    provider.server.client().json("POST", "/oauth2/register", &metadata()).expect(401);
+    for wrong in ["x", "", &token(&off, 1)] {
+        register(&provider, wrong, &metadata()).expect(401);
+    }
+    let dropped = token(&provider, 5);
+    provider.admin().json("DELETE", "/api/v1/admin/registration-tokens", &json!({})).expect(204);
+    register(&provider, &dropped, &metadata()).expect(401);
+    let late = token(&provider, 5);
+    provider.server.clock.advance(std::time::Duration::from_secs(86_400));
+    register(&provider, &late, &metadata()).expect(401);
+}
+
+#[test]
+fn an_app_registers_signs_somebody_in_and_leaves_again() {
+    let provider = provider();
+    let answer = register(&provider, &token(&provider, 1), &metadata()).expect(201);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let registered = answer.json();
+    assert_eq!(registered["client_secret_expires_at"], 0);
+    let app = App {
+        id: text(&registered, "client_id").to_owned(),
+        secret: Some(text(&registered, "client_secret").to_owned()),
+    };
+    let mut browser = provider.ada();
+    // OA-13: whoever registered itself is never let through without asking.
+    let page = provider.authorize(&mut browser, &app, &[]).expect(200).text();
+    assert!(page.contains("consent-allow") && page.contains("registered itself"), "{page}");
+    provider.change_app(&app, json!({ "consent": "skip" }));
+    assert!(provider.authorize(&mut browser, &app, &[]).expect(200).text().contains("consent-allow"));
+
+    let uri = text(&registered, "registration_client_uri");
+    let path = uri.strip_prefix(ORIGIN).unwrap();
+    let mut manager = provider.server.client().with_bearer(text(&registered, "registration_access_token"));
+    assert_eq!(manager.get_json(path).expect(200).json()["client_name"], "Some tool");
+    let mut changed = metadata();
+    changed["client_id"] = app.id.as_str().into();
+    changed["client_name"] = "Another name".into();
+    changed["initiate_login_uri"] = "https://app.example.org/login".into();
+    let shown = manager.json("PUT", path, &changed).expect(200).json();
+    assert_eq!(shown["client_name"], "Another name");
+    assert_eq!(shown["initiate_login_uri"], "https://app.example.org/login");
+    for stranger in ["x", &token(&provider, 1)] {
+        provider.server.client().with_bearer(stranger).get_json(path).expect(401);
+    }
+    manager.json("DELETE", path, &json!({})).expect(204);
+    manager.get_json(path).expect(401);
+    provider.authorize(&mut browser, &app, &[]).expect(400);
+}
+
+/// GEN-03: a token for one app registers one app, however many ask at once.
+#[test]
+fn a_token_registers_as_many_apps_as_it_says() {
+    let provider = std::sync::Arc::new(provider());
+    let (one, shared) = (token(&provider, 1), provider.clone());
+    let answers = in_parallel(8, move |_| register(&shared, &one, &metadata()).status);
+    assert_eq!(answers.iter().filter(|status| **status == 201).count(), 1, "{answers:?}");
+    let three = token(&provider, 3);
+    for expected in [201, 201, 201, 401] {
+        register(&provider, &three, &metadata()).expect(expected);
+    }
+}
+
+/// OA-02, OA-12: what is refused, and by which name.
+#[test]
+fn refused_metadata_says_what_is_wrong() {
+    let provider = provider();
+    let token = token(&provider, 100);
+    let with = |name: &str, value: Value| {
+        let mut metadata = metadata();
+        metadata[name] = value;
+        let answer = register(&provider, &token, &metadata).expect(400).json();
+        text(&answer, "error").to_owned()
+    };
+    for uri in [
+        "https://app.example.org/cb#fragment",
+        "https://*.example.org/cb",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "someapp://cb",
+        "/callback",
+    ] {
+        assert_eq!(with("redirect_uris", json!([uri])), "invalid_redirect_uri", "{uri}");
+    }
+    for (name, value) in [
+        ("jwks_uri", json!("https://app.example.org/jwks")),
+        ("sector_identifier_uri", json!("https://app.example.org/sector")),
+        ("response_types", json!(["token"])),
+        ("grant_types", json!(["password"])),
+        ("token_endpoint_auth_method", json!("client_secret_jwt")),
+        ("token_endpoint_auth_method", json!("any")),
+        ("subject_type", json!("pairwise")),
+        ("initiate_login_uri", json!("http://app.example.org/login")),
+        ("id_token_signed_response_alg", json!("none")),
+        ("id_token_encrypted_response_enc", json!("A128CBC-HS256")),
+        ("scope", json!("openid nonsense")),
+        ("redirect_uris", json!("not a list")),
+    ] {
+        assert_eq!(with(name, value.clone()), "invalid_client_metadata", "{name} {value}");
+    }
+}
