@@ -29,7 +29,8 @@ async function freePort() {
 /**
  * Starts a server that nobody owns yet, or that belongs to `owner` (username, name, password) with an authenticator app.
  * Returns its origin, the link it printed, what it wrote so far, and the owner's secrets; `restart` ends it and starts
- * it again on the same data, `stop` ends it for good. `host` is the name it is opened by.
+ * it again on the same data, `stop` ends it for good; `command` runs the program on the same data and returns what it
+ * prints. `host` is the name it is opened by.
  */
 export async function start(program, { host = "localhost", settings = {}, owner } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "doorward-e2e-"));
@@ -71,6 +72,7 @@ export async function start(program, { host = "localhost", settings = {}, owner 
     await end();
     await rm(directory, { recursive: true, force: true });
   };
+  server.command = (words, input) => execFileSync(program, words, { cwd: directory, env, input, stdio: ["pipe", "pipe", "inherit"] }).toString();
   await run();
   return server;
 }
