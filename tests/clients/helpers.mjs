@@ -45,3 +45,6 @@ export async function post(url, client, form) {
   const text = await answer.text();
   return { status: answer.status, body: text && JSON.parse(text) };
 }
+
+/** The Python that has what requirements.txt names. */
+export const PYTHON = process.env.CLIENTS_PYTHON;

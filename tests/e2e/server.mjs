@@ -16,7 +16,8 @@ export function build() {
   return join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug", "doorward");
 }
 
-async function freePort() {
+/** Returns a port of this machine that nobody has. */
+export async function freePort() {
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
