@@ -66,10 +66,11 @@ export class Person {
 
   /**
    * Opens `url` as a link of another site does, and does what the pages ask until there is nothing left to do. Stops at
-   * a redirect to an address that begins with `until`, without opening it. `press` are ids of further buttons.
+   * a redirect to an address that begins with `until`, without opening it. `press` are ids of further buttons, `fill`
+   * values of further fields by their names.
    * Returns the last address, and of a page its status, content type and text; `steps` tells the way there.
    */
-  async walk(url, { until, press = [], consent = "allow" } = {}) {
+  async walk(url, { until, press = [], fill = {}, consent = "allow" } = {}) {
     const buttons = ["sign-in-submit", `consent-${consent}`, "sign-out-confirm", ...press];
     const steps = [];
     let at = new URL(url);
@@ -97,7 +98,7 @@ export class Person {
       const form = button.closest("form");
       if (form?.getAttribute("method")?.toLowerCase() !== "post") throw new Error(`#${button.id} is in no form that posts:\n${answer.text}`);
       if (button.id === "sign-in-submit" && form.id !== "sign-in") throw new Error(`the sign-in form has the id "${form.id}"`);
-      const body = filledIn(form, button, { username: this.username, password: this.password }).toString();
+      const body = filledIn(form, button, { username: this.username, password: this.password, ...fill }).toString();
       next = { method: "POST", body, headers: { "content-type": "application/x-www-form-urlencoded", "content-length": Buffer.byteLength(body), origin: at.origin } };
       at = new URL(form.getAttribute("action") || at.href, at);
       site = "same-origin";

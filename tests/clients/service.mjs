@@ -9,7 +9,7 @@ import { Person } from "./person.mjs";
  *
  *     GET /                                             { issuer, username, password, name, email, groups }
  *     POST /clients { id, redirect_uris, ... }          { client, client_secret }
- *     POST /walk { url, browser, until, press, consent } see Person.walk; a browser is known by a name of the driver's choice
+ *     POST /walk { url, browser, until, ... }            see Person.walk; `browser` is any name, and known again by it
  */
 export async function serve(stage) {
   const people = new Map();

@@ -66,8 +66,7 @@ before(async () => {
 });
 
 after(async () => {
-  synapse.kill("SIGTERM");
-  if (synapse.exitCode === null) await once(synapse, "exit");
+  if (synapse?.kill("SIGTERM")) await once(synapse, "exit");
   await rm(directory, { recursive: true, force: true });
 });
 
