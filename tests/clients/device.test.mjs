@@ -42,7 +42,7 @@ test("a television is told that the person said no", async () => {
 });
 
 test("a job gets a token for itself, which is nobody's", async () => {
-  const config = await configure("job", { grants: ["client_credentials"], scopes: ["backup"], audiences: ["https://api.example.org"] });
+  const config = await configure("job", { grants: ["client_credentials"], audiences: ["https://api.example.org"] });
   const tokens = await oidc.clientCredentialsGrant(config, { resource: "https://api.example.org" });
   assert.equal(tokens.token_type, "bearer");
   assert.deepEqual([tokens.id_token, tokens.refresh_token], [undefined, undefined]);

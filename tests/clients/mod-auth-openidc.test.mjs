@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../e2e/server.mjs";
-import { addClient, issuer, person, post, SCOPE, walk, walkTo } from "./helpers.mjs";
+import { addClient, assertIsPerson, issuer, person, post, SCOPE, walk, walkTo } from "./helpers.mjs";
 
 const ID = "mod-auth-openidc";
 const children = [];
@@ -61,6 +61,7 @@ before(async () => {
     OIDCPKCEMethod S256
     OIDCRemoteUserClaim preferred_username
     OIDCPassRefreshToken On
+    OIDCPassUserInfoAs claims json
     <Location />
       AuthType openid-connect
       Require valid-user
@@ -109,6 +110,9 @@ test("Apache signs in, refreshes and signs out, and its app knows who is there",
   assert.equal(seen.oidc_claim_email, person.email);
   assert.deepEqual(seen.oidc_claim_groups.split(",").sort(), [...person.groups].sort());
   assert.equal(seen.oidc_claim_iss, issuer);
+  // It drops what userinfo says of another subject.
+  assertIsPerson(JSON.parse(seen.oidc_userinfo_json));
+  assert.equal(JSON.parse(seen.oidc_userinfo_json).sub, seen.oidc_claim_sub);
 
   const back = encodeURIComponent(`${origin}/private`);
   const renewed = await visit(browser, `${callback}?refresh=${back}&access_token=${encodeURIComponent(seen.oidc_access_token)}`);

@@ -48,9 +48,12 @@ async function userinfo({ as, client }, tokens, options, sub = oauth.skipSubject
   return oauth.processUserInfoResponse(as, client, sub, await oauth.userInfoRequest(as, client, tokens.access_token, options));
 }
 
-test("oauth4webapi signs in, refreshes and signs out with a pushed request, a signing client and DPoP", async () => {
-  const browser = "oauth4webapi";
-  const app = await configure("oauth4webapi", { dpop: "required" });
+for (const [how, fields] of Object.entries({ "DPoP": { dpop: "required" }, "all that FAPI 2.0 asks for": { profile: "fapi2", id_token_alg: "ES256" } })) {
+  test(`oauth4webapi signs in, refreshes and signs out with a pushed request, a signing client and ${how}`, () => completes(`oauth4webapi-${fields.profile ?? "dpop"}`, fields));
+}
+
+async function completes(browser, fields) {
+  const app = await configure(browser, fields);
   const { as, client, authentication, options } = app;
   const request = await push(app);
   const parameters = oauth.validateAuthResponse(as, client, await walkTo(browser, request.url), request.state);
@@ -75,6 +78,14 @@ test("oauth4webapi signs in, refreshes and signs out with a pushed request, a si
   assert.equal((await walkTo(browser, leave, SIGNED_OUT)).href, SIGNED_OUT);
   const dead = oauth.refreshTokenGrantRequest(as, client, authentication, refreshed.refresh_token ?? tokens.refresh_token, options());
   await assert.rejects(dead.then((response) => oauth.processRefreshTokenResponse(as, client, response)), { error: "invalid_grant", status: 400 });
+}
+
+test("oauth4webapi must push its request if it keeps to FAPI 2.0", async () => {
+  const { as, client } = await configure("oauth4webapi-unpushed", { profile: "fapi2", id_token_alg: "ES256" });
+  const url = new URL(as.authorization_endpoint);
+  url.search = new URLSearchParams({ client_id: client.client_id, response_type: "code", redirect_uri: CALLBACK, scope: "openid", state: "s", code_challenge: "x".repeat(43), code_challenge_method: "S256" });
+  const callback = await walkTo("oauth4webapi-unpushed", url);
+  assert.throws(() => oauth.validateAuthResponse(as, client, callback, "s"), { error: "invalid_request" });
 });
 
 test("oauth4webapi refuses another state, another issuer and another nonce", async () => {
