@@ -5,10 +5,11 @@ use openidconnect::core::{
     CoreAuthenticationFlow, CoreClient, CoreIdToken, CoreIdTokenClaims, CoreTokenResponse, CoreUserInfoClaims,
 };
 use openidconnect::{
-    AccessTokenHash, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet,
-    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, LogoutRequest, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, ProviderMetadataWithLogout, RedirectUrl,
-    RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
+    AccessTokenHash, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, LogoutRequest,
+    Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
+    ProviderMetadataWithLogout, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError,
+    TokenResponse,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,8 +17,14 @@ use serde_json::{Value, json};
 const CALLBACK: &str = "https://app.example/callback";
 const SIGNED_OUT: &str = "https://app.example/signed-out";
 
-type Configured =
-    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
+type Configured = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
 
 /// Sends a request as it is: no redirect is followed, no status is an error.
 fn http(request: HttpRequest) -> Result<HttpResponse, ureq::Error> {
@@ -81,16 +88,20 @@ impl App {
         let issuer = IssuerUrl::new(person.issuer.clone()).expect("an issuer");
         let metadata = ProviderMetadataWithLogout::discover(&issuer, &http).expect("discovery");
         let id = ClientId::new(name.to_owned());
-        let client = CoreClient::from_provider_metadata(metadata.clone(), id, Some(ClientSecret::new(secret)))
-            .set_redirect_uri(RedirectUrl::new(CALLBACK.to_owned()).expect("an address"));
+        let client =
+            CoreClient::from_provider_metadata(metadata.clone(), id, Some(ClientSecret::new(secret)))
+                .set_redirect_uri(RedirectUrl::new(CALLBACK.to_owned()).expect("an address"));
         App { name: name.to_owned(), client, metadata, person }
     }
 
     /// Sends the person off and takes them back.
     fn authorize(&self) -> Away {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let request =
-            self.client.authorize_url(CoreAuthenticationFlow::AuthorizationCode, CsrfToken::new_random, Nonce::new_random);
+        let request = self.client.authorize_url(
+            CoreAuthenticationFlow::AuthorizationCode,
+            CsrfToken::new_random,
+            Nonce::new_random,
+        );
         let scopes = ["profile", "email", "offline_access"].map(|scope| Scope::new(scope.to_owned()));
         let (url, state, nonce) = request.add_scopes(scopes).set_pkce_challenge(challenge).url();
         let back = walk_to(&self.name, url.as_str(), CALLBACK);
@@ -100,7 +111,11 @@ impl App {
         Away { nonce, verifier, code }
     }
 
-    fn redeem(&self, code: AuthorizationCode, verifier: PkceCodeVerifier) -> Result<CoreTokenResponse, String> {
+    fn redeem(
+        &self,
+        code: AuthorizationCode,
+        verifier: PkceCodeVerifier,
+    ) -> Result<CoreTokenResponse, String> {
         let request = self.client.exchange_code(code).expect("a token endpoint").set_pkce_verifier(verifier);
         request.request(&http).map_err(|error| match error {
             RequestTokenError::ServerResponse(answer) => answer.error().to_string(),
@@ -133,11 +148,14 @@ impl App {
 
     /// Asks Doorward to end the session, as the one who has this id_token.
     fn sign_out(&self, id_token: &CoreIdToken) {
-        let endpoint = self.metadata.additional_metadata().end_session_endpoint.clone().expect("an end of sessions");
+        let endpoint =
+            self.metadata.additional_metadata().end_session_endpoint.clone().expect("an end of sessions");
         let back = PostLogoutRedirectUrl::new(SIGNED_OUT.to_owned()).expect("an address");
-        let request = LogoutRequest::from(endpoint).set_id_token_hint(id_token).set_post_logout_redirect_uri(back);
+        let request =
+            LogoutRequest::from(endpoint).set_id_token_hint(id_token).set_post_logout_redirect_uri(back);
         let state = CsrfToken::new_random();
-        let parameters = walk_to(&self.name, request.set_state(state.clone()).http_get_url().as_str(), SIGNED_OUT);
+        let parameters =
+            walk_to(&self.name, request.set_state(state.clone()).http_get_url().as_str(), SIGNED_OUT);
         assert_eq!(parameters.get("state"), Some(state.secret()), "{parameters:?}");
     }
 }
@@ -153,7 +171,10 @@ fn signs_in_refreshes_and_signs_out(alg: &str) {
     assert_eq!(told.subject(), claims.subject());
     assert_eq!(told.preferred_username().map(|name| name.as_str()), Some(app.person.username.as_str()));
     assert_eq!(told.email().map(|email| email.as_str()), Some(app.person.email.as_str()));
-    assert_eq!(told.name().and_then(|name| name.get(None)).map(|name| name.as_str()), Some(app.person.name.as_str()));
+    assert_eq!(
+        told.name().and_then(|name| name.get(None)).map(|name| name.as_str()),
+        Some(app.person.name.as_str())
+    );
 
     let renewed = app.refresh(&tokens).expect("new tokens");
     assert_ne!(renewed.access_token().secret(), tokens.access_token().secret());
@@ -192,7 +213,9 @@ fn openidconnect_refuses_another_nonce_and_another_signature() {
     let first = if signature.starts_with('A') { 'B' } else { 'A' };
     let changed: CoreIdToken = format!("{signed}.{first}{}", &signature[1..]).parse().expect("a token");
     let refused = changed.claims(&verifier, &nonce);
-    let expected = Err(ClaimsVerificationError::SignatureVerification(SignatureVerificationError::CryptoError(String::new())));
+    let expected = Err(ClaimsVerificationError::SignatureVerification(
+        SignatureVerificationError::CryptoError(String::new()),
+    ));
     assert_eq!(std::mem::discriminant(&refused.map(|_| ())), std::mem::discriminant(&expected));
 }
 
