@@ -83,7 +83,7 @@ async function completes(browser, fields) {
 test("oauth4webapi must push its request if it keeps to FAPI 2.0", async () => {
   const { as, client } = await configure("oauth4webapi-unpushed", { profile: "fapi2", id_token_alg: "ES256" });
   const url = new URL(as.authorization_endpoint);
-  url.search = new URLSearchParams({ client_id: client.client_id, response_type: "code", redirect_uri: CALLBACK, scope: "openid", state: "s", code_challenge: "x".repeat(43), code_challenge_method: "S256" });
+  url.search = new URLSearchParams({ client_id: client.client_id, response_type: "code", redirect_uri: CALLBACK, scope: "openid", state: "s", code_challenge: "A".repeat(43), code_challenge_method: "S256" });
   const callback = await walkTo("oauth4webapi-unpushed", url);
   assert.throws(() => oauth.validateAuthResponse(as, client, callback, "s"), { error: "invalid_request" });
 });
@@ -121,7 +121,7 @@ test("oauth4webapi cannot redeem a code with another verifier, nor use a pushed 
 
 test("oauth4webapi is told that an address is not registered before anybody is sent there", async () => {
   const { as, client, authentication, options } = await configure("oauth4webapi-address");
-  const asked = { client_id: client.client_id, response_type: "code", redirect_uri: "https://evil.example/", scope: "openid", code_challenge: "x".repeat(43), code_challenge_method: "S256" };
+  const asked = { client_id: client.client_id, response_type: "code", redirect_uri: "https://evil.example/", scope: "openid", code_challenge: "A".repeat(43), code_challenge_method: "S256" };
   const answer = await oauth.pushedAuthorizationRequest(as, client, authentication, asked, options());
   await assert.rejects(oauth.processPushedAuthorizationResponse(as, client, answer), { error: "invalid_request", status: 400 });
 });
