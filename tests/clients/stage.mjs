@@ -10,7 +10,7 @@ const owner = { username: "ada", name: "Ada Lovelace", password: "violet kettle 
 const grace = { username: "grace", name: "Grace Hopper", email: "grace@example.org", groups: ["family", "printers"], password: "quiet harbor lantern seven" };
 
 const often = "100000/1h";
-const settings = { "limits.sign_in": often, "limits.api": often, "oidc.advertise_par": true };
+const settings = { "limits.sign_in": often, "limits.api": often, "oidc.advertise_par": true, "outgoing.allowed_networks": "127.0.0.0/8,::1/128" };
 const server = await start(build(), { owner, settings });
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => server.stop().then(() => process.exit(0)));
 
