@@ -52,7 +52,7 @@ fn v6_in(address: Ipv6Addr, network: [u16; 8], prefix: u8) -> bool {
 }
 
 /// Returns what an address is, if it is not one of the public internet: the end of “an address …”.
-pub fn special(address: IpAddr) -> Option<&'static str> {
+pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             let found = SPECIAL_V4.iter().find(|(network, prefix, _)| v4_in(v4, *network, *prefix));
@@ -71,13 +71,13 @@ pub fn special(address: IpAddr) -> Option<&'static str> {
 }
 
 /// Tells whether the administrator allowed an address. A v4-mapped one counts as its v4 address.
-pub fn is_allowed(networks: &[IpNet], address: IpAddr) -> bool {
+pub(super) fn is_allowed(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
 }
 
 /// Returns the network that an administrator would most likely allow to reach an address.
-pub fn likely_network(address: IpAddr) -> IpNet {
+pub(super) fn likely_network(address: IpAddr) -> IpNet {
     let address = address.to_canonical();
     let prefix = match address {
         IpAddr::V4(v4) if v4.is_private() => 24,

@@ -10,6 +10,7 @@ use http::StatusCode;
 use url::Url;
 
 use super::client::{Client, ConsentMode};
+use super::consents::Question;
 use super::decide::{Decision, Present, decide};
 use super::error::OAuthError;
 use super::par::Pushed;
@@ -21,6 +22,7 @@ use crate::audit::{Event, Kind};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::DisplayName;
+use crate::limits::Rule;
 use crate::sessions::{Level, Principal, frames};
 use crate::sign_in::{self, Destinations};
 use crate::store::CommitError;
@@ -32,13 +34,16 @@ use crate::views::{Hidden, errors::ErrorPage};
 pub const PATH: &str = "/oauth2/authorize";
 /// The longest query: it has to survive as a return address through the pages of signing in.
 const LONGEST_QUERY: usize = 6 * 1024;
+/// Codes of one signed-in stay: far more than people open apps, and far less than another site could make a browser fetch
+/// (RES-04).
+const SIGN_INS: Rule = Rule::new("app-sign-in", 300, Duration::from_secs(300));
 /// How often a change is tried again when another request changed the same rows.
 const TRIES: usize = 4;
 
 /// What a person decided on the consent page.
 struct Agreement {
-    /// The scopes that the page showed.
-    scopes: String,
+    /// What the page asked.
+    question: String,
     /// What they chose.
     is_allowed: bool,
 }
@@ -80,8 +85,10 @@ pub async fn consent(room: &Oidc, request: &Request, principal: &Principal) -> R
     let form = request.form()?;
     let params = Params::parse(form.text("request").as_bytes())
         .map_err(|error| Problem::bad_request("malformed_form", error.description))?;
-    let agreement =
-        Agreement { scopes: form.text("scopes").to_owned(), is_allowed: form.text("decision") == "allow" };
+    let agreement = Agreement {
+        question: form.text("question").to_owned(),
+        is_allowed: form.text("decision") == "allow",
+    };
     proceed(room, request, Some(principal), &params, Some(agreement)).await
 }
 
@@ -141,10 +148,11 @@ async fn judge(
         return Err(OAuthError::new("access_denied", "The person said no.").into());
     }
     // What they agreed to is what the page showed, and nothing that was added since.
-    let consents_now = agreement.is_some_and(|agreement| agreement.scopes == wanted.scopes.to_string());
+    let question = room.question(client, &wanted.scopes, &wanted.claims, &wanted.resources);
+    let consents_now = agreement.is_some_and(|agreement| agreement.question == question.to_text());
     let asked_at = room.asked_at(asked.outer, request.now);
     let present = match caller {
-        Some(principal) => Some(room.present(principal, client, &wanted, consents_now)?),
+        Some(principal) => Some(room.present(principal, client, &wanted, &question, consents_now)?),
         None => None,
     };
     match decide(&wanted, client.consent(), present.as_ref(), asked_at, request.now) {
@@ -154,11 +162,13 @@ async fn judge(
         Decision::Enrol => Ok(message(room, request, caller, needs_factor(client))?),
         Decision::NotAdmitted => Ok(not_admitted(room, request, caller, asked)?),
         Decision::Consent => match caller {
-            Some(principal) => Ok(consent_page(room, request, principal, asked, &wanted)?),
+            Some(principal) => Ok(consent_page(room, request, principal, asked, &wanted, &question)?),
             None => Ok(to_sign_in(room, request, asked, false)),
         },
         Decision::Grant => match caller {
-            Some(principal) => room.give_code(request, principal, asked, &wanted, consents_now).await,
+            Some(principal) => {
+                room.give_code(request, principal, asked, &wanted, consents_now.then_some(&question)).await
+            }
             None => Ok(to_sign_in(room, request, asked, false)),
         },
     }
@@ -245,6 +255,7 @@ impl Oidc {
         principal: &Principal,
         client: &Client,
         wanted: &AuthorizationRequest,
+        question: &Question,
         consents_now: bool,
     ) -> Result<Present, OAuthError> {
         let user = &principal.user;
@@ -271,7 +282,7 @@ impl Oidc {
             has_second_factor: user.has_totp,
             is_somebody_else,
             is_admitted: client.admits(user),
-            has_consented: is_asked && self.has_consented(&user.id, &client.id, &wanted.scopes)?,
+            has_consented: is_asked && self.has_consented(&user.id, &client.id, question)?,
             consents_now,
         })
     }
@@ -283,18 +294,22 @@ impl Oidc {
         principal: &Principal,
         asked: &Asked<'_>,
         wanted: &AuthorizationRequest,
-        consents_now: bool,
+        agreed: Option<&Question>,
     ) -> Result<Reply, Refusal> {
         let (client, user) = (&asked.client, &principal.user);
-        if !self.has_room_for_grant() {
-            return Err(OAuthError::new("temporarily_unavailable", "Too many apps are in use.").into());
+        let key = self.limits.key(&SIGN_INS, principal.sid.as_bytes());
+        if !self.has_room_for_grant() || !self.limits.acquire(&SIGN_INS, &key).allowed {
+            return Err(OAuthError::new(
+                "temporarily_unavailable",
+                "Too many apps are being opened. Try again in a few minutes.",
+            )
+            .into());
         }
         for _ in 0..TRIES {
             let mut batch = self.store.batch();
             self.sessions.stage_require_live(&mut batch, principal)?;
-            if consents_now {
-                self.stage_consent(&mut batch, &user.id, &client.id, &wanted.scopes)
-                    .map_err(OAuthError::from)?;
+            if let Some(question) = agreed {
+                self.stage_consent(&mut batch, &user.id, &client.id, question).map_err(OAuthError::from)?;
             }
             if let Some(pushed) = &asked.pushed
                 && !self.stage_use_pushed(&mut batch, pushed).map_err(OAuthError::from)?
@@ -472,6 +487,7 @@ fn consent_page(
     principal: &Principal,
     asked: &Asked<'_>,
     wanted: &AuthorizationRequest,
+    question: &Question,
 ) -> Result<Reply, Problem> {
     let client = &asked.client;
     let title = format!("Allow {}?", client.settings.name);
@@ -485,11 +501,11 @@ fn consent_page(
         registered_itself: client.registered_itself,
         display_name: principal.user.display_name.to_string(),
         username: principal.user.username.to_string(),
-        items: wanted.scopes.iter().filter_map(in_words).collect(),
+        items: question.scopes.iter().filter_map(in_words).collect(),
         resources: wanted.resources.clone(),
         action: "/oauth2/consent".to_owned(),
         request: asked.outer.to_query(),
-        scopes: wanted.scopes.to_string(),
+        question: question.to_text(),
         switch_url: with_query("/signin", &[("rd", &here(asked.outer)), ("again", "1")]),
     };
     let reply = Reply::html(StatusCode::OK, &page)?;

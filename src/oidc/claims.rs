@@ -89,6 +89,27 @@ fn texts(one: Option<&Value>, several: Option<&Value>) -> Option<Vec<String>> {
 /// A scope that an administrator made up: its name, and claim and attribute of each claim it shows.
 pub type CustomScope = (String, Vec<(String, String)>);
 
+/// Returns the scopes that `scopes` and the claims asked for by name disclose together, as far as the client may ask for
+/// them at all. People agree to this set: a claim by name is no way around the question (OA-14).
+pub fn disclosed(
+    scopes: &Scopes,
+    request: &ClaimsRequest,
+    allowed: &Scopes,
+    custom: &[CustomScope],
+) -> Scopes {
+    let names = || request.userinfo.iter().chain(&request.id_token);
+    let standard = BY_SCOPE
+        .iter()
+        .filter(|(_, claims)| names().any(|name| claims.contains(&name.as_str())))
+        .map(|(scope, _)| (*scope).to_owned());
+    let own = custom
+        .iter()
+        .filter(|(_, claims)| names().any(|name| claims.iter().any(|(claim, _)| claim == name)))
+        .map(|(scope, _)| scope.clone());
+    let by_name = Scopes::new(standard.chain(own)).within(allowed);
+    Scopes::new(scopes.iter().chain(by_name.iter()).map(str::to_owned))
+}
+
 /// The person whose claims are wanted.
 pub struct Person<'a> {
     /// The account.
@@ -117,18 +138,20 @@ const PROFILE: [&str; 14] = [
     "updated_at",
 ];
 
+/// The claims of each scope that everybody knows.
+const BY_SCOPE: [(&str, &[&str]); 5] = [
+    ("profile", &PROFILE),
+    ("email", &["email", "email_verified"]),
+    ("address", &["address"]),
+    ("phone", &["phone_number", "phone_number_verified"]),
+    ("groups", &["groups"]),
+];
+
 impl Person<'_> {
     /// Adds the claims that `scopes` cover to `claims`. What is not known is left out, never null (OIDC Core section
     /// 5.3.2).
     pub fn add_by_scope(&self, scopes: &Scopes, claims: &mut Map<String, Value>) {
-        let known: [(&str, &[&str]); 5] = [
-            ("profile", &PROFILE),
-            ("email", &["email", "email_verified"]),
-            ("address", &["address"]),
-            ("phone", &["phone_number", "phone_number_verified"]),
-            ("groups", &["groups"]),
-        ];
-        for (scope, names) in known {
+        for (scope, names) in BY_SCOPE {
             if scopes.has(scope) {
                 self.add(names.iter().copied(), claims);
             }
@@ -204,6 +227,18 @@ impl Person<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// OA-14: what is asked for by name counts as the scope that discloses it.
+    #[test]
+    fn a_claim_by_name_discloses_its_scope() {
+        let scopes = |text: &str| Scopes::parse(text).unwrap();
+        let request =
+            ClaimsRequest { userinfo: vec!["email".to_owned()], id_token: vec!["badge".to_owned()] };
+        let custom = [("badges".to_owned(), vec![("badge".to_owned(), "badge".to_owned())])];
+        let allowed = scopes("openid email badges profile");
+        assert_eq!(disclosed(&scopes("openid"), &request, &allowed, &custom), scopes("openid email badges"));
+        assert_eq!(disclosed(&scopes("openid"), &request, &scopes("openid"), &custom), scopes("openid"));
+    }
 
     #[test]
     fn the_claims_parameter_is_read_strictly() {

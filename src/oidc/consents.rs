@@ -1,7 +1,8 @@
 //! What people agreed to: by client and exact set of scopes (OA-14).
 
 use super::Oidc;
-use super::client::ClientId;
+use super::claims::{self, ClaimsRequest};
+use super::client::{Client, ClientId};
 use super::records::ConsentRecord;
 use super::scopes::Scopes;
 use crate::crypto::mac::sha256;
@@ -11,6 +12,30 @@ use crate::store::{Batch, StoreError};
 
 /// The most sets of scopes that are remembered for one app; the oldest makes room.
 const MOST_SETS: usize = 16;
+
+/// What a person is asked for: what the app would learn and do, and where it would act for them.
+pub(super) struct Question {
+    /// What is disclosed, claims by name included.
+    pub(super) scopes: Scopes,
+    /// APIs.
+    resources: Vec<String>,
+}
+
+impl Question {
+    /// Writes the question down as one text, which the page carries, so that the answer is to this very question.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = self.scopes.to_string();
+        for resource in &self.resources {
+            text.push('\n');
+            text.push_str(resource);
+        }
+        text
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        sha256(self.to_text())
+    }
+}
 
 /// An app that a person agreed to, as lists show it.
 pub struct Consent {
@@ -26,20 +51,30 @@ fn row(user: &UserId, client: &ClientId) -> Vec<u8> {
     [user.as_bytes().as_slice(), client.as_str().as_bytes()].concat()
 }
 
-fn digest(scopes: &Scopes) -> [u8; 32] {
-    sha256(scopes.to_string())
-}
-
 impl Oidc {
-    /// Tells whether a person agreed to this very set of scopes.
+    /// Returns the question that a request puts to a person.
+    pub(super) fn question(
+        &self,
+        client: &Client,
+        scopes: &Scopes,
+        claims: &ClaimsRequest,
+        resources: &[String],
+    ) -> Question {
+        let custom = self.custom_scopes();
+        let mut resources = resources.to_vec();
+        resources.sort();
+        Question { scopes: claims::disclosed(scopes, claims, &client.settings.scopes, &custom), resources }
+    }
+
+    /// Tells whether a person agreed to this very question.
     pub(super) fn has_consented(
         &self,
         user: &UserId,
         client: &ClientId,
-        scopes: &Scopes,
+        question: &Question,
     ) -> Result<bool, StoreError> {
         let found = self.store.get::<ConsentRecord>(&row(user, client))?;
-        Ok(found.is_some_and(|found| found.value.sets.contains(&digest(scopes))))
+        Ok(found.is_some_and(|found| found.value.sets.contains(&question.digest())))
     }
 
     /// Adds what a person agrees to now to `batch`.
@@ -48,15 +83,15 @@ impl Oidc {
         batch: &mut Batch,
         user: &UserId,
         client: &ClientId,
-        scopes: &Scopes,
+        question: &Question,
     ) -> Result<(), StoreError> {
         let row = row(user, client);
         let seen = self.store.get::<ConsentRecord>(&row)?;
         let mut record = seen.as_ref().map(|seen| seen.value.clone()).unwrap_or_default();
-        let digest = digest(scopes);
+        let digest = question.digest();
         record.sets.retain(|set| *set != digest);
         record.sets.push(digest);
-        record.latest = scopes.clone();
+        record.latest = question.scopes.clone();
         let surplus = record.sets.len().saturating_sub(MOST_SETS);
         record.sets.drain(..surplus);
         record.given_at = self.clock.now();

@@ -74,6 +74,8 @@ impl Oidc {
         if token.typ.is_some() {
             return None;
         }
+        // Signed userinfo has no type either, and does not say when somebody signed in.
+        token.claims.get("auth_time")?;
         let text = |name: &str| token.claims.get(name).and_then(Value::as_str).map(str::to_owned);
         if !self.site.is_origin(&text("iss")?) {
             return None;

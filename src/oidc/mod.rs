@@ -38,8 +38,8 @@ pub mod scopes;
 pub mod token;
 pub mod userinfo;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -57,10 +57,10 @@ use crate::kernel::secret::SecretKey;
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::sessions::{Lifetimes, Sessions};
-use crate::sign_in::SignIn;
+use crate::sessions::{EndedSession, Lifetimes, OnEnd, Sessions};
+use crate::sign_in::{Destination, Destinations, SignIn};
 use crate::site::Site;
-use crate::store::{CommitError, Store, StoreError};
+use crate::store::{Batch, CommitError, Store, StoreError};
 
 pub use client::{Client, ClientId, ClientSettings};
 pub use clients::{AddError, Added};
@@ -142,6 +142,24 @@ pub struct Inner {
     documents: ArcSwapOption<Documents>,
 }
 
+/// The provider as the rooms below call it. It holds those rooms, so they must not hold it in turn: the store could never
+/// be given up.
+struct SeenFromBelow(Weak<Inner>);
+
+impl OnEnd for SeenFromBelow {
+    fn stage(&self, batch: &mut Batch, ended: &EndedSession) {
+        if let Some(inner) = self.0.upgrade() {
+            Oidc(inner).stage(batch, ended);
+        }
+    }
+}
+
+impl Destinations for SeenFromBelow {
+    fn describe(&self, target: &url::Url) -> Option<Destination> {
+        Oidc(self.0.upgrade()?).describe(target)
+    }
+}
+
 impl std::ops::Deref for Oidc {
     type Target = Inner;
     fn deref(&self) -> &Inner {
@@ -189,8 +207,8 @@ impl Oidc {
             store,
             sign_in,
         }));
-        room.sessions.add_on_end(Arc::new(room.clone()));
-        room.sign_in.set_destinations(Arc::new(room.clone()));
+        room.sessions.add_on_end(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
+        room.sign_in.set_destinations(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
         Ok(room)
     }
 

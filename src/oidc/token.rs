@@ -118,6 +118,14 @@ impl Oidc {
         }
     }
 
+    /// A grant outlives its tokens where the app wants to be told of the end of the session: its own session goes on.
+    fn kept_until(&self, client: &Client, tokens_end: Timestamp, now: Timestamp) -> Timestamp {
+        if client.settings.backchannel_logout_uri.is_none() {
+            return tokens_end;
+        }
+        tokens_end.max(now.plus(self.lifetimes.absolute.max(self.lifetimes.remembered)))
+    }
+
     fn answer_tokens(
         &self,
         call: &Authenticated,
@@ -299,6 +307,7 @@ impl Oidc {
         };
         let tokens_end = now.plus(self.access_lifetime(client)).plus(Duration::from_secs(60));
         let until = refresh.as_ref().map_or(tokens_end, |family| family.expires_at.max(tokens_end));
+        let until = self.kept_until(client, until, now);
         let record = GrantRecord { permission, refresh, until };
         self.stage_grant(batch, id, &record);
         Granted {
@@ -370,9 +379,9 @@ impl Oidc {
         use super::client::ConsentMode;
         let permission = &record.permission;
         let is_asked = client.consent() != ConsentMode::Skip;
+        let question = self.question(client, &permission.scopes, &permission.claims, &permission.resources);
         let is_allowed = client.settings.scopes.covers(&permission.scopes);
-        Ok(is_allowed
-            && (!is_asked || self.has_consented(&permission.user, &client.id, &permission.scopes)?))
+        Ok(is_allowed && (!is_asked || self.has_consented(&permission.user, &client.id, &question)?))
     }
 
     async fn rotate(
@@ -389,7 +398,7 @@ impl Oidc {
         let successor = presented.successor(&self.refresh_key, &salt);
         let rotated = presented.rotated(family, &successor, salt, now, self.refresh_lifetime(client));
         let tokens_end = now.plus(self.access_lifetime(client)).plus(Duration::from_secs(60));
-        record.until = rotated.expires_at.max(tokens_end);
+        record.until = self.kept_until(client, rotated.expires_at.max(tokens_end), now);
         record.refresh = Some(rotated);
         let mut batch = self.store.batch();
         batch.require(id.as_bytes(), seen);

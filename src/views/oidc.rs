@@ -7,7 +7,7 @@ use super::parts::Hidden;
 
 /// May the app? (OIDC Core section 3.1.2.4.)
 ///
-/// Form: POST `action`, fields `csrf`, `request`, `scopes`, `decision`: `allow` or `deny`.
+/// Form: POST `action`, fields `csrf`, `request`, `question`, `decision`: `allow` or `deny`.
 #[derive(Debug, Template)]
 #[template(path = "oidc/consent.html", config = "web/askama.toml")]
 pub struct Consent {
@@ -33,8 +33,8 @@ pub struct Consent {
     pub action: String,
     /// The request, to be judged again.
     pub request: String,
-    /// The scopes that the page shows.
-    pub scopes: String,
+    /// What the page asks, to be compared with what is asked when the answer comes.
+    pub question: String,
     /// Where "Use another account" leads.
     pub switch_url: String,
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! bench-client refresh ADDRESS SECONDS CLIENTS USER_PREFIX PASSWORD    rotates refresh tokens
 //! bench-client sign-in ADDRESS SECONDS CLIENTS USER_PREFIX PASSWORD    signs in
+//! bench-client exchange ADDRESS SECONDS CLIENTS USER_PREFIX PASSWORD CLIENT_ID SECRET REDIRECT_URI    exchanges codes
 //! bench-client flood   ADDRESS SECONDS CLIENTS                         signs in with wrong passwords from everywhere
 //! bench-client probe   ADDRESS SECONDS CLIENTS PATH [HEADER...]        asks one thing and measures how long it takes
 //! ```
@@ -36,7 +37,18 @@ struct Connection {
 
 struct Answer {
     status: u16,
+    head: String,
     body: Vec<u8>,
+}
+
+impl Answer {
+    /// Returns the values of a header field, whose name is given in lower case.
+    fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.head.split("\r\n").filter_map(move |line| {
+            let (own, value) = line.split_once(": ")?;
+            own.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
 }
 
 impl Connection {
@@ -58,8 +70,9 @@ impl Connection {
             request.push_str("\r\n");
         }
         if !body.is_empty() {
+            let kind = if body.starts_with('{') { "json" } else { "x-www-form-urlencoded" };
             request
-                .push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+                .push_str(&format!("Content-Type: application/{kind}\r\nContent-Length: {}\r\n", body.len()));
         }
         request.push_str("\r\n");
         request.push_str(body);
@@ -90,9 +103,10 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(An
             return Err("the server hung up".into());
         }
     };
-    let head = String::from_utf8_lossy(buffer.get(..head_end).unwrap_or_default()).to_ascii_lowercase();
+    let head = String::from_utf8_lossy(buffer.get(..head_end).unwrap_or_default()).into_owned();
     let status: u16 = head.split(' ').nth(1).unwrap_or_default().parse()?;
-    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let lower = head.to_ascii_lowercase();
+    let field = |name: &str| lower.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     let length: usize = field("content-length").unwrap_or("0").parse()?;
     let keeps_open = field("connection") != Some("close");
     while buffer.len() < head_end + 4 + length {
@@ -101,7 +115,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(An
         }
     }
     let body = buffer.get(head_end + 4..head_end + 4 + length).unwrap_or_default().to_vec();
-    Ok((Answer { status, body }, keeps_open))
+    Ok((Answer { status, head, body }, keeps_open))
 }
 
 /// What one client saw.
@@ -183,12 +197,57 @@ async fn first_token(plan: &Plan, connection: &mut Connection, number: usize) ->
     Err(format!("{name} was never let in").into())
 }
 
+/// Signs a browser in and returns its session cookie.
+async fn browser_cookie(plan: &Plan, connection: &mut Connection, number: usize) -> Result<String, Failure> {
+    let body = credentials(&format!("{}{number}", plan.rest(0)?), plan.rest(1)?);
+    let headers = [format!("Origin: http://{}", connection.host), "Sec-Fetch-Site: same-origin".to_owned()];
+    for _ in 0..200 {
+        let answer = connection.ask("POST", "/api/v1/auth/login/web", &headers, &body).await?;
+        match answer.status {
+            200 => {
+                let cookies = answer.fields("set-cookie").filter_map(|cookie| cookie.split(';').next());
+                let session = cookies.into_iter().find(|cookie| cookie.starts_with("dw="));
+                return session.map(|cookie| format!("Cookie: {cookie}")).ok_or_else(|| "no cookie".into());
+            }
+            429 | 503 => tokio::time::sleep(Duration::from_millis(250)).await,
+            status => return Err(format!("web sign-in: {status}").into()),
+        }
+    }
+    Err("nobody was let in".into())
+}
+
+/// Lets a browser fetch a code and returns the form that exchanges it.
+async fn code_form(plan: &Plan, connection: &mut Connection, cookie: &str) -> Result<String, Failure> {
+    let (client, redirect) = (plan.rest(2)?, plan.rest(4)?);
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("client_id", client)
+        .append_pair("redirect_uri", redirect)
+        .append_pair("response_type", "code")
+        .append_pair("scope", "openid profile email offline_access")
+        .finish();
+    let path = format!("/oauth2/authorize?{query}");
+    let answer = connection.ask("GET", &path, &[cookie.to_owned()], "").await?;
+    let location = answer.fields("location").next().unwrap_or_default();
+    let (_, query) = location.split_once('?').unwrap_or_default();
+    let code = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "code");
+    let (_, code) = code.ok_or_else(|| format!("no code: {} {location}", answer.status))?;
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "authorization_code").append_pair("code", &code);
+    form.append_pair("redirect_uri", redirect).append_pair("client_id", client);
+    form.append_pair("client_secret", plan.rest(3)?);
+    Ok(form.finish())
+}
+
 async fn client(plan: Arc<Plan>, number: usize, start: Arc<tokio::sync::Barrier>) -> Result<Seen, Failure> {
     let mut connection = Connection::new(&plan.address);
     let mut seen = Seen::default();
     let mut token = String::new();
     if plan.mode == "refresh" {
         token = first_token(&plan, &mut connection, number).await?;
+    }
+    let mut cookie = String::new();
+    if plan.mode == "exchange" {
+        cookie = browser_cookie(&plan, &mut connection, number).await?;
     }
     start.wait().await;
     let until = plan.clock.monotonic() + plan.length;
@@ -206,6 +265,11 @@ async fn client(plan: Arc<Plan>, number: usize, start: Arc<tokio::sync::Barrier>
             begun = due;
         }
         let answer = match plan.mode.as_str() {
+            "exchange" => {
+                let form = code_form(&plan, &mut connection, &cookie).await?;
+                begun = plan.clock.monotonic();
+                connection.ask("POST", "/oauth2/token", &[], &form).await?
+            }
             "refresh" => {
                 let body = json!({ "refresh_token": token }).to_string();
                 let answer = connection.ask("POST", "/api/v1/auth/refresh/api", &[], &body).await?;

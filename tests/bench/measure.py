@@ -6,7 +6,7 @@
 Everything that is a rate is a ratio to hyper's hello-world in the same run: a server on core 0, the load on core 1, the
 two servers in turn, five rounds each, the median of the five ratios. So it can be compared between machines.
 """
-import argparse, json, os, pathlib, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.error, urllib.request
+import argparse, base64, json, os, pathlib, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.error, urllib.parse, urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 RELEASE = TOP / "target/release"
@@ -52,7 +52,7 @@ def sh(*command, **options):
 
 
 def build():
-    names = ["bench-hello", "bench-client", "bench-sync-each", "bench-limits", "seed-users"]
+    names = ["bench-hello", "bench-client", "bench-sync-each", "bench-limits", "bench-sign", "seed-users"]
     command = ["cargo", "build", "--release", "--locked", "--bin", "doorward"]
     for name in names:
         command += ["--example", name]
@@ -215,6 +215,70 @@ def measure_checks(directory, work, arguments):
     server.stop()
 
 
+def post_form(directory, name, fields, authorization=None):
+    path = pathlib.Path(directory) / f"{name}.lua"
+    head = f'wrk.headers["Authorization"] = "{authorization}"\n' if authorization else ""
+    path.write_text('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/x-www-form-urlencoded"\n'
+                    f"{head}wrk.body = [==[{urllib.parse.urlencode(fields)}]==]\n")
+    return path
+
+
+def measure_provider(directory, work, arguments):
+    """OpenID Connect: what apps ask, against hello-world, and what tokens cost beside their signatures and the disk."""
+    hello = Server([RELEASE / "examples/bench-hello", HELLO], HELLO)
+    server = doorward(directory)
+    status, _, body = call("POST", "/api/v1/auth/login/api", {"username": "owner", "password": PASSWORD})
+    if status != 200:
+        sys.exit(f"sign-in: {status} {body!r}")
+    owner = {"Authorization": f"Bearer {json.loads(body)['access_token']}"}
+    redirect = "http://app.home.localhost/callback"
+    settings = {"name": "Bench", "redirect_uris": [redirect], "pkce": "optional", "consent": "skip",
+                "grants": ["authorization_code", "refresh_token", "client_credentials"]}
+    status, _, body = call("POST", "/api/v1/admin/clients", settings, owner)
+    if status != 201:
+        sys.exit(f"client: {status} {body!r}")
+    app = json.loads(body)
+    app_id, secret = app["client"]["id"], app["client_secret"]
+    signatures = dict(line.split() for line in sh("taskset", "-c", SERVER_CORE, RELEASE / "examples/bench-sign").splitlines())
+    rs256, eddsa = (int(signatures[name]) / 1000 for name in ("RS256", "EdDSA"))
+    bare = pathlib.Path(work) / "sync-each-oidc"
+    each = float(sh("taskset", "-c", SERVER_CORE, RELEASE / "examples/bench-sync-each", bare, arguments.seconds))
+    sync = 1e6 / each
+    arguments_of_exchange = ("exchange", arguments.seconds, 8, "user", PASSWORD, app_id, secret, redirect)
+    one = client("exchange", arguments.seconds, 1, *arguments_of_exchange[3:])
+    many = client(*arguments_of_exchange)
+    alone = rs256 + eddsa + sync
+    record("code exchange (RS256), p50", one["p50_us"] / alone, f"{one['p50_us'] / alone:.1f} x two signatures and a flush",
+           "printed", True, f"{one['p50_us']} us against {rs256:.0f} + {eddsa:.0f} + {sync:.0f} us")
+    ceiling = 1e6 / (rs256 + eddsa)
+    record("code exchange, 8 clients", many["good_per_second"] / ceiling, f"{many['good_per_second'] / ceiling:.2f} of the signatures alone",
+           "printed", True, f"{many['good_per_second']:,.0f}/s, each with a sign-in before it, against {ceiling:,.0f}/s; {many['statuses']}")
+    fields = {"grant_type": "client_credentials", "client_id": app_id, "client_secret": secret}
+    rate, spent = wrk(server, DOORWARD, "/oauth2/token", arguments.seconds, headers=[HOST], script=post_form(work, "credentials", fields))
+    record("client_credentials (EdDSA)", spent / eddsa, f"{spent / eddsa:.1f} x the signature", "printed", True,
+           f"{rate:,.0f}/s, {spent:.1f} us of processor against {eddsa:.1f}")
+    status, headers, body = call("POST", "/api/v1/auth/login/web", {"username": "user0", "password": PASSWORD},
+                                 {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"})
+    cookie = next(value.split(";")[0] for value in headers.get_all("Set-Cookie") if value.startswith("dw="))
+    query = urllib.parse.urlencode({"client_id": app_id, "redirect_uri": redirect, "response_type": "code", "scope": "openid profile email"})
+    location = sh("curl", "-s", "-o", "/dev/null", "-w", "%{redirect_url}", "-H", HOST, "-H", f"Cookie: {cookie}",
+                  f"http://{DOORWARD}/oauth2/authorize?{query}")
+    code = urllib.parse.parse_qs(urllib.parse.urlsplit(location).query)["code"][0]
+    form = urllib.parse.urlencode({"grant_type": "authorization_code", "code": code, "redirect_uri": redirect,
+                                   "client_id": app_id, "client_secret": secret})
+    tokens = json.loads(sh("curl", "-s", "-H", HOST, "-d", form, f"http://{DOORWARD}/oauth2/token"))
+    access = tokens["access_token"]
+    pair = (arguments, hello, server)
+    compare("userinfo", "/oauth2/userinfo", 0.5, *pair, [f"Authorization: Bearer {access}"])
+    basic = base64.b64encode(f"{app_id}:{secret}".encode()).decode()
+    compare("introspection", "/oauth2/introspect", 0.5, *pair,
+            script=post_form(work, "introspect", {"token": access}, f"Basic {basic}"))
+    compare("discovery", "/.well-known/openid-configuration", 0.8, *pair)
+    compare("JWKS", "/jwks.json", 0.8, *pair)
+    hello.stop()
+    server.stop()
+
+
 def measure_flood(server, cookies, arguments):
     probe = ["/api/authz/auth-request", "X-Original-URL: http://app.home.localhost/", f"Cookie: {cookies}"]
     # The probe shares the load's core with the flood, so it goes first there: what it measures is the server, and not
@@ -295,7 +359,7 @@ def measure_start(small, large, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three short rounds, to see that it runs")
-    parser.add_argument("--only", default="", help="of: size, start, checks, durable, limits")
+    parser.add_argument("--only", default="", help="of: size, start, checks, provider, durable, limits")
     parser.add_argument("--no-build", action="store_true", help="measure the binaries of the last release build")
     parser.add_argument("--keep", action="store_true", help="keep the data directories")
     arguments = parser.parse_args()
@@ -314,13 +378,15 @@ def main():
         if wanted("size"):
             size = (RELEASE / "doorward").stat().st_size
             record("binary", size, f"{size / MIB:.1f} MiB", "<= 12 MiB", size <= 12 * MIB)
-        if wanted("start") or wanted("checks") or wanted("durable"):
+        if any(map(wanted, ("start", "checks", "provider", "durable"))):
             seed(small, 1000)
         if wanted("start"):
             seed(large, USERS)
             measure_start(small, large, work)
         if wanted("checks"):
             measure_checks(small, work, arguments)
+        if wanted("provider"):
+            measure_provider(small, work, arguments)
         if wanted("durable"):
             measure_durable(small, work, arguments)
         if wanted("limits"):

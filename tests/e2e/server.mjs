@@ -16,7 +16,8 @@ export function build() {
   return join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug", "doorward");
 }
 
-async function freePort() {
+/** Returns a port of this machine that nobody has. */
+export async function freePort() {
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -29,7 +30,8 @@ async function freePort() {
 /**
  * Starts a server that nobody owns yet, or that belongs to `owner` (username, name, password) with an authenticator app.
  * Returns its origin, the link it printed, what it wrote so far, and the owner's secrets; `restart` ends it and starts
- * it again on the same data, `stop` ends it for good. `host` is the name it is opened by.
+ * it again on the same data, `stop` ends it for good; `command` runs the program on the same data and returns what it
+ * prints. `host` is the name it is opened by.
  */
 export async function start(program, { host = "localhost", settings = {}, owner } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "doorward-e2e-"));
@@ -71,6 +73,7 @@ export async function start(program, { host = "localhost", settings = {}, owner 
     await end();
     await rm(directory, { recursive: true, force: true });
   };
+  server.command = (words, input) => execFileSync(program, words, { cwd: directory, env, input, stdio: ["pipe", "pipe", "inherit"] }).toString();
   await run();
   return server;
 }

@@ -129,9 +129,10 @@ impl Desk {
     }
 
     fn restart(self) -> Desk {
-        let Desk { dir, clock, runtime, opened, .. } = self;
-        drop(runtime);
-        opened.unwrap().close();
+        let (dir, clock) = (self.dir.clone(), self.clock.clone());
+        self.opened.as_ref().unwrap().close();
+        // The lock of the directory goes with the last part that knows the store.
+        drop(self);
         Desk::over(dir, clock)
     }
 
