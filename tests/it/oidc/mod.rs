@@ -3,6 +3,8 @@
 mod basic_modules;
 mod conformance_basic;
 mod conformance_config;
+mod conformance_fapi;
+mod conformance_fapi_par;
 mod conformance_form_post;
 mod conformance_logout;
 mod flow;

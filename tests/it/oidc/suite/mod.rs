@@ -4,6 +4,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod checks;
+pub(crate) mod fapi;
 pub(crate) mod keys;
 
 use std::time::Duration;
