@@ -14,6 +14,30 @@ use super::{VERIFIER, text};
 /// What a proof is refused with at the token endpoint.
 const BAD_PROOF: [&str; 3] = ["invalid_request", "invalid_grant", "invalid_dpop_proof"];
 
+/// OIDC Core section 5.1.
+const STANDARD_CLAIMS: [&str; 20] = [
+    "sub",
+    "name",
+    "given_name",
+    "family_name",
+    "middle_name",
+    "nickname",
+    "preferred_username",
+    "profile",
+    "picture",
+    "website",
+    "email",
+    "email_verified",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "phone_number",
+    "phone_number_verified",
+    "address",
+    "updated_at",
+];
+
 #[test]
 fn fapi2_security_profile_final_discovery_end_point_verification() {
     let fapi = Fapi::start();
@@ -22,6 +46,7 @@ fn fapi2_security_profile_final_discovery_end_point_verification() {
     let fresh = fapi.suite.ask("/.well-known/openid-configuration").expect(200).json();
     for list in [
         "id_token_signing_alg_values_supported",
+        "userinfo_signing_alg_values_supported",
         "token_endpoint_auth_signing_alg_values_supported",
         "dpop_signing_alg_values_supported",
     ] {
@@ -40,8 +65,9 @@ fn fapi2_security_profile_final_discovery_end_point_verification() {
 #[test]
 fn fapi2_security_profile_final_happy_flow() {
     let mut fapi = Fapi::start();
-    for rp in [fapi.first.clone(), fapi.second.clone()] {
-        let request = fapi.request_of(&rp.app);
+    for (rp, length) in [(fapi.first.clone(), 10), (fapi.second.clone(), 128)] {
+        let state = fapi.suite.fresh(length);
+        let request = fapi.request_of(&rp.app).with("state", &state);
         let tokens = fapi.flow_as(&rp, &request);
         // Bound tokens are good in no other way.
         assert_eq!(fapi.ask("Bearer", tokens.access_token(), &[]).status, 401);
@@ -120,22 +146,38 @@ fn fapi2_security_profile_final_access_token_type_header_case_sensitivity() {
     }
 }
 
+/// Everything that is listed, in every form of asking, at both places; and what nobody knows is passed over.
 #[test]
 fn fapi2_security_profile_final_test_claims_parameter_identity_claims() {
     let mut fapi = Fapi::start();
-    let wish = json!({
-        "id_token": { "given_name": { "essential": true }, "email": null },
-        "userinfo": { "family_name": { "essential": true }, "birthdate": null },
-    });
+    let listed = fapi.suite.metadata["claims_supported"].as_array().unwrap().clone();
+    let names: Vec<&str> = listed.iter().map(|name| name.as_str().unwrap()).collect();
+    let names: Vec<&str> = names.into_iter().filter(|name| STANDARD_CLAIMS.contains(name)).collect();
+    assert_eq!(names.len(), STANDARD_CLAIMS.len(), "all of OIDC Core section 5.1 are listed: {names:?}");
+    let forms = [Value::Null, json!({ "essential": true }), json!({ "essential": false }), json!({})];
+    let wishes: Value = names
+        .iter()
+        .zip(forms.iter().cycle())
+        .map(|(name, form)| ((*name).to_owned(), form.clone()))
+        .collect();
+    let mut wish = json!({ "id_token": wishes, "userinfo": wishes, "aB3dE6gH9j": { "kL2nO5qR8t": null } });
+    wish["userinfo"]["uV1xY4zA7c"] = json!({ "essential": true, "value": "x", "more": [1] });
     let request = fapi.request().with("claims", &wish.to_string());
     let tokens = fapi.flow(&request);
     let rp = fapi.first.clone();
     let info = fapi.userinfo(&rp, &tokens);
+    for name in names {
+        assert!(tokens.id_token.get(name).is_some(), "no {name} in the id_token");
+        assert!(info.get(name).is_some(), "no {name} in userinfo");
+    }
+    let is_known = |name: &String| STANDARD_CLAIMS.contains(&name.as_str());
+    assert!(info.as_object().unwrap().keys().all(is_known), "more than was asked for: {info}");
+    // And only where it was asked for.
+    let wish = json!({ "id_token": { "given_name": null }, "userinfo": { "family_name": null } });
+    let request = fapi.request().with("claims", &wish.to_string());
+    let tokens = fapi.flow(&request);
+    let info = fapi.userinfo(&rp, &tokens);
     assert_eq!((&tokens.id_token["given_name"], &info["family_name"]), (&json!("Ada"), &json!("Lovelace")));
-    assert_eq!(
-        (&tokens.id_token["email"], &info["birthdate"]),
-        (&json!("ada@example.org"), &json!("1815-12-10"))
-    );
     assert!(tokens.id_token.get("family_name").is_none() && info.get("given_name").is_none());
 }
 
@@ -257,18 +299,22 @@ fn fapi2_security_profile_final_state_only_outside_request_object_not_used() {
 #[test]
 fn fapi2_security_profile_final_ensure_client_id_in_token_endpoint() {
     let mut fapi = Fapi::start();
-    let (rp, other) = (fapi.first.clone(), fapi.second.app.id.clone());
+    let (rp, other) = (fapi.first.clone(), fapi.second.app.clone());
     let request = fapi.request();
     let code = fapi.authorize(&request);
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", request.get("redirect_uri").unwrap()),
-        ("code_verifier", VERIFIER),
-        ("client_id", &other),
-    ];
-    let proof = fapi.proof(&rp.dpop, "POST", TOKEN, None).sign(&rp.dpop);
-    checks::refusal(&fapi.post(&rp, TOKEN, &fields, Some(&proof)), 401, &["invalid_client"]);
+    // The second client's name, under an assertion of the first, and under one in its own name that the first signed.
+    let liar = Rp { app: other.clone(), ..rp.clone() };
+    for client in [&rp, &liar] {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", request.get("redirect_uri").unwrap()),
+            ("code_verifier", VERIFIER),
+            ("client_id", &other.id),
+        ];
+        let proof = fapi.proof(&rp.dpop, "POST", TOKEN, None).sign(&rp.dpop);
+        checks::refusal(&fapi.post(client, TOKEN, &fields, Some(&proof)), 401, &["invalid_client"]);
+    }
     // And nobody lost anything by it.
     let answer = fapi.exchange(&rp, &code);
     fapi.check_tokens(&answer, &request);
@@ -373,6 +419,8 @@ fn fapi2_security_profile_final_dpop_negative_tests() {
     let (first, second) = (test.changed(|_| {}), test.changed(|_| {}));
     test.refuses(&[&first, &second]);
     test.refuses(&["not.a.jwt"]);
+    let whole = test.changed(|_| {});
+    test.refuses(&[whole.rsplit_once('.').unwrap().0]);
     for name in ["typ", "alg", "jwk", "jti", "htm", "htu", "iat", "ath"] {
         let proof = test.changed(|proof| proof.remove(name));
         test.refuses(&[&proof]);
@@ -390,7 +438,10 @@ fn fapi2_security_profile_final_dpop_negative_tests() {
         let proof = test.changed(|proof| proof.claims[name] = value);
         test.refuses(&[&proof]);
     }
-    for (name, value) in [("typ", "JWT"), ("alg", "RS256"), ("alg", "HS256")] {
+    let beyond = format!("{ISSUER}{USERINFO}else");
+    let elsewhere = test.changed(|proof| proof.claims["htu"] = json!(beyond));
+    test.refuses(&[&elsewhere]);
+    for (name, value) in [("typ", "dpop+jwt+x"), ("typ", "JWT"), ("alg", "RS256"), ("alg", "HS256")] {
         let proof = test.changed(|proof| proof.header[name] = json!(value));
         test.refuses(&[&proof]);
     }
@@ -430,8 +481,8 @@ fn fapi2_security_profile_final_dpop_negative_tests_accepts_what_must_be_ignored
     let answer = caller.with_header("DPOP", &capital).get_json(USERINFO);
     test.fapi.suite.check_userinfo(&answer, &test.tokens);
     let with_extras = test.changed(|proof| {
-        proof.header["extra"] = json!("header");
-        proof.claims["extra"] = json!({ "claim": [1] });
+        proof.header["tx_id"] = json!(1_800_003_600);
+        proof.claims["tx_id_key"] = json!({ "claim": [1] });
     });
     test.accepts(&with_extras);
     for address in [
