@@ -442,6 +442,18 @@ pub struct Client {
 }
 
 impl Client {
+    /// Returns a client as it would be with these settings and without a secret, to try requests and presets on.
+    pub fn trial(id: ClientId, settings: ClientSettings) -> Self {
+        Client {
+            origins: Client::origins_of(&settings),
+            id,
+            settings,
+            secrets: Vec::new(),
+            created_at: Timestamp::ZERO,
+            registered_itself: false,
+        }
+    }
+
     /// Tells whether a person may use the app (OA-15).
     pub fn admits(&self, user: &User) -> bool {
         let groups = &self.settings.groups;

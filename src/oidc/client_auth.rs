@@ -179,7 +179,8 @@ fn read_proof<'a>(request: &Request, params: &'a Params) -> Result<Proof<'a>, OA
         return Err(OAuthError::invalid_request("Prove the client in one way, not in several at once."));
     }
     if let Some(header) = header {
-        return basic(header).ok_or_else(OAuthError::invalid_client);
+        let (id, secrets) = read_basic(header).ok_or_else(OAuthError::invalid_client)?;
+        return Ok(Proof::Secret { id, secrets, method: AuthMethod::Basic });
     }
     if let Some(assertion) = assertion {
         return Ok(Proof::Assertion(assertion));
@@ -193,9 +194,9 @@ fn read_proof<'a>(request: &Request, params: &'a Params) -> Result<Proof<'a>, OA
     })
 }
 
-/// Reads `Authorization: Basic`. Name and secret are form-encoded first (RFC 6749 section 2.3.1), which many apps forget,
-/// so the secret counts in both readings.
-fn basic<'a>(header: &str) -> Option<Proof<'a>> {
+/// Reads `Authorization: Basic`: the name, and the secret in each of its readings. Both are form-encoded first (RFC 6749
+/// section 2.3.1), which many apps forget, so the secret counts decoded and as it is.
+pub fn read_basic(header: &str) -> Option<(String, Vec<String>)> {
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > 4096 {
         return None;
@@ -208,7 +209,7 @@ fn basic<'a>(header: &str) -> Option<Proof<'a>> {
     };
     let mut secrets = vec![secret.to_owned()];
     secrets.extend(decoded(secret).filter(|decoded| decoded != secret));
-    Some(Proof::Secret { id: decoded(id)?, secrets, method: AuthMethod::Basic })
+    Some((decoded(id)?, secrets))
 }
 
 #[cfg(test)]
@@ -219,13 +220,11 @@ mod tests {
     #[test]
     fn basic_credentials_are_read_both_ways() {
         let header = format!("Basic {}", BASE64.encode(b"my%2Eapp:a%2Bb+c"));
-        let Some(Proof::Secret { id, secrets, method: AuthMethod::Basic }) = basic(&header) else {
-            panic!("not read")
-        };
+        let (id, secrets) = read_basic(&header).unwrap();
         assert_eq!(id, "my.app");
         assert_eq!(secrets, ["a%2Bb+c", "a+b c"]);
         for bad in ["Bearer abc", "Basic", "Basic !!!", "Basic YWJj"] {
-            assert!(basic(bad).is_none(), "{bad}");
+            assert!(read_basic(bad).is_none(), "{bad}");
         }
     }
 }

@@ -12,7 +12,7 @@ pub mod authorize;
 pub mod backchannel;
 pub mod claims;
 pub mod client;
-mod client_auth;
+pub mod client_auth;
 mod clients;
 mod codes;
 mod consents;

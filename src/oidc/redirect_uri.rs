@@ -71,7 +71,9 @@ fn has_plain_host(url: &Url, text: &str) -> bool {
         Some(at) if !authority.ends_with(']') => authority.get(..at).unwrap_or_default(),
         _ => authority,
     };
-    host_in_text.eq_ignore_ascii_case(host)
+    // The URL standard lets a host hold `;`, `'` and more. No name of an app does.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    host_in_text.eq_ignore_ascii_case(host) && host.bytes().all(is_plain)
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -160,6 +162,8 @@ mod tests {
             "https:///app.example.org",
             "https://app%2eexample.org/",
             "https://0x7f.1/",
+            "https://app.example.org'/",
+            "https://app.example.org;x/",
             "javascript:alert(1)",
             "JaVaScRiPt:alert(1)",
             "data:text/html,x",

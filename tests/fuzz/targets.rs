@@ -17,6 +17,10 @@ use doorward::http::redirect::safe_return_target;
 use doorward::http::{Client, SetCookie, TrustedProxies, cookies, form, json};
 use doorward::kernel::text::{DisplayName, Email, GroupName, Username};
 use doorward::kernel::time::Timestamp;
+use doorward::oidc::client_auth::read_basic;
+use doorward::oidc::params::Params;
+use doorward::oidc::request::{AuthorizationRequest, Destination};
+use doorward::oidc::{self, ClientId, ClientSettings, redirect_uri};
 use doorward::store::export;
 use ed25519_dalek::Signer;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -40,6 +44,9 @@ pub(crate) const TARGETS: &[Target] = &[
     ("client_assertion", client_assertion),
     ("dpop_proof", dpop_proof),
     ("jwks", jwks),
+    ("authorize_query", authorize_query),
+    ("token_form", token_form),
+    ("redirect_matching", redirect_matching),
 ];
 
 /// Runs the target of this name.
@@ -473,5 +480,81 @@ fn export(bytes: &[u8]) {
         if let Ok(report) = report {
             assert_eq!(report.counts.values().sum::<u64>(), taken);
         }
+    }
+}
+
+/// The query of an authorization request: whatever it says, an answer goes to a registered address and covers no more
+/// than the client may ask for (OA-01, OA-03).
+fn authorize_query(bytes: &[u8]) {
+    let settings = ClientSettings {
+        name: "App".to_owned(),
+        redirect_uris: vec!["https://app.example.org/cb".to_owned(), "http://127.0.0.1/cb".to_owned()],
+        is_native: true,
+        pkce: oidc::client::Demand::Optional,
+        audiences: vec!["https://api.example.org/".to_owned()],
+        ..ClientSettings::default()
+    };
+    let client = oidc::Client::trial(ClientId::parse("app").unwrap(), settings);
+    let Ok(params) = Params::parse(bytes) else { return };
+    let Ok(destination) = Destination::read(&client, &params) else { return };
+    let uri = &destination.redirect_uri;
+    assert!(uri == "https://app.example.org/cb" || uri.starts_with("http://127.0.0.1"), "{uri}");
+    assert!(HeaderValue::from_str(uri).is_ok());
+    match AuthorizationRequest::read(&client, destination, &params, false) {
+        Ok(request) => {
+            assert!(client.settings.scopes.covers(&request.scopes));
+            assert!(request.challenge.is_none_or(|challenge| challenge.len() == 43));
+            assert!(request.resources.iter().all(|resource| client.settings.audiences.contains(resource)));
+            assert!(request.nonce.is_none_or(|nonce| nonce.len() <= 512));
+            assert!(!(request.prompt.none && (request.prompt.login || request.prompt.consent)));
+        }
+        // RFC 6749 section 4.1.2.1: what a description may hold.
+        Err(error) => {
+            let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+            assert!(error.description.bytes().all(is_plain), "{}", error.description);
+        }
+    }
+}
+
+/// A request to the token endpoint: the first line is its `Authorization`, the rest its form (OA-08, OA-09).
+fn token_form(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (header, body) = bytes.split_at(end);
+    if let Some((_, secrets)) = std::str::from_utf8(header).ok().and_then(read_basic) {
+        assert!((1..=2).contains(&secrets.len()));
+    }
+    let Ok(params) = Params::parse(body.strip_prefix(b"\n").unwrap_or(body)) else { return };
+    let again = Params::parse(params.to_query().as_bytes()).unwrap();
+    assert!(params.pairs().eq(again.pairs()), "a form that is written again says something else");
+    if params.refuse_duplicates().is_ok() {
+        for (name, value) in params.pairs().filter(|(name, _)| *name != "resource") {
+            assert_eq!(params.once(name), Some(value));
+        }
+    }
+}
+
+/// A registered redirect URI in the first line and a requested one in the second: no two texts count as the same but a
+/// native app's loopback addresses that differ in the port (OA-01, OA-02).
+fn redirect_matching(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (registered, requested) = text.split_once('\n').unwrap_or((text, text));
+    let list = [registered.to_owned()];
+    assert_eq!(redirect_uri::is_registered(&list, requested, false), registered == requested);
+    if redirect_uri::is_registered(&list, requested, true) && registered != requested {
+        let (own, asked) = (url::Url::parse(registered).unwrap(), url::Url::parse(requested).unwrap());
+        assert_eq!(own.host_str(), asked.host_str());
+        assert!(matches!(asked.host_str(), Some("127.0.0.1" | "[::1]")), "{requested}");
+        assert_eq!((own.scheme(), own.path(), own.query()), (asked.scheme(), asked.path(), asked.query()));
+    }
+    if redirect_uri::check(registered, false).is_ok() {
+        let url = url::Url::parse(registered).unwrap();
+        assert!(
+            !matches!(url.scheme(), "javascript" | "data" | "vbscript" | "file" | "blob"),
+            "{registered}"
+        );
+        assert!(url.username().is_empty() && url.fragment().is_none(), "{registered}");
+        assert!(HeaderValue::from_str(registered).is_ok());
+        let target = redirect_uri::form_target(registered).unwrap();
+        assert!(!target.contains([' ', ';', ',', '\'', '"']), "{target}");
     }
 }
