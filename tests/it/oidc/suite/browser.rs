@@ -195,6 +195,9 @@ impl Browser {
                 html.contains("<script type=\"module\" src=\"/") && html.contains("form_post"),
                 "no script posts the form"
             );
+            // Form Post Response Mode, section 2.
+            let cache = answer.header("cache-control").unwrap_or_default();
+            assert!(cache.contains("no-store"), "a page with a code is kept: {cache}");
             form.press("form-post-submit");
             (Page::FormPost, form)
         } else {
@@ -254,9 +257,9 @@ pub(crate) struct Form {
 impl Form {
     /// Finds the form with an id.
     pub(crate) fn find(html: &str, id: &str) -> Option<Form> {
-        let forms = html.match_indices("<form").map(|(at, _)| &html[at..]);
-        let form = forms.map(|rest| &rest[..rest.find("</form>").expect("the form ends")]);
-        let form = form.filter(|form| attribute(tag(form), "id").as_deref() == Some(id)).next()?;
+        let ends = |rest: &str| rest.find("</form>").expect("the form ends");
+        let mut forms = html.match_indices("<form").map(|(at, _)| &html[at..][..ends(&html[at..])]);
+        let form = forms.find(|form| attribute(tag(form), "id").as_deref() == Some(id))?;
         let named = |tag: &str| {
             attribute(tag, "name").map(|name| (name, attribute(tag, "value").unwrap_or_default()))
         };
