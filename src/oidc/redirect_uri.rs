@@ -72,7 +72,8 @@ fn has_plain_host(url: &Url, text: &str) -> bool {
         _ => authority,
     };
     // The URL standard lets a host hold `;`, `'` and more. No name of an app does.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     host_in_text.eq_ignore_ascii_case(host) && host.bytes().all(is_plain)
 }
 
