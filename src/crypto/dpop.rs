@@ -118,7 +118,8 @@ pub fn verify_proof(proof: &str, expected: &ExpectedProof<'_>) -> Result<Proof, 
     let Some(Value::Object(jwk)) = opened.header.remove("jwk") else { return Err(ProofError::BadKey) };
     // Some libraries name the key as well. The name means nothing here.
     opened.take("kid").map_err(malformed)?;
-    opened.nothing_else().map_err(malformed)?;
+    // RFC 9449 section 4.2: there may be others, which deployments agreed on among themselves.
+    opened.nothing_risky().map_err(malformed)?;
     // A key of small order is refused with the others that are unsound (TOK-10).
     let key = PublicJwk::parse(&jwk).map_err(|_| ProofError::BadKey)?;
     if !key.fits(algorithm) {

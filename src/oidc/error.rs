@@ -68,6 +68,15 @@ impl OAuthError {
         error
     }
 
+    /// The DPoP proof that came with an access token is no good (RFC 9449 section 7.1).
+    pub fn invalid_proof(description: &str) -> Self {
+        let mut error = OAuthError::new("invalid_dpop_proof", description);
+        error.status = StatusCode::UNAUTHORIZED;
+        let challenge = "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA PS256\"";
+        error.headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
+        error
+    }
+
     /// Our own fault.
     pub fn server_error(private: impl Into<String>) -> Self {
         let mut error =

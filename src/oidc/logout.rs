@@ -28,8 +28,8 @@ struct Wish {
     client: Option<std::sync::Arc<Client>>,
     /// Where to go afterwards: registered for the client, to the letter, with `state` added.
     target: Option<String>,
-    /// Whether the app asked to be returned to, but may not be.
-    is_refused: bool,
+    /// What is wrong with it, for the error page: the app asked for what it may not have.
+    refusal: Option<&'static str>,
 }
 
 /// `GET /logout`: asks first (WEB-04: a GET changes nothing).
@@ -70,9 +70,7 @@ fn ask(
     params: &Params,
 ) -> Result<Reply, Problem> {
     let wish = room.read_wish(params);
-    if wish.is_refused {
-        let why =
-            "The app asked to return to an address that is not registered for it (post_logout_redirect_uri).";
+    if let Some(why) = wish.refusal {
         return super::authorize::error_page(room, request, why);
     }
     let Some(principal) = caller else { return after(room, request, &wish) };
@@ -123,10 +121,25 @@ impl Oidc {
                 client.settings.post_logout_redirect_uris.iter().any(|registered| registered == uri)
             })
         };
-        let is_fine = !is_bad_hint && !disagrees && params.refuse_duplicates().is_ok();
-        let target = uri.filter(|uri| is_fine && is_registered(uri)).map(|uri| with_state(uri, params));
-        let is_refused = is_bad_hint || disagrees || (uri.is_some() && target.is_none());
-        Wish { client, target, is_refused }
+        let refusal = if is_bad_hint {
+            Some("The app sent an id_token_hint that is no id_token of ours. Nobody was signed out.")
+        } else if disagrees {
+            Some("The id_token_hint was given to another app than client_id names. Nobody was signed out.")
+        } else if params.refuse_duplicates().is_err() {
+            Some("The app sent a parameter twice. Nobody was signed out.")
+        } else if uri.is_some() && client.is_none() {
+            Some(
+                "The app asked to be returned to, but does not say which app it is: it must send id_token_hint or client_id.",
+            )
+        } else if uri.is_some_and(|uri| !is_registered(uri)) {
+            Some(
+                "The app asked to return to an address that is not registered for it (post_logout_redirect_uri).",
+            )
+        } else {
+            None
+        };
+        let target = uri.filter(|_| refusal.is_none()).map(|uri| with_state(uri, params));
+        Wish { client, target, refusal }
     }
 
     /// Adds to `batch` that an app is told of the end of a session, if it wants to know.

@@ -66,7 +66,8 @@ async fn answer(room: &Oidc, request: &Request) -> Result<Reply, OAuthError> {
     let call = room.authenticate(request).await?;
     let jkt = room.read_dpop(request, request.path(), None)?;
     if call.client.settings.dpop == Demand::Required && jkt.is_none() {
-        return Err(OAuthError::new("invalid_dpop_proof", "This client must send a DPoP proof (RFC 9449)."));
+        // RFC 9449 section 5 has a name for proofs that are wrong, but none for those that are missing.
+        return Err(OAuthError::invalid_request("This client must send a DPoP proof (RFC 9449)."));
     }
     let grant = GrantType::parse(call.params.require("grant_type")?)
         .ok_or_else(|| OAuthError::new("unsupported_grant_type", "This grant_type does not exist here."))?;

@@ -70,7 +70,9 @@ impl Oidc {
         match (bound, scheme) {
             (None, "Bearer") => {}
             (Some(bound), "DPoP") => {
-                let proven = self.read_dpop(request, request.path(), Some(&presented.token))?;
+                let proven = self
+                    .read_dpop(request, request.path(), Some(&presented.token))
+                    .map_err(|error| OAuthError::invalid_proof(&error.description))?;
                 if proven.as_deref() != Some(bound) {
                     return Err(OAuthError::invalid_token(
                         scheme,

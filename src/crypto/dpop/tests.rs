@@ -108,7 +108,10 @@ fn headers_that_are_wrong_are_refused() {
         (with(good.clone(), "crit", json!(["jwk"])), Malformed),
         (with(good.clone(), "jku", "https://evil.example"), Malformed),
         (with(good.clone(), "x5c", json!([])), Malformed),
+        (with(good.clone(), "x5u", "https://evil.example"), Malformed),
         (with(good.clone(), "b64", false), Malformed),
+        (with(good.clone(), "zip", "DEF"), Malformed),
+        (with(good.clone(), "enc", "A256GCM"), Malformed),
         (with(good.clone(), "kid", 1), Malformed),
         (with(good.clone(), "jwk", client.jwk(ed)), WrongAlgorithm),
     ] {
@@ -117,8 +120,10 @@ fn headers_that_are_wrong_are_refused() {
         assert_eq!(verify_proof(&proof, &with_token()), Err(error), "{header}");
         assert!(error.to_string().ends_with('.'));
     }
-    let named = client.token(es, &with(good, "kid", "my key"), &claims());
+    let named = client.token(es, &with(good.clone(), "kid", "my key"), &claims());
     assert!(verify_proof(&named, &with_token()).is_ok(), "a name is tolerated");
+    let more = client.token(es, &with(good, "tx_id", 1_800_003_600), &claims());
+    assert!(verify_proof(&more, &with_token()).is_ok(), "RFC 9449 section 4.2: others are passed over");
 }
 
 #[test]

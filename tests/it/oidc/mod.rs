@@ -1,7 +1,15 @@
 //! The OpenID Connect provider, asked as apps ask: real requests to a real server.
 
+mod basic_modules;
+mod conformance_basic;
+mod conformance_config;
+mod conformance_fapi;
+mod conformance_fapi_par;
+mod conformance_form_post;
+mod conformance_logout;
 mod flow;
 mod registration;
+mod suite;
 
 use std::collections::HashMap;
 
