@@ -1,7 +1,10 @@
 //! The OpenID Connect provider, asked as apps ask: real requests to a real server.
 
 mod flow;
+mod mistakes;
+mod refusals;
 mod registration;
+mod steps;
 
 use std::collections::HashMap;
 
