@@ -315,11 +315,6 @@ const MEANS_NOTHING: &[(&str, &[&str], &str)] = &[
         "what was pushed counts",
     ),
     ("pushed request", &["scope growth", "unknown resource", "resource growth"], "what was pushed counts"),
-    (
-        "authorization request",
-        &["resource growth"],
-        "people agree to scopes; an administrator lists the resources",
-    ),
     ("authorization request", &["reuse"], "a person may sign in as often as they like"),
 ];
 

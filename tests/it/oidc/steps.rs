@@ -98,8 +98,8 @@ impl Provider {
 pub(crate) fn decide(browser: &mut Client, page: &Answer, decision: &str) -> Answer {
     let field =
         |name: &str| unescape(&page.input(name).unwrap_or_else(|| panic!("no {name}: {}", page.text())));
-    let (csrf, request, scopes) = (field("csrf"), field("request"), field("scopes"));
-    let fields = [("csrf", &*csrf), ("request", &request), ("scopes", &scopes), ("decision", decision)];
+    let (csrf, request, question) = (field("csrf"), field("request"), field("question"));
+    let fields = [("csrf", &*csrf), ("request", &request), ("question", &question), ("decision", decision)];
     browser.form("/oauth2/consent", &fields)
 }
 
