@@ -1,10 +1,14 @@
 //! The OpenID Connect provider, asked as apps ask: real requests to a real server.
 
+mod cross_origin;
+mod devices;
 mod flow;
 mod mistakes;
+mod questions;
 mod refusals;
 mod registration;
 mod steps;
+mod tokens;
 
 use std::collections::HashMap;
 
