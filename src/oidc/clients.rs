@@ -311,10 +311,11 @@ impl Oidc {
         id: &ClientId,
         also: impl FnOnce(&mut Batch),
     ) -> Result<SecretText, AddError> {
-        let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
         let seen = self.client_record(id)?;
+        // From the store, as the commit demands it: what is in memory may be older or newer.
+        let settings = read_settings(&self.store, id, &seen.value)?;
         let mut record = seen.value.clone();
-        if !has_secret(&client.settings) {
+        if !has_secret(&settings) {
             let why = "This app proves itself without a secret.".to_owned();
             return Err(AddError::Objections(vec![("auth_method", why)]));
         }
@@ -325,7 +326,7 @@ impl Oidc {
         let mut batch = self.store.batch();
         batch.replace(id.as_str().as_bytes(), &seen, &record);
         also(&mut batch);
-        self.publish(&mut batch, id, client.settings.clone(), &record);
+        self.publish(&mut batch, id, settings, &record);
         self.store.commit(batch).await?;
         Ok(secret)
     }
@@ -339,15 +340,15 @@ impl Oidc {
         id: &ClientId,
         also: impl FnOnce(&mut Batch),
     ) -> Result<(), AddError> {
-        let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
         let seen = self.client_record(id)?;
+        let settings = read_settings(&self.store, id, &seen.value)?;
         let mut record = seen.value.clone();
         record.secrets.truncate(1);
         record.revision += 1;
         let mut batch = self.store.batch();
         batch.replace(id.as_str().as_bytes(), &seen, &record);
         also(&mut batch);
-        self.publish(&mut batch, id, client.settings.clone(), &record);
+        self.publish(&mut batch, id, settings, &record);
         Ok(self.store.commit(batch).await?)
     }
 
