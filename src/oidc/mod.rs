@@ -205,7 +205,7 @@ impl Oidc {
             sign_in,
         }));
         room.sessions.add_on_end(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
-        room.sign_in.set_destinations(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
+        room.sign_in.add_destinations(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
         Ok(room)
     }
 
