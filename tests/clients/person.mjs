@@ -5,7 +5,7 @@ import { parse } from "node-html-parser";
 
 const MOST_STEPS = 25;
 
-/** Cookies as browsers keep them: by host without its port, path and name. */
+/** Cookies as browsers keep them: by host without its port, path and name; strict ones stay back when another site leads here. */
 class Jar {
   #cookies = new Map();
 
@@ -19,13 +19,14 @@ class Jar {
       const isOver = age !== undefined ? Number(age) <= 0 : Date.parse(attribute("expires")) <= Date.now();
       const key = `${url.hostname} ${path} ${name}`;
       if (isOver) this.#cookies.delete(key);
-      else this.#cookies.set(key, { host: url.hostname, path, name, value });
+      else this.#cookies.set(key, { host: url.hostname, path, name, value, isStrict: attribute("samesite")?.toLowerCase() === "strict" });
     }
   }
 
-  header(url) {
+  header(url, site) {
     const within = (path) => url.pathname === path || url.pathname.startsWith(path.endsWith("/") ? path : `${path}/`);
-    const sent = [...this.#cookies.values()].filter((cookie) => cookie.host === url.hostname && within(cookie.path));
+    const may = (cookie) => !(cookie.isStrict && site === "cross-site");
+    const sent = [...this.#cookies.values()].filter((cookie) => cookie.host === url.hostname && within(cookie.path) && may(cookie));
     return sent.map((cookie) => `${cookie.name}=${cookie.value}`).join("; ");
   }
 }
@@ -89,7 +90,7 @@ export class Person {
     let next = {};
     while (steps.length < MOST_STEPS) {
       const headers = { accept: "text/html,*/*;q=0.8", "sec-fetch-site": site, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-user": "?1", "user-agent": "a browser without scripts", ...next.headers };
-      const cookie = this.#jar.header(at);
+      const cookie = this.#jar.header(at, site);
       if (cookie) headers.cookie = cookie;
       const go = () => send(at, { ...next, headers });
       const answer = await (next.isSignIn ? inTurn(go) : go());
