@@ -5,6 +5,7 @@
 //! event are one commit. Nobody here chooses or sees another person's password (PWD-11).
 
 pub mod api;
+pub mod app_pages;
 pub mod audit;
 pub mod audit_pages;
 pub mod authority;

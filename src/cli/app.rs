@@ -1,16 +1,28 @@
 //! `doorward app`: apps that sign people in with OpenID Connect.
 //!
-//! Presets are part of the program, so looking at them needs neither a server nor a store.
+//! Presets are part of the program, so looking at them needs neither a server nor a store; everything else travels to
+//! the server as `doorward rules` does.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::Write;
+mod apply;
+mod change;
+mod presets;
+mod shown;
 
-use clap::Subcommand;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
-use crate::oidc::presets::{self, Preset, Values};
+use super::{Failure, control};
+use crate::app::App;
+use crate::config::Settings;
+use crate::oidc::Client;
+use crate::oidc::presets::find_or_suggest;
+
+/// The largest file that `apply` takes, in bytes.
+const LONGEST_FILE: u64 = 256 * 1024;
 
 /// What to do with apps.
 #[derive(Subcommand, Serialize, Deserialize)]
@@ -25,160 +37,166 @@ pub(super) enum AppCommand {
         #[arg(long, value_name = "URL")]
         url: Option<String>,
     },
+    /// List the apps: id, kind, state and name.
+    List,
+    /// Show an app as `apply` takes it.
+    Show {
+        /// The client id.
+        id: String,
+    },
+    /// Add an app and print its client id, its secret, and with a preset what to paste where. The secret is never shown
+    /// again.
+    Add(AddArgs),
+    /// Make a new secret and print it. The one before stays good until it is dropped, so that nobody is locked out
+    /// meanwhile.
+    Secret {
+        /// The client id.
+        id: String,
+        /// Drop the older of two secrets instead.
+        #[arg(long)]
+        drop_old: bool,
+    },
+    /// Remove an app; everything that people let it do ends at once.
+    Remove {
+        /// The client id.
+        id: String,
+    },
+    /// Let people use an app again.
+    Enable {
+        /// The client id.
+        id: String,
+    },
+    /// Switch an app off: nobody signs in to it, and its tokens are refused.
+    Disable {
+        /// The client id.
+        id: String,
+    },
+    /// Make apps as a TOML file says: adds and changes what differs, and does nothing the second time.
+    Apply {
+        /// The file, with a table [[app]] for each app; `-` reads standard input.
+        file: PathBuf,
+        /// Remove the apps that are not in the file, except those that registered themselves.
+        #[arg(long)]
+        prune: bool,
+        #[arg(skip)]
+        #[serde(default)]
+        input: apply::Input,
+    },
 }
 
-/// Runs a command that needs no application and writes to `out`.
+/// What `app add` takes.
+#[derive(Args, Serialize, Deserialize)]
+pub(super) struct AddArgs {
+    /// Take what a well-known app needs from its preset; `presets` lists them.
+    #[arg(long, value_name = "ID", required_unless_present = "name")]
+    preset: Option<String>,
+    /// Where the app lives, such as https://photos.home.example.
+    #[arg(long, value_name = "URL", requires = "preset")]
+    url: Option<String>,
+    /// A word that the preset leaves open, such as provider=house; may be repeated.
+    #[arg(long = "param", value_name = "KEY=VALUE", requires = "preset")]
+    params: Vec<String>,
+    /// The client id; else that of the preset, or one is made up.
+    #[arg(long)]
+    id: Option<String>,
+    /// The name that people see.
+    #[arg(long)]
+    name: Option<String>,
+    /// Where the app takes codes; may be repeated.
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
+    /// Where people may return to after signing out; may be repeated.
+    #[arg(long = "post-logout-uri", value_name = "URI")]
+    post_logout_uris: Vec<String>,
+    /// Where the app is told that somebody signed out.
+    #[arg(long, value_name = "URI")]
+    backchannel_uri: Option<String>,
+    /// The app cannot keep a secret: it runs in a browser, on a phone or on a desktop.
+    #[arg(long)]
+    public: bool,
+    /// A scope that the app may ask for, in place of the usual ones; may be repeated.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// A group that may use the app, in place of everyone; may be repeated.
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// How id_tokens are signed: RS256, ES256 or EdDSA.
+    #[arg(long, value_name = "ALGORITHM")]
+    alg: Option<String>,
+}
+
+/// Runs a command and writes what it says to `out`; `settings` leads to the server, if it needs one.
 ///
 /// # Errors
-/// There is no such preset, `--url` is no web address, or `out` takes no more.
-pub(super) fn run(command: &AppCommand, out: &mut dyn Write) -> Result<(), Failure> {
+/// Wrong use, a refusal, or `out` takes no more.
+pub(super) fn run(
+    command: AppCommand,
+    settings: impl FnOnce() -> Result<Settings, Failure>,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Failure> {
     let text = match command {
-        AppCommand::Presets => list(),
+        AppCommand::Presets => presets::list(),
         AppCommand::Preset { id, url } => {
-            let preset = presets::find_or_suggest(id).map_err(Failure::new)?;
-            show(preset, url.as_deref()).map_err(Failure::usage)?
+            let preset = find_or_suggest(&id).map_err(Failure::new)?;
+            presets::show(preset, url.as_deref()).map_err(Failure::usage)?
+        }
+        command => {
+            let order = control::Order::App(command.with_input()?);
+            return control::run(order, &settings()?, out).map(|()| ExitCode::SUCCESS);
         }
     };
-    out.write_all(text.as_bytes()).map_err(|error| Failure::new(error.to_string()))
+    out.write_all(text.as_bytes()).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn list() -> String {
+impl AppCommand {
+    /// Reads the files of the command, before it travels: the server may not be allowed to.
+    fn with_input(mut self) -> Result<Self, Failure> {
+        if let AppCommand::Apply { file, input, .. } = &mut self {
+            *input = apply::Input::read(file)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Reads a file of at most [`LONGEST_FILE`] bytes; `-` is standard input.
+pub(super) fn read_file(file: &std::path::Path) -> Result<String, Failure> {
+    let unreadable =
+        |error: std::io::Error| Failure::new(format!("{} cannot be read: {error}", file.display()));
     let mut text = String::new();
-    for preset in presets::list() {
-        let _ = writeln!(text, "{}\t{}\t{}", preset.id, preset.name, preset.category.as_str());
+    let source: &mut dyn Read = if file.as_os_str() == "-" {
+        &mut std::io::stdin().lock()
+    } else {
+        &mut std::fs::File::open(file).map_err(unreadable)?
+    };
+    source.take(LONGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(Failure::new(format!("{} is larger than 256 KiB.", file.display())));
     }
-    text
-}
-
-fn show(preset: &Preset, url: Option<&str>) -> Result<String, String> {
-    let client = &preset.client;
-    let mut text = format!("{}, {}\n{}\n\n", preset.name, preset.category.as_str(), preset.website);
-    let yes_no = |is: bool| if is { "yes" } else { "no" };
-    let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
-    let lines = [
-        ("Client", client.kind.as_str().to_owned()),
-        ("Sends its secret by", client.auth_method.as_str().to_owned()),
-        ("PKCE", client.pkce.as_str().to_owned()),
-        ("Grants", grants.join(" ")),
-        ("Scopes", client.scopes.join(" ")),
-        ("id_token", client.id_token_alg.as_str().to_owned()),
-        ("Claims in the id_token", yes_no(client.claims_in_id_token).to_owned()),
-        ("Needs a verified e-mail", yes_no(client.needs_email_verified).to_owned()),
-        ("Consent", client.consent.as_str().to_owned()),
-    ];
-    for (label, value) in lines {
-        let _ = writeln!(text, "{label:<24}{value}");
-    }
-    let addresses = Addresses::of(preset, url)?;
-    section(&mut text, "Redirect URIs", &addresses.redirect);
-    section(&mut text, "After signing out", &addresses.post_logout);
-    section(&mut text, "Back-channel logout", &addresses.backchannel);
-    section(&mut text, "Notes", &preset.notes);
-    let mut values = Values::unfilled();
-    if let Some(url) = url {
-        values.app_url = Values::new("", "", None, url).app_url;
-    }
-    text.push_str("\nPaste into the app\n");
-    for row in preset.paste(&values) {
-        let _ = writeln!(text, "  {}: {}", row.label, row.value.expose());
-    }
-    if let (Some(snippet), Some(filled)) = (&preset.config, preset.config_text(&values)) {
-        let _ = write!(text, "\n{}\n\n{}", snippet.file, filled.expose());
-    }
-    let _ = writeln!(text, "\nSource: {}", preset.source);
     Ok(text)
 }
 
-fn section(text: &mut String, title: &str, lines: &[String]) {
-    if lines.is_empty() {
-        return;
-    }
-    let _ = writeln!(text, "\n{title}");
-    for line in lines {
-        let _ = writeln!(text, "  {line}");
-    }
-}
-
-/// The addresses of an app: whole if it is known where it lives, else as the preset spells them.
-struct Addresses {
-    redirect: Vec<String>,
-    post_logout: Vec<String>,
-    backchannel: Vec<String>,
-}
-
-impl Addresses {
-    fn of(preset: &Preset, url: Option<&str>) -> Result<Self, String> {
-        let client = &preset.client;
-        let defaults = BTreeMap::new();
-        Ok(match url {
-            Some(url) => Addresses {
-                redirect: preset.redirect_uris(url)?,
-                post_logout: preset.post_logout_uris(url, &defaults)?,
-                backchannel: preset.backchannel_logout_uri(url, &defaults)?.into_iter().collect(),
-            },
-            None => Addresses {
-                redirect: client.redirect_paths.clone(),
-                post_logout: client.post_logout_paths.clone(),
-                backchannel: client.backchannel_logout_path.iter().cloned().collect(),
-            },
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn say(command: &AppCommand) -> Result<String, String> {
-        let mut out = Vec::new();
-        run(command, &mut out).map_err(|failure| failure.text)?;
-        Ok(String::from_utf8(out).unwrap())
-    }
-
-    fn preset(id: &str, url: Option<&str>) -> AppCommand {
-        AppCommand::Preset { id: id.to_owned(), url: url.map(str::to_owned) }
-    }
-
-    #[test]
-    fn presets_are_listed_one_a_line() {
-        let text = say(&AppCommand::Presets).unwrap();
-        assert!(text.contains("immich\tImmich\tfiles\n"), "{text}");
-        assert_eq!(text.lines().count(), presets::list().len());
-    }
-
-    #[test]
-    fn a_preset_is_shown_with_placeholders() {
-        let text = say(&preset("immich", None)).unwrap();
-        for part in
-            ["  /auth/login\n", "  Issuer URL: {issuer}\n", "  Client Secret: {client_secret}\n", "RS256"]
-        {
-            assert!(text.contains(part), "{part} in {text}");
+/// Carries out a command that has travelled.
+pub(super) async fn carry_out(app: &App, command: AppCommand) -> Result<String, Failure> {
+    match command {
+        AppCommand::Presets => Ok(presets::list()),
+        AppCommand::Preset { id, url } => {
+            presets::show(find_or_suggest(&id).map_err(Failure::new)?, url.as_deref()).map_err(Failure::usage)
         }
-        let text = say(&preset("miniflux", None)).unwrap();
-        assert!(text.contains("OAUTH2_REDIRECT_URL={redirect_uri}\n"), "{text}");
+        AppCommand::List => Ok(shown::list(app)),
+        AppCommand::Show { id } => Ok(shown::client(&*find(app, &id)?)),
+        AppCommand::Add(args) => change::add(app, args).await,
+        AppCommand::Secret { id, drop_old: false } => change::renew_secret(app, &id).await,
+        AppCommand::Secret { id, drop_old: true } => change::drop_old_secret(app, &id).await,
+        AppCommand::Remove { id } => change::remove(app, &id).await,
+        AppCommand::Enable { id } => change::switch(app, &id, true).await,
+        AppCommand::Disable { id } => change::switch(app, &id, false).await,
+        AppCommand::Apply { prune, input, .. } => apply::run(app, &input, prune).await,
     }
+}
 
-    #[test]
-    fn an_address_fills_the_redirect_uris_in() {
-        let text = say(&preset("miniflux", Some("https://rss.home.example/"))).unwrap();
-        assert!(text.contains("  https://rss.home.example/oauth2/oidc/callback\n"), "{text}");
-        assert!(
-            text.contains("OAUTH2_REDIRECT_URL=https://rss.home.example/oauth2/oidc/callback\n"),
-            "{text}"
-        );
-        assert!(say(&preset("miniflux", Some("rss"))).unwrap_err().contains("https://app.home.example"));
-    }
-
-    #[test]
-    fn a_mistyped_preset_is_suggested() {
-        assert!(say(&preset("imich", None)).unwrap_err().contains("Did you mean immich?"));
-    }
-
-    #[test]
-    fn every_preset_can_be_shown() {
-        for one in presets::list() {
-            let text = say(&preset(&one.id, Some("https://app.home.example"))).unwrap();
-            assert!(text.contains(&one.name) && text.ends_with(".\n"), "{text}");
-        }
-    }
+fn find(app: &App, id: &str) -> Result<std::sync::Arc<Client>, Failure> {
+    app.oidc
+        .client(id)
+        .ok_or_else(|| Failure::new(format!("There is no app “{id}”. `doorward app list` shows all.")))
 }

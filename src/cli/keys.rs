@@ -1,4 +1,6 @@
-//! `doorward keys`: the signing keys of access tokens.
+//! `doorward keys`: the keys that sign access tokens, and those that apps verify sign-ins with.
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -6,30 +8,76 @@ use serde::{Deserialize, Serialize};
 use super::Failure;
 use crate::app::App;
 use crate::audit::{Event, Kind};
+use crate::crypto::signing::PrivateKey;
 
 /// What to do with signing keys.
 #[derive(Subcommand, Serialize, Deserialize)]
 pub(super) enum KeysCommand {
     /// Replace all signing keys now, because one became known to others. Every access token is void; programs get new
     /// ones with their refresh tokens.
-    Rotate,
+    Rotate {
+        /// Replace the keys that apps verify sign-ins with instead; apps fetch the new ones by themselves.
+        #[arg(long)]
+        apps: bool,
+    },
     /// Print the public keys.
-    List,
+    List {
+        /// Print those that apps verify sign-ins with instead.
+        #[arg(long)]
+        apps: bool,
+    },
+    /// Let a key from elsewhere sign what apps verify, from now on: the one of the provider that Doorward takes the place
+    /// of.
+    Import {
+        /// A PEM file that is not encrypted: RSA of 2048 to 4096 bits, P-256 or Ed25519; `-` reads standard input.
+        file: PathBuf,
+        #[arg(skip)]
+        #[serde(default)]
+        pem: String,
+    },
+}
+
+impl KeysCommand {
+    /// Reads the file of the command, before it travels.
+    pub(super) fn with_input(mut self) -> Result<Self, Failure> {
+        if let KeysCommand::Import { file, pem } = &mut self {
+            *pem = super::app::read_file(file)?;
+        }
+        Ok(self)
+    }
 }
 
 pub(super) async fn run(app: &App, command: KeysCommand) -> Result<String, Failure> {
     let tokens = app.sessions.tokens();
+    let failed = |error: crate::store::CommitError| Failure::new(error.to_string());
+    let event = Event::succeeded(Kind::KeysRotated).by_system("cli");
     match command {
-        KeysCommand::Rotate => {
-            let event = Event::succeeded(Kind::KeysRotated).by_system("cli");
-            tokens
-                .replace_keys(|batch| app.audit.write(batch, event))
-                .await
-                .map_err(|error| Failure::new(error.to_string()))?;
+        KeysCommand::Rotate { apps: false } => {
+            tokens.replace_keys(|batch| app.audit.write(batch, event)).await.map_err(failed)?;
             Ok("New signing keys are in use; every access token issued so far is void.\n".to_owned())
         }
-        KeysCommand::List => serde_json::to_string_pretty(&tokens.public_keys())
-            .map(|text| text + "\n")
-            .map_err(|e| Failure::new(e.to_string())),
+        KeysCommand::Rotate { apps: true } => {
+            let event = event.detail("keys", "apps");
+            app.oidc.replace_keys(|batch| app.audit.write(batch, event.clone())).await.map_err(failed)?;
+            Ok("New keys sign what apps verify; the old ones are published no more.\n".to_owned())
+        }
+        KeysCommand::List { apps } => {
+            let keys = if apps { app.oidc.public_keys() } else { as_json(&tokens.public_keys())? };
+            serde_json::to_string_pretty(&keys)
+                .map(|text| text + "\n")
+                .map_err(|e| Failure::new(e.to_string()))
+        }
+        KeysCommand::Import { pem, .. } => {
+            let pem = zeroize::Zeroizing::new(pem);
+            let key = PrivateKey::from_pem(&pem).map_err(|error| Failure::new(error.to_string()))?;
+            let (kid, algorithm) = (key.kid().to_owned(), key.algorithm());
+            let event = event.detail("keys", "apps").detail("imported", &kid);
+            app.oidc.adopt_key(key, |batch| app.audit.write(batch, event)).await.map_err(failed)?;
+            Ok(format!("The key {kid} signs what apps verify with {algorithm} from now on.\n"))
+        }
     }
+}
+
+fn as_json(keys: &impl Serialize) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(keys).map_err(|error| Failure::new(error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand.
 //!
-//! Commands that change or read live data (`user`, `rules`, `keys`) are functions over the application. If a server
+//! Commands that change or read live data (`user`, `rules`, `app`, `keys`) are functions over the application. If a server
 //! runs over the same data directory they travel to it through a socket that only its user can open, else the command
 //! opens the store itself ([`control`]).
 
@@ -166,8 +166,9 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
             let command = command.with_input()?;
             control::run(control::Order::Rules(command), &global.settings(Vec::new())?, out).map(|()| done)
         }
-        Command::App(command) => app::run(&command, out).map(|()| done),
+        Command::App(command) => app::run(command, || global.settings(Vec::new()), out),
         Command::Keys(command) => {
+            let command = command.with_input()?;
             control::run(control::Order::Keys(command), &global.settings(Vec::new())?, out).map(|()| done)
         }
         Command::Store(command) => {

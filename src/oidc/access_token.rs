@@ -2,6 +2,7 @@
 //!
 //! The token id begins with the grant that it was issued for, so that a token is as alive as its grant.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,14 @@ pub(super) struct Admitted {
 pub(super) struct AccessTokens {
     verified: Cache<[u8; 32], Arc<VerifiedAccess>>,
     revoked: RwLock<HashMap<String, Timestamp>>,
+}
+
+impl Admitted {
+    /// Returns what the token covers of what its client may still have (OA-15).
+    pub(super) fn scopes(&self) -> Cow<'_, Scopes> {
+        let (own, allowed) = (&self.token.scopes, &self.client.settings.scopes);
+        if allowed.covers(own) { Cow::Borrowed(own) } else { Cow::Owned(own.within(allowed)) }
+    }
 }
 
 impl AccessTokens {
@@ -202,8 +211,15 @@ impl Oidc {
         if client.settings.is_disabled {
             return Err(TokenRefusal::Revoked);
         }
+        // The client may have lost the API since.
+        let aud = &token.claims.aud;
+        if *aud != self.own_audience() && !client.settings.audiences.contains(aud) {
+            return Err(TokenRefusal::Revoked);
+        }
         let Some(id) = token.grant else {
-            let may = client.settings.may(GrantType::ClientCredentials);
+            // An app that was removed and added again under the same name is another one.
+            let may = client.settings.may(GrantType::ClientCredentials)
+                && token.claims.iat >= client.created_at.as_secs();
             let is_own = token.claims.sub == client.id.as_str();
             return if may && is_own {
                 Ok(Admitted { token, client, person: None })

@@ -145,6 +145,9 @@ async fn judge(
         (wanted.level, wanted.is_level_essential) = (Level::TwoFactor, true);
     }
     if agreement.as_ref().is_some_and(|agreement| !agreement.is_allowed) {
+        if let Some(pushed) = &asked.pushed {
+            room.use_pushed(pushed).await?;
+        }
         return Err(OAuthError::new("access_denied", "The person said no.").into());
     }
     // What they agreed to is what the page showed, and nothing that was added since.

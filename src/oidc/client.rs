@@ -12,6 +12,7 @@ use crate::crypto::client_jws::ClientAlgorithm;
 use crate::crypto::jwe::KeyManagement;
 use crate::crypto::jwk::ClientKeys;
 use crate::crypto::signing::SigningAlgorithm;
+use crate::kernel::secret::ct_eq;
 use crate::kernel::text::{DisplayName, GroupName};
 use crate::kernel::time::Timestamp;
 use crate::sessions::Level;
@@ -166,7 +167,7 @@ names! {
 }
 
 /// What an administrator decides about a client. JSON in the API, postcard in the store; it holds no secret.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientSettings {
     /// The name that people see.
@@ -405,6 +406,11 @@ impl ClientSettings {
         }
     }
 
+    /// Tells whether the client proves itself by secret.
+    pub fn has_secret(&self) -> bool {
+        matches!(self.auth_method, AuthMethod::Any | AuthMethod::Basic | AuthMethod::Post)
+    }
+
     /// Tells whether the client may use a grant type.
     pub fn may(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)
@@ -421,7 +427,10 @@ pub fn is_resource(text: &str) -> bool {
 
 fn is_origin(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "https" | "http") && url.origin().ascii_serialization() == text
+        // No wildcard: origins are compared to the letter, so it would only look as if it worked.
+        matches!(url.scheme(), "https" | "http")
+            && !text.contains('*')
+            && url.origin().ascii_serialization() == text
     })
 }
 
@@ -467,6 +476,11 @@ impl Client {
             ConsentMode::Skip if self.registered_itself => ConsentMode::Once,
             mode => mode,
         }
+    }
+
+    /// Tells whether the secret with this SHA-256 is good.
+    pub fn knows_secret(&self, digest: &[u8; 32]) -> bool {
+        self.secrets.iter().any(|own| ct_eq(own, digest))
     }
 
     /// Returns how many secrets are good.

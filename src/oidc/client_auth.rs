@@ -17,7 +17,6 @@ use crate::crypto::client_jws::{self, ClientAlgorithm};
 use crate::crypto::dpop::{self, ExpectedProof};
 use crate::crypto::mac::sha256;
 use crate::http::Request;
-use crate::kernel::secret::ct_eq;
 use crate::kernel::time::Timestamp;
 use crate::store::CommitError;
 
@@ -77,10 +76,7 @@ impl Oidc {
         let client = self.client(id)?;
         let is_allowed =
             matches!(client.settings.auth_method, AuthMethod::Any) || client.settings.auth_method == method;
-        let is_right = secrets.iter().any(|secret| {
-            let digest = sha256(secret);
-            client.secrets.iter().any(|own| ct_eq(own, &digest))
-        });
+        let is_right = secrets.iter().any(|secret| client.knows_secret(&sha256(secret)));
         (is_allowed && is_right).then_some(client)
     }
 

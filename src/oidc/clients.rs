@@ -8,7 +8,7 @@ use data_encoding::BASE64URL_NOPAD;
 
 use super::Oidc;
 use super::claims::CustomScope;
-use super::client::{AuthMethod, Client, ClientId, ClientSettings, Objection};
+use super::client::{Client, ClientId, ClientSettings, Objection};
 use super::records::{ClientPartRecord, ClientRecord, ScopeRecord};
 use super::scopes;
 use crate::accounts::users::AccountError;
@@ -166,6 +166,19 @@ pub struct Added {
     pub secret: Option<SecretText>,
 }
 
+/// What a new client brings to prove itself with.
+#[derive(Default)]
+pub(super) struct Credentials {
+    /// SHA-256 of a secret that was made elsewhere.
+    pub(super) secret: Option<[u8; 32]>,
+    /// SHA-256 of the token with which it manages its registration (RFC 7592).
+    pub(super) registration_token: Option<[u8; 32]>,
+}
+
+fn without_secret() -> AddError {
+    AddError::Objections(vec![("auth_method", "This app proves itself without a secret.".to_owned())])
+}
+
 /// Makes a secret of 256 bits.
 pub(super) fn fresh_secret(random: &Random) -> SecretText {
     SecretText::new(BASE64URL_NOPAD.encode(&random.bytes::<32>()))
@@ -198,10 +211,25 @@ impl Oidc {
         self.clients.all.load().values().any(|client| client.origins.iter().any(|own| own == origin))
     }
 
-    fn check(&self, settings: ClientSettings) -> Result<ClientSettings, AddError> {
+    /// Completes and checks settings, as adding and changing a client do.
+    ///
+    /// # Errors
+    /// [`AddError::Objections`].
+    pub fn check(&self, settings: ClientSettings) -> Result<ClientSettings, AddError> {
         let settings = settings.completed();
         let objections = settings.objections(|scope| self.is_scope(scope), self.is_lab());
         if objections.is_empty() { Ok(settings) } else { Err(AddError::Objections(objections)) }
+    }
+
+    /// Tells whether a new client may have this name. Apps and people live in different namespaces (RFC 9700 section 4.15).
+    ///
+    /// # Errors
+    /// [`AddError::Taken`], or what the store said.
+    pub fn check_new_id(&self, id: &ClientId) -> Result<(), AddError> {
+        if self.client(id.as_str()).is_some() || self.accounts.is_subject(id.as_str())? {
+            return Err(AddError::Taken);
+        }
+        Ok(())
     }
 
     /// Adds a client; `also` adds the audit event to the same commit. Makes the signing keys it needs first.
@@ -214,15 +242,30 @@ impl Oidc {
         settings: ClientSettings,
         also: impl FnOnce(&mut Batch, &str),
     ) -> Result<Added, AddError> {
-        self.add_client_with(id, settings, None, also).await
+        self.add_client_with(id, settings, Credentials::default(), also).await
     }
 
-    /// As [`Oidc::add_client`], for a client that registers itself and manages that with a token.
+    /// As [`Oidc::add_client`], for a client whose secret was made elsewhere: `digest` is its SHA-256.
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub async fn add_client_with_digest(
+        &self,
+        id: ClientId,
+        settings: ClientSettings,
+        digest: [u8; 32],
+        also: impl FnOnce(&mut Batch, &str),
+    ) -> Result<Added, AddError> {
+        let credentials = Credentials { secret: Some(digest), registration_token: None };
+        self.add_client_with(Some(id), settings, credentials, also).await
+    }
+
+    /// As [`Oidc::add_client`], for a client that brings something to prove itself with.
     pub(super) async fn add_client_with(
         &self,
         id: Option<ClientId>,
         settings: ClientSettings,
-        registration_token: Option<[u8; 32]>,
+        credentials: Credentials,
         also: impl FnOnce(&mut Batch, &str),
     ) -> Result<Added, AddError> {
         let settings = self.check(settings)?;
@@ -230,20 +273,20 @@ impl Oidc {
             return Err(AddError::TooMany);
         }
         let id = match id {
-            Some(id) if self.client(id.as_str()).is_some() => return Err(AddError::Taken),
-            // Apps and people live in different namespaces (RFC 9700 section 4.15).
-            Some(id) if self.accounts.is_subject(id.as_str())? => return Err(AddError::Taken),
-            Some(id) => id,
+            Some(id) => self.check_new_id(&id).map(|()| id)?,
             None => self.made_up_id()?,
         };
         self.need_keys(&settings).await?;
-        let secret = has_secret(&settings).then(|| fresh_secret(&self.random));
+        let needs_secret = settings.has_secret() && credentials.secret.is_none();
+        let secret = needs_secret.then(|| fresh_secret(&self.random));
+        let fresh = secret.as_ref().map(|secret| sha256(secret.expose()));
+        let digest = credentials.secret.filter(|_| settings.has_secret()).or(fresh);
         let mut record = ClientRecord {
             parts: 0,
             revision: 0,
-            secrets: secret.iter().map(|secret| sha256(secret.expose())).collect(),
+            secrets: digest.into_iter().collect(),
             created_at: self.clock.now(),
-            registration_token,
+            registration_token: credentials.registration_token,
         };
         let mut batch = self.store.batch();
         stage_settings(&mut batch, &id, &mut record, &settings)?;
@@ -289,7 +332,7 @@ impl Oidc {
         self.need_keys(&settings).await?;
         let seen = self.client_record(id)?;
         let mut record = seen.value.clone();
-        if !has_secret(&settings) {
+        if !settings.has_secret() {
             record.secrets.clear();
         }
         let mut batch = self.store.batch();
@@ -311,23 +354,54 @@ impl Oidc {
         id: &ClientId,
         also: impl FnOnce(&mut Batch),
     ) -> Result<SecretText, AddError> {
-        let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
+        let seen = self.client_record(id)?;
+        let secret = fresh_secret(&self.random);
+        let mut record = seen.value.clone();
+        record.secrets.insert(0, sha256(secret.expose()));
+        self.put_secrets(id, &seen, record, also).await?;
+        Ok(secret)
+    }
+
+    /// Lets a client prove itself with a secret that was made elsewhere, `digest` being its SHA-256; the one before stays
+    /// good until [`Oidc::drop_old_secret`]. Nothing happens if it can do so already.
+    ///
+    /// # Errors
+    /// [`AddError`]; a client without secrets gets objections.
+    pub async fn adopt_secret(
+        &self,
+        id: &ClientId,
+        digest: [u8; 32],
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<(), AddError> {
         let seen = self.client_record(id)?;
         let mut record = seen.value.clone();
-        if !has_secret(&client.settings) {
-            let why = "This app proves itself without a secret.".to_owned();
-            return Err(AddError::Objections(vec![("auth_method", why)]));
+        if record.secrets.contains(&digest) {
+            return Ok(());
         }
-        let secret = fresh_secret(&self.random);
-        record.secrets.insert(0, sha256(secret.expose()));
+        record.secrets.insert(0, digest);
+        self.put_secrets(id, &seen, record, also).await
+    }
+
+    /// Writes the secrets of `record`, at most two of them.
+    async fn put_secrets(
+        &self,
+        id: &ClientId,
+        seen: &Versioned<ClientRecord>,
+        mut record: ClientRecord,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<(), AddError> {
+        // From the store, as the commit demands it: what is in memory may be older or newer.
+        let settings = read_settings(&self.store, id, &seen.value)?;
+        if !settings.has_secret() {
+            return Err(without_secret());
+        }
         record.secrets.truncate(2);
         record.revision += 1;
         let mut batch = self.store.batch();
-        batch.replace(id.as_str().as_bytes(), &seen, &record);
+        batch.replace(id.as_str().as_bytes(), seen, &record);
         also(&mut batch);
-        self.publish(&mut batch, id, client.settings.clone(), &record);
-        self.store.commit(batch).await?;
-        Ok(secret)
+        self.publish(&mut batch, id, settings, &record);
+        Ok(self.store.commit(batch).await?)
     }
 
     /// Takes the older of two secrets away.
@@ -339,16 +413,10 @@ impl Oidc {
         id: &ClientId,
         also: impl FnOnce(&mut Batch),
     ) -> Result<(), AddError> {
-        let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
         let seen = self.client_record(id)?;
         let mut record = seen.value.clone();
         record.secrets.truncate(1);
-        record.revision += 1;
-        let mut batch = self.store.batch();
-        batch.replace(id.as_str().as_bytes(), &seen, &record);
-        also(&mut batch);
-        self.publish(&mut batch, id, client.settings.clone(), &record);
-        Ok(self.store.commit(batch).await?)
+        self.put_secrets(id, &seen, record, also).await
     }
 
     /// Removes a client with everything that people gave it (REF-07).
@@ -461,9 +529,4 @@ fn stage_settings(
     record.parts = parts;
     record.revision += 1;
     Ok(())
-}
-
-/// Tells whether a client proves itself by secret.
-fn has_secret(settings: &ClientSettings) -> bool {
-    matches!(settings.auth_method, AuthMethod::Any | AuthMethod::Basic | AuthMethod::Post)
 }

@@ -2,13 +2,13 @@
 
 use super::Oidc;
 use super::claims::{self, ClaimsRequest};
-use super::client::{Client, ClientId};
-use super::records::ConsentRecord;
+use super::client::{Client, ClientId, ConsentMode};
+use super::records::{ConsentRecord, Permission};
 use super::scopes::Scopes;
 use crate::crypto::mac::sha256;
 use crate::kernel::ids::UserId;
 use crate::kernel::time::Timestamp;
-use crate::store::{Batch, StoreError};
+use crate::store::{Batch, StoreError, Versioned};
 
 /// The most sets of scopes that are remembered for one app; the oldest makes room.
 const MOST_SETS: usize = 16;
@@ -47,6 +47,18 @@ pub struct Consent {
     pub given_at: Timestamp,
 }
 
+/// Proof that a person agrees to something at this moment, to be required by the commit that rests on it.
+pub(super) struct Agreement(Option<(Vec<u8>, Versioned<ConsentRecord>)>);
+
+impl Agreement {
+    /// Adds to `batch` that it still stands: the batch conflicts if it is taken back meanwhile (GEN-03).
+    pub(super) fn stage_require(&self, batch: &mut Batch) {
+        if let Some((row, seen)) = &self.0 {
+            batch.require(row, seen);
+        }
+    }
+}
+
 fn row(user: &UserId, client: &ClientId) -> Vec<u8> {
     [user.as_bytes().as_slice(), client.as_str().as_bytes()].concat()
 }
@@ -75,6 +87,25 @@ impl Oidc {
     ) -> Result<bool, StoreError> {
         let found = self.store.get::<ConsentRecord>(&row(user, client))?;
         Ok(found.is_some_and(|found| found.value.sets.contains(&question.digest())))
+    }
+
+    /// Reads whether the client may still have what was given, and the person still agrees to it (GEN-02, OA-14).
+    pub(super) fn agreement(
+        &self,
+        permission: &Permission,
+        client: &Client,
+    ) -> Result<Option<Agreement>, StoreError> {
+        if !client.settings.scopes.covers(&permission.scopes) {
+            return Ok(None);
+        }
+        if client.consent() == ConsentMode::Skip {
+            return Ok(Some(Agreement(None)));
+        }
+        let question = self.question(client, &permission.scopes, &permission.claims, &permission.resources);
+        let row = row(&permission.user, &client.id);
+        let found = self.store.get::<ConsentRecord>(&row)?;
+        let standing = found.filter(|found| found.value.sets.contains(&question.digest()));
+        Ok(standing.map(|seen| Agreement(Some((row, seen)))))
     }
 
     /// Adds what a person agrees to now to `batch`.
@@ -122,6 +153,13 @@ impl Oidc {
         for id in self.grants.of_user_and_client(user, client) {
             self.stage_end_grant(batch, id);
         }
+        let (room, user, client) = (self.clone(), *user, client.clone());
+        batch.after(move || {
+            // What was committed after the grants were listed above.
+            for id in room.grants.of_user_and_client(&user, &client) {
+                room.grants.give_up(id);
+            }
+        });
     }
 
     /// Adds the end of everything that was agreed to with a client to `batch`.

@@ -22,7 +22,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::Timestamp;
-use crate::limits::Rule;
+use crate::limits::{Key, Reservation, Rule};
 use crate::sessions::{Level, Principal, frames};
 use crate::sign_in::step_up_first;
 use crate::store::{CommitError, Versioned};
@@ -212,7 +212,8 @@ impl Oidc {
         Reply::json(StatusCode::OK, &answer).with(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
-    /// Finds the device that shows a code; wrong ones are counted (OA-18).
+    /// Finds the device that shows a code; wrong ones are counted (OA-18). Each try takes its place before it is looked
+    /// at, so that many at once are no more than the limit (LIM-03); a right one gives it back.
     fn find_device(
         &self,
         principal: &Principal,
@@ -221,31 +222,44 @@ impl Oidc {
     ) -> Result<Result<([u8; 32], Versioned<DeviceRecord>), String>, Problem> {
         let own = self.limits.key(&GUESSES, principal.user.id.as_bytes());
         let all = self.limits.key(&GUESSES_OF_ALL, b"");
+        let mut taken = Vec::with_capacity(2);
         for (rule, key) in [(&GUESSES, &own), (&GUESSES_OF_ALL, &all)] {
-            if !self.limits.peek(rule, key).allowed {
+            let verdict = self.limits.acquire(rule, key);
+            if !verdict.allowed {
+                self.give_back(taken);
                 return Ok(Err(
                     "There were too many wrong codes. Wait ten minutes and start again on the device."
                         .to_owned(),
                 ));
             }
+            taken.push((rule, key, verdict.reservation));
         }
-        let found = match read_user_code(text) {
-            None => None,
-            Some(code) => self.store.get::<UserCodeRecord>(code.as_bytes())?,
+        let found = self.waiting_device(text, now)?;
+        if found.is_some() {
+            self.give_back(taken);
+        }
+        Ok(found.ok_or_else(|| UNKNOWN.to_owned()))
+    }
+
+    fn give_back(&self, taken: Vec<(&Rule, &Key, Reservation)>) {
+        for (rule, key, reservation) in taken {
+            self.limits.release(rule, key, reservation);
+        }
+    }
+
+    fn waiting_device(
+        &self,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<Option<([u8; 32], Versioned<DeviceRecord>)>, Problem> {
+        let Some(code) = read_user_code(text) else { return Ok(None) };
+        let Some(found) = self.store.get::<UserCodeRecord>(code.as_bytes())? else { return Ok(None) };
+        let row = found.value.device;
+        let seen = self.store.get::<DeviceRecord>(&row)?;
+        let is_waiting = |seen: &Versioned<DeviceRecord>| {
+            seen.value.until > now && matches!(seen.value.state, DeviceState::Waiting)
         };
-        if let Some(found) = found {
-            let row = found.value.device;
-            if let Some(seen) = self.store.get::<DeviceRecord>(&row)?
-                && seen.value.until > now
-                && matches!(seen.value.state, DeviceState::Waiting)
-            {
-                return Ok(Ok((row, seen)));
-            }
-        }
-        for (rule, key) in [(&GUESSES, &own), (&GUESSES_OF_ALL, &all)] {
-            let _counted = self.limits.record(rule, key);
-        }
-        Ok(Err(UNKNOWN.to_owned()))
+        Ok(seen.filter(is_waiting).map(|seen| (row, seen)))
     }
 
     fn ask_about(&self, request: &Request, principal: &Principal, code: &str) -> Result<Reply, Problem> {
@@ -393,9 +407,13 @@ impl Oidc {
         };
         let is_signed_in = self.sessions.is_signed_in(&permission.user, &permission.sid, now);
         let user = self.admit(&permission, &call.client).filter(|_| is_signed_in).ok_or_else(refused)?;
+        // Refused before it is used up: a request that cannot be answered costs no code.
+        super::token::narrowed(&call.params, &call.client, &permission)?;
+        let agreement = self.agreement(&permission, &call.client)?.ok_or_else(refused)?;
         let permission = Permission { jkt: super::token::bound_key(&call.client, jkt), ..permission };
         let mut batch = self.store.batch();
         batch.take(&row, &seen);
+        agreement.stage_require(&mut batch);
         let granted = self.stage_new_grant(&mut batch, call, user, permission, now);
         match self.store.commit(batch).await {
             Ok(()) if self.grants.get(&granted.id, now).is_some() => Ok(granted),

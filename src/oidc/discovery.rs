@@ -122,6 +122,11 @@ impl Oidc {
         made
     }
 
+    /// Returns the metadata as apps read it.
+    pub fn metadata(&self) -> Value {
+        self.describe_provider(&self.issuer())
+    }
+
     fn describe_provider(&self, origin: &str) -> Value {
         let at = |path: &str| format!("{origin}{path}");
         let mut scopes: Vec<String> = KNOWN.iter().map(|name| (*name).to_owned()).collect();

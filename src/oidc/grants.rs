@@ -39,6 +39,8 @@ struct Index {
     by_sid: IdMap<SessionId, Vec<GrantId>>,
     by_user: IdMap<UserId, Vec<GrantId>>,
     by_client: HashMap<ClientId, Vec<GrantId>>,
+    /// Grants in the store that must never live: they were being written when what they stand on ended.
+    given_up: Vec<GrantId>,
 }
 
 /// All live grants in memory.
@@ -56,6 +58,8 @@ impl LiveGrants {
         for (id, record) in records {
             if store.get::<RevokedRecord>(record.permission.sid.as_bytes())?.is_none() {
                 index.put(id, &record);
+            } else {
+                index.given_up.push(id);
             }
         }
         Ok(LiveGrants(RwLock::new(index)))
@@ -92,6 +96,13 @@ impl LiveGrants {
 
     fn remove(&self, id: &GrantId) {
         self.0.write().remove(id);
+    }
+
+    /// Lets a grant live no more whose row is in the store; the next sweep takes the row away.
+    pub(super) fn give_up(&self, id: GrantId) {
+        let mut index = self.0.write();
+        index.remove(&id);
+        index.given_up.push(id);
     }
 }
 
@@ -142,6 +153,8 @@ impl Oidc {
         let falls_short =
             self.accounts.second_factor_policy().requires(user.role) && level < Level::TwoFactor;
         let is_enough = level >= client.settings.level && !falls_short;
+        // An app that was removed and added again under the same name is another one.
+        let is_alive = is_alive && given_at >= client.created_at;
         (is_alive && is_enough && client.id == permission.client && client.admits(&user)).then_some(user)
     }
 
@@ -164,6 +177,8 @@ impl Oidc {
         batch.after(move || {
             if room.sessions.is_signed_in(&kept.permission.user, &kept.permission.sid, room.clock.now()) {
                 room.grants.put(id, &kept);
+            } else {
+                room.grants.give_up(id);
             }
         });
     }
@@ -188,7 +203,9 @@ impl Oidc {
 
     /// Ends a grant because something that may be used once was used twice (OA-04, REF-04).
     pub(super) async fn end_reused(&self, id: GrantId, what: &'static str) -> Result<(), CommitError> {
-        let Some(permission) = self.grants.get(&id, Timestamp::ZERO) else { return Ok(()) };
+        // From the store: a grant of this very moment is not in memory yet.
+        let found = self.store.get::<GrantRecord>(id.as_bytes()).map_err(CommitError::Store)?;
+        let Some(permission) = found.map(|found| found.value.permission) else { return Ok(()) };
         let mut batch = self.store.batch();
         self.stage_end_grant(&mut batch, id);
         let mut event = Event::new(Kind::AppTokenReused, Outcome::Refused)
@@ -203,6 +220,15 @@ impl Oidc {
 
     /// Removes grants that are over, or whose person or app does not stand behind them any more, and tells the apps.
     pub(super) async fn sweep_grants(&self, now: Timestamp) -> Result<(), CommitError> {
+        let given_up = self.grants.0.read().given_up.clone();
+        for chunk in given_up.chunks(200) {
+            let mut batch = self.store.batch();
+            for id in chunk {
+                batch.remove::<GrantRecord>(id.as_bytes());
+            }
+            self.store.commit(batch).await?;
+            self.grants.0.write().given_up.retain(|id| !chunk.contains(id));
+        }
         let mut over = Vec::new();
         for (id, live) in &self.grants.0.read().grants {
             let client = self.client(live.permission.client.as_str());
@@ -251,7 +277,7 @@ impl OnEnd for Oidc {
         batch.after(move || {
             // What was committed after the grants were listed above.
             for (id, _, _) in room.grants.of_sid(&sid) {
-                room.grants.remove(&id);
+                room.grants.give_up(id);
             }
         });
     }

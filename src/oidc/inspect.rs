@@ -65,7 +65,7 @@ impl Oidc {
             "iat": claims.iat,
             "jti": claims.jti,
             "client_id": claims.client_id,
-            "scope": claims.scope,
+            "scope": admitted.scopes().to_string(),
             "token_type": if claims.cnf.is_some() { "DPoP" } else { "Bearer" },
         });
         let members = document.as_object_mut()?;

@@ -158,9 +158,14 @@ impl Oidc {
     /// Makes a key on a thread where nothing waits for it.
     async fn make_key(&self, algorithm: SigningAlgorithm) -> Result<PrivateKey, CommitError> {
         let random = self.random.clone();
-        let made = tokio::task::spawn_blocking(move || PrivateKey::generate(algorithm, &random)).await;
         let failed = |why: String| CommitError::Store(StoreError::Failed(why));
-        made.map_err(|error| failed(error.to_string()))?.map_err(|error: KeyError| failed(error.to_string()))
+        let (done, made) = tokio::sync::oneshot::channel();
+        // Nobody may be waiting any more when it is done.
+        let work = move || drop(done.send(PrivateKey::generate(algorithm, &random)));
+        let thread = std::thread::Builder::new().name("key-maker".to_owned()).spawn(work);
+        thread.map_err(|error| failed(error.to_string()))?;
+        let made = made.await.map_err(|error| failed(error.to_string()))?;
+        made.map_err(|error: KeyError| failed(error.to_string()))
     }
 
     async fn carry_out(

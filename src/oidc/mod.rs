@@ -56,7 +56,6 @@ use crate::kernel::random::Random;
 use crate::kernel::secret::SecretKey;
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::limits::Limits;
-use crate::metrics::Metrics;
 use crate::sessions::{EndedSession, Lifetimes, OnEnd, Sessions};
 use crate::sign_in::{Destination, Destinations, SignIn};
 use crate::site::Site;
@@ -120,7 +119,6 @@ pub struct Inner {
     pub(crate) site: Site,
     pub(crate) audit: Audit,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: SharedClock,
     pub(crate) random: Random,
     lifetimes: Lifetimes,
@@ -201,14 +199,13 @@ impl Oidc {
             site: sign_in.site.clone(),
             audit: sign_in.audit.clone(),
             limits: sign_in.limits.clone(),
-            metrics: sign_in.metrics.clone(),
             clock: sign_in.clock.clone(),
             random: sign_in.random.clone(),
             store,
             sign_in,
         }));
         room.sessions.add_on_end(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
-        room.sign_in.set_destinations(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
+        room.sign_in.add_destinations(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
         Ok(room)
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::Oidc;
-use super::client::Client;
+use super::client::{AuthMethod, Client};
 use super::error::OAuthError;
 use super::params::Params;
 use super::records::PushedRecord;
@@ -18,13 +18,17 @@ use super::request::{AuthorizationRequest, Destination};
 use crate::crypto::mac::sha256;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::time::Timestamp;
-use crate::store::{Batch, StoreError};
+use crate::limits::Rule;
+use crate::store::{Batch, CommitError, StoreError};
 
 const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long a reference waits for a browser.
 const LIFETIME: Duration = Duration::from_secs(60);
 /// How long a browser may take to sign in with it.
 const OPENED_LIFETIME: Duration = Duration::from_secs(1200);
+/// Requests in the name of a client that proves nothing, from one place: anybody may send them, and each takes room in
+/// the store for a while.
+const PUSHES: Rule = Rule::new("pushed-requests", 120, Duration::from_secs(600));
 /// What fits into a row of the store.
 const LONGEST: usize = 3000;
 /// Parameters that prove the client and are not part of the request.
@@ -59,6 +63,14 @@ impl Oidc {
     async fn push(&self, request: &Request) -> Result<Reply, OAuthError> {
         let call = self.authenticate(request).await?;
         let (client, params) = (&*call.client, &call.params);
+        if client.settings.auth_method == AuthMethod::None {
+            let name = client.id.as_str().as_bytes();
+            let verdict = self.limits.acquire_place(&PUSHES, request.client.ip, name).verdict;
+            if !verdict.allowed {
+                let why = "Too many requests at once. Wait a moment.";
+                return Err(Problem::too_many_requests("rate_limited", why, verdict.retry_after).into());
+            }
+        }
         if params.get("request_uri").is_some() {
             return Err(OAuthError::invalid_request(
                 "A pushed request holds no request_uri (RFC 9126 section 2.1).",
@@ -123,7 +135,7 @@ impl Oidc {
             batch.replace(&row, &seen, &record).expire::<PushedRecord>(&row, record.until);
             match self.store.commit(batch).await {
                 // Another tab opened it at the same moment.
-                Ok(()) | Err(crate::store::CommitError::Conflict) => {}
+                Ok(()) | Err(CommitError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -135,6 +147,19 @@ impl Oidc {
         let found = self.store.get::<PushedRecord>(&row_of(uri)).ok()??;
         let is_good = found.value.client == client.id && found.value.until > self.clock.now();
         is_good.then(|| Params::from(found.value.parameters))
+    }
+
+    /// Uses up a pushed request that is answered with a refusal of the person's.
+    pub(super) async fn use_pushed(&self, pushed: &Pushed) -> Result<(), OAuthError> {
+        let mut batch = self.store.batch();
+        if !self.stage_use_pushed(&mut batch, pushed)? {
+            return Ok(());
+        }
+        match self.store.commit(batch).await {
+            // Another tab answered it at the same moment.
+            Ok(()) | Err(CommitError::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Adds to `batch` that a pushed request is answered; false if it was already (GEN-03).

@@ -6,6 +6,7 @@
 
 mod address;
 mod check;
+mod settings;
 mod template;
 #[cfg(test)]
 mod tests;

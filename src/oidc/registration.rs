@@ -12,7 +12,7 @@ use super::Oidc;
 use super::client::{
     AuthMethod, Client, ClientId, ClientKind, ClientSettings, ConsentMode, Demand, GrantType,
 };
-use super::clients::{AddError, fresh_secret};
+use super::clients::{AddError, Credentials, fresh_secret};
 use super::error::OAuthError;
 use super::records::InitialTokenRecord;
 use super::scopes::Scopes;
@@ -288,9 +288,10 @@ impl Oidc {
         let event = Event::succeeded(Kind::AppRegistered).from(request.client.ip).request(request.id);
         let mut rest = seen.value.clone();
         rest.left -= 1;
+        let credentials = Credentials { registration_token: Some(sha256(token.expose())), secret: None };
         // One use of the token and the client are one commit (GEN-03).
         let added = self
-            .add_client_with(None, settings, Some(sha256(token.expose())), |batch, id| {
+            .add_client_with(None, settings, credentials, |batch, id| {
                 if rest.left == 0 {
                     batch.take(&row, &seen);
                 } else {

@@ -10,6 +10,7 @@ use super::Oidc;
 use super::access_token::Issue;
 use super::client::{Client, Demand, GrantType};
 use super::client_auth::Authenticated;
+use super::consents::Agreement;
 use super::error::OAuthError;
 use super::id_token::IdToken;
 use super::params::Params;
@@ -242,13 +243,16 @@ impl Oidc {
                 return Err(OAuthError::invalid_grant("The redirect_uri is not that of the request."));
             }
             check_pkce(record.challenge.as_deref(), params.get("code_verifier"))?;
+            // Refused before it is used up: a request that cannot be answered costs no code.
+            narrowed(params, &call.client, &record.permission)?;
             if record.permission.jkt.as_deref().is_some_and(|bound| Some(bound) != jkt) {
                 return Err(OAuthError::invalid_grant("The code is bound to another DPoP key."));
             }
             let permission = &record.permission;
             let is_signed_in = self.sessions.is_signed_in(&permission.user, &permission.sid, now);
             let user = self.admit(permission, &call.client).filter(|_| is_signed_in).ok_or_else(refused)?;
-            match self.grant_for_code(call, row, &seen, user, jkt, now).await {
+            let agreement = self.agreement(permission, &call.client)?.ok_or_else(refused)?;
+            match self.grant_for_code(call, row, &seen, (user, agreement), jkt, now).await {
                 Err(CommitError::Conflict) => {}
                 Err(error) => return Err(error.into()),
                 Ok(granted) => {
@@ -268,13 +272,14 @@ impl Oidc {
         call: &Authenticated,
         row: [u8; 32],
         seen: &Versioned<CodeRecord>,
-        user: Arc<User>,
+        (user, agreement): (Arc<User>, Agreement),
         jkt: Option<&str>,
         now: Timestamp,
     ) -> Result<Granted, CommitError> {
         let mut permission = seen.value.permission.clone();
         permission.jkt = bound_key(&call.client, jkt);
         let mut batch = self.store.batch();
+        agreement.stage_require(&mut batch);
         let granted = self.stage_new_grant(&mut batch, call, user, permission, now);
         let mut used = seen.value.clone();
         used.used_for = Some(granted.id);
@@ -350,9 +355,7 @@ impl Oidc {
             let is_alive = self.grants.get(&id, now).is_some();
             let user =
                 self.admit(&record.permission, &call.client).filter(|_| is_alive).ok_or_else(refused)?;
-            if !self.still_consents(record, &call.client)? {
-                return Err(refused());
-            }
+            let agreement = self.agreement(&record.permission, &call.client)?.ok_or_else(refused)?;
             let family = record.refresh.as_ref().ok_or_else(refused)?;
             match presented.standing(family, now, self.lifetimes.refresh_grace) {
                 Standing::Expired => return Err(refused()),
@@ -365,24 +368,16 @@ impl Oidc {
                 Standing::Current if call.client.is_fapi() => {
                     return Ok(self.kept(record, user, SecretText::new(token.to_owned()), id, now));
                 }
-                Standing::Current => match self.rotate(&presented, &seen, &call.client, now).await {
-                    Ok(record) => return Ok(self.refreshed(&presented, &record, user)),
-                    Err(CommitError::Conflict) => {}
-                    Err(error) => return Err(error.into()),
-                },
+                Standing::Current => {
+                    match self.rotate(&presented, &seen, &call.client, &agreement, now).await {
+                        Ok(record) => return Ok(self.refreshed(&presented, &record, user)),
+                        Err(CommitError::Conflict) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
             }
         }
         Err(CommitError::Conflict.into())
-    }
-
-    /// Tells whether the person still agrees to what the grant covers (GEN-02, OA-14).
-    fn still_consents(&self, record: &GrantRecord, client: &Client) -> Result<bool, OAuthError> {
-        use super::client::ConsentMode;
-        let permission = &record.permission;
-        let is_asked = client.consent() != ConsentMode::Skip;
-        let question = self.question(client, &permission.scopes, &permission.claims, &permission.resources);
-        let is_allowed = client.settings.scopes.covers(&permission.scopes);
-        Ok(is_allowed && (!is_asked || self.has_consented(&permission.user, &client.id, &question)?))
     }
 
     async fn rotate(
@@ -390,6 +385,7 @@ impl Oidc {
         presented: &Presented,
         seen: &Versioned<GrantRecord>,
         client: &Client,
+        agreement: &Agreement,
         now: Timestamp,
     ) -> Result<GrantRecord, CommitError> {
         let id = GrantId(presented.family);
@@ -403,6 +399,7 @@ impl Oidc {
         record.refresh = Some(rotated);
         let mut batch = self.store.batch();
         batch.require(id.as_bytes(), seen);
+        agreement.stage_require(&mut batch);
         self.stage_grant_change(&mut batch, id, record.clone());
         self.store.commit(batch).await?;
         Ok(record)
@@ -460,7 +457,7 @@ pub(super) fn bound_key(client: &Client, jkt: Option<&str>) -> Option<String> {
 }
 
 /// Returns what an access token covers: the grant, or less if the request asks for less (RFC 6749 section 6, REF-08).
-fn narrowed(
+pub(super) fn narrowed(
     params: &Params,
     client: &Client,
     permission: &Permission,
@@ -479,6 +476,9 @@ fn narrowed(
     // A token is for one audience; of several that were agreed to, the first counts unless the request names another.
     let resource =
         if asked.is_empty() { resources.first().map(String::as_str) } else { only_one(resources)?[0] };
+    if resource.is_some_and(|resource| !client.settings.audiences.iter().any(|own| own == resource)) {
+        return Err(OAuthError::new("invalid_target", "This client is not registered for that resource."));
+    }
     Ok((scopes, resource.map(str::to_owned)))
 }
 

@@ -96,7 +96,8 @@ impl Oidc {
         if token.claims.aud != self.own_audience() {
             return Err(OAuthError::invalid_token("Bearer", "The token is meant for another API."));
         }
-        let person = admitted.person.filter(|_| token.scopes.has("openid"));
+        let scopes = admitted.scopes();
+        let person = admitted.person.as_ref().filter(|_| scopes.has("openid"));
         let Some((user, permission)) = person else {
             let mut error = OAuthError::new("insufficient_scope", "Userinfo needs the scope openid.");
             error.status = StatusCode::FORBIDDEN;
@@ -109,7 +110,7 @@ impl Oidc {
         let custom = self.custom_scopes();
         let known = Person { user: &user, profile: profile.as_ref(), custom: &custom };
         let mut claims = Map::new();
-        known.add_by_scope(&token.scopes, &mut claims);
+        known.add_by_scope(&scopes, &mut claims);
         known.add_by_name(&permission.claims.userinfo, &client.settings.scopes, &mut claims);
         claims.insert("sub".to_owned(), self.subject(&user, profile.as_ref()).into());
         if client.settings.userinfo_alg.is_none() && client.settings.userinfo_encryption.is_none() {

@@ -5,7 +5,8 @@ use http::StatusCode;
 use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::{self, Dialect};
 use crate::admin::{
-    api as admin, audit_pages, client_api, people_pages, profiles as admin_profiles, rule_pages, system_api,
+    api as admin, app_pages, audit_pages, client_api, people_pages, profiles as admin_profiles, rule_pages,
+    system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
@@ -353,6 +354,15 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/people/{id}/sign-out", signed_in!(AdminBrowser, people_pages::sign_out, admin)),
     page(Post, "/admin/people/{id}/lift", signed_in!(AdminBrowser, people_pages::lift, admin)),
     page(Post, "/admin/people/{id}/delete", signed_in!(AdminBrowser, people_pages::delete, admin)),
+    page(Get, "/admin/apps", signed_in!(AdminBrowser, app_pages::show_apps, admin)),
+    page(Get, "/admin/apps/new", signed_in!(AdminBrowser, app_pages::show_new, admin)),
+    page(Post, "/admin/apps/new", signed_in!(AdminBrowser, app_pages::submit_new, admin)),
+    page(Get, "/admin/apps/{id}", signed_in!(AdminBrowser, app_pages::show_app, admin)),
+    page(Post, "/admin/apps/{id}", signed_in!(AdminBrowser, app_pages::submit_app, admin)),
+    page(Post, "/admin/apps/{id}/secret", signed_in!(AdminBrowser, app_pages::new_secret, admin)),
+    page(Post, "/admin/apps/{id}/drop-secret", signed_in!(AdminBrowser, app_pages::drop_secret, admin)),
+    page(Post, "/admin/apps/{id}/switch", signed_in!(AdminBrowser, app_pages::switch, admin)),
+    page(Post, "/admin/apps/{id}/remove", signed_in!(AdminBrowser, app_pages::remove, admin)),
     page(Get, "/admin/rules", signed_in!(AdminBrowser, rule_pages::show_rules, admin)),
     page(Get, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::show_new, admin)),
     page(Post, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::submit_new, admin)),

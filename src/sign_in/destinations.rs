@@ -31,10 +31,17 @@ pub trait Destinations: Send + Sync {
 }
 
 impl SignIn {
-    /// Lets `destinations` describe where people go. The first call counts.
-    pub fn set_destinations(&self, destinations: Arc<dyn Destinations>) {
-        // A second one would come from a mistake at start; the pages keep what they have.
-        let _ = self.destinations.set(destinations);
+    /// Lets `destinations` describe where people go, if nobody who was asked before knows it. At the start, before the
+    /// first request.
+    pub fn add_destinations(&self, destinations: Arc<dyn Destinations>) {
+        self.destinations.write().push(destinations);
+    }
+
+    /// Returns what lies behind an address of ours.
+    fn describe(&self, target: &Url) -> Option<Destination> {
+        // Cloned, so that whoever is asked may ask anything of us.
+        let known = self.destinations.read().clone();
+        known.iter().find_map(|destinations| destinations.describe(target))
     }
 }
 
@@ -66,7 +73,7 @@ impl Way {
         let mut way = Way { name: None, form_targets: vec![origin.clone()], target: None };
         if origin != room.site.origin().text {
             way.name = target.host_str().map(str::to_owned);
-        } else if let Some(known) = room.destinations.get().and_then(|known| known.describe(&target)) {
+        } else if let Some(known) = room.describe(&target) {
             way.name = Some(known.name.chars().take(LONGEST_NAME).collect())
                 .filter(|name: &String| !name.is_empty());
             way.form_targets.extend(known.form_targets.into_iter().take(MOST_FORM_TARGETS));

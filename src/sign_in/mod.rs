@@ -23,10 +23,10 @@ pub use errors::SignInError;
 pub use renewal::{Renewal, step_up_first};
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 
 use crate::accounts::enrolment::Asker;
@@ -152,7 +152,7 @@ pub struct Inner {
     judged: Mutex<HashMap<Key, u32>>,
     pub(crate) registration: registration::Policy,
     /// Set once, by a room above, when everything is opened.
-    destinations: OnceLock<Arc<dyn Destinations>>,
+    destinations: RwLock<Vec<Arc<dyn Destinations>>>,
     device_key: SecretKey,
 }
 
@@ -210,7 +210,7 @@ impl SignIn {
             pending: PendingTable::default(),
             judged: Mutex::default(),
             registration: parts.registration,
-            destinations: OnceLock::new(),
+            destinations: RwLock::default(),
             device_key: master.derive("known device"),
         })))
     }

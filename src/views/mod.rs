@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod apps;
 pub mod assets;
 pub mod chart;
 pub mod errors;

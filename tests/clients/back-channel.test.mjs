@@ -35,13 +35,16 @@ async function call(app) {
   }
 }
 
-/** Adds an app with a receiver and signs in to it in this browser; returns its id_token. */
-async function signIn(id, browser, fields = {}) {
+/** Adds an app with a receiver and signs in to it in this browser, `times` times; returns what the last one gave. */
+async function signIn(id, browser, fields = {}, times = 1) {
   const { client_secret } = await addClient({ id, backchannel_logout_uri: `http://127.0.0.1:${receiver.address().port}/${id}`, ...fields });
   const config = await oidc.discovery(new URL(issuer), id, { client_secret, id_token_signed_response_alg: fields.id_token_alg }, undefined, { execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks] });
-  const pkceCodeVerifier = oidc.randomPKCECodeVerifier();
-  const url = oidc.buildAuthorizationUrl(config, { redirect_uri: CALLBACK, scope: SCOPE, state: "s", code_challenge: await oidc.calculatePKCECodeChallenge(pkceCodeVerifier), code_challenge_method: "S256" });
-  const tokens = await oidc.authorizationCodeGrant(config, await walkTo(browser, url), { pkceCodeVerifier, expectedState: "s" });
+  let tokens;
+  for (let time = 0; time < times; time += 1) {
+    const pkceCodeVerifier = oidc.randomPKCECodeVerifier();
+    const url = oidc.buildAuthorizationUrl(config, { redirect_uri: CALLBACK, scope: SCOPE, state: "s", code_challenge: await oidc.calculatePKCECodeChallenge(pkceCodeVerifier), code_challenge_method: "S256" });
+    tokens = await oidc.authorizationCodeGrant(config, await walkTo(browser, url), { pkceCodeVerifier, expectedState: "s" });
+  }
   return { config, tokens, claims: tokens.claims(), alg: fields.id_token_alg ?? "RS256" };
 }
 
@@ -75,6 +78,17 @@ test("when the person signs out at Doorward, every app is told, in its own algor
   for (const { config, tokens } of Object.values(apps)) await assert.rejects(oidc.refreshTokenGrant(config, tokens.refresh_token), { error: "invalid_grant" });
   assert.deepEqual(calls.filter((one) => one.app === "/told-elsewhere"), [], "a session in another browser goes on");
   await oidc.refreshTokenGrant(elsewhere.config, elsewhere.tokens.refresh_token);
+});
+
+test("an app that the person signed in to twice is told once", async () => {
+  const browser = "back-channel twice";
+  const app = await signIn("told-once", browser, {}, 2);
+  const last = await signIn("told-last", browser);
+  await walk(browser, `${issuer}/signout`, { press: ["here"] });
+  await judge("told-last", last);
+  await judge("told-once", app);
+  await new Promise((done) => setTimeout(done, 1000));
+  assert.equal(calls.filter((one) => one.app === "/told-once").length, 1);
 });
 
 test("when one app asks for the sign-out, the other is told, too", async () => {

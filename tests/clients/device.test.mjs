@@ -13,7 +13,9 @@ const television = { kind: "public", auth_method: "none", grants: ["urn:ietf:par
 
 /** Types the code of the television at its page, and answers the question. */
 async function enter(browser, { verification_uri, user_code }, answer) {
-  return walk(browser, verification_uri, { fill: { user_code }, press: ["device-submit", answer] });
+  const end = await walk(browser, verification_uri, { fill: { user_code }, press: ["device-submit", answer] });
+  const posts = end.steps.filter((step) => step.startsWith("POST"));
+  assert.ok(end.status === 200 && posts.length >= 2, `this did not end well:\n${end.steps.join("\n")}\n${end.text}`);
 }
 
 test("a television signs in by a code that the person types elsewhere", async () => {

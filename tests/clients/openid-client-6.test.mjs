@@ -25,7 +25,7 @@ async function authorize(config, browser, more = {}) {
 const complaint = (about) => (error) => assert.match(error.cause?.message ?? String(error), about) ?? true;
 
 for (const alg of ["RS256", "ES256", "EdDSA"]) {
-  test(`openid-client 6 signs in, refreshes and signs out with ${alg}`, async () => {
+  test(`openid-client 6 signs in, silently again, refreshes and signs out with ${alg}`, async () => {
     const browser = `openid-client-6 ${alg}`;
     const config = await configure(`openid-client-6-${alg}`, alg);
     const { checks, callback } = await authorize(config, browser);
@@ -37,6 +37,10 @@ for (const alg of ["RS256", "ES256", "EdDSA"]) {
     assertIsPerson(userinfo);
     assert.equal(userinfo.sub, tokens.claims().sub);
 
+    const quiet = await authorize(config, browser, { prompt: "none" });
+    const again = (await oidc.authorizationCodeGrant(config, quiet.callback, quiet.checks)).claims();
+    for (const claim of ["sub", "sid", "auth_time"]) assert.equal(again[claim], tokens.claims()[claim], claim);
+
     const refreshed = await oidc.refreshTokenGrant(config, tokens.refresh_token);
     assert.notEqual(refreshed.access_token, tokens.access_token);
     for (const claim of ["iss", "sub", "aud", "auth_time", "sid"]) assert.equal(refreshed.claims()[claim], tokens.claims()[claim], claim);
@@ -45,8 +49,8 @@ for (const alg of ["RS256", "ES256", "EdDSA"]) {
     const leave = oidc.buildEndSessionUrl(config, { id_token_hint: refreshed.id_token, post_logout_redirect_uri: SIGNED_OUT, state: "on my way" });
     const left = await walkTo(browser, leave, SIGNED_OUT);
     assert.deepEqual([...left.searchParams], [["state", "on my way"]]);
-    const again = oidc.refreshTokenGrant(config, refreshed.refresh_token ?? tokens.refresh_token);
-    await assert.rejects(again, { error: "invalid_grant", status: 400 });
+    const dead = oidc.refreshTokenGrant(config, refreshed.refresh_token ?? tokens.refresh_token);
+    await assert.rejects(dead, { error: "invalid_grant", status: 400 });
     const silently = await authorize(config, browser, { prompt: "none" });
     await assert.rejects(oidc.authorizationCodeGrant(config, silently.callback, silently.checks), { error: "login_required" });
   });

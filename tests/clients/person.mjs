@@ -5,7 +5,7 @@ import { parse } from "node-html-parser";
 
 const MOST_STEPS = 25;
 
-/** Cookies as browsers keep them: by host without its port, path and name. */
+/** Cookies as browsers keep them: by host without its port, path and name; strict ones stay back when another site leads here. */
 class Jar {
   #cookies = new Map();
 
@@ -19,13 +19,14 @@ class Jar {
       const isOver = age !== undefined ? Number(age) <= 0 : Date.parse(attribute("expires")) <= Date.now();
       const key = `${url.hostname} ${path} ${name}`;
       if (isOver) this.#cookies.delete(key);
-      else this.#cookies.set(key, { host: url.hostname, path, name, value });
+      else this.#cookies.set(key, { host: url.hostname, path, name, value, isStrict: attribute("samesite")?.toLowerCase() === "strict" });
     }
   }
 
-  header(url) {
+  header(url, site) {
     const within = (path) => url.pathname === path || url.pathname.startsWith(path.endsWith("/") ? path : `${path}/`);
-    const sent = [...this.#cookies.values()].filter((cookie) => cookie.host === url.hostname && within(cookie.path));
+    const may = (cookie) => !(cookie.isStrict && site === "cross-site");
+    const sent = [...this.#cookies.values()].filter((cookie) => cookie.host === url.hostname && within(cookie.path) && may(cookie));
     return sent.map((cookie) => `${cookie.name}=${cookie.value}`).join("; ");
   }
 }
@@ -42,6 +43,17 @@ function send(url, { method = "GET", headers = {}, body } = {}) {
     sent.on("error", fail);
     sent.end(body);
   });
+}
+
+/**
+ * Runs one `act` after the other. Passwords are proven one at a time, since Doorward turns away who waits too long behind
+ * many others, and these are tests of something else.
+ */
+let last = Promise.resolve();
+function inTurn(act) {
+  const mine = last.then(act);
+  last = mine.catch(() => {});
+  return mine;
 }
 
 /** What a form sends when `button` is pressed, with these fields filled in. */
@@ -78,9 +90,10 @@ export class Person {
     let next = {};
     while (steps.length < MOST_STEPS) {
       const headers = { accept: "text/html,*/*;q=0.8", "sec-fetch-site": site, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-user": "?1", "user-agent": "a browser without scripts", ...next.headers };
-      const cookie = this.#jar.header(at);
+      const cookie = this.#jar.header(at, site);
       if (cookie) headers.cookie = cookie;
-      const answer = await send(at, { ...next, headers });
+      const go = () => send(at, { ...next, headers });
+      const answer = await (next.isSignIn ? inTurn(go) : go());
       steps.push(`${next.method ?? "GET"} ${at} -> ${answer.status} ${answer.headers.location ?? ""}`.trim());
       this.#jar.store(at, answer.headers["set-cookie"]);
       next = {};
@@ -99,7 +112,7 @@ export class Person {
       if (form?.getAttribute("method")?.toLowerCase() !== "post") throw new Error(`#${button.id} is in no form that posts:\n${answer.text}`);
       if (button.id === "sign-in-submit" && form.id !== "sign-in") throw new Error(`the sign-in form has the id "${form.id}"`);
       const body = filledIn(form, button, { username: this.username, password: this.password, ...fill }).toString();
-      next = { method: "POST", body, headers: { "content-type": "application/x-www-form-urlencoded", "content-length": Buffer.byteLength(body), origin: at.origin } };
+      next = { method: "POST", body, isSignIn: button.id === "sign-in-submit", headers: { "content-type": "application/x-www-form-urlencoded", "content-length": Buffer.byteLength(body), origin: at.origin } };
       at = new URL(form.getAttribute("action") || at.href, at);
       site = "same-origin";
     }

@@ -10,6 +10,7 @@ use super::admin::{
 use super::chart::HourBar;
 use super::errors::{ErrorPage, WrongHost};
 use super::home::{AppTile, Home};
+use super::oidc;
 use super::qr::qr_svg;
 use super::setup::{self, InsecureVisit, NextStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
@@ -864,6 +865,90 @@ fn admin_pages() -> Vec<Sample> {
     ]
 }
 
+fn consent() -> oidc::Consent {
+    oidc::Consent {
+        frame: gate("Sign in to Immich?"),
+        client_name: "Immich".into(),
+        initials: "Im".into(),
+        leads_to: "photos.linden.example".into(),
+        registered_itself: false,
+        display_name: "Ana Lindqvist".into(),
+        username: "ana".into(),
+        items: vec![
+            "Your name and profile".into(),
+            "Your e-mail address".into(),
+            "Stay signed in while you are away".into(),
+        ],
+        resources: Vec::new(),
+        action: "/oauth2/consent".into(),
+        request: "client_id=immich&state=\"a\"".into(),
+        question: "openid profile email".into(),
+        switch_url: "/signin?rd=%2Foauth2%2Fauthorize&again=1".into(),
+    }
+}
+
+fn app_pages() -> Vec<Sample> {
+    let confirm = oidc::DeviceConfirm {
+        frame: gate("Let Jellyfin in?"),
+        client_name: "Jellyfin".into(),
+        initials: "Je".into(),
+        user_code: "WDJB-MJHT".into(),
+        place: "192.168.1.x".into(),
+        display_name: NASTY.into(),
+        items: vec!["Your name and profile".into()],
+    };
+    vec![
+        sample("app-consent", consent()),
+        sample(
+            "app-consent-stranger",
+            oidc::Consent {
+                frame: gate(&format!("Sign in to {NASTY}?")),
+                client_name: NASTY.into(),
+                initials: "A".into(),
+                leads_to: "an app on this device (com.example.app)".into(),
+                registered_itself: true,
+                items: Vec::new(),
+                resources: vec!["https://api.linden.example/v1".into()],
+                ..consent()
+            },
+        ),
+        sample(
+            "app-form-post",
+            oidc::FormPost {
+                frame: gate("Back to the app"),
+                action: "https://photos.linden.example/auth/login".into(),
+                fields: vec![Hidden { name: "code", value: NASTY.into() }],
+            },
+        ),
+        sample(
+            "app-signout",
+            oidc::Logout {
+                frame: gate("Sign out"),
+                hidden: vec![Hidden { name: "confirmed", value: "yes".into() }],
+                client_name: Some(NASTY.into()),
+                display_name: "Ana Lindqvist".into(),
+            },
+        ),
+        sample(
+            "app-device",
+            oidc::DeviceCode { frame: gate("Sign in a device"), user_code: String::new(), error: None },
+        ),
+        sample(
+            "app-device-wrong",
+            oidc::DeviceCode {
+                frame: gate("Sign in a device"),
+                user_code: "WDJB-MJHT".into(),
+                error: Some("This code is not known, or its time is over.".into()),
+            },
+        ),
+        sample("app-device-confirm", confirm),
+        sample(
+            "app-device-done",
+            oidc::DeviceDone { frame: gate("Done"), client_name: "Jellyfin".into(), is_allowed: true },
+        ),
+    ]
+}
+
 fn error_pages() -> Vec<Sample> {
     let page = |status| ErrorPage::for_status(gate(""), status, "r_01HX9ZK3V7");
     vec![
@@ -885,7 +970,7 @@ fn error_pages() -> Vec<Sample> {
 
 /// Renders every page, some of them in several states.
 pub(crate) fn all() -> Vec<Sample> {
-    [setup_pages(), sign_in_pages(), account_pages(), admin_pages(), error_pages()]
+    [setup_pages(), sign_in_pages(), account_pages(), admin_pages(), app_pages(), error_pages()]
         .into_iter()
         .flatten()
         .collect()

@@ -9,10 +9,10 @@ use doorward::accounts::links::RESET_LIFETIME;
 use doorward::accounts::records::{LinkPurpose, Role};
 use doorward::accounts::users::SecondFactorPolicy;
 use doorward::kernel::ids::UserId;
-use doorward::routes::{Action, Face, Forgery, Method2, ROUTES, Route};
+use doorward::routes::{Action, Forgery, Method2, ROUTES, Route};
 use serde_json::json;
 
-use crate::callers::{WebSession, code_of, content_type, knock, needs_sign_in, path_of};
+use crate::callers::{WebSession, code_of, content_type, knock, needs_sign_in, path_of, takes_json};
 use crate::harness::{Answer, Client, ORIGIN, PASSWORD, Server, in_parallel};
 
 fn sign_in(client: &mut Client, name: &str) -> Answer {
@@ -475,7 +475,7 @@ fn every_write_with_a_cookie_is_protected_from_forgery() {
             let mut all = vec![("Accept", "application/json"), ("Content-Type", content_type(route))];
             all.extend(headers);
             all.extend(csrf.map(|csrf| ("X-CSRF-Token", csrf)));
-            let body: &[u8] = if route.face == Face::Api { b"{}" } else { b"" };
+            let body: &[u8] = if takes_json(route) { b"{}" } else { b"" };
             client.send(route.method.as_str(), &path_of(route), &all, body)
         };
         let foreign: [&[(&str, &str)]; 11] = [
@@ -492,6 +492,23 @@ fn every_write_with_a_cookie_is_protected_from_forgery() {
             &[("Referer", "http://localhost/account")],
         ];
         match route.forgery {
+            // Apps send people here with forms of their own, which only lead to a question; the answer to that question
+            // is judged by the handler.
+            Forgery::None if route.path == "/logout" => {
+                let mut tried: Vec<_> = foreign.map(|headers| (headers, session.csrf.as_str())).to_vec();
+                let own: &[(&str, &str)] = &[("Origin", ORIGIN), ("Sec-Fetch-Site", "same-origin")];
+                tried.extend([(own, ""), (own, other.csrf.as_str()), (own, older.csrf.as_str())]);
+                for (headers, csrf) in tried {
+                    let mut client = server.client();
+                    client.cookies.push(("dw".to_owned(), session.cookie.clone()));
+                    let mut all = vec![("Accept", "application/json"), ("Content-Type", content_type(route))];
+                    all.extend(headers);
+                    let body = format!("confirmed=yes&csrf={csrf}");
+                    let answer = client.send("POST", route.path, &all, body.as_bytes());
+                    assert_eq!((answer.status, code_of(&answer)), (403, "csrf".to_owned()), "{headers:?}");
+                    assert!(answer.header("set-cookie").is_none());
+                }
+            }
             Forgery::None => {
                 let is_free_of_cookies = matches!(route.action, Action::Open(_) | Action::Proxy(_));
                 assert!(is_free_of_cookies, "{name} reads a cookie and asks for nothing");

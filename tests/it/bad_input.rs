@@ -5,7 +5,7 @@ use doorward::accounts::records::Role;
 use doorward::routes::{Action, Face, Method2, ROUTES, Route};
 use serde_json::json;
 
-use crate::callers::{WebSession, content_type, path_of};
+use crate::callers::{WebSession, content_type, path_of, takes_json};
 use crate::harness::{Answer, Client, ORIGIN, Server, exchange, lift_limits};
 
 fn server() -> Server {
@@ -19,13 +19,27 @@ fn server() -> Server {
 fn refused(what: &str, route: &Route, is_page: bool, answer: &Answer) {
     let name = format!("{what}: {} {}", route.method.as_str(), route.path);
     assert!((400..500).contains(&answer.status), "{name} answers {}: {}", answer.status, answer.text());
-    well_formed(&name, is_page && route.face == Face::Page, answer);
+    well_formed(&name, shown_as(route, is_page), answer);
+}
+
+/// Returns the face that a refusal shows to somebody who asks for a page, or for data.
+fn shown_as(route: &Route, is_page: bool) -> Face {
+    match route.face {
+        Face::Page if !is_page => Face::Api,
+        face => face,
+    }
 }
 
 #[track_caller]
-fn well_formed(name: &str, is_page: bool, answer: &Answer) {
+fn well_formed(name: &str, face: Face, answer: &Answer) {
     let kind = answer.header("content-type").unwrap_or_default();
-    if is_page {
+    if face == Face::OAuth {
+        assert_eq!(kind, "application/json", "{name} {}", answer.text());
+        let error = answer.json();
+        for field in ["error", "error_description"] {
+            assert!(error[field].as_str().is_some_and(|text| !text.is_empty()), "{name}: {field}");
+        }
+    } else if face == Face::Page {
         assert_eq!(kind, "text/html; charset=utf-8", "{name}");
         assert!(
             answer.text().contains("<!doctype html>") || answer.text().contains("<!DOCTYPE html>"),
@@ -357,7 +371,7 @@ fn broken_credentials_open_nothing() {
         let ask = |client: &mut Client| {
             let headers =
                 [("Accept", "application/json"), ("Origin", ORIGIN), ("Content-Type", content_type(route))];
-            let has_body = route.face == Face::Api && route.method != Method2::Get;
+            let has_body = takes_json(route) && route.method != Method2::Get;
             let body: &[u8] = if has_body { b"{}" } else { b"" };
             client.send(route.method.as_str(), &path_of(route), &headers, body)
         };
@@ -577,7 +591,7 @@ fn odd_paths_methods_and_queries_break_nothing() {
                     answer.header("allow").is_some_and(|allow| allow.contains(route.method.as_str())),
                     "{path}"
                 );
-                well_formed(&path, false, &answer);
+                well_formed(&path, shown_as(route, false), &answer);
             }
         }
     }

@@ -118,10 +118,12 @@ pub(crate) fn path_of(route: &Route) -> String {
 
 /// Returns the content type that bodies of a route have.
 pub(crate) fn content_type(route: &Route) -> &'static str {
-    match route.face {
-        Face::Api => "application/json",
-        Face::Page | Face::OAuth => "application/x-www-form-urlencoded",
-    }
+    if takes_json(route) { "application/json" } else { "application/x-www-form-urlencoded" }
+}
+
+/// Tells whether bodies of a route are JSON: those of programs, and what registers an app (RFC 7591 section 3.1).
+pub(crate) fn takes_json(route: &Route) -> bool {
+    route.face == Face::Api || route.path.starts_with("/oauth2/register")
 }
 
 /// Sends an empty but sound request from our own pages, with what reverse proxies add for their routes.
@@ -141,7 +143,7 @@ pub(crate) fn knock(client: &mut Client, route: &Route) -> Answer {
             ("X-Forwarded-Method", "GET"),
         ]);
     }
-    let body: &[u8] = if is_write && route.face == Face::Api { b"{}" } else { b"" };
+    let body: &[u8] = if is_write && takes_json(route) { b"{}" } else { b"" };
     client.send(route.method.as_str(), &path_of(route), &headers, body)
 }
 
@@ -155,7 +157,7 @@ pub(crate) fn code_of(answer: &Answer) -> String {
 
 /// Tells whether a route can only be reached by a signed-in person or program.
 pub(crate) fn needs_sign_in(route: &Route) -> bool {
-    !matches!(route.action, Action::Open(_) | Action::Maybe(_) | Action::Proxy(_))
+    !matches!(route.action, Action::Open(_) | Action::Document(_) | Action::Maybe(_) | Action::Proxy(_))
 }
 
 /// Tells whether a route can only be reached by administrators.

@@ -35,7 +35,7 @@ fn encoded(rd: &str) -> String {
 
 fn server() -> Server {
     let server = Server::start();
-    server.app().sign_in.set_destinations(Arc::new(Apps));
+    server.app().sign_in.add_destinations(Arc::new(Apps));
     server
 }
 
@@ -113,7 +113,7 @@ fn the_second_factor_and_the_recovery_code_tell_of_the_app() {
 #[test]
 fn the_enrolment_tells_of_the_app() {
     let server = Server::start_with(|options| options.second_factor = SecondFactorPolicy::Everyone);
-    server.app().sign_in.set_destinations(Arc::new(Apps));
+    server.app().sign_in.add_destinations(Arc::new(Apps));
     server.add_user("ada", Role::Member, &[]);
     let mut client = server.client();
     assert_eq!(location(type_password(&mut client, "ada", TARGET)), "/signin/enrol");

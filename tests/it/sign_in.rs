@@ -440,7 +440,15 @@ fn plain_http_from_another_machine_is_refused() {
         .collect();
     assert_eq!(
         fine,
-        ["/api/v1/auth/validate", "/api/v1/keys", "/api/authz/auth-request", "/api/authz/forward-auth"]
+        [
+            "/api/v1/auth/validate",
+            "/api/v1/keys",
+            "/.well-known/openid-configuration",
+            "/.well-known/oauth-authorization-server",
+            "/jwks.json",
+            "/api/authz/auth-request",
+            "/api/authz/forward-auth"
+        ]
     );
     let mut client = server.client().with_header("X-Forwarded-For", "203.0.113.5");
     client.get("/signin").expect(200);

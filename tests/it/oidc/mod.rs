@@ -7,9 +7,16 @@ mod conformance_fapi;
 mod conformance_fapi_par;
 mod conformance_form_post;
 mod conformance_logout;
+mod cross_origin;
+mod devices;
 mod flow;
+mod mistakes;
+mod questions;
+mod refusals;
 mod registration;
 mod suite;
+mod steps;
+mod tokens;
 
 use std::collections::HashMap;
 

@@ -1,0 +1,86 @@
+//! The client that a preset makes.
+
+use std::collections::BTreeMap;
+
+use super::{Algorithm, AuthMethod, Consent, Grant, Kind, Pkce, Preset};
+use crate::crypto::signing::SigningAlgorithm;
+use crate::oidc::client::{self, ClientKind, ClientSettings, ConsentMode, Demand, GrantType};
+use crate::oidc::scopes::Scopes;
+
+impl Preset {
+    /// Returns the settings of a client for the app at `app_url`; `parameters` by name go before the defaults.
+    ///
+    /// # Errors
+    /// A sentence, if `app_url` is no web address, or a parameter does not exist or holds what it may not.
+    pub fn settings(
+        &self,
+        app_url: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<ClientSettings, String> {
+        if let Some(name) = parameters.keys().find(|name| self.parameter(name).is_none()) {
+            let known: Vec<&str> = self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+            return Err(match known.as_slice() {
+                [] => format!("{} has no parameters, so there is no {name}.", self.name),
+                _ => format!("{} has no parameter {name}, but {}.", self.name, known.join(", ")),
+            });
+        }
+        let own = &self.client;
+        let is_loopback = |path: &String| {
+            ["http://127.0.0.1", "http://[::1]"].iter().any(|loopback| path.starts_with(loopback))
+        };
+        Ok(ClientSettings {
+            name: self.name.clone(),
+            initials: self.logo.clone(),
+            kind: match own.kind {
+                Kind::Confidential => ClientKind::Confidential,
+                Kind::Public => ClientKind::Public,
+            },
+            is_native: own.redirect_paths.iter().any(is_loopback),
+            redirect_uris: distinct(self.redirect_uris_with(app_url, parameters)?),
+            post_logout_redirect_uris: distinct(self.post_logout_uris(app_url, parameters)?),
+            backchannel_logout_uri: self.backchannel_logout_uri(app_url, parameters)?,
+            auth_method: match own.auth_method {
+                AuthMethod::ClientSecretBasic => client::AuthMethod::Basic,
+                AuthMethod::ClientSecretPost => client::AuthMethod::Post,
+                AuthMethod::Any => client::AuthMethod::Any,
+                AuthMethod::None => client::AuthMethod::None,
+            },
+            pkce: match own.pkce {
+                Pkce::Required => Demand::Required,
+                Pkce::Optional | Pkce::Off => Demand::Optional,
+            },
+            grants: own.grants.iter().map(|grant| grant_type(*grant)).collect(),
+            scopes: Scopes::new(own.scopes.iter().cloned()),
+            id_token_alg: match own.id_token_alg {
+                Algorithm::Rs256 => SigningAlgorithm::Rs256,
+                Algorithm::Es256 => SigningAlgorithm::Es256,
+                Algorithm::EdDsa => SigningAlgorithm::EdDsa,
+            },
+            claims_in_id_token: own.claims_in_id_token,
+            consent: match own.consent {
+                Consent::FirstPartySkip => ConsentMode::Skip,
+                Consent::Ask => ConsentMode::Once,
+            },
+            ..ClientSettings::default()
+        })
+    }
+}
+
+fn grant_type(grant: Grant) -> GrantType {
+    match grant {
+        Grant::AuthorizationCode => GrantType::AuthorizationCode,
+        Grant::RefreshToken => GrantType::RefreshToken,
+        Grant::DeviceCode => GrantType::DeviceCode,
+    }
+}
+
+/// Drops what stands there twice, and keeps the order: the first address is the one that is shown.
+fn distinct(uris: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::with_capacity(uris.len());
+    for uri in uris {
+        if !kept.contains(&uri) {
+            kept.push(uri);
+        }
+    }
+    kept
+}
