@@ -125,7 +125,7 @@ impl Oidc {
             Some("The app sent an id_token_hint that is no id_token of ours. Nobody was signed out.")
         } else if disagrees {
             Some("The id_token_hint was given to another app than client_id names. Nobody was signed out.")
-        } else if params.refuse_duplicates().is_err() {
+        } else if uri.is_some() && params.refuse_duplicates().is_err() {
             Some("The app sent a parameter twice. Nobody was signed out.")
         } else if uri.is_some() && client.is_none() {
             Some(

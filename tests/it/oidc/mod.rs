@@ -14,8 +14,8 @@ mod mistakes;
 mod questions;
 mod refusals;
 mod registration;
-mod suite;
 mod steps;
+mod suite;
 mod tokens;
 
 use std::collections::HashMap;
