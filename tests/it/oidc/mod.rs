@@ -11,11 +11,12 @@ mod cross_origin;
 mod devices;
 mod flow;
 mod mistakes;
+mod presets;
 mod questions;
 mod refusals;
 mod registration;
-mod suite;
 mod steps;
+mod suite;
 mod tokens;
 
 use std::collections::HashMap;
