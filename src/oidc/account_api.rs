@@ -36,5 +36,6 @@ pub async fn revoke(room: &Oidc, request: &Request, principal: &Principal) -> Re
     let event = Event::succeeded(Kind::ConsentRevoked).by(user.id, &user.username).on(id.as_str());
     room.audit.write(&mut batch, event.from(request.client.ip).request(request.id));
     room.store.commit(batch).await?;
+    room.forget_given_up().await?;
     Ok(Reply::no_content())
 }

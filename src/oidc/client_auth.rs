@@ -46,7 +46,10 @@ impl Oidc {
     /// `invalid_request` for two proofs at once, `invalid_client` for everything else.
     pub(super) async fn authenticate(&self, request: &Request) -> Result<Authenticated, OAuthError> {
         let params = Params::of_form(request)?;
-        let client = self.authenticated_client(request, &params).await?;
+        let client = self.authenticated_client(request, &params).await.map_err(|error| {
+            let is_by_header = request.headers.contains_key(header::AUTHORIZATION);
+            if error.code == "invalid_client" && is_by_header { error.with_basic_challenge() } else { error }
+        })?;
         Ok(Authenticated { client, params })
     }
 

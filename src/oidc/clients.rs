@@ -440,7 +440,8 @@ impl Oidc {
             room.clients.remove(&removed);
             room.touch_documents();
         });
-        Ok(self.store.commit(batch).await?)
+        self.store.commit(batch).await?;
+        Ok(self.forget_given_up().await?)
     }
 
     /// Adds or changes a scope that shows attributes of people.

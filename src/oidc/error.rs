@@ -52,8 +52,15 @@ impl OAuthError {
             "The client is unknown, or its secret or assertion is wrong, or it used another method than it registered.",
         );
         error.status = StatusCode::UNAUTHORIZED;
-        error.headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Doorward\"")));
         error
+    }
+
+    /// Adds the challenge for a client that tried to prove itself in the header (RFC 6749 section 5.2). Others are given
+    /// none: libraries would show it in place of the error.
+    #[must_use]
+    pub fn with_basic_challenge(mut self) -> Self {
+        self.headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Doorward\"")));
+        self
     }
 
     /// The access token of a protected resource is no good (RFC 6750 section 3.1, RFC 9449 section 7.1).
