@@ -70,6 +70,7 @@ impl Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     id: Id,
+    shard: u8,
     bucket: u16,
 }
 
@@ -80,6 +81,7 @@ pub struct Reservation(Held);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
     Nothing,
+    /// The end of a moment in a log.
     Moment(u32),
     Interval,
 }
@@ -129,9 +131,9 @@ const LEVELS: usize = 3;
 /// The size of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
-    /// Keys of exact limits (at most six in a window) that are held at a time; 48 bytes each and up to 40 % air.
+    /// Keys of exact limits (at most six in a window) that are held at a time; 32 bytes each and up to 40 % air.
     pub exact_capacity: usize,
-    /// Keys of paced limits that are held at a time; 24 bytes each and up to 40 % air.
+    /// Keys of paced limits that are held at a time; 16 bytes each and up to 40 % air.
     pub paced_capacity: usize,
     /// For how long after the start limits are halved, because the counts of the last run are lost.
     pub caution_after_start: Duration,
@@ -222,15 +224,13 @@ impl Limits {
     /// id, a token's hash; join several parts unambiguously.
     pub fn key(&self, rule: &Rule, subject: &[u8]) -> Key {
         let hash = self.hash(rule.name, &[subject]);
-        Key { id: hash, bucket: bucket_of(hash) }
+        Key { id: hash.0, shard: shard_of(hash), bucket: bucket_of(hash) }
     }
 
     /// Returns the key of a place under `rule`, alone (`extra` empty) or together with a further subject.
     pub fn place_key(&self, rule: &Rule, place: Place, extra: &[u8]) -> Key {
-        Key {
-            id: self.hash(rule.name, &[&place.to_bytes(), extra]),
-            bucket: self.bucket_of_place(rule, place),
-        }
+        let hash = self.hash(rule.name, &[&place.to_bytes(), extra]);
+        Key { id: hash.0, shard: shard_of(hash), bucket: self.bucket_of_place(rule, place) }
     }
 
     /// Returns a number for a place that means nothing outside this process, for queues that count by place.
@@ -259,19 +259,19 @@ impl Limits {
     pub fn release(&self, rule: &Rule, key: &Key, reservation: Reservation) {
         match reservation.0 {
             Held::Nothing => {}
-            Held::Moment(moment) => {
-                let Some(shard) = self.exact.get(shard_of(key)) else { return };
+            Held::Moment(end) => {
+                let Some(shard) = self.exact.get(usize::from(key.shard)) else { return };
                 let mut table = shard.lock();
                 // A log that becomes empty would look like a free slot; it is removed instead.
-                let is_last = table.get(key.id).is_some_and(|log| log.live(0) == [moment]);
+                let is_last = table.get(key.id).is_some_and(|log| log.live(0) == [end]);
                 if is_last {
                     table.remove(key.id);
                 } else if let Some(log) = table.get_mut(key.id) {
-                    log.take_back(moment);
+                    log.take_back(end);
                 }
             }
             Held::Interval => {
-                let Some(shard) = self.paced.get(shard_of(key)) else { return };
+                let Some(shard) = self.paced.get(usize::from(key.shard)) else { return };
                 let moment = self.moment(rule);
                 let interval = Pace::new(moment.limit, moment.window).interval;
                 let mut table = shard.lock();
@@ -289,10 +289,10 @@ impl Limits {
     /// Forgets everything that was counted for `key`.
     pub fn clear(&self, rule: &Rule, key: &Key) {
         if rule.limit <= exact::MAX_LIMIT {
-            if let Some(shard) = self.exact.get(shard_of(key)) {
+            if let Some(shard) = self.exact.get(usize::from(key.shard)) {
                 shard.lock().remove(key.id);
             }
-        } else if let Some(shard) = self.paced.get(shard_of(key)) {
+        } else if let Some(shard) = self.paced.get(usize::from(key.shard)) {
             shard.lock().remove(key.id);
         }
     }
@@ -393,37 +393,32 @@ impl Limits {
     }
 
     fn apply_exact(&self, rule: &Rule, moment: Moment, key: &Key, action: Action) -> Verdict {
-        let Some(shard) = self.exact.get(shard_of(key)) else {
+        let Some(shard) = self.exact.get(usize::from(key.shard)) else {
             return self.overflow(rule, moment, key, action);
         };
+        let end = moment.tick.saturating_add(moment.window_ticks);
         let mut table = shard.lock();
         let Some(log) = table.get_mut(key.id) else {
             if action == Action::Peek {
                 return verdict_of_log(rule, moment, &[], true, Reservation::NONE);
             }
-            let log = Log::new(key.id, moment.window_ticks, moment.tick);
+            let log = Log::new(key.id, end);
             if !table.insert(log, moment.tick) {
                 drop(table);
                 return self.overflow(rule, moment, key, action);
             }
-            return verdict_of_log(
-                rule,
-                moment,
-                &[moment.tick],
-                true,
-                Reservation(Held::Moment(moment.tick)),
-            );
+            return verdict_of_log(rule, moment, &[end], true, Reservation(Held::Moment(end)));
         };
         let allowed = log.live(moment.tick).len() < moment.limit as usize;
         let mut reservation = Reservation::NONE;
         if action == Action::Record || (action == Action::Acquire && allowed) {
-            reservation = Reservation(Held::Moment(log.push(moment.tick)));
+            reservation = Reservation(Held::Moment(log.push(moment.tick, end)));
         }
         verdict_of_log(rule, moment, log.live(moment.tick), allowed, reservation)
     }
 
     fn apply_paced(&self, rule: &Rule, moment: Moment, key: &Key, action: Action) -> Verdict {
-        let Some(shard) = self.paced.get(shard_of(key)) else {
+        let Some(shard) = self.paced.get(usize::from(key.shard)) else {
             return self.overflow(rule, moment, key, action);
         };
         let pace = Pace::new(moment.limit, moment.window);
@@ -491,7 +486,7 @@ impl Limits {
         }
     }
 
-    fn hash(&self, name: &str, parts: &[&[u8]]) -> Id {
+    fn hash(&self, name: &str, parts: &[&[u8]]) -> (u64, u64) {
         // Every part is preceded by its length. Short subjects, which is nearly all, are hashed in one go.
         let mut buffer = [0_u8; 96];
         let mut filled = 0;
@@ -534,13 +529,13 @@ fn shards<E: table::Entry>(capacity: usize) -> Box<[Mutex<Table<E>>]> {
     (0..SHARDS).map(|_| Mutex::new(Table::new(max))).collect()
 }
 
-fn shard_of(key: &Key) -> usize {
-    // The first word of the hash orders the entries within a shard; the second chooses the shard.
-    key.id.1 as usize % SHARDS
+/// The first word of the hash orders the entries within a shard; the second chooses the shard.
+fn shard_of((_, second): (u64, u64)) -> u8 {
+    u8::try_from(second % SHARDS as u64).unwrap_or(0)
 }
 
-fn bucket_of((_, low): Id) -> u16 {
-    u16::try_from(low >> 48 & (BUCKETS as u64 - 1)).unwrap_or(0)
+fn bucket_of((_, second): (u64, u64)) -> u16 {
+    u16::try_from(second >> 48 & (BUCKETS as u64 - 1)).unwrap_or(0)
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -554,9 +549,9 @@ fn verdict_of_log(
     allowed: bool,
     reservation: Reservation,
 ) -> Verdict {
-    let until = |tick: u32| {
-        let end =
-            (u64::from(tick) - 1).saturating_add(u64::from(moment.window_ticks)).saturating_mul(TICK_NANOS);
+    // Ticks count from one.
+    let until = |end: u32| {
+        let end = u64::from(end).saturating_sub(1).saturating_mul(TICK_NANOS);
         Duration::from_nanos(end.saturating_sub(moment.nanos))
     };
     let count = live.len();

@@ -14,7 +14,7 @@ pub(super) struct Rate {
 }
 
 impl Entry for Rate {
-    const EMPTY: Self = Rate { id: (0, 0), whole_at: 0 };
+    const EMPTY: Self = Rate { id: 0, whole_at: 0 };
 
     fn is_empty(&self) -> bool {
         self.whole_at == 0
@@ -73,7 +73,7 @@ impl Pace {
     }
 }
 
-const _: () = assert!(size_of::<Rate>() == 24 && TICK_NANOS > 0);
+const _: () = assert!(size_of::<Rate>() == 16 && TICK_NANOS > 0);
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,9 @@
 //! and a rebuild is one pass in order. The number of slots need not be a power of two, which keeps the memory per
 //! key within narrow bounds. When the table is full, only entries that have expired make room.
 
-/// A key: two words of a keyed hash, ordered by the first.
-pub(super) type Id = (u64, u64);
+/// A key: a word of a keyed hash. Nobody can look for two that are equal, and by chance one in 2^30 tables of a million
+/// keys has such a pair. A second word would only make entries larger, and what a look-up costs is waiting for memory.
+pub(super) type Id = u64;
 
 /// What a table holds. The empty entry marks a free slot.
 pub(super) trait Entry: Copy {
@@ -96,9 +97,9 @@ impl<E: Entry> Table<E> {
         (self.len + 1) * 100 > self.homes * MAX_LOAD
     }
 
-    fn home(&self, (high, _): Id) -> usize {
+    fn home(&self, id: Id) -> usize {
         // Scales the whole range of the word to the slots, so that order is kept.
-        usize::try_from((u128::from(high) * self.homes as u128) >> 64).unwrap_or(0)
+        usize::try_from((u128::from(id) * self.homes as u128) >> 64).unwrap_or(0)
     }
 
     /// Finds `id`, or the slot where it would stand.
@@ -193,7 +194,7 @@ mod tests {
     }
 
     impl Entry for Item {
-        const EMPTY: Self = Item { id: (0, 0), value: 0, expires: 0 };
+        const EMPTY: Self = Item { id: 0, value: 0, expires: 0 };
         fn is_empty(&self) -> bool {
             self.value == 0
         }
@@ -235,8 +236,8 @@ mod tests {
             let mut model: BTreeMap<Id, Item> = BTreeMap::new();
             let mut now = 0;
             for (action, key, number) in steps {
-                // Few distinct first words, so that runs are long and the tail is used.
-                let id = (if key % 3 == 0 { u64::MAX - key / 20 } else { (key / 4) << 59 }, key);
+                // Few distinct homes, so that runs are long and the tail is used.
+                let id = if key % 3 == 0 { u64::MAX - key } else { (key / 4) << 59 | key };
                 match action {
                     0..6 if !model.contains_key(&id) => {
                         let item = Item { id, value: number, expires: now + number };
@@ -274,7 +275,7 @@ mod tests {
     #[test]
     fn a_swept_table_gives_memory_back() {
         let mut table = Table::<Item>::new(10_000);
-        let spread = |number: u64| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number);
+        let spread = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for number in 0..10_000 {
             assert!(table.insert(Item { id: spread(number), value: 1, expires: 10 }, 0));
         }
