@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::Oidc;
-use super::client::{Client, ClientId};
+use super::client::{Client, ClientId, ConsentMode};
 use super::records::{GrantRecord, Permission};
 use crate::accounts::User;
 use crate::audit::{Event, Kind, Outcome};
@@ -168,7 +168,7 @@ impl Oidc {
         for (id, permission) in self.grants.all() {
             // What belongs to no client is refused anyway, and swept.
             let Some(client) = self.client(permission.client.as_str()) else { continue };
-            if self.agreement(&permission, &client)?.is_none() {
+            if client.consent() != ConsentMode::Skip && !self.agrees_at_all(&permission.user, &client.id)? {
                 self.grants.give_up(id);
             }
         }
