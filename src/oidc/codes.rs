@@ -2,13 +2,13 @@
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::records::{CodeRecord, Permission};
+use super::records::{CodeRecord, Found, Permission};
 use super::request::AuthorizationRequest;
 use super::{CODE_LIFETIME, Oidc};
 use crate::crypto::mac::sha256;
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::Timestamp;
-use crate::store::{Batch, StoreError, Versioned};
+use crate::store::{Batch, StoreError};
 
 impl Oidc {
     /// Adds a code to `batch` and returns it; it is good once the batch is on disk.
@@ -37,10 +37,7 @@ impl Oidc {
     }
 
     /// Finds a code; `None` if it was never given out.
-    pub(super) fn find_code(
-        &self,
-        code: &str,
-    ) -> Result<Option<([u8; 32], Versioned<CodeRecord>)>, StoreError> {
+    pub(super) fn find_code(&self, code: &str) -> Result<Option<Found<CodeRecord>>, StoreError> {
         let row = sha256(code);
         Ok(self.store.get::<CodeRecord>(&row)?.map(|found| (row, found)))
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::client::{Client, GrantType};
 use super::client_auth::Authenticated;
 use super::error::OAuthError;
-use super::records::{DeviceRecord, DeviceState, Permission, UserCodeRecord};
+use super::records::{DeviceRecord, DeviceState, Found, Permission, UserCodeRecord};
 use super::request::read_resources;
 use super::scopes::Scopes;
 use super::token::Granted;
@@ -219,7 +219,7 @@ impl Oidc {
         principal: &Principal,
         text: &str,
         now: Timestamp,
-    ) -> Result<Result<([u8; 32], Versioned<DeviceRecord>), String>, Problem> {
+    ) -> Result<Result<Found<DeviceRecord>, String>, Problem> {
         let own = self.limits.key(&GUESSES, principal.user.id.as_bytes());
         let all = self.limits.key(&GUESSES_OF_ALL, b"");
         let mut taken = Vec::with_capacity(2);
@@ -247,11 +247,7 @@ impl Oidc {
         }
     }
 
-    fn waiting_device(
-        &self,
-        text: &str,
-        now: Timestamp,
-    ) -> Result<Option<([u8; 32], Versioned<DeviceRecord>)>, Problem> {
+    fn waiting_device(&self, text: &str, now: Timestamp) -> Result<Option<Found<DeviceRecord>>, Problem> {
         let Some(code) = read_user_code(text) else { return Ok(None) };
         let Some(found) = self.store.get::<UserCodeRecord>(code.as_bytes())? else { return Ok(None) };
         let row = found.value.device;

@@ -10,7 +10,10 @@ use crate::kernel::ids::{GrantId, SessionId, UserId};
 use crate::kernel::time::Timestamp;
 use crate::sessions::Factors;
 use crate::sessions::records::RefreshFamily;
-use crate::store::{Record, Table};
+use crate::store::{Record, Table, Versioned};
+
+/// What stands in a row that is named by a SHA-256, with that name.
+pub(super) type Found<R> = ([u8; 32], Versioned<R>);
 
 macro_rules! record {
     ($name:ident, $table:ident) => {

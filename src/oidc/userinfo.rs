@@ -106,13 +106,13 @@ impl Oidc {
             return Err(error);
         };
         let client = &admitted.client;
-        let profile = self.profile(&user)?;
+        let profile = self.profile(user)?;
         let custom = self.custom_scopes();
-        let known = Person { user: &user, profile: profile.as_ref(), custom: &custom };
+        let known = Person { user: user, profile: profile.as_ref(), custom: &custom };
         let mut claims = Map::new();
         known.add_by_scope(&scopes, &mut claims);
         known.add_by_name(&permission.claims.userinfo, &client.settings.scopes, &mut claims);
-        claims.insert("sub".to_owned(), self.subject(&user, profile.as_ref()).into());
+        claims.insert("sub".to_owned(), self.subject(user, profile.as_ref()).into());
         if client.settings.userinfo_alg.is_none() && client.settings.userinfo_encryption.is_none() {
             return Ok(Reply::json(StatusCode::OK, &claims));
         }

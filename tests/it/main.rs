@@ -8,6 +8,8 @@ mod admin;
 #[cfg(test)]
 mod admin_pages;
 #[cfg(test)]
+mod apps;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod attacks;

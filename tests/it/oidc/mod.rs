@@ -11,6 +11,7 @@ mod cross_origin;
 mod devices;
 mod flow;
 mod mistakes;
+mod presets;
 mod questions;
 mod refusals;
 mod registration;
