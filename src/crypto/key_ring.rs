@@ -226,9 +226,13 @@ impl<K: RingMember> KeyRing<K> {
         }
     }
 
-    /// Carries a plan out, after it was stored.
+    /// Carries a plan out, after it was stored. A key that is added once more takes the place of itself, as its row does
+    /// in the store: names in a set are distinct (RFC 7517 section 4.5).
     pub fn apply(&mut self, plan: Plan<K>) {
-        self.keys.retain(|key| !plan.remove.iter().any(|kid| kid == key.kid()));
+        let is_over = |kid: &str| {
+            plan.remove.iter().any(|removed| removed == kid) || plan.add.iter().any(|key| key.kid() == kid)
+        };
+        self.keys.retain(|key| !is_over(key.kid()));
         self.keys.extend(plan.add);
         self.sort();
     }
@@ -297,6 +301,17 @@ mod tests {
         assert!(ring.plan_with(day(89), &schedule(), None).is_empty());
         assert_eq!(ring.next_start(day(400), &schedule()), Some(day(401)), "published first");
         assert!(ring.plan_rotation(day(88), &schedule(), || unreachable!("no key is due")).is_empty());
+    }
+
+    #[test]
+    fn a_key_that_is_added_twice_is_there_once() {
+        let mut ring = KeyRing::default();
+        let key = fresh();
+        for day in [day(0), day(1)] {
+            ring.apply(Plan { add: vec![RingKey::new(key.clone(), day, day)], remove: Vec::new() });
+        }
+        assert_eq!(ring.keys().len(), 1);
+        assert_eq!(ring.keys()[0].activates, day(1));
     }
 
     /// TOK-15: an emergency leaves one key that signs at once and none that was there before.

@@ -89,6 +89,11 @@ impl Oidc {
         Ok(found.is_some_and(|found| found.value.sets.contains(&question.digest())))
     }
 
+    /// Tells whether a person agreed to anything with a client, and did not take it back.
+    pub(super) fn agrees_at_all(&self, user: &UserId, client: &ClientId) -> Result<bool, StoreError> {
+        Ok(self.store.get::<ConsentRecord>(&row(user, client))?.is_some())
+    }
+
     /// Reads whether the client may still have what was given, and the person still agrees to it (GEN-02, OA-14).
     pub(super) fn agreement(
         &self,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::Oidc;
-use super::client::{Client, ClientId};
+use super::client::{Client, ClientId, ConsentMode};
 use super::records::{GrantRecord, Permission};
 use crate::accounts::User;
 use crate::audit::{Event, Kind, Outcome};
@@ -80,6 +80,10 @@ impl LiveGrants {
         ids.filter(|id| index.grants.get(*id).is_some_and(|live| live.permission.client == *client))
             .copied()
             .collect()
+    }
+
+    fn all(&self) -> Vec<(GrantId, Arc<Permission>)> {
+        self.0.read().grants.iter().map(|(id, live)| (*id, live.permission.clone())).collect()
     }
 
     /// Returns the grants of a session, each with its app and whether it is an offline one.
@@ -156,6 +160,19 @@ impl Oidc {
         // An app that was removed and added again under the same name is another one.
         let is_alive = is_alive && given_at >= client.created_at;
         (is_alive && is_enough && client.id == permission.client && client.admits(&user)).then_some(user)
+    }
+
+    /// Gives up grants that nobody agrees to any more. Those that were being written at the moment when consent was taken
+    /// back are dead in memory at once, but their rows wait for the next sweep, and a restart may come before it (OA-14).
+    pub(super) fn give_up_unagreed(&self) -> Result<(), StoreError> {
+        for (id, permission) in self.grants.all() {
+            // What belongs to no client is refused anyway, and swept.
+            let Some(client) = self.client(permission.client.as_str()) else { continue };
+            if client.consent() != ConsentMode::Skip && !self.agrees_at_all(&permission.user, &client.id)? {
+                self.grants.give_up(id);
+            }
+        }
+        Ok(())
     }
 
     /// Tells whether there is room for one more grant.

@@ -206,6 +206,7 @@ impl Oidc {
         }));
         room.sessions.add_on_end(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
         room.sign_in.add_destinations(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
+        room.give_up_unagreed()?;
         Ok(room)
     }
 

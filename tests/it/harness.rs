@@ -41,9 +41,15 @@ pub(crate) struct TempDir(pub(crate) PathBuf);
 impl TempDir {
     pub(crate) fn new() -> TempDir {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let path = std::env::temp_dir().join(format!("doorward-it-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
+        let path = loop {
+            let number = NEXT.fetch_add(1, Ordering::SeqCst);
+            let path = std::env::temp_dir().join(format!("doorward-it-{}-{number}", std::process::id()));
+            // A run that was killed leaves its directory behind, and numbers of processes come again.
+            match std::fs::create_dir(&path) {
+                Ok(()) => break path,
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists, "{error}"),
+            }
+        };
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
         TempDir(path)

@@ -76,3 +76,34 @@ fn signing_out_ends_what_apps_were_given() {
     let answer = provider.redirect(&mut browser, &app, &[("prompt", "none")]);
     assert_eq!(answer.get("error"), Some("login_required"));
 }
+
+/// OA-14: a grant that was being written at the moment when consent was taken back is dead at the next start as well.
+#[test]
+fn a_grant_that_nobody_agrees_to_does_not_come_back_to_life() {
+    use doorward::oidc::records::GrantRecord;
+    let provider = Provider::start();
+    let app = provider.add_app(json!({ "consent": "once" }));
+    let mut browser = provider.ada();
+    let path = provider.authorize_path(&app, &[("scope", "openid offline_access")]);
+    let code = steps::agree(&mut browser, &path).code();
+    let tokens = provider.exchange(&app, &code, &[]).expect(200).json();
+    let (access, refresh) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
+    let store = provider.server.app().store().clone();
+    let written = store.scan::<GrantRecord>(&[], None, 10).unwrap();
+    let mut person = provider.server.web_session(provider.ada).client(&provider.server);
+    person.json("DELETE", &format!("/api/v1/users/me/consents/{}", app.id), &json!({})).expect(204);
+    provider.userinfo(access).expect(401);
+    // As if the disk had got it a moment later.
+    let mut batch = store.batch();
+    for (row, record) in &written {
+        batch.insert_new(row, &record.value);
+    }
+    provider.server.block_on(store.commit(batch)).unwrap();
+    drop(store);
+    let provider = provider.restart();
+    provider.userinfo(access).expect(401);
+    provider.refresh(&app, refresh, &[]).expect(400);
+    provider.server.block_on(provider.server.app().every_minute()).unwrap();
+    let left = provider.server.app().store().scan::<GrantRecord>(&[], None, 10).unwrap();
+    assert!(left.is_empty(), "the row stays behind");
+}
