@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::steps::*;
 use super::*;
 use crate::harness::in_parallel;
 
