@@ -105,7 +105,7 @@ pub async fn change(room: &Admin, request: &Request, actor: &Principal) -> Resul
     let settings = settings_of(&client.settings, request.json()?)?;
     let event = room.event(Kind::AppChanged, actor, &visit(room, request)?).on(client.id.as_str());
     let changed =
-        room.oidc.change_client(&client.id, settings, |batch| room.audit.write(batch, event)).await?;
+        room.oidc.change_seen_client(&client, settings, |batch| room.audit.write(batch, event)).await?;
     Ok(Reply::json(StatusCode::OK, &client_json(&changed)))
 }
 

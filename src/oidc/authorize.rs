@@ -37,6 +37,8 @@ const LONGEST_QUERY: usize = 6 * 1024;
 /// Codes of one signed-in stay: far more than people open apps, and far less than another site could make a browser fetch
 /// (RES-04).
 const SIGN_INS: Rule = Rule::new("app-sign-in", 300, Duration::from_secs(300));
+/// How often it is written down that somebody may not use an app: they may go on all day (AUD-06).
+const REFUSALS: Rule = Rule::new("app-refusal", 1, Duration::from_secs(60));
 /// How often a change is tried again when another request changed the same rows.
 const TRIES: usize = 4;
 
@@ -450,8 +452,12 @@ fn not_admitted(
 ) -> Result<Reply, Problem> {
     let name = &asked.client.settings.name;
     if let Some(principal) = caller {
+        let key = [principal.user.id.as_bytes(), asked.client.id.as_str().as_bytes()].concat();
+        let is_news = room.limits.acquire(&REFUSALS, &room.limits.key(&REFUSALS, &key)).allowed;
         let event = Event::refused(Kind::AppRefused).by(principal.user.id, &principal.user.username);
-        room.audit.note(event.on(asked.client.id.as_str()).from(request.client.ip).request(request.id));
+        if is_news {
+            room.audit.note(event.on(asked.client.id.as_str()).from(request.client.ip).request(request.id));
+        }
     }
     if asked.destination.mode == ResponseMode::FormPost {
         let error = OAuthError::new("access_denied", "This person may not use the app.");

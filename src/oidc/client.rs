@@ -444,6 +444,8 @@ pub struct Client {
     pub(super) secrets: Vec<[u8; 32]>,
     /// When it was added.
     pub created_at: Timestamp,
+    /// Counts its changes.
+    pub(super) revision: u64,
     /// Origins whose scripts may read answers: those registered, and for public clients those of their addresses.
     pub origins: Vec<String>,
     /// Whether it registered itself: it is never trusted without asking (OA-13).
@@ -459,6 +461,7 @@ impl Client {
             settings,
             secrets: Vec::new(),
             created_at: Timestamp::ZERO,
+            revision: 0,
             registered_itself: false,
         }
     }

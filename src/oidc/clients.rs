@@ -94,6 +94,7 @@ impl Client {
             settings,
             secrets: record.secrets.clone(),
             created_at: record.created_at,
+            revision: record.revision,
             registered_itself: record.registration_token.is_some(),
         }
     }
@@ -318,7 +319,8 @@ impl Oidc {
         self.store.get(id.as_str().as_bytes())?.ok_or(AddError::NotFound)
     }
 
-    /// Changes the settings of a client. Grants that it may not have any more end at their next use (OA-15).
+    /// Changes the settings of a client, whatever they were. Grants that it may not have any more end at their next use
+    /// (OA-15).
     ///
     /// # Errors
     /// [`AddError`].
@@ -328,9 +330,28 @@ impl Oidc {
         settings: ClientSettings,
         also: impl FnOnce(&mut Batch),
     ) -> Result<Arc<Client>, AddError> {
+        let client = self.client(id.as_str()).ok_or(AddError::NotFound)?;
+        self.change_seen_client(&client, settings, also).await
+    }
+
+    /// As [`Oidc::change_client`], for settings that were made out of those of `client`: what somebody else decided
+    /// meanwhile, such as to switch the app off, is not undone.
+    ///
+    /// # Errors
+    /// [`AddError`]; a conflict if the client is another one by now.
+    pub async fn change_seen_client(
+        &self,
+        client: &Client,
+        settings: ClientSettings,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<Arc<Client>, AddError> {
+        let id = &client.id;
         let settings = self.check(settings)?;
         self.need_keys(&settings).await?;
         let seen = self.client_record(id)?;
+        if seen.value.revision != client.revision || seen.value.created_at != client.created_at {
+            return Err(CommitError::Conflict.into());
+        }
         let mut record = seen.value.clone();
         if !settings.has_secret() {
             record.secrets.clear();

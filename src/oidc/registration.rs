@@ -343,9 +343,16 @@ impl Oidc {
         settings.is_disabled = own.is_disabled;
         settings.consent = own.consent;
         settings.audiences.clone_from(&own.audiences);
+        settings.cors_origins.clone_from(&own.cors_origins);
+        settings.profile = own.profile;
+        (settings.access_token_seconds, settings.refresh_token_seconds) =
+            (own.access_token_seconds, own.refresh_token_seconds);
+        // What must be, must be.
+        settings.pkce = settings.pkce.min(own.pkce);
+        settings.dpop = settings.dpop.min(own.dpop);
         let event = self.registration_event(Kind::AppChanged, request, &client.id);
         let changed =
-            self.change_client(&client.id, settings, |batch| self.audit.write(batch, event)).await?;
+            self.change_seen_client(&client, settings, |batch| self.audit.write(batch, event)).await?;
         Ok(Reply::json(StatusCode::OK, &self.describe(&changed)))
     }
 

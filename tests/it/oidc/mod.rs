@@ -1,6 +1,7 @@
 //! The OpenID Connect provider, asked as apps ask: real requests to a real server.
 
 mod basic_modules;
+mod changes;
 mod conformance_basic;
 mod conformance_config;
 mod conformance_fapi;
@@ -12,6 +13,7 @@ mod devices;
 mod flow;
 mod mistakes;
 mod presets;
+mod proofs;
 mod questions;
 mod refusals;
 mod registration;
