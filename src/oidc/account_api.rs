@@ -36,5 +36,7 @@ pub async fn revoke(room: &Oidc, request: &Request, principal: &Principal) -> Re
     let event = Event::succeeded(Kind::ConsentRevoked).by(user.id, &user.username).on(id.as_str());
     room.audit.write(&mut batch, event.from(request.client.ip).request(request.id));
     room.store.commit(batch).await?;
+    // What was being given in that moment, before we say that it is done.
+    room.drop_given_up().await?;
     Ok(Reply::no_content())
 }

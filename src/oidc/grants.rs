@@ -218,8 +218,9 @@ impl Oidc {
         self.store.commit(batch).await
     }
 
-    /// Removes grants that are over, or whose person or app does not stand behind them any more, and tells the apps.
-    pub(super) async fn sweep_grants(&self, now: Timestamp) -> Result<(), CommitError> {
+    /// Takes the rows of grants that must never live out of the store. Until then only memory knows of it, and a start
+    /// would bring them back where nothing else speaks against them.
+    pub(super) async fn drop_given_up(&self) -> Result<(), CommitError> {
         let given_up = self.grants.0.read().given_up.clone();
         for chunk in given_up.chunks(200) {
             let mut batch = self.store.batch();
@@ -229,6 +230,12 @@ impl Oidc {
             self.store.commit(batch).await?;
             self.grants.0.write().given_up.retain(|id| !chunk.contains(id));
         }
+        Ok(())
+    }
+
+    /// Removes grants that are over, or whose person or app does not stand behind them any more, and tells the apps.
+    pub(super) async fn sweep_grants(&self, now: Timestamp) -> Result<(), CommitError> {
+        self.drop_given_up().await?;
         let mut over = Vec::new();
         for (id, live) in &self.grants.0.read().grants {
             let client = self.client(live.permission.client.as_str());
