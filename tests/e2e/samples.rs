@@ -7,6 +7,7 @@ use super::admin::{
     Audit, AuditRow, FilterLink, OneTimeLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
     RuleTest, Rules, Suspension, Verdict, Words,
 };
+use super::apps;
 use super::chart::HourBar;
 use super::errors::{ErrorPage, WrongHost};
 use super::home::{AppTile, Home};
@@ -865,6 +866,97 @@ fn admin_pages() -> Vec<Sample> {
     ]
 }
 
+fn chosen(options: &[(&str, &str)], selected: usize) -> Vec<Choice> {
+    let choice = |(index, (value, label)): (usize, &(&str, &str))| Choice {
+        value: (*value).into(),
+        label: (*label).into(),
+        selected: index == selected,
+        ..Choice::default()
+    };
+    options.iter().enumerate().map(choice).collect()
+}
+
+fn app() -> apps::App {
+    apps::App {
+        frame: shell("Immich", "apps"),
+        url: "/admin/apps/immich".into(),
+        initials: "Im".into(),
+        shown_name: "Immich".into(),
+        badges: Vec::new(),
+        secret: Some("8cFzq0x3mK1vYwT5nB7rQ2dLhJ6sGpXa9eUoIiZtRkM".into()),
+        values: vec![
+            apps::Copied { label: "Client id", value: "immich".into() },
+            apps::Copied { label: "Issuer", value: "https://auth.linden.example".into() },
+            apps::Copied {
+                label: "Discovery",
+                value: "https://auth.linden.example/.well-known/openid-configuration".into(),
+            },
+        ],
+        secrets: 2,
+        has_secret: true,
+        is_disabled: false,
+        facts: vec![Fact::new("Added", "12 Nov 2026, 14:02 UTC")],
+        name: "Immich".into(),
+        redirect_uris: "https://photos.linden.example/auth/login\napp.immich:///oauth-callback".into(),
+        post_logout_redirect_uris: String::new(),
+        backchannel_logout_uri: "https://photos.linden.example/logout".into(),
+        scopes: "openid profile email".into(),
+        groups: chosen(&[("family", "family"), ("guests", "guests")], 0),
+        levels: chosen(&[("one_factor", "The password"), ("two_factor", "The password and a code")], 1),
+        consents: chosen(&[("once", "Once"), ("always", "At every sign-in"), ("skip", "Never")], 2),
+        auth_methods: chosen(&[("any", "By secret, in whatever way it likes")], 0),
+        algorithms: chosen(&[("RS256", "RS256"), ("ES256", "ES256")], 0),
+        needs_pkce: true,
+        may_choose_pkce: true,
+        claims_in_id_token: false,
+        errors: FieldErrors::none(),
+    }
+}
+
+fn admin_app_pages() -> Vec<Sample> {
+    let row = |id: &str, name: &str, badges| apps::AppRow {
+        url: format!("/admin/apps/{id}"),
+        id: id.into(),
+        name: name.into(),
+        initials: initials(name),
+        badges,
+    };
+    let off = || vec![Badge::new(Kind::Warn, "Switched off")];
+    let list = |rows| apps::Apps { frame: shell("Apps", "apps"), rows };
+    let mut errors = FieldErrors::one("redirect_uris", "An address begins with https://.");
+    errors.push("scopes", "There is no scope pets.");
+    vec![
+        sample("admin-apps", list(vec![row("immich", "Immich", Vec::new()), row("x", NASTY, off())])),
+        sample("admin-apps-empty", list(Vec::new())),
+        sample(
+            "admin-app-new",
+            apps::AppNew {
+                frame: shell("Add an app", "apps"),
+                name: NASTY.into(),
+                redirect_uris: "http://photos.linden.example/".into(),
+                kinds: chosen(&[("confidential", "On a server"), ("public", "On a phone")], 0),
+                errors: FieldErrors::one("redirect_uris", "An address begins with https://."),
+            },
+        ),
+        sample("admin-app", app()),
+        sample(
+            "admin-app-wrong",
+            apps::App {
+                shown_name: NASTY.into(),
+                badges: off(),
+                secret: None,
+                secrets: 0,
+                has_secret: false,
+                is_disabled: true,
+                groups: Vec::new(),
+                may_choose_pkce: false,
+                errors,
+                ..app()
+            },
+        ),
+    ]
+}
+
 fn consent() -> oidc::Consent {
     oidc::Consent {
         frame: gate("Sign in to Immich?"),
@@ -970,8 +1062,14 @@ fn error_pages() -> Vec<Sample> {
 
 /// Renders every page, some of them in several states.
 pub(crate) fn all() -> Vec<Sample> {
-    [setup_pages(), sign_in_pages(), account_pages(), admin_pages(), app_pages(), error_pages()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let pages = [
+        setup_pages(),
+        sign_in_pages(),
+        account_pages(),
+        admin_pages(),
+        admin_app_pages(),
+        app_pages(),
+        error_pages(),
+    ];
+    pages.into_iter().flatten().collect()
 }
