@@ -239,6 +239,7 @@ pub(super) fn options(
         oidc: OidcSettings {
             advertise_par: settings.oidc_advertise_par,
             registration: settings.oidc_registration,
+            dpop_nonce: settings.oidc_dpop_nonce,
         },
         registration: match settings.registration {
             Registration::Closed => Policy::Closed,

@@ -148,6 +148,8 @@ settings! {
 
     oidc_advertise_par: bool = "oidc.advertise_par", "false", switch(),
         "Names the endpoint for pushed authorization requests in the discovery document. Some apps use it whenever they see it, and fail.";
+    oidc_dpop_nonce: bool = "oidc.dpop_nonce", "false", switch(),
+        "Apps that bind tokens to their key (DPoP) must put a fresh nonce of ours into each proof.";
     oidc_registration: bool = "oidc.registration", "false", switch(),
         "Lets apps register themselves with a token that an administrator made (RFC 7591).";
 

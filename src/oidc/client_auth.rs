@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use data_encoding::BASE64;
-use http::{HeaderName, header};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use http::{HeaderName, HeaderValue, header};
 
 use super::Oidc;
 use super::client::{AuthMethod, Client};
@@ -15,8 +15,9 @@ use super::records::UsedOnceRecord;
 use crate::crypto::client_assertion::{self, Expected};
 use crate::crypto::client_jws::{self, ClientAlgorithm};
 use crate::crypto::dpop::{self, ExpectedProof};
-use crate::crypto::mac::sha256;
+use crate::crypto::mac::{hmac_sha256, sha256};
 use crate::http::Request;
+use crate::kernel::secret::ct_eq;
 use crate::kernel::time::Timestamp;
 use crate::store::CommitError;
 
@@ -25,6 +26,8 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// How old a proof may be, and how far ahead (RFC 9449 section 11.1).
 const PROOF_AGE: Duration = Duration::from_secs(60);
 const PROOF_AHEAD: Duration = Duration::from_secs(15);
+/// How long a nonce is handed out, in seconds; it is taken for as long again.
+const NONCE_WINDOW: u64 = 300;
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// A client that proved who it is, and what it sent. Made only by [`Oidc::authenticate`].
@@ -155,6 +158,9 @@ impl Oidc {
             nonce: None,
         };
         let proof = dpop::verify_proof(proof, &expected).map_err(|error| refuse(&error.to_string()))?;
+        if self.settings.dpop_nonce && !self.is_nonce(proof.nonce.as_deref(), request.now) {
+            return Err(self.wants_nonce(request.now));
+        }
         // A proof from before this process began may have been seen by the one before.
         let is_from_before = proof.iat.plus(Duration::from_secs(1)) < self.started_at;
         let key = sha256([proof.jkt.as_bytes(), b"\0", proof.jti.as_bytes()].concat());
@@ -164,6 +170,36 @@ impl Oidc {
             return Err(refuse("This proof was used before. Make a new one."));
         }
         Ok(Some(proof.jkt))
+    }
+}
+
+/// Nonces (RFC 9449 section 8): with them a client cannot make proofs in advance for later. One for each five minutes, the
+/// same for everybody and made of the time, so that nothing has to be kept.
+impl Oidc {
+    fn nonce_of(&self, window: u64) -> String {
+        let mac = hmac_sha256(self.marker_key.expose(), &[b"dpop-nonce", &window.to_be_bytes()]);
+        BASE64URL_NOPAD.encode(mac.first_chunk::<16>().unwrap_or(&[0; 16]))
+    }
+
+    /// Tells whether a proof holds the nonce of now or the one before.
+    fn is_nonce(&self, nonce: Option<&str>, now: Timestamp) -> bool {
+        let window = now.as_secs() / NONCE_WINDOW;
+        nonce.is_some_and(|nonce| {
+            [window, window.saturating_sub(1)]
+                .iter()
+                .any(|window| ct_eq(self.nonce_of(*window).as_bytes(), nonce.as_bytes()))
+        })
+    }
+
+    fn wants_nonce(&self, now: Timestamp) -> OAuthError {
+        let mut error = OAuthError::new(
+            "use_dpop_nonce",
+            "Repeat this with the nonce of the DPoP-Nonce header in the proof.",
+        );
+        if let Ok(nonce) = HeaderValue::from_str(&self.nonce_of(now.as_secs() / NONCE_WINDOW)) {
+            error.headers.push((HeaderName::from_static("dpop-nonce"), nonce));
+        }
+        error
     }
 }
 

@@ -75,13 +75,17 @@ impl OAuthError {
         error
     }
 
-    /// The DPoP proof that came with an access token is no good (RFC 9449 section 7.1).
-    pub fn invalid_proof(description: &str) -> Self {
-        let mut error = OAuthError::new("invalid_dpop_proof", description);
-        error.status = StatusCode::UNAUTHORIZED;
-        let challenge = "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA PS256\"";
-        error.headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
-        error
+    /// What is wrong with a DPoP proof, as a protected resource says it (RFC 9449 sections 7.1 and 9): with 401 and a
+    /// challenge.
+    #[must_use]
+    pub fn for_resource(mut self) -> Self {
+        self.status = StatusCode::UNAUTHORIZED;
+        let challenge = match self.code {
+            "use_dpop_nonce" => "DPoP error=\"use_dpop_nonce\", algs=\"ES256 EdDSA PS256\"",
+            _ => "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA PS256\"",
+        };
+        self.headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
+        self
     }
 
     /// Our own fault.

@@ -104,6 +104,8 @@ pub struct OidcSettings {
     pub advertise_par: bool,
     /// Whether apps with a token may register themselves (OA-13).
     pub registration: bool,
+    /// Whether DPoP proofs must hold a nonce of ours (RFC 9449 section 8).
+    pub dpop_nonce: bool,
 }
 
 /// The use-cases of the provider. Cheap to clone.

@@ -72,7 +72,7 @@ impl Oidc {
             (Some(bound), "DPoP") => {
                 let proven = self
                     .read_dpop(request, request.path(), Some(&presented.token))
-                    .map_err(|error| OAuthError::invalid_proof(&error.description))?;
+                    .map_err(OAuthError::for_resource)?;
                 if proven.as_deref() != Some(bound) {
                     return Err(OAuthError::invalid_token(
                         scheme,
@@ -108,7 +108,7 @@ impl Oidc {
         let client = &admitted.client;
         let profile = self.profile(user)?;
         let custom = self.custom_scopes();
-        let known = Person { user: user, profile: profile.as_ref(), custom: &custom };
+        let known = Person { user, profile: profile.as_ref(), custom: &custom };
         let mut claims = Map::new();
         known.add_by_scope(&scopes, &mut claims);
         known.add_by_name(&permission.claims.userinfo, &client.settings.scopes, &mut claims);

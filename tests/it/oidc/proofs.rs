@@ -55,11 +55,25 @@ impl Holder {
     }
 
     fn proof(&self, provider: &Provider, method: &str, path: &str, token: Option<&str>) -> String {
+        self.proof_with(provider, method, path, token, None)
+    }
+
+    fn proof_with(
+        &self,
+        provider: &Provider,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        nonce: Option<&str>,
+    ) -> String {
         let now = provider.server.clock.now().as_secs();
         let mut claims =
             json!({ "jti": self.jti(), "htm": method, "htu": format!("{ORIGIN}{path}"), "iat": now });
         if let Some(token) = token {
             claims["ath"] = BASE64URL_NOPAD.encode(&sha256(token)).into();
+        }
+        if let Some(nonce) = nonce {
+            claims["nonce"] = nonce.into();
         }
         sign(&self.key, &json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": bare(&self.key) }), &claims)
     }
@@ -286,5 +300,47 @@ fn a_dpop_proof_is_good_once() {
         .json("PATCH", &format!("/api/v1/admin/clients/{}", app.id), &json!({ "dpop": "required" }))
         .expect(200);
     let fields = [("grant_type", "refresh_token"), ("refresh_token", text(&tokens, "refresh_token"))];
-    assert_eq!(error_of(&send(&provider, &app, &fields, &[]).expect(400)), "invalid_dpop_proof");
+    assert_eq!(error_of(&send(&provider, &app, &fields, &[]).expect(400)), "invalid_request");
+}
+
+/// RFC 9449 sections 8 and 9: where the owner wants nonces, a proof without a fresh one of ours is sent back with one, at
+/// the token endpoint and at userinfo.
+#[test]
+fn proofs_hold_a_fresh_nonce_where_that_is_wanted() {
+    let provider = Provider::start_with(|options| options.oidc.dpop_nonce = true);
+    let app = provider.add_app(json!({ "grants": ALL_GRANTS }));
+    let holder = Holder::new();
+    let send = |code: &str, nonce: Option<&str>| {
+        let proof = holder.proof_with(&provider, "POST", "/oauth2/token", None, nonce);
+        let fields = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];
+        let basic = basic(&app.id, app.secret.as_deref().unwrap());
+        let headers = [
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Authorization", &*basic),
+            ("DPoP", &*proof),
+        ];
+        provider.browser().send("POST", "/oauth2/token", &headers, query(&fields).as_bytes())
+    };
+    let code = provider.redirect(&mut provider.ada(), &app, &[]).code();
+    let asked = send(&code, None).expect(400);
+    assert_eq!(error_of(&asked), "use_dpop_nonce");
+    let nonce = asked.header("dpop-nonce").unwrap().to_owned();
+    assert_eq!(error_of(&send(&code, Some("made-up")).expect(400)), "use_dpop_nonce");
+    let tokens = send(&code, Some(&nonce)).expect(200).json();
+    let access = text(&tokens, "access_token");
+    let look = |nonce: Option<&str>| {
+        let proof = holder.proof_with(&provider, "GET", "/oauth2/userinfo", Some(access), nonce);
+        let authorization = format!("DPoP {access}");
+        let headers = [("Authorization", &*authorization), ("DPoP", &*proof)];
+        provider.browser().send("GET", "/oauth2/userinfo", &headers, b"")
+    };
+    let asked = look(None).expect(401);
+    assert!(asked.header("www-authenticate").unwrap().contains("use_dpop_nonce"));
+    assert!(asked.header("dpop-nonce").is_some());
+    look(Some(&nonce)).expect(200);
+    // Good for the five minutes after those in which it was handed out, and no longer.
+    provider.server.clock.advance(std::time::Duration::from_secs(300));
+    look(Some(&nonce)).expect(200);
+    provider.server.clock.advance(std::time::Duration::from_secs(300));
+    look(Some(&nonce)).expect(401);
 }

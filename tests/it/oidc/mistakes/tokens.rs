@@ -22,7 +22,8 @@ fn mistake_09_access_tokens_that_outlive_what_they_stand_on() {
         let path = format!("/api/v1/admin/users/{}/disable", provider.ada);
         provider.warden().post(&path, json!({})).expect(204);
     };
-    let ways: [&dyn Fn(&Provider, &mut Client, &str); 3] = [&revoke, &sign_out, &disable];
+    type Way<'a> = &'a dyn Fn(&Provider, &mut Client, &str);
+    let ways: [Way<'_>; 3] = [&revoke, &sign_out, &disable];
     for way in ways {
         let mut browser = provider.ada();
         let tokens = provider.tokens_in(&mut browser, &app, &[]);
