@@ -15,6 +15,10 @@ let findings = 0;
 for (const width of [1280, 360]) {
   for (const colorScheme of ["light", "dark"]) {
     const page = await open(browser, { colorScheme, viewport: { width, height: 800 }, reducedMotion: "reduce" });
+    // A page that sends itself on stays, to be looked at.
+    await page.addInitScript(() => {
+      HTMLFormElement.prototype.submit = HTMLFormElement.prototype.requestSubmit = () => {};
+    });
     for (const name of names.filter((name) => !wanted.length || wanted.includes(name))) {
       page.problems.length = 0;
       await page.goto(`${origin}/${name}.html`, { waitUntil: "load" });
