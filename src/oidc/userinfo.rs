@@ -108,7 +108,7 @@ impl Oidc {
         let client = &admitted.client;
         let profile = self.profile(user)?;
         let custom = self.custom_scopes();
-        let known = Person { user: user, profile: profile.as_ref(), custom: &custom };
+        let known = Person { user, profile: profile.as_ref(), custom: &custom };
         let mut claims = Map::new();
         known.add_by_scope(&scopes, &mut claims);
         known.add_by_name(&permission.claims.userinfo, &client.settings.scopes, &mut claims);
