@@ -348,3 +348,27 @@ fn removing_the_app_amid_a_hundred_exchanges_leaves_no_live_token() {
             .expect(204);
     });
 }
+
+/// OA-04, OA-19: an app that is added under the name of one that was removed inherits nothing, also where nobody is ever
+/// asked.
+#[test]
+fn an_app_of_the_same_name_inherits_nothing() {
+    let provider = Provider::start();
+    let settings = json!({ "id": "wiki", "grants": ALL_GRANTS, "consent": "skip" });
+    let app = provider.add_app(settings.clone());
+    let mut browser = provider.ada();
+    let tokens = provider.tokens_in(&mut browser, &app, &[OFFLINE]);
+    let code = provider.redirect(&mut browser, &app, &[]).code();
+    let device = provider.device(&app, &[("scope", "openid")]);
+    decide_device(&mut browser, &device, "allow").expect(200);
+    provider.admin().json("DELETE", "/api/v1/admin/clients/wiki", &json!({})).expect(204);
+    provider.server.clock.advance(Duration::from_millis(1));
+    let heir = provider.add_app(settings);
+    assert_eq!(error_of(&provider.exchange(&heir, &code, &[]).expect(400)), "invalid_grant");
+    assert_eq!(error_of(&provider.poll(&heir, &device).expect(400)), "invalid_grant");
+    let refresh = text(&tokens, "refresh_token");
+    assert_eq!(error_of(&provider.refresh(&heir, refresh, &[]).expect(400)), "invalid_grant");
+    provider.userinfo(text(&tokens, "access_token")).expect(401);
+    let answer = provider.exchange(&app, &code, &[]).expect(401);
+    assert_eq!(error_of(&answer), "invalid_client", "nor is the old secret good");
+}
