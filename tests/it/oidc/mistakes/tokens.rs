@@ -6,6 +6,9 @@ use doorward::crypto::signing::sign_compact;
 
 use super::*;
 
+/// What takes the ground away from an access token.
+type Way<'a> = dyn Fn(&Provider, &mut Client, &str) + 'a;
+
 /// GEN-02, TOK-11.
 #[test]
 fn mistake_09_access_tokens_that_outlive_what_they_stand_on() {
@@ -22,8 +25,7 @@ fn mistake_09_access_tokens_that_outlive_what_they_stand_on() {
         let path = format!("/api/v1/admin/users/{}/disable", provider.ada);
         provider.warden().post(&path, json!({})).expect(204);
     };
-    type Way<'a> = &'a dyn Fn(&Provider, &mut Client, &str);
-    let ways: [Way<'_>; 3] = [&revoke, &sign_out, &disable];
+    let ways: [&Way<'_>; 3] = [&revoke, &sign_out, &disable];
     for way in ways {
         let mut browser = provider.ada();
         let tokens = provider.tokens_in(&mut browser, &app, &[]);
