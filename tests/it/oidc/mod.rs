@@ -1,5 +1,6 @@
 //! The OpenID Connect provider, asked as apps ask: real requests to a real server.
 
+mod app_pages;
 mod basic_modules;
 mod changes;
 mod conformance_basic;
