@@ -147,6 +147,11 @@ const BY_SCOPE: [(&str, &[&str]); 5] = [
     ("groups", &["groups"]),
 ];
 
+/// Returns the claims of the scopes that everybody knows.
+pub fn standard() -> impl Iterator<Item = &'static str> {
+    BY_SCOPE.iter().flat_map(|(_, claims)| claims.iter().copied())
+}
+
 impl Person<'_> {
     /// Adds the claims that `scopes` cover to `claims`. What is not known is left out, never null (OIDC Core section
     /// 5.3.2).

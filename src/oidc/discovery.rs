@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::Oidc;
+use super::claims;
 use super::client::GrantType;
 use super::cors::allow_anybody;
 use super::request::{ACR_ONE, ACR_TWO};
@@ -18,39 +19,8 @@ use crate::http::{Problem, Reply, Request};
 /// How long apps may keep the documents, in seconds; new keys are published a day before they sign.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=600");
 
-/// The claims of the standard scopes.
-const CLAIMS: [&str; 30] = [
-    "sub",
-    "iss",
-    "aud",
-    "exp",
-    "iat",
-    "auth_time",
-    "nonce",
-    "acr",
-    "amr",
-    "sid",
-    "name",
-    "given_name",
-    "family_name",
-    "middle_name",
-    "nickname",
-    "preferred_username",
-    "profile",
-    "picture",
-    "website",
-    "gender",
-    "birthdate",
-    "zoneinfo",
-    "locale",
-    "updated_at",
-    "email",
-    "email_verified",
-    "phone_number",
-    "phone_number_verified",
-    "address",
-    "groups",
-];
+/// The claims that an id_token or userinfo has whatever the scopes are.
+const OWN_CLAIMS: [&str; 10] = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid"];
 
 /// A document that is made once and kept until something it shows changes.
 pub(super) struct Document {
@@ -132,7 +102,8 @@ impl Oidc {
         let mut scopes: Vec<String> = KNOWN.iter().map(|name| (*name).to_owned()).collect();
         let custom = self.custom_scopes();
         scopes.extend(custom.iter().map(|(name, _)| name.clone()));
-        let mut claims: Vec<String> = CLAIMS.iter().map(|name| (*name).to_owned()).collect();
+        let mut claims: Vec<String> =
+            OWN_CLAIMS.into_iter().chain(claims::standard()).map(str::to_owned).collect();
         claims.extend(custom.iter().flat_map(|(_, shown)| shown.iter().map(|(claim, _)| claim.clone())));
         claims.dedup();
         let algorithms: Vec<&str> = self.used_algorithms().into_iter().map(|used| used.as_str()).collect();
