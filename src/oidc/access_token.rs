@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::Oidc;
-use super::client::{Client, GrantType};
+use super::client::{Client, Demand, GrantType};
 use super::error::OAuthError;
 use super::records::{Permission, RevokedTokenRecord};
 use super::request::acr_of;
@@ -208,7 +208,9 @@ impl Oidc {
             return Err(TokenRefusal::Revoked);
         }
         let client = self.client(&token.claims.client_id).ok_or(TokenRefusal::Revoked)?;
-        if client.settings.is_disabled {
+        // A client that must bind its tokens from now on has none that are not.
+        let must_be_bound = client.settings.dpop == Demand::Required;
+        if client.settings.is_disabled || must_be_bound && token.claims.cnf.is_none() {
             return Err(TokenRefusal::Revoked);
         }
         // The client may have lost the API since.

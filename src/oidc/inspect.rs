@@ -47,13 +47,11 @@ impl Oidc {
         Ok(found.unwrap_or_else(|| json!({ "active": false })))
     }
 
-    /// Describes an access token of the client, or one that was issued for an API of the client.
+    /// Describes an access token of the client.
     fn inspect_access(&self, client: &Client, token: &str, now: Timestamp) -> Option<Value> {
         let admitted = self.admit_access(token, now).ok()?;
         let claims = &admitted.token.claims;
-        let is_own = admitted.client.id == client.id;
-        let is_for_its_api = client.settings.audiences.contains(&claims.aud);
-        if !is_own && !is_for_its_api {
+        if admitted.client.id != client.id {
             return None;
         }
         let mut document = json!({
@@ -90,9 +88,8 @@ impl Oidc {
         let Some(family) = &record.refresh else { return Ok(None) };
         let is_newest = refresh::parse(&self.refresh_key, token)
             .is_some_and(|presented| presented.is_newest(family) && now < family.expires_at);
-        let user =
-            self.admit(permission, client).filter(|_| is_newest && self.grants.get(&id, now).is_some());
-        let Some(user) = user else { return Ok(None) };
+        let stands = is_newest && self.grants.get(&id, now).is_some();
+        let Some(user) = self.admit(permission, client).filter(|_| stands) else { return Ok(None) };
         let profile = self.profile(&user)?;
         Ok(Some(json!({
             "active": true,

@@ -129,18 +129,18 @@ fn revocation_ends_what_is_the_clients_own_and_nothing_else() {
     assert!(!provider.is_active(&app, &newer[0]) && provider.is_active(&app, &second[1]));
 }
 
-/// TOK-12, RFC 8707: a token for an API opens that API alone; who asks for it there may ask about it here.
+/// TOK-12, OA-16, RFC 8707: a token for an API opens that API alone, and only the client it was given to may ask about it.
 #[test]
 fn a_token_for_an_api_is_good_there_alone() {
     let provider = Provider::start();
     let api = json!({ "audiences": [API], "grants": ALL_GRANTS });
-    let (app, resource_server) = (provider.add_app(api.clone()), provider.add_app(api));
+    let (app, neighbour) = (provider.add_app(api.clone()), provider.add_app(api));
     let stranger = provider.add_app(json!({}));
     let tokens = provider.tokens(&app, &[OFFLINE, ("resource", API)]);
     let token = text(&tokens, "access_token").to_owned();
     assert_eq!(claims(&token)["aud"], API);
-    assert!(provider.is_active(&app, &token) && provider.is_active(&resource_server, &token));
-    assert!(!provider.is_active(&stranger, &token));
+    assert!(provider.is_active(&app, &token));
+    assert!(!provider.is_active(&neighbour, &token) && !provider.is_active(&stranger, &token));
     provider.userinfo(&token).expect(401);
     // Of several resources one is named, and never one that was not agreed to.
     let machine = [("grant_type", "client_credentials"), ("resource", API)];
