@@ -148,11 +148,11 @@ fn a_token_for_an_api_is_good_there_alone() {
     let machine = text(&token, "access_token");
     assert_eq!((&claims(machine)["aud"], &claims(machine)["sub"]), (&json!(API), &json!(app.id)));
     provider.userinfo(machine).expect(401);
-    assert!(provider.is_active(&resource_server, machine));
+    assert!(provider.is_active(&app, machine) && !provider.is_active(&neighbour, machine));
     // Once the app has lost the API, what it was given for it is void.
     provider.change_app(&app, json!({ "audiences": [] }));
     let old = text(&tokens, "access_token");
-    assert!(!provider.is_active(&resource_server, old) && !provider.is_active(&resource_server, machine));
+    assert!(!provider.is_active(&app, old) && !provider.is_active(&app, machine));
     let refused = provider.refresh(&app, text(&tokens, "refresh_token"), &[]).expect(400);
     assert_eq!(error_of(&refused), "invalid_target");
 }
