@@ -55,6 +55,13 @@ export async function open(browser, options = {}) {
   return page;
 }
 
+/** Lets pages stay that send themselves on, so that they can be looked at. */
+export async function stay(page) {
+  await page.addInitScript(() => {
+    HTMLFormElement.prototype.submit = HTMLFormElement.prototype.requestSubmit = () => {};
+  });
+}
+
 /** Serves the pages and assets that render_views wrote, under the real policy; POST requests are recorded. */
 export async function serve(directory) {
   const types = { ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml" };

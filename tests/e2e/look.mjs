@@ -2,7 +2,7 @@
 // at 1280 and 360 px in light and dark, writes screenshots to DIRECTORY/shots, and fails on any finding.
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { axe, launch, open, serve } from "./browser.mjs";
+import { axe, launch, open, serve, stay } from "./browser.mjs";
 
 const [directory, ...wanted] = process.argv.slice(2);
 if (!directory) throw new Error("name the directory that render_views wrote");
@@ -15,10 +15,7 @@ let findings = 0;
 for (const width of [1280, 360]) {
   for (const colorScheme of ["light", "dark"]) {
     const page = await open(browser, { colorScheme, viewport: { width, height: 800 }, reducedMotion: "reduce" });
-    // A page that sends itself on stays, to be looked at.
-    await page.addInitScript(() => {
-      HTMLFormElement.prototype.submit = HTMLFormElement.prototype.requestSubmit = () => {};
-    });
+    await stay(page);
     for (const name of names.filter((name) => !wanted.length || wanted.includes(name))) {
       page.problems.length = 0;
       await page.goto(`${origin}/${name}.html`, { waitUntil: "load" });

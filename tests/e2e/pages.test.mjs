@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import test, { after, before } from "node:test";
-import { axeInBoth, check, launch, open, serve } from "./browser.mjs";
+import { axeInBoth, check, launch, open, serve, stay } from "./browser.mjs";
 
 const directory = process.env.DOORWARD_PAGES ?? fileURLToPath(new URL("out/pages", import.meta.url));
 let browser;
@@ -34,6 +34,7 @@ async function visit(path, options) {
 for (const width of [1280, 360]) {
   test(`no page has an accessibility finding at ${width} px in light or dark colors, or is too wide`, async () => {
     const page = await open(browser, { viewport: { width, height: 800 }, reducedMotion: "reduce" });
+    await stay(page);
     const findings = [];
     const files = (await readdir(directory)).filter((file) => file.endsWith(".html"));
     assert.ok(files.length > 40);
