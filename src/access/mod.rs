@@ -4,20 +4,24 @@
 //! [`Access`] keeps the list: in the store, and compiled in memory, replaced in the same step as the commit.
 
 pub mod api;
+pub mod asker;
 pub mod domain;
 pub mod forward_auth;
 pub mod matcher;
+pub mod programs;
 mod records;
 pub mod rule_text;
 pub mod rules;
 pub mod snippet;
 
+pub use asker::{Asker, Credential};
 pub use domain::{DomainPattern, ParentDomain, validate_parent_domain};
-pub use forward_auth::{Dialect, Inquiry, Refusal, check};
+pub use forward_auth::{Dialect, Endpoint, ForwardAuthSettings, Inquiry, Refusal};
 pub use matcher::{Decision, Outcome};
 pub use rules::{Policy, Rule, RuleError, RuleParts};
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -122,15 +126,22 @@ struct Shared {
     complaints: forward_auth::Complaints,
     denials: forward_auth::Denials,
     identities: forward_auth::Identities,
+    assertions: forward_auth::Assertions,
+    settings: ForwardAuthSettings,
 }
 
 impl Access {
     /// Reads the rules of `store`. Changes and refused people go to `audit`; `site` tells where Doorward is and what
-    /// it protects.
+    /// it protects, `settings` how proxies are answered.
     ///
     /// # Errors
     /// If the store cannot be read, or a stored rule is not sound: it is never skipped.
-    pub fn load(store: Store, audit: Audit, site: Site) -> Result<Access, StoreError> {
+    pub fn load(
+        store: Store,
+        audit: Audit,
+        site: Site,
+        settings: ForwardAuthSettings,
+    ) -> Result<Access, StoreError> {
         let damaged = StoreError::Corrupt { table: "access_rule" };
         let list =
             store.get::<ListRecord>(ListRecord::ROW)?.map_or_else(ListRecord::default, |list| list.value);
@@ -156,6 +167,8 @@ impl Access {
                 complaints: forward_auth::Complaints::default(),
                 denials: forward_auth::Denials::default(),
                 identities: forward_auth::Identities::default(),
+                assertions: forward_auth::Assertions::default(),
+                settings,
             }),
         })
     }
@@ -288,9 +301,9 @@ impl Access {
         if list.version() == seen { Ok(list) } else { Err(ChangeError::Stale) }
     }
 
-    /// Decides what happens to the request behind `inquiry`, asked by `caller`.
-    pub fn decide(&self, inquiry: &Inquiry<'_>, caller: Option<&Principal>) -> Decision {
-        self.shared.list.load().matcher.decide(asked(inquiry), caller.map(as_caller))
+    /// Decides what happens to the request behind `inquiry`, asked by `caller` from `address`.
+    pub fn decide(&self, inquiry: &Inquiry<'_>, _address: IpAddr, caller: Option<Caller<'_>>) -> Decision {
+        self.shared.list.load().matcher.decide(asked(inquiry), caller)
     }
 
     /// Returns the hosts that rules name outright and that `caller` may open, perhaps after one more factor; in the
@@ -321,11 +334,12 @@ impl Access {
         &self,
         url: &str,
         method: Option<&str>,
+        address: IpAddr,
         caller: Option<&Principal>,
     ) -> Option<Decision> {
         let inquiry = forward_auth::parse_url(url, method.unwrap_or("GET")).ok()?;
         forward_auth::admit(&inquiry, &self.shared.site).ok()?;
-        Some(self.decide(&inquiry, caller))
+        Some(self.decide(&inquiry, address, caller.map(as_caller)))
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn audit(store: &Store) -> Audit {
 }
 
 pub(super) fn open(store: &Store) -> Access {
-    Access::load(store.clone(), audit(store), site(store)).unwrap()
+    Access::load(store.clone(), audit(store), site(store), ForwardAuthSettings::default()).unwrap()
 }
 
 pub(super) fn event() -> Event {
@@ -70,7 +70,13 @@ pub(super) async fn with_rules(text: &str) -> Access {
 
 pub(super) async fn with_rules_at(fixed: Fixed, text: &str) -> Access {
     let store = store();
-    let access = Access::load(store.clone(), audit(&store), Site::open(&store, fixed).unwrap()).unwrap();
+    let access = Access::load(
+        store.clone(),
+        audit(&store),
+        Site::open(&store, fixed).unwrap(),
+        ForwardAuthSettings::default(),
+    )
+    .unwrap();
     access.replace_all(parse_file(text).unwrap(), 0, event()).await.unwrap();
     access
 }
@@ -160,17 +166,23 @@ async fn damaged_rules_are_never_skipped() {
     let mut batch = store.batch();
     batch.remove::<RuleRecord>(&0_u32.to_be_bytes());
     store.commit(batch).await.unwrap();
-    assert!(Access::load(store.clone(), audit(&store), site(&store)).is_err());
+    assert!(
+        Access::load(store.clone(), audit(&store), site(&store), ForwardAuthSettings::default()).is_err()
+    );
     let mut batch = store.batch();
     batch.remove::<RuleRecord>(&1_u32.to_be_bytes());
     store.commit(batch).await.unwrap();
-    assert!(Access::load(store.clone(), audit(&store), site(&store)).is_err());
+    assert!(
+        Access::load(store.clone(), audit(&store), site(&store), ForwardAuthSettings::default()).is_err()
+    );
 }
 
 #[tokio::test]
 async fn return_addresses_are_pages_of_protected_apps() {
     let access = with_rules("allow two_factor domain=*.home.example").await;
-    let decided = access.decide_return("https://photos.home.example/a?b=c", None, None).unwrap();
+    let decided = access
+        .decide_return("https://photos.home.example/a?b=c", None, std::net::Ipv4Addr::LOCALHOST.into(), None)
+        .unwrap();
     assert_eq!(decided.outcome, Outcome::NeedSignIn { level: crate::sessions::Level::TwoFactor });
     for bad in [
         "https://photos.home.example.evil/",
@@ -190,7 +202,10 @@ async fn return_addresses_are_pages_of_protected_apps() {
         "https://photos.home.example/\nx",
         "https://photos.home.example:x/",
     ] {
-        assert!(access.decide_return(bad, None, None).is_none(), "{bad}");
+        assert!(
+            access.decide_return(bad, None, std::net::Ipv4Addr::LOCALHOST.into(), None).is_none(),
+            "{bad}"
+        );
     }
 }
 

@@ -18,8 +18,8 @@ pub use keys::{KEYS, Key, Settings, find};
 pub use load::{Sources, parse_assignment};
 pub use show::documentation_table;
 pub use values::{
-    LogFormat, LogLevel, Rate, Registration, SecondFactor, Shape, WebOrigin, parse_cookie_domain,
-    parse_network,
+    LogFormat, LogLevel, Rate, Registration, SecondFactor, Shape, UnknownAuthorization, WebOrigin,
+    parse_cookie_domain, parse_network,
 };
 
 /// Where a value comes from.

@@ -336,6 +336,15 @@ choice!(
     }
 );
 choice!(
+    /// What decides where an `Authorization` header is not for us.
+    UnknownAuthorization {
+        /// The cookie.
+        Cookie = "cookie",
+        /// Nothing: it is refused.
+        Refuse = "refuse",
+    }
+);
+choice!(
     /// Who must have a second factor.
     SecondFactor {
         /// Nobody must.

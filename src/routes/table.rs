@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
-use crate::access::{self, Dialect};
+use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
     api as admin, app_pages, audit_pages, client_api, people_pages, profiles as admin_profiles, rule_pages,
     system_api,
@@ -17,7 +17,7 @@ use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
 use crate::sign_in::{api as sign_in, join_pages, pages as sign_in_pages};
 
-use Method2::{Delete, Get, Options, Patch, Post, Put};
+use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
 
 /// The largest JSON body or form of most routes (INP-02).
 const BODY: usize = 16 * 1024;
@@ -150,11 +150,11 @@ const fn from_other_sites(mut route: Route) -> Route {
     route
 }
 
-const fn proxy(path: &'static str, dialect: Dialect) -> Route {
+const fn proxy(method: Method2, path: &'static str, endpoint: Endpoint) -> Route {
     Route {
-        method: Get,
+        method,
         path,
-        action: Action::Proxy(dialect),
+        action: Action::Proxy(endpoint),
         face: Face::Api,
         body: 0,
         rate: Rate::None,
@@ -202,7 +202,7 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
     let (rd, rm) = (request.query("rd")?, request.query("rm"));
-    match app.access.decide_return(&rd, rm.as_deref(), caller)?.outcome {
+    match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
     }
@@ -441,8 +441,16 @@ pub const ROUTES: &[Route] = &[
     oauth(Post, "/api/oidc/pushed-authorization-request", open!(oidc::par::push, oidc)),
     oauth(Post, "/api/oidc/device-authorization", open!(oidc::device::start, oidc)),
     // -- reverse proxies
-    proxy("/api/authz/auth-request", Dialect::AuthRequest),
-    proxy("/api/authz/forward-auth", Dialect::ForwardAuth),
+    proxy(Get, "/api/authz/auth-request", Endpoint::new(Dialect::AuthRequest)),
+    proxy(Get, "/api/authz/auth-request/basic", Endpoint::basic(Dialect::AuthRequest)),
+    proxy(Get, "/api/authz/forward-auth", Endpoint::new(Dialect::ForwardAuth)),
+    proxy(Get, "/api/authz/forward-auth/basic", Endpoint::basic(Dialect::ForwardAuth)),
+    proxy(Any, "/api/authz/ext-authz", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/authz/ext-authz/", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/authz/ext-authz/{*path}", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/verify", Endpoint::new(Dialect::Legacy)),
+    proxy(Any, "/api/verify/", Endpoint::new(Dialect::Legacy)),
+    proxy(Any, "/api/verify/{*path}", Endpoint::new(Dialect::Legacy)),
     // -- operations
     limited_inside(api(
         Get,

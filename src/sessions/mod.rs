@@ -30,11 +30,12 @@ use crate::accounts::Accounts;
 use crate::audit::Audit;
 use crate::crypto::keys::MasterKey;
 use crate::crypto::mac::{hmac_sha256, sha256};
-use crate::http::Problem;
+use crate::http::{Problem, Request};
 use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::random::Random;
 use crate::kernel::secret::{SecretKey, SecretText, ct_eq};
 use crate::kernel::time::{SharedClock, Timestamp};
+use crate::site::Site;
 use crate::store::clock_mark::ClockMark;
 use crate::store::{Batch, Store, StoreError, Versioned};
 
@@ -243,6 +244,19 @@ impl Sessions {
     /// nothing anywhere else (SES-05).
     pub fn identify_forward_auth(&self, value: &str, now: Timestamp) -> Option<Principal> {
         self.identify_secret(value, now, |live| live.forward_hash.as_ref())
+    }
+
+    /// Identifies the caller of a request to the app `host` by the forward-auth cookie that a proxy passed on. A doubled
+    /// cookie speaks for nobody (SES-11).
+    pub fn identify_forward(
+        &self,
+        site: &Site,
+        request: &Request,
+        _host: &str,
+        now: Timestamp,
+    ) -> Option<Principal> {
+        let cookie = cookies::Cookie::ForwardAuth.read(site, request).ok().flatten()?;
+        self.identify_forward_auth(cookie, now)
     }
 
     fn identify_secret(

@@ -231,6 +231,16 @@ impl Tokens {
         Ok(SecretText::new(token))
     }
 
+    /// Signs a token of another kind than access tokens, so that it can never pass for one (TOK-04).
+    pub(crate) fn sign_as(&self, kind: &str, claims: &impl Serialize) -> Result<SecretText, Problem> {
+        let ring = self.ring.load();
+        let key = ring
+            .signing_key(self.clock.now())
+            .ok_or_else(|| Problem::internal("there is no signing key; run `doorward keys rotate`"))?;
+        let token = jws::sign(key, kind, claims).map_err(|error| Problem::internal(error.to_string()))?;
+        Ok(SecretText::new(token))
+    }
+
     /// Verifies signature, issuer and times of an access token of an app that is meant for an audience which
     /// `is_audience` accepts. Never one of our own API's (TOK-12).
     pub(crate) fn check<C: DeserializeOwned>(

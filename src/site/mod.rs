@@ -333,6 +333,16 @@ impl Site {
         state.protected_domain.as_ref().is_some_and(|domain| is_app(host, domain, &state.origin.host))
     }
 
+    /// Returns the origin where people sign in for the app `host`.
+    pub fn portal_for(&self, _host: &str) -> String {
+        self.origin().text
+    }
+
+    /// Tells whether two hosts lie below the same protected domain.
+    pub fn share_domain(&self, one: &str, other: &str) -> bool {
+        self.is_protected_host(one) && self.is_protected_host(other)
+    }
+
     /// The networks whose forwarded headers are believed.
     pub fn trusted_proxies(&self) -> &TrustedProxies {
         &self.0.proxies
