@@ -26,6 +26,7 @@ impl Asker {
             username: self.user.as_ref().map_or("", |user| user.username.as_str()),
             groups: self.user.as_ref().map_or(&[], |user| &user.groups),
             level: self.level,
+            client: self.client.as_deref(),
         }
     }
 }
