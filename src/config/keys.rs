@@ -10,9 +10,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Origin;
+use super::domains::ProtectedDomain;
 use super::values::{
     LogFormat, LogLevel, Rate, Reader, Registration, SecondFactor, Shape, WebOrigin, cookie_domain,
-    mebibytes, networks, networks_to_reach, number, path, rate, secret, socket, span, switch, time, username,
+    mebibytes, networks, networks_to_reach, number, path, protected_domains, rate, secret, socket, span, switch, time, username,
     web_origin,
 };
 use crate::kernel::secret::SecretText;
@@ -143,8 +144,10 @@ settings! {
     outgoing_ca_file: Option<PathBuf> = "outgoing.ca_file", "", path().or_none(),
         "A PEM file of certificate authorities that such calls believe beside the public ones.";
 
+    #[editable] protect_domains: Vec<ProtectedDomain> = "protect.domains", "", protected_domains(),
+        "The root domains of the apps behind forward-auth. Behind the name: portal=HOST, a host of that domain that leads to Doorward too, where the public address is of another domain; cookie=host, so that each app has a cookie of its own and not one for all of the domain.";
     #[editable] protect_domain: Option<String> = "protect.domain", "", cookie_domain().or_none(),
-        "The parent domain of the apps behind forward-auth. Every app below it can receive their cookie.";
+        "The same for one domain alone, as it was before there could be several.";
 
     oidc_advertise_par: bool = "oidc.advertise_par", "false", switch(),
         "Names the endpoint for pushed authorization requests in the discovery document. Some apps use it whenever they see it, and fail.";
