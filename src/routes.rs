@@ -24,6 +24,7 @@ use crate::http::{Handler, Problem, Reply, Request, RouteLimits};
 use crate::limits::{Rule, Verdict, rate_limit_headers};
 use crate::metrics::Route as RouteClass;
 use crate::oidc::OAuthError;
+use crate::sessions::handoff::PORTAL_PATH;
 use crate::sessions::{Principal, SessionKind, frames};
 use crate::views::errors::{ErrorPage, WrongHost};
 use crate::views::{Wait, assets};
@@ -322,6 +323,9 @@ impl Service {
     }
 
     async fn through(&self, route: &'static Route, request: &Request) -> Result<Reply, Problem> {
+        if let Action::Proxy(dialect) = route.action {
+            return Ok(self.answer_arrival(request, dialect).await);
+        }
         if route.is_in_turn {
             self.wait_for_turn().await;
         }
@@ -368,13 +372,21 @@ impl Service {
         }
     }
 
-    fn answer_proxy(&self, request: &Request, dialect: Dialect) -> Reply {
+    /// Answers a proxy at once, unless a browser arrives from the portal.
+    fn answer_proxy(&self, request: &Request, dialect: Dialect) -> Option<Reply> {
         if let Some(reply) = self.app.setup.gate_proxy(dialect) {
-            return reply.for_other_host();
+            return Some(reply.for_other_host());
         }
-        let reply = forward_auth::check(&self.app.access, &self.app.sessions, request, dialect);
+        let reply = forward_auth::check(&self.app.access, &self.app.sessions, request, dialect)?;
         self.app.setup.observe(dialect, request, &reply);
         // Some proxies hand the answer on in the name of the app.
+        Some(reply.for_other_host())
+    }
+
+    /// Answers a proxy where a browser arrives from the portal.
+    async fn answer_arrival(&self, request: &Request, dialect: Dialect) -> Reply {
+        let reply = forward_auth::arrive(&self.app.access, &self.app.sessions, request, dialect).await;
+        self.app.setup.observe(dialect, request, &reply);
         reply.for_other_host()
     }
 
@@ -422,6 +434,17 @@ impl Service {
             return Ok(None);
         }
         let origin = self.app.site.origin();
+        // The portal of another domain is there to set its cookie, and leads on to where people sign in.
+        if self.app.site.domain_of_portal(host).is_some() {
+            match route.path {
+                PORTAL_PATH => return Ok(None),
+                "/" => {
+                    let rest = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+                    return Ok(Some(Reply::see_other(&format!("{}{rest}", origin.text))));
+                }
+                _ => {}
+            }
+        }
         if route.face != Face::Page {
             let detail = format!("This is {}; requests for another host are not answered.", origin.text);
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));
@@ -523,7 +546,7 @@ impl Handler for Service {
         Some(match found {
             Found::Asset => answer_asset(request),
             Found::Route(route @ Route { action: Action::Proxy(dialect), .. }) => {
-                let reply = self.answer_proxy(request, *dialect);
+                let reply = self.answer_proxy(request, *dialect)?;
                 self.app.metrics.http_request(class_of(route), reply.status);
                 reply
             }

@@ -25,7 +25,7 @@ use crate::http::path::{self, PathError};
 use crate::http::{Reply, Request};
 use crate::kernel::ids::UserId;
 use crate::kernel::time::Timestamp;
-use crate::sessions::cookies::Cookie;
+use crate::sessions::handoff::{self, Arrival};
 use crate::sessions::{Principal, Sessions};
 use crate::site::Site;
 
@@ -428,22 +428,48 @@ pub fn refuse(dialect: Dialect, refusal: Refusal) -> Reply {
 }
 
 /// Answers a forward-auth request: who may ask (FWD-03), what is asked (FWD-04, FWD-05), who is signed in by the
-/// forward-auth cookie (which slides the session, so the answer needs no cookie), and what the rules say.
-pub fn check(access: &Access, sessions: &Sessions, request: &Request, dialect: Dialect) -> Reply {
-    let mut reply =
-        decide(access, request, dialect, |cookie, now| sessions.identify_forward_auth(cookie, now));
+/// forward-auth cookie (which slides the session, so the answer needs no cookie), and what the rules say. `None` for a
+/// browser that arrives from the portal: [`arrive`] answers, and may have to wait for the store.
+pub fn check(access: &Access, sessions: &Sessions, request: &Request, dialect: Dialect) -> Option<Reply> {
+    let identify = |host: &str| sessions.identify_forward(&access.shared.site, request, host, request.now);
+    let mut reply = decide(access, request, dialect, identify)?;
     if request.method == Method::HEAD {
         reply.body = Bytes::new();
     }
-    reply
+    Some(reply)
+}
+
+/// Answers for an app where [`check`] did not: gives the browser a mark or a cookie of the app's host.
+pub async fn arrive(access: &Access, sessions: &Sessions, request: &Request, dialect: Dialect) -> Reply {
+    let site = &access.shared.site;
+    let inquiry = match inquire(request, dialect, site) {
+        Ok(inquiry) => inquiry,
+        Err(refusal) => return refuse(dialect, refusal),
+    };
+    let (Some(domain), Ok(path)) = (site.protected_domain_of(&inquiry.host), &inquiry.path) else {
+        return refuse(dialect, Refusal::UnknownHost);
+    };
+    let arrival = Arrival {
+        request,
+        method: inquiry.method,
+        path,
+        query: inquiry.target.split_once('?').map_or("", |(_, query)| query),
+        host: &inquiry.host,
+        domain: &domain,
+        redirect: match dialect {
+            Dialect::AuthRequest => StatusCode::UNAUTHORIZED,
+            Dialect::ForwardAuth => StatusCode::FOUND,
+        },
+    };
+    handoff::arrive(sessions, arrival).await
 }
 
 fn decide(
     access: &Access,
     request: &Request,
     dialect: Dialect,
-    identify: impl FnOnce(&str, Timestamp) -> Option<Principal>,
-) -> Reply {
+    identify: impl FnOnce(&str) -> Option<Principal>,
+) -> Option<Reply> {
     let site = &access.shared.site;
     let inquiry = match inquire(request, dialect, site) {
         Ok(inquiry) => inquiry,
@@ -451,15 +477,17 @@ fn decide(
             if access.shared.complaints.is_due(refusal, request.now) {
                 tracing::warn!(peer = %request.client.peer, "forward-auth request refused: {refusal}");
             }
-            return refuse(dialect, refusal);
+            return Some(refuse(dialect, refusal));
         }
     };
-    // A doubled cookie speaks for nobody (SES-11).
-    let cookie = Cookie::ForwardAuth.read(site, request).ok().flatten();
-    let caller = cookie.and_then(|cookie| identify(cookie, request.now));
+    // Before the rules: no app ever sees these paths.
+    if inquiry.path.as_deref().is_ok_and(handoff::is_path) {
+        return None;
+    }
+    let caller = identify(&inquiry.host);
     let decision = access.decide(&inquiry, caller.as_ref());
     if let (Some(caller), Outcome::Allow) = (&caller, decision.outcome) {
-        return allowed(access.shared.identities.of(&caller.user));
+        return Some(allowed(access.shared.identities.of(&caller.user)));
     }
     let user = caller.as_ref().map(|caller| &*caller.user);
     if let (Some(user), Outcome::Forbidden) = (user, decision.outcome) {
@@ -467,10 +495,10 @@ fn decide(
     }
     // Only who must sign in is sent to the portal; an answer of 200 copies no address.
     let portal = match decision.outcome {
-        Outcome::NeedSignIn { .. } => site.origin().text,
+        Outcome::NeedSignIn { .. } => site.portal_for(&inquiry.host),
         Outcome::Allow | Outcome::Forbidden => String::new(),
     };
-    answer(dialect, &inquiry, &request.headers, decision.outcome, user, &portal)
+    Some(answer(dialect, &inquiry, &request.headers, decision.outcome, user, &portal))
 }
 
 fn inquire<'a>(request: &'a Request, dialect: Dialect, site: &Site) -> Result<Inquiry<'a>, Refusal> {

@@ -186,7 +186,7 @@ async fn missing_and_invalid_headers_are_refused() {
         for value in values {
             let map = but(dialect, name, value);
             assert!(parse(dialect, &map).is_err(), "{name}: {value}");
-            let reply = decide(&access, &request(map, "127.0.0.1"), dialect, |_, _| None);
+            let reply = decide(&access, &request(map, "127.0.0.1"), dialect, |_| None).unwrap();
             let expected = if dialect == Dialect::AuthRequest { 401 } else { 400 };
             assert_eq!(reply.status, expected, "{name}: {value}");
             assert!(!has_identity(&reply));
@@ -278,7 +278,7 @@ async fn only_trusted_peers_are_answered() {
         let ask = |peer: &str, is_trusted_peer: bool| {
             let mut request = request(headers(lines(dialect)), peer);
             request.client.is_trusted_peer = is_trusted_peer;
-            decide(&access, &request, dialect, |_, _| None)
+            decide(&access, &request, dialect, |_| None).unwrap()
         };
         for (peer, is_trusted, status) in [
             ("192.0.2.1", false, 403),
@@ -313,14 +313,14 @@ async fn hosts_outside_the_protected_domain_and_the_portal_are_refused() {
             (Dialect::ForwardAuth, "x-forwarded-host", host.to_owned(), 400),
         ] {
             let reply =
-                decide(&access, &request(but(dialect, name, &value), "127.0.0.1"), dialect, |_, _| None);
+                decide(&access, &request(but(dialect, name, &value), "127.0.0.1"), dialect, |_| None).unwrap();
             assert_eq!(reply.status, if is_known { 200 } else { refused }, "{host}");
         }
     }
     let access =
         with_rules_at(Fixed { protected_domain: None, ..fixed() }, "bypass domain=*.home.example").await;
     for dialect in BOTH {
-        let reply = decide(&access, &request(headers(lines(dialect)), "127.0.0.1"), dialect, |_, _| None);
+        let reply = decide(&access, &request(headers(lines(dialect)), "127.0.0.1"), dialect, |_| None).unwrap();
         assert_ne!(reply.status, 200, "forward-auth is switched off");
     }
 }
@@ -330,7 +330,7 @@ async fn plain_http_is_refused_except_in_a_lab_and_below_localhost() {
     let ask = async |fixed: Fixed, url: &str| {
         let access = with_rules_at(fixed, "bypass domain=*.home.example,*.home.localhost").await;
         let map = but(Dialect::AuthRequest, "x-original-url", url);
-        decide(&access, &request(map, "127.0.0.1"), Dialect::AuthRequest, |_, _| None).status.as_u16()
+        decide(&access, &request(map, "127.0.0.1"), Dialect::AuthRequest, |_| None).unwrap().status.as_u16()
     };
     assert_eq!(ask(fixed(), "http://photos.home.example/").await, 403);
     let lab = Fixed { insecure_http: true, ..fixed() };
@@ -472,7 +472,7 @@ async fn the_caller_is_who_the_one_cookie_says() {
         "allow one_factor domain=photos.home.example group=family\nallow two_factor domain=bank.home.example",
     )
     .await;
-    let identify = |value: &str, _: Timestamp| match value {
+    let known = |cookie: &str| match cookie {
         "ada-one" => Some(principal("ada", &["family"], Factors::PASSWORD)),
         "ada-two" => Some(principal("ada", &["family"], Factors::PASSWORD.with(Factors::TOTP))),
         "eve-two" => Some(principal("eve", &[], Factors::PASSWORD.with(Factors::TOTP))),
@@ -499,7 +499,9 @@ async fn the_caller_is_who_the_one_cookie_says() {
         for (name, value) in extra {
             map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
         }
-        let reply = decide(&access, &request(map, "127.0.0.1"), Dialect::AuthRequest, identify);
+        let request = request(map, "127.0.0.1");
+        let identify = |_: &str| request.cookie("__Secure-dw_fa").ok().flatten().and_then(known);
+        let reply = decide(&access, &request, Dialect::AuthRequest, identify).unwrap();
         assert_eq!(reply.status, status, "{host} {extra:?}");
         assert!(!reply.headers.contains_key(header::SET_COOKIE), "the session slides on the server alone");
     }
