@@ -34,6 +34,7 @@ use crate::operations::lifecycle;
 use crate::operations::metrics as metrics_server;
 use crate::operations::notify::Notify;
 use crate::routes::Service;
+use crate::sessions::records::HandoffRecord;
 use crate::sessions::tokens::Tokens;
 use crate::sessions::{Lifetimes, Sessions, TokenRefusal};
 use crate::setup::{self, Setup};
@@ -359,6 +360,7 @@ impl App {
         self.oidc.sweep().await?;
         while store.purge::<PendingTotpRecord>(now, 500).await? == 500 {}
         while store.purge::<LinkRecord>(now, 500).await? == 500 {}
+        while store.purge::<HandoffRecord>(now, 500).await? == 500 {}
         self.sessions.tokens().keep_schedule().await
     }
 

@@ -24,6 +24,7 @@ use crate::http::{Handler, Problem, Reply, Request, RouteLimits};
 use crate::limits::{Rule, Verdict, rate_limit_headers};
 use crate::metrics::Route as RouteClass;
 use crate::oidc::OAuthError;
+use crate::sessions::handoff::PORTAL_PATH;
 use crate::sessions::{Principal, SessionKind, frames};
 use crate::views::errors::{ErrorPage, WrongHost};
 use crate::views::{Wait, assets};
@@ -374,7 +375,7 @@ impl Service {
         }
     }
 
-    /// Answers a reverse proxy; `None` if a password has to be hashed first.
+    /// Answers a reverse proxy; `None` if that takes time.
     fn answer_proxy(&self, request: &Request, endpoint: Endpoint) -> Option<Reply> {
         if let Some(reply) = self.app.setup.gate_proxy(endpoint.dialect) {
             return Some(reply.for_other_host());
@@ -383,7 +384,7 @@ impl Service {
         Some(self.leave_proxy(request, endpoint, reply))
     }
 
-    /// Answers a reverse proxy whose client brought a password.
+    /// Answers a reverse proxy where a password has to be hashed, or a browser arrives from the portal.
     async fn answer_proxy_in_time(&self, request: &Request, endpoint: Endpoint) -> Reply {
         let (access, sessions) = (&self.app.access, &self.app.sessions);
         let reply = forward_auth::check_in_time(access, sessions, request, endpoint).await;
@@ -440,6 +441,17 @@ impl Service {
             return Ok(None);
         }
         let origin = self.app.site.origin();
+        // The portal of another domain is there to set its cookie, and leads on to where people sign in.
+        if self.app.site.domain_of_portal(host).is_some() {
+            match route.path {
+                PORTAL_PATH => return Ok(None),
+                "/" => {
+                    let rest = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+                    return Ok(Some(Reply::see_other(&format!("{}{rest}", origin.text))));
+                }
+                _ => {}
+            }
+        }
         if route.face != Face::Page {
             let detail = format!("This is {}; requests for another host are not answered.", origin.text);
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));

@@ -276,6 +276,7 @@ pub(super) fn fixed(settings: &Settings) -> Fixed {
     Fixed {
         public_origin: settings.public_origin.as_ref().map(crate::config::WebOrigin::to_text),
         protected_domain: settings.protect_domain.clone(),
+        protected_domains: settings.protect_domains.iter().map(ToString::to_string).collect(),
         trusted_proxies: settings.trusted_proxies.clone(),
         insecure_http: settings.insecure_http,
         default_origin: settings.local_link(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::domains::ProtectedDomain;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::Username;
 
@@ -257,6 +258,15 @@ pub(super) fn cookie_domain() -> Reader<String> {
         shape: Shape::Text,
         allowed: "a domain of your own, such as example.org".to_owned(),
         read: Box::new(parse_cookie_domain),
+    }
+}
+
+/// A list of root domains.
+pub(super) fn protected_domains() -> Reader<Vec<ProtectedDomain>> {
+    Reader {
+        shape: Shape::List,
+        allowed: "a list of domains of your own, such as [\"home.example\", \"other.example portal=auth.other.example\", \"third.example cookie=host\"]".to_owned(),
+        read: Box::new(ProtectedDomain::parse_list),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::my_account::{api as account, pages as account_pages, profile_api};
 use crate::oidc::{self, account_api as account_apps};
 use crate::operations::health::Health;
+use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
 use crate::sign_in::{api as sign_in, join_pages, pages as sign_in_pages};
@@ -189,7 +190,7 @@ macro_rules! signed_in {
 /// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
 async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
     let wanted = level_of_target(app, request, caller.as_ref());
-    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted)? {
+    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted).await? {
         return Ok(reply);
     }
     let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
@@ -198,6 +199,23 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
     }
     account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller, request.client.ip))
         .await
+}
+
+/// `GET /api/handoff` at the portal of a domain.
+async fn arrive(app: &App, request: &Request) -> Result<Reply, Problem> {
+    let named = request.client.host.as_deref().unwrap_or_default();
+    let domain = app.site.domain_of_portal(named).ok_or_else(Problem::not_found)?;
+    let host = domain.portal_host().ok_or_else(Problem::not_found)?;
+    let arrival = Arrival {
+        request,
+        method: request.method.as_str(),
+        path: PORTAL_PATH,
+        query: request.uri.query().unwrap_or_default(),
+        host,
+        domain: &domain,
+        redirect: StatusCode::SEE_OTHER,
+    };
+    Ok(handoff::arrive(&app.sessions, arrival).await)
 }
 
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
@@ -441,6 +459,8 @@ pub const ROUTES: &[Route] = &[
     oauth(Post, "/api/oidc/revocation", open!(oidc::inspect::revoke, oidc)),
     oauth(Post, "/api/oidc/pushed-authorization-request", open!(oidc::par::push, oidc)),
     oauth(Post, "/api/oidc/device-authorization", open!(oidc::device::start, oidc)),
+    // -- how a sign-in gets to another domain; at the portal of that domain alone
+    page(Get, PORTAL_PATH, Action::Open(|app, request| Box::pin(arrive(app, request)))),
     // -- reverse proxies
     proxy(Get, "/api/authz/auth-request", Endpoint::new(Dialect::AuthRequest)),
     proxy(Get, "/api/authz/auth-request/basic", Endpoint::basic(Dialect::AuthRequest)),

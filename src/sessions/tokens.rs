@@ -188,6 +188,10 @@ fn audience(origin: &str) -> String {
 }
 
 impl Tokens {
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
     /// Reads the ring from the store; `cache_entries` bounds the cache of verified tokens.
     #[expect(clippy::too_many_arguments, reason = "the composition root names every part once")]
     pub fn open(

@@ -2,7 +2,7 @@
 //! unless a password has to be hashed.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::answer;
 use super::assertion::REMOTE_ASSERTION;
@@ -14,6 +14,7 @@ use crate::access::asker::{Asker, Credential};
 use crate::access::domain::is_local;
 use crate::access::{Access, Outcome, programs};
 use crate::http::{Reply, Request};
+use crate::sessions::handoff::{self, Arrival};
 use crate::sessions::tokens::Tokens;
 use crate::sessions::{Principal, Sessions};
 use crate::site::Site;
@@ -43,14 +44,15 @@ struct Admitted<'a> {
 
 /// Answers a forward-auth request: who may ask (FWD-03), what is asked (FWD-04, FWD-05), who is signed in by a
 /// credential or else by the forward-auth cookie (which slides the session, so the answer needs no cookie), and what
-/// the rules say. `None` if a password has to be hashed first: then [`check_in_time`] answers.
+/// the rules say. `None` if a password has to be hashed first, or a browser arrives from the portal and the store has to
+/// be asked: then [`check_in_time`] answers.
 pub fn check(access: &Access, sessions: &Sessions, request: &Request, endpoint: Endpoint) -> Option<Reply> {
     check_with(access, Some(sessions.tokens()), request, endpoint, |inquiry| {
         sessions.identify_forward(&access.shared.site, request, &inquiry.host, request.now)
     })
 }
 
-/// Answers as [`check`] does, and waits for the password to be judged.
+/// Answers where [`check`] did not, and waits for what it takes.
 pub async fn check_in_time(
     access: &Access,
     sessions: &Sessions,
@@ -61,6 +63,9 @@ pub async fn check_in_time(
         Ok(admitted) => admitted,
         Err(reply) => return reply,
     };
+    if is_arrival(&admitted.inquiry) {
+        return without_body(request, arrive(access, sessions, request, endpoint, &admitted.inquiry).await);
+    }
     let credential = programs::prove(access, request, &admitted.inquiry).await;
     let turn = Turn { access, tokens: Some(sessions.tokens()), request, endpoint, admitted: &admitted };
     turn.conclude(credential, |inquiry| {
@@ -80,12 +85,50 @@ pub(super) fn check_with(
         Ok(admitted) => admitted,
         Err(reply) => return Some(reply),
     };
+    // Before the rules: no app ever sees these paths.
+    if is_arrival(&admitted.inquiry) {
+        return None;
+    }
     let credential = match programs::identify(access, request, &admitted.inquiry) {
         Credential::Unproven => return None,
         credential => credential,
     };
     let turn = Turn { access, tokens, request, endpoint, admitted: &admitted };
     Some(turn.conclude(credential, identify))
+}
+
+/// Tells whether the path is ours to answer in the name of an app.
+fn is_arrival(inquiry: &Inquiry<'_>) -> bool {
+    inquiry.path.as_deref().is_ok_and(handoff::is_path)
+}
+
+/// Gives a browser that arrives from the portal a mark or a cookie of the app's host.
+async fn arrive(
+    access: &Access,
+    sessions: &Sessions,
+    request: &Request,
+    endpoint: Endpoint,
+    inquiry: &Inquiry<'_>,
+) -> Reply {
+    let refused = || {
+        let is_plain = access.shared.settings.nginx_statuses_only;
+        Reply::empty(Refusal::UnknownHost.status(endpoint.dialect, is_plain))
+    };
+    let Some(domain) = access.shared.site.protected_domain_of(&inquiry.host) else { return refused() };
+    let Ok(path) = &inquiry.path else { return refused() };
+    let arrival = Arrival {
+        request,
+        method: inquiry.method,
+        path,
+        query: inquiry.query().unwrap_or_default(),
+        host: &inquiry.host,
+        domain: &domain,
+        redirect: match endpoint.dialect {
+            Dialect::AuthRequest => StatusCode::UNAUTHORIZED,
+            Dialect::ForwardAuth | Dialect::ExtAuthz | Dialect::Legacy => StatusCode::FOUND,
+        },
+    };
+    handoff::arrive(sessions, arrival).await
 }
 
 /// Reads and judges the question, or refuses it and complains.
