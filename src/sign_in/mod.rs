@@ -8,6 +8,7 @@ pub mod api;
 mod destinations;
 pub mod devices;
 mod errors;
+mod hops;
 pub mod join_pages;
 pub mod lockout;
 pub mod pages;
