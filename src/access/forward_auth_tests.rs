@@ -312,15 +312,16 @@ async fn hosts_outside_the_protected_domain_and_the_portal_are_refused() {
             (Dialect::AuthRequest, "x-original-url", format!("https://{host}/"), 403),
             (Dialect::ForwardAuth, "x-forwarded-host", host.to_owned(), 400),
         ] {
-            let reply =
-                decide(&access, &request(but(dialect, name, &value), "127.0.0.1"), dialect, |_| None).unwrap();
+            let reply = decide(&access, &request(but(dialect, name, &value), "127.0.0.1"), dialect, |_| None)
+                .unwrap();
             assert_eq!(reply.status, if is_known { 200 } else { refused }, "{host}");
         }
     }
     let access =
         with_rules_at(Fixed { protected_domain: None, ..fixed() }, "bypass domain=*.home.example").await;
     for dialect in BOTH {
-        let reply = decide(&access, &request(headers(lines(dialect)), "127.0.0.1"), dialect, |_| None).unwrap();
+        let reply =
+            decide(&access, &request(headers(lines(dialect)), "127.0.0.1"), dialect, |_| None).unwrap();
         assert_ne!(reply.status, 200, "forward-auth is switched off");
     }
 }

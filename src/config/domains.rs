@@ -76,7 +76,9 @@ impl ProtectedDomain {
                 Some(("portal", host)) if portal.is_none() => portal = Some(host),
                 Some(("cookie", scope)) if cookie.is_none() => {
                     let scope = CookieScope::parse(scope);
-                    cookie = Some(scope.ok_or_else(|| format!("“{word}” is neither cookie=domain nor cookie=host"))?);
+                    cookie = Some(
+                        scope.ok_or_else(|| format!("“{word}” is neither cookie=domain nor cookie=host"))?,
+                    );
                 }
                 _ => return Err(format!("“{word}” is neither portal=HOST nor cookie=domain or cookie=host")),
             }
@@ -256,8 +258,12 @@ mod tests {
 
     #[test]
     fn every_cookie_can_be_set_from_somewhere() {
-        let check = |text: &str| check_reach(&ProtectedDomain::parse_list(text).unwrap(), "auth.home.example");
-        assert_eq!(check("home.example,other.example portal=x.other.example,third.example cookie=host"), Ok(()));
+        let check =
+            |text: &str| check_reach(&ProtectedDomain::parse_list(text).unwrap(), "auth.home.example");
+        assert_eq!(
+            check("home.example,other.example portal=x.other.example,third.example cookie=host"),
+            Ok(())
+        );
         assert_eq!(check("home.example portal=x.home.example"), Ok(()));
         for bad in ["other.example", "auth.home.example.org", "home.example portal=auth.home.example"] {
             assert!(check(bad).is_err(), "{bad}");

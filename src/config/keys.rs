@@ -13,8 +13,8 @@ use super::Origin;
 use super::domains::ProtectedDomain;
 use super::values::{
     LogFormat, LogLevel, Rate, Reader, Registration, SecondFactor, Shape, WebOrigin, cookie_domain,
-    mebibytes, networks, networks_to_reach, number, path, protected_domains, rate, secret, socket, span, switch, time, username,
-    web_origin,
+    mebibytes, networks, networks_to_reach, number, path, protected_domains, rate, secret, socket, span,
+    switch, time, username, web_origin,
 };
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::Username;

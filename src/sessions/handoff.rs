@@ -180,7 +180,8 @@ fn target_of(site: &Site, arrival: &Arrival<'_>, rd: &str) -> Option<Url> {
 fn fetch(sessions: &Sessions, arrival: &Arrival<'_>, target: &Url, is_again: bool) -> Reply {
     let site = sessions.0.tokens.site();
     // Kept, so that several tabs can be on their way at once.
-    let known = Cookie::Handoff.read(site, arrival.request).ok().flatten().filter(|mark| decode(mark).is_some());
+    let known =
+        Cookie::Handoff.read(site, arrival.request).ok().flatten().filter(|mark| decode(mark).is_some());
     let mark = match known {
         Some(mark) => mark.to_owned(),
         None => BASE64URL_NOPAD.encode(&sessions.0.random.bytes::<32>()),
@@ -197,8 +198,7 @@ fn fetch(sessions: &Sessions, arrival: &Arrival<'_>, target: &Url, is_again: boo
 
 /// Two tries have failed. A third one would, too.
 fn stuck(site: &Site, arrival: &Arrival<'_>, target: &Url) -> Reply {
-    let query =
-        form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
     to(arrival.redirect, &format!("{}/?{query}&stuck=1", site.origin().text))
 }
 

@@ -100,7 +100,8 @@ impl Way {
             Place::App => {}
             Place::Portal(origin) => self.form_targets.push(origin),
         }
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
+        let query =
+            form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
         Some(format!("/?{query}"))
     }
 

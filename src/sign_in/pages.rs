@@ -14,8 +14,8 @@ use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::is_deceptive;
-use crate::sessions::cookies::{self, Cookie};
 use crate::limits::Rule;
+use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{Level, Principal, SessionKind, frames, handoff};
 use crate::views::sign_in as views;
 use crate::views::{FieldErrors, Hidden, Kind, Wait, When};
@@ -429,7 +429,8 @@ pub async fn portal(
     }
     let mark = request.query("mark");
     if mark.is_some() {
-        let verdict = room.limits.acquire(&HANDOFFS, &room.limits.key(&HANDOFFS, principal.session.as_bytes()));
+        let verdict =
+            room.limits.acquire(&HANDOFFS, &room.limits.key(&HANDOFFS, principal.session.as_bytes()));
         if !verdict.allowed {
             let sentence = "There were too many sign-ins to apps. Please wait and try again.";
             return Err(Problem::too_many_requests("rate_limited", sentence, verdict.retry_after));

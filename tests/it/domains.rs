@@ -158,7 +158,8 @@ impl Browser {
             return self.send("GET", url, &[]);
         }
         let answer = self.ask("GET", url);
-        let cookies = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).count();
+        let cookies =
+            answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).count();
         assert!(cookies <= 1, "nginx hands on one cookie only");
         self.keep(&host, &answer);
         answer
@@ -264,7 +265,9 @@ fn one_sign_in_opens_the_apps_of_all_domains() {
         };
         assert_eq!(domains("__Secure-dw_fa"), [".home.example", ".other.example"]);
         assert_eq!(domains("__Host-dw_app"), ["a.third.example", "b.third.example"]);
-        for kept in browser.jar.iter().filter(|kept| kept.name.contains("dw_fa") || kept.name.contains("dw_app")) {
+        for kept in
+            browser.jar.iter().filter(|kept| kept.name.contains("dw_fa") || kept.name.contains("dw_app"))
+        {
             assert!(kept.name.len() + kept.value.len() < 100 && !kept.header.contains("Max-Age"), "{kept:?}");
         }
     }
@@ -357,7 +360,8 @@ fn two_cookies_of_one_name_are_nobodys() {
     for url in [NOTES, FIRST] {
         let mut cookies = browser.cookies(&host_of(url));
         ask(server.address, Proxy::Nginx, "GET", url, &cookies).expect(200);
-        let again = cookies.iter().find(|(name, _)| name.contains("dw_fa") || name.contains("dw_app")).cloned();
+        let again =
+            cookies.iter().find(|(name, _)| name.contains("dw_fa") || name.contains("dw_app")).cloned();
         cookies.extend(again);
         ask(server.address, Proxy::Nginx, "GET", url, &cookies).expect(401);
     }
@@ -446,7 +450,8 @@ fn a_ticket_is_good_once() {
         let link = fetch_ticket(&mut browser, url);
         let (copy, link) = (browser.clone(), link.clone());
         let answers = in_parallel(100, move |_| copy.clone().look(&link));
-        let is_taken = |answer: &&Answer| answer.header("set-cookie").is_some_and(|set| set.starts_with(name));
+        let is_taken =
+            |answer: &&Answer| answer.header("set-cookie").is_some_and(|set| set.starts_with(name));
         assert_eq!(answers.iter().filter(is_taken).count(), 1, "{url}");
         // Everybody else starts again, and ends on the page.
         assert!(answers.iter().all(|answer| answer.header("location").is_some()));
@@ -491,7 +496,11 @@ fn a_ticket_is_good_for_half_a_minute_at_the_place_it_was_made_for() {
         let answer = browser.ask(method, &link).expect(403);
         assert_eq!(answer.header("set-cookie"), None);
     }
-    for bad in [link.replace("ticket=", "ticket=A"), link.replace("&rd=", "A&rd="), link.replace("ticket=", "ticket=&x=")] {
+    for bad in [
+        link.replace("ticket=", "ticket=A"),
+        link.replace("&rd=", "A&rd="),
+        link.replace("ticket=", "ticket=&x="),
+    ] {
         assert!(!gives(&mut browser.clone(), &bad), "{bad}");
     }
     assert!(gives(&mut browser.clone(), &link), "none of that used it up");
@@ -579,9 +588,19 @@ fn the_portal_of_another_domain_serves_nothing_else() {
     browser.sign_in("ada", NOTES, false);
     let session = browser.jar.iter().find(|kept| kept.name == "__Host-dw").unwrap().clone();
     browser.jar.push(Kept { scope: "auth.other.example".to_owned(), ..session });
-    for path in ["/signin", "/account", "/admin/people", "/api/v1/users/me", "/setup", "/oauth2/authorize", "/jwks.json",
-        "/.well-known/openid-configuration", "/logout", "/signout", "/step-up"]
-    {
+    for path in [
+        "/signin",
+        "/account",
+        "/admin/people",
+        "/api/v1/users/me",
+        "/setup",
+        "/oauth2/authorize",
+        "/jwks.json",
+        "/.well-known/openid-configuration",
+        "/logout",
+        "/signout",
+        "/step-up",
+    ] {
         let status = browser.look(&format!("{PORTAL}{path}")).status;
         assert!(matches!(status, 421 | 404), "{path}: {status}");
     }
@@ -618,7 +637,9 @@ fn the_path_of_the_handoff_never_reaches_an_app() {
     let server = server();
     let open = "https://open.third.example";
     ask(server.address, Proxy::Nginx, "GET", &format!("{open}/x"), &[]).expect(200);
-    for path in ["/.doorward/x", "/.doorward/", "/%2edoorward/handoff/x", "/x/../.doorward/y", "//.doorward/z"] {
+    for path in
+        ["/.doorward/x", "/.doorward/", "/%2edoorward/handoff/x", "/x/../.doorward/y", "//.doorward/z"]
+    {
         for proxy in PROXIES {
             let answer = ask(server.address, proxy, "GET", &format!("{open}{path}"), &[]).expect(403);
             assert_eq!(answer.header("set-cookie"), None, "{path}");
@@ -653,7 +674,11 @@ fn what_ends_the_session_ends_it_on_all_domains() {
         for url in everywhere {
             assert_eq!(copy.ask("GET", url).status, 401, "{scope}: {url}");
             browser.must_sign_in(url);
-            assert_eq!(stays.ask("GET", url).status, if scope == "here" { 200 } else { 401 }, "{scope}: {url}");
+            assert_eq!(
+                stays.ask("GET", url).status,
+                if scope == "here" { 200 } else { 401 },
+                "{scope}: {url}"
+            );
         }
     }
     let browser = signed_in(&server);
@@ -774,7 +799,11 @@ fn an_installation_with_one_domain_goes_on() {
     let site = &server.app().site;
     assert!(site.is_protected_host("photos.home.example") && !site.is_protected_host("auth.home.example"));
     let mut batch = server.app().store().batch();
-    site.stage_set(&mut batch, doorward::site::Setting::ProtectedDomain, "home.example,third.example cookie=host");
+    site.stage_set(
+        &mut batch,
+        doorward::site::Setting::ProtectedDomain,
+        "home.example,third.example cookie=host",
+    );
     server.block_on(server.app().store().commit(batch)).unwrap();
     assert!(site.is_protected_host("a.third.example"));
     let (dir, clock) = (server.dir.clone(), server.clock.clone());
@@ -783,4 +812,147 @@ fn an_installation_with_one_domain_goes_on() {
     assert_eq!(server.app().site.protected_domains().len(), 2);
     let old = server.app().store().get::<doorward::site::SettingRecord>(b"protect.domain").unwrap();
     assert!(old.is_none(), "the old row has gone with the first change");
+}
+
+fn editable(options: &mut Options) {
+    options.site.public_origin = Some(MAIN.to_owned());
+    options.site.protected_domain = None;
+}
+
+/// A browser of an administrator at the public address.
+fn administrator(server: &Server) -> Client {
+    let name = format!("admin-{}", server.app().sessions.live_count());
+    let user = server.add_bare_user(&name, Role::Admin);
+    let session = server.web_session(user);
+    let mut client = server.client().with_header("Host", "auth.home.example").with_header("Origin", MAIN);
+    client.headers.push(("X-Forwarded-Proto".to_owned(), "https".to_owned()));
+    client.headers.push(("X-CSRF-Token".to_owned(), session.csrf));
+    client.cookies.push(("__Host-dw".to_owned(), session.cookie));
+    client
+}
+
+#[test]
+fn administrators_add_change_and_remove_domains() {
+    let server = Server::start_with(editable);
+    server.set_rules(RULES);
+    let mut admin = administrator(&server);
+    let list = |admin: &mut Client| admin.get_json("/api/v1/admin/domains").expect(200).json();
+    assert_eq!(list(&mut admin), serde_json::json!({"domains": [], "fixed": false}));
+    let is_app = |url: &str| ask(server.address, Proxy::Nginx, "GET", url, &[]).status == 401;
+    assert!(!is_app(PHOTOS));
+    for (body, field) in [
+        (serde_json::json!({"domain": "co.uk"}), "domain"),
+        (serde_json::json!({"domain": ""}), "domain"),
+        (serde_json::json!({"domain": "https://home.example/"}), "domain"),
+        (serde_json::json!({"domain": "other.example"}), "portal"),
+        (serde_json::json!({"domain": "other.example", "portal": "auth.home.example"}), "portal"),
+        (serde_json::json!({"domain": "other.example", "portal": "auth.other.example/x"}), "portal"),
+        (serde_json::json!({"domain": "home.example", "portal": "auth.home.example"}), "portal"),
+        (serde_json::json!({"domain": "third.example", "cookie": "both"}), "cookie"),
+        (
+            serde_json::json!({"domain": "third.example", "cookie": "host", "portal": "a.third.example"}),
+            "portal",
+        ),
+    ] {
+        let problem = admin.post("/api/v1/admin/domains", body.clone()).expect(422).json();
+        let sentence = problem["detail"].as_str().unwrap();
+        assert!(problem["fields"].to_string().contains(field), "{body}: {problem}");
+        assert!(sentence.ends_with('.') && !sentence.starts_with(char::is_lowercase), "{sentence}");
+    }
+    for (body, written) in [
+        (serde_json::json!({"domain": "Home.example"}), "home.example"),
+        (
+            serde_json::json!({"domain": "other.example", "portal": "auth.other.example", "cookie": "domain"}),
+            "other.example portal=auth.other.example",
+        ),
+        (serde_json::json!({"domain": "third.example", "cookie": "host"}), "third.example cookie=host"),
+    ] {
+        admin.post("/api/v1/admin/domains", body).expect(201);
+        assert_eq!(server.app().site.protected_domains().last().unwrap().to_string(), written);
+    }
+    assert!(is_app(PHOTOS) && is_app(NOTES) && is_app(FIRST), "in force at the next request");
+    let problem =
+        admin.post("/api/v1/admin/domains", serde_json::json!({"domain": "a.home.example"})).expect(422);
+    assert!(problem.text().contains("cookie would reach"), "{}", problem.text());
+    admin.post("/api/v1/admin/domains", serde_json::json!({"domain": "third.example"})).expect(422);
+    // Another kind of cookie: what was given before opens nothing any more.
+    server.add_user("ada", Role::Member, &[]);
+    let mut browser = Browser::new(&server, Proxy::Nginx);
+    browser.sign_in("ada", NOTES, false);
+    let path = "/api/v1/admin/domains/other.example";
+    admin.json("PUT", path, &serde_json::json!({"cookie": "host"})).expect(200);
+    assert_eq!(browser.ask("GET", NOTES).status, 401);
+    browser.arrives("ada", NOTES);
+    admin.json("DELETE", path, &serde_json::json!({})).expect(204);
+    assert_eq!(browser.ask("GET", NOTES).status, 403);
+    admin.json("DELETE", path, &serde_json::json!({})).expect(404);
+    admin.json("PUT", path, &serde_json::json!({})).expect(404);
+    let events = admin.get_json("/api/v1/admin/audit?kind=setting.changed").expect(200).text();
+    assert_eq!(events.matches("protect.domains").count(), 5, "{events}");
+    assert!(events.contains("third.example cookie=host"), "{events}");
+    // ADM-01: only with a fresh proof.
+    server.clock.advance(Duration::from_secs(11 * 60));
+    let again = serde_json::json!({"domain": "fourth.example", "cookie": "host"});
+    assert_eq!(admin.post("/api/v1/admin/domains", again).expect(403).code(), "step_up_required");
+    let (dir, clock) = (server.dir.clone(), server.clock.clone());
+    drop(server);
+    let server = Server::start_at(dir, clock, editable);
+    assert_eq!(server.app().site.protected_domains().len(), 2);
+}
+
+#[test]
+fn what_the_configuration_fixes_is_shown_and_cannot_be_changed() {
+    let server = server();
+    let mut admin = administrator(&server);
+    let shown = admin.get_json("/api/v1/admin/domains").expect(200).json();
+    assert_eq!((&shown["fixed"], shown["domains"].as_array().unwrap().len()), (&true.into(), 3));
+    let body = serde_json::json!({"domain": "fourth.example", "cookie": "host"});
+    assert_eq!(admin.post("/api/v1/admin/domains", body).expect(409).code(), "fixed_setting");
+    let page = admin.get("/admin/domains").expect(200).text();
+    assert!(page.contains("protect.domains") && page.contains("third.example"), "{page}");
+    assert!(!page.contains("id=\"domain-form\""), "{page}");
+}
+
+#[test]
+fn the_pages_add_change_and_remove_domains() {
+    let server = Server::start_with(editable);
+    let mut admin = administrator(&server);
+    let page = admin.get("/admin/domains").expect(200).text();
+    assert!(page.contains("No domain yet") && page.contains("aria-current=\"page\">Domains"), "{page}");
+    let wrong = admin.form("/admin/domains", &[("domain", "co.uk"), ("cookie", "domain"), ("portal", "")]);
+    let text = wrong.expect(422).text();
+    assert!(text.contains("public suffix") && text.contains("value=\"co.uk\""), "{text}");
+    for (domain, cookie) in [("home.example", "domain"), ("third.example", "host")] {
+        let done = admin.form("/admin/domains", &[("domain", domain), ("cookie", cookie), ("portal", "")]);
+        assert_eq!(done.expect(303).header("location"), Some("/admin/domains?done=saved"));
+    }
+    let page = admin.get("/admin/domains?done=saved").expect(200).text();
+    assert!(page.contains("In force") || page.contains("in force now"), "{page}");
+    let page = admin.get("/admin/domains/third.example").expect(200).text();
+    assert!(page.contains("value=\"host\" id=\"cookie-host\" checked"), "{page}");
+    admin.get("/admin/domains/fourth.example").expect(404);
+    let path = "/admin/domains/third.example";
+    let text = admin.form(path, &[("cookie", "domain"), ("portal", "")]).expect(422).text();
+    assert!(text.contains("portal=auth.third.example"), "{text}");
+    admin.form(path, &[("cookie", "domain"), ("portal", "auth.third.example")]).expect(303);
+    let written = |server: &Server| server.app().site.protected_domains().last().unwrap().to_string();
+    assert_eq!(written(&server), "third.example portal=auth.third.example");
+    admin.form("/admin/domains/third.example/remove", &[]).expect(303);
+    assert_eq!(written(&server), "home.example");
+    server.clock.advance(Duration::from_secs(11 * 60));
+    let answer = admin.form("/admin/domains/home.example/remove", &[]).expect(303);
+    assert!(answer.header("location").unwrap().starts_with("/step-up?next="));
+}
+
+#[test]
+fn of_two_changes_at_once_none_is_lost() {
+    let server = Server::start_with(editable);
+    let admin = administrator(&server);
+    let statuses = in_parallel(8, move |number| {
+        let body = serde_json::json!({"domain": format!("d{number}.example"), "cookie": "host"});
+        admin.clone().post("/api/v1/admin/domains", body).status
+    });
+    let added = statuses.iter().filter(|status| **status == 201).count();
+    assert!(statuses.iter().all(|status| matches!(status, 201 | 409)), "{statuses:?}");
+    assert_eq!(server.app().site.protected_domains().len(), added);
 }
