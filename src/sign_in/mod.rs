@@ -12,6 +12,7 @@ pub mod join_pages;
 pub mod lockout;
 pub mod pages;
 pub mod pending;
+mod programs;
 mod proving;
 pub mod registration;
 mod renewal;
@@ -20,6 +21,7 @@ pub mod tally;
 
 pub use destinations::{Destination, Destinations};
 pub use errors::SignInError;
+pub use programs::ProgramRefusal;
 pub use renewal::{Renewal, step_up_first};
 
 use std::net::IpAddr;
