@@ -368,13 +368,27 @@ impl Service {
         }
     }
 
-    fn answer_proxy(&self, request: &Request, dialect: Dialect) -> Reply {
-        if let Some(reply) = self.app.setup.gate_proxy(dialect) {
-            return reply.for_other_host();
-        }
-        let reply = forward_auth::check(&self.app.access, &self.app.sessions, request, dialect);
-        self.app.setup.observe(dialect, request, &reply);
+    /// Answers a reverse proxy from memory; `None` if a password has to be hashed first.
+    fn answer_proxy(&self, request: &Request, dialect: Dialect) -> Option<Reply> {
+        let app = &*self.app;
+        let reply = match app.setup.gate_proxy(dialect) {
+            Some(reply) => reply,
+            None => {
+                let reply = forward_auth::check(&app.access, &app.sessions, request, dialect)?;
+                app.setup.observe(dialect, request, &reply);
+                reply
+            }
+        };
         // Some proxies hand the answer on in the name of the app.
+        Some(reply.for_other_host())
+    }
+
+    /// Answers a reverse proxy whose request brought a password. It takes its turn like everybody who tries to sign in.
+    async fn answer_proxy_in_time(&self, request: &Request, dialect: Dialect) -> Reply {
+        self.wait_for_turn().await;
+        let app = &*self.app;
+        let reply = forward_auth::check_in_time(&app.access, &app.sessions, request, dialect).await;
+        app.setup.observe(dialect, request, &reply);
         reply.for_other_host()
     }
 
@@ -523,7 +537,7 @@ impl Handler for Service {
         Some(match found {
             Found::Asset => answer_asset(request),
             Found::Route(route @ Route { action: Action::Proxy(dialect), .. }) => {
-                let reply = self.answer_proxy(request, *dialect);
+                let reply = self.answer_proxy(request, *dialect)?;
                 self.app.metrics.http_request(class_of(route), reply.status);
                 reply
             }
@@ -551,6 +565,11 @@ impl Handler for Service {
 
     async fn handle(&self, found: Found, request: &mut Request) -> Reply {
         let Found::Route(route) = found else { return self.refuse(found, request, Problem::not_found()) };
+        if let Action::Proxy(dialect) = route.action {
+            let reply = self.answer_proxy_in_time(request, dialect).await;
+            self.app.metrics.http_request(class_of(route), reply.status);
+            return reply;
+        }
         if route.path.contains('{') {
             request.params = self.routes.params(request.path());
         }

@@ -4,7 +4,8 @@
 //! * A 200 always carries the four `Remote-*` headers, empty for an anonymous caller: a proxy that merges headers
 //!   would let the client's own copies through (FWD-08).
 //! * The nginx endpoint answers 200, 401 or 403 and nothing else: nginx turns the rest into a 500.
-//! * `Authorization` is not read: whatever an app sends there is the app's own business, and the cookie decides.
+//! * An `Authorization` header that is not for us is the app's own business, and the cookie decides
+//!   ([`super::programs`]).
 //! * Each dialect reads its own headers and ignores the other's; a doubled one is refused (FWD-04).
 //! * Only trusted proxies and this machine are answered (FWD-03).
 
@@ -17,8 +18,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::asker::{Asker, Credential};
 use super::domain::{is_local, normal_host, split_authority};
-use super::{Access, Caller, Outcome};
+use super::{Access, Outcome, programs};
 use crate::accounts::User;
 use crate::audit::{Audit, Event, Kind};
 use crate::http::path::{self, PathError};
@@ -427,50 +429,120 @@ pub fn refuse(dialect: Dialect, refusal: Refusal) -> Reply {
     Reply::empty(refusal.status(dialect))
 }
 
-/// Answers a forward-auth request: who may ask (FWD-03), what is asked (FWD-04, FWD-05), who is signed in by the
-/// forward-auth cookie (which slides the session, so the answer needs no cookie), and what the rules say.
-pub fn check(access: &Access, sessions: &Sessions, request: &Request, dialect: Dialect) -> Reply {
-    let mut reply =
-        decide(access, request, dialect, |cookie, now| sessions.identify_forward_auth(cookie, now));
+/// Answers a forward-auth request: who may ask (FWD-03), what is asked (FWD-04, FWD-05), who is signed in by a credential
+/// or else by the forward-auth cookie (which slides the session, so the answer needs no cookie), and what the rules say.
+/// `None` if a password has to be hashed first: then [`check_in_time`] answers.
+pub fn check(access: &Access, sessions: &Sessions, request: &Request, dialect: Dialect) -> Option<Reply> {
+    let inquiry = match admitted(access, request, dialect) {
+        Ok(inquiry) => inquiry,
+        Err(reply) => return Some(without_body_for_head(request, reply)),
+    };
+    let reply = match programs::identify(access, request, &inquiry) {
+        Credential::Unproven => return None,
+        credential => conclude(access, request, dialect, &inquiry, credential, by_cookie(sessions)),
+    };
+    Some(without_body_for_head(request, reply))
+}
+
+/// Answers what [`check`] left open, once the password is hashed.
+pub async fn check_in_time(
+    access: &Access,
+    sessions: &Sessions,
+    request: &Request,
+    dialect: Dialect,
+) -> Reply {
+    let reply = match admitted(access, request, dialect) {
+        Ok(inquiry) => {
+            let credential = programs::prove(access, request, &inquiry).await;
+            conclude(access, request, dialect, &inquiry, credential, by_cookie(sessions))
+        }
+        Err(reply) => reply,
+    };
+    without_body_for_head(request, reply)
+}
+
+fn without_body_for_head(request: &Request, mut reply: Reply) -> Reply {
     if request.method == Method::HEAD {
         reply.body = Bytes::new();
     }
     reply
 }
 
+fn admitted<'a>(access: &Access, request: &'a Request, dialect: Dialect) -> Result<Inquiry<'a>, Reply> {
+    inquire(request, dialect, &access.shared.site).map_err(|refusal| {
+        if access.shared.complaints.is_due(refusal, request.now) {
+            tracing::warn!(peer = %request.client.peer, "forward-auth request refused: {refusal}");
+        }
+        refuse(dialect, refusal)
+    })
+}
+
+fn by_cookie(sessions: &Sessions) -> impl FnOnce(&str, Timestamp) -> Option<Principal> {
+    |cookie, now| sessions.identify_forward_auth(cookie, now)
+}
+
+#[cfg(test)]
 fn decide(
     access: &Access,
     request: &Request,
     dialect: Dialect,
     identify: impl FnOnce(&str, Timestamp) -> Option<Principal>,
 ) -> Reply {
+    match admitted(access, request, dialect) {
+        Ok(inquiry) => conclude(access, request, dialect, &inquiry, Credential::None, identify),
+        Err(reply) => reply,
+    }
+}
+
+fn conclude(
+    access: &Access,
+    request: &Request,
+    dialect: Dialect,
+    inquiry: &Inquiry<'_>,
+    credential: Credential,
+    identify: impl FnOnce(&str, Timestamp) -> Option<Principal>,
+) -> Reply {
     let site = &access.shared.site;
-    let inquiry = match inquire(request, dialect, site) {
-        Ok(inquiry) => inquiry,
-        Err(refusal) => {
-            if access.shared.complaints.is_due(refusal, request.now) {
-                tracing::warn!(peer = %request.client.peer, "forward-auth request refused: {refusal}");
-            }
-            return refuse(dialect, refusal);
+    let (is_program, caller) = match credential {
+        Credential::None | Credential::Unknown => {
+            // A doubled cookie speaks for nobody (SES-11).
+            let cookie = Cookie::ForwardAuth.read(site, request).ok().flatten();
+            let found = cookie.and_then(|cookie| identify(cookie, request.now));
+            (false, found.map(Asker::from))
+        }
+        Credential::Caller(asker) => (true, Some(asker)),
+        Credential::Refused | Credential::Unproven => (true, None),
+        Credential::Busy { .. } if dialect == Dialect::AuthRequest => {
+            return Reply::empty(StatusCode::FORBIDDEN);
+        }
+        Credential::Busy { retry_after } => {
+            let wait = HeaderValue::from(retry_after.as_secs().max(1));
+            return Reply::empty(StatusCode::SERVICE_UNAVAILABLE).with(header::RETRY_AFTER, wait);
         }
     };
-    // A doubled cookie speaks for nobody (SES-11).
-    let cookie = Cookie::ForwardAuth.read(site, request).ok().flatten();
-    let caller = cookie.and_then(|cookie| identify(cookie, request.now));
-    let decision = access.decide(&inquiry, request.client.ip, caller.as_ref().map(Caller::person));
-    if let (Some(caller), Outcome::Allow) = (&caller, decision.outcome) {
-        return allowed(access.shared.identities.of(&caller.user));
-    }
-    let user = caller.as_ref().map(|caller| &*caller.user);
-    if let (Some(user), Outcome::Forbidden) = (user, decision.outcome) {
-        access.shared.denials.note(&access.shared.audit, user, &inquiry, request);
+    let decision = access.decide(inquiry, request.client.ip, caller.as_ref().map(Asker::caller));
+    let user = caller.as_ref().and_then(|caller| caller.user.as_ref());
+    match (decision.outcome, user) {
+        (Outcome::Allow, Some(user)) => return allowed(access.shared.identities.of(user)),
+        // A program follows no redirect; what it sent is wrong or does not suffice, and bypass has won already.
+        (Outcome::NeedSignIn { .. }, _) | (Outcome::Forbidden, None) if is_program => return challenge(),
+        (Outcome::Forbidden, Some(user)) => {
+            access.shared.denials.note(&access.shared.audit, user, inquiry, request);
+        }
+        _ => {}
     }
     // Only who must sign in is sent to the portal; an answer of 200 copies no address.
     let portal = match decision.outcome {
         Outcome::NeedSignIn { .. } => site.origin().text,
         Outcome::Allow | Outcome::Forbidden => String::new(),
     };
-    answer(dialect, &inquiry, &request.headers, decision.outcome, user, &portal)
+    answer(dialect, inquiry, &request.headers, decision.outcome, user.map(|user| &**user), &portal)
+}
+
+/// Asks a program for a name and a password (RFC 7617). There is no page for it to go to.
+fn challenge() -> Reply {
+    let challenge = HeaderValue::from_static("Basic realm=\"Authorization Required\"");
+    Reply::empty(StatusCode::UNAUTHORIZED).with(header::WWW_AUTHENTICATE, challenge)
 }
 
 fn inquire<'a>(request: &'a Request, dialect: Dialect, site: &Site) -> Result<Inquiry<'a>, Refusal> {

@@ -4,11 +4,13 @@
 //! [`Access`] keeps the list: in the store, and compiled in memory, replaced in the same step as the commit.
 
 pub mod api;
+pub mod asker;
 pub mod domain;
 pub mod forward_auth;
 mod host_index;
 pub mod matcher;
 pub mod patterns;
+pub mod programs;
 pub mod query;
 mod records;
 pub mod rule_text;
@@ -17,13 +19,13 @@ pub mod snippet;
 pub mod subjects;
 
 pub use domain::{DomainPattern, ParentDomain, validate_parent_domain};
-pub use forward_auth::{Dialect, Inquiry, Refusal, check};
+pub use forward_auth::{Dialect, Inquiry, Refusal, check, check_in_time};
 pub use matcher::{Asked, Caller, Decision, Outcome};
 pub use rules::{Policy, Rule, RuleError, RuleParts};
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
@@ -127,6 +129,7 @@ struct Shared {
     complaints: forward_auth::Complaints,
     denials: forward_auth::Denials,
     identities: forward_auth::Identities,
+    programs: OnceLock<programs::Programs>,
 }
 
 impl Access {
@@ -161,6 +164,7 @@ impl Access {
                 complaints: forward_auth::Complaints::default(),
                 denials: forward_auth::Denials::default(),
                 identities: forward_auth::Identities::default(),
+                programs: OnceLock::new(),
             }),
         })
     }

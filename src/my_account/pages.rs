@@ -38,7 +38,9 @@ fn frame(
     let frame = frames::personal(&room.site, &room.sessions, request, principal, title, current);
     let done = match request.query("done").as_deref() {
         Some("saved") => "Saved.",
-        Some("password") => "Your password is changed. You are signed out everywhere else, and your app tokens ended.",
+        Some("password") => {
+            "Your password is changed. You are signed out everywhere else, and your app tokens ended."
+        }
         Some("totp-removed") => "The authenticator app is removed. You are signed out everywhere else.",
         Some("ended") => "The session is ended.",
         Some("others-ended") => "All other sessions are ended.",

@@ -6,8 +6,8 @@ use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect};
 use crate::admin::{
-    api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, people_pages, profiles as admin_profiles, rule_pages,
-    system_api,
+    api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, people_pages,
+    profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};

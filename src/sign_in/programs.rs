@@ -60,7 +60,8 @@ impl SignIn {
         visit: &Visit<'_>,
     ) -> Result<Arc<User>, ProgramRefusal> {
         let user = self.accounts.resolve(name).map_err(|error| refusal(&error.into()))?;
-        let proven = self.prove_password(user, name, password, visit).await.map_err(|error| refusal(&error))?;
+        let proven =
+            self.prove_password(user, name, password, visit).await.map_err(|error| refusal(&error))?;
         if !self.password_suffices(&proven) {
             let event = Event::refused(Kind::ProgramRefused).on_user(proven.id, &proven.username);
             self.audit.note(event.from(visit.ip).request(visit.request));

@@ -61,7 +61,8 @@ impl Wish {
             }
         }
         if hosts.len() > MOST_HOSTS {
-            let sentence = format!("A token opens at most {MOST_HOSTS} hosts. Use a pattern such as *.home.example.");
+            let sentence =
+                format!("A token opens at most {MOST_HOSTS} hosts. Use a pattern such as *.home.example.");
             return Err(Problem::unprocessable("hosts", "too_many", sentence));
         }
         if self.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
@@ -146,7 +147,8 @@ fn stage(
     if !hosts.is_empty() {
         event = event.detail("hosts", hosts.join(" "));
     }
-    let made = room.sessions.stage_app_token(batch, NewAppToken { owner, name, hosts, factors, expires_at })?;
+    let made =
+        room.sessions.stage_app_token(batch, NewAppToken { owner, name, hosts, factors, expires_at })?;
     room.audit.write(batch, event.detail("token", made.id));
     Ok(made)
 }
@@ -181,7 +183,8 @@ mod tests {
     #[test]
     fn a_wish_is_brought_to_one_form_or_refused_by_field() {
         let now = Timestamp::from_secs(1_800_000_000);
-        let sound = wish(" NAS ", &["Photos.Home.Example.", "", "photos.home.example", "*.DAV.example"], Some(1));
+        let sound =
+            wish(" NAS ", &["Photos.Home.Example.", "", "photos.home.example", "*.DAV.example"], Some(1));
         let sound = sound.parse(now).unwrap_or_else(|problem| panic!("{problem:?}"));
         assert_eq!(sound.name, "NAS");
         assert_eq!(sound.hosts, ["photos.home.example", "*.dav.example"]);

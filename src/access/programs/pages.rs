@@ -15,13 +15,8 @@ use crate::views::{Choice, FieldErrors, Kind};
 /// The page.
 const PAGE: &str = "/account/app-tokens";
 /// The lives that are offered, in days; 0 is until it is revoked.
-const LIVES: [(u32, &str); 5] = [
-    (30, "30 days"),
-    (90, "90 days"),
-    (365, "One year"),
-    (1095, "Three years"),
-    (0, "Until I revoke it"),
-];
+const LIVES: [(u32, &str); 5] =
+    [(30, "30 days"), (90, "90 days"), (365, "One year"), (1095, "Three years"), (0, "Until I revoke it")];
 const USUAL_LIFE: u32 = 365;
 
 /// What was typed, and what is wrong with it.

@@ -121,7 +121,11 @@ mod tests {
         let tag = verified.tag(" Ada", &password);
         assert_eq!(tag, verified.tag("ada", &password));
         assert_ne!(tag, verified.tag("adap", &SecretText::new("lum".to_owned())));
-        assert_ne!(tag, Verified::new(&Random::os()).tag("ada", &password), "each process has a key of its own");
+        assert_ne!(
+            tag,
+            Verified::new(&Random::os()).tag("ada", &password),
+            "each process has a key of its own"
+        );
         let at = Duration::from_secs(5);
         verified.put_right(tag, state(1), at);
         assert_eq!(verified.right(&tag, at + RIGHT_FOR - Duration::from_millis(1)), Some(state(1)));

@@ -151,7 +151,9 @@ impl Sessions {
         if inner.app_tokens.of_owner(&new.owner).len() >= MOST_PER_USER {
             return Err(Problem::conflict(
                 "too_many_app_tokens",
-                format!("There are {MOST_PER_USER} app tokens already. Revoke one that is not needed any more."),
+                format!(
+                    "There are {MOST_PER_USER} app tokens already. Revoke one that is not needed any more."
+                ),
             ));
         }
         if inner.app_tokens.len() >= MOST_IN_ALL {
