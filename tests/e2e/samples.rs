@@ -71,13 +71,15 @@ fn app_tokens(made: Option<account::NewAppToken>) -> account::AppTokens {
         frame: shell("App tokens", "app-tokens"),
         username: "ana".into(),
         is_fresh: made.is_none(),
+        errors: made
+            .as_ref()
+            .map_or_else(|| FieldErrors::one("hosts", "“https://x” is no host."), |_| FieldErrors::none()),
         made,
         rows: vec![row(NASTY, "", false), row("NAS", "dav.linden.example, *.files.linden.example", true)],
         proves_two: true,
         name: String::new(),
         hosts: "https://x".into(),
         lives: vec![Choice::new("365", "One year", true), Choice::new("0", "Until I revoke it", false)],
-        errors: FieldErrors::one("hosts", "“https://x” is no host."),
     }
 }
 
