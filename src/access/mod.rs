@@ -18,8 +18,9 @@ pub mod rules;
 pub mod snippet;
 pub mod subjects;
 
+pub use asker::{Asker, Credential};
 pub use domain::{DomainPattern, ParentDomain, validate_parent_domain};
-pub use forward_auth::{Dialect, Inquiry, Refusal, check, check_in_time};
+pub use forward_auth::{Dialect, Endpoint, ForwardAuthSettings, Inquiry, Refusal};
 pub use matcher::{Asked, Caller, Decision, Outcome};
 pub use rules::{Policy, Rule, RuleError, RuleParts};
 
@@ -130,15 +131,22 @@ struct Shared {
     denials: forward_auth::Denials,
     identities: forward_auth::Identities,
     programs: OnceLock<programs::Programs>,
+    assertions: forward_auth::Assertions,
+    settings: ForwardAuthSettings,
 }
 
 impl Access {
     /// Reads the rules of `store`. Changes and refused people go to `audit`; `site` tells where Doorward is and what
-    /// it protects.
+    /// it protects, `settings` how proxies are answered.
     ///
     /// # Errors
     /// If the store cannot be read, or a stored rule is not sound: it is never skipped.
-    pub fn load(store: Store, audit: Audit, site: Site) -> Result<Access, StoreError> {
+    pub fn load(
+        store: Store,
+        audit: Audit,
+        site: Site,
+        settings: ForwardAuthSettings,
+    ) -> Result<Access, StoreError> {
         let damaged = StoreError::Corrupt { table: "access_rule" };
         let list =
             store.get::<ListRecord>(ListRecord::ROW)?.map_or_else(ListRecord::default, |list| list.value);
@@ -165,6 +173,8 @@ impl Access {
                 denials: forward_auth::Denials::default(),
                 identities: forward_auth::Identities::default(),
                 programs: OnceLock::new(),
+                assertions: forward_auth::Assertions::default(),
+                settings,
             }),
         })
     }
@@ -343,7 +353,7 @@ fn asked<'a>(inquiry: &'a Inquiry<'_>, address: IpAddr) -> Asked<'a> {
     Asked {
         host: &inquiry.host,
         path: inquiry.path.as_deref().ok(),
-        query: inquiry.target.split_once('?').map(|(_, query)| query),
+        query: inquiry.query(),
         method: inquiry.method,
         address,
     }

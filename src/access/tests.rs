@@ -42,7 +42,7 @@ pub(super) fn audit(store: &Store) -> Audit {
 }
 
 pub(super) fn open(store: &Store) -> Access {
-    Access::load(store.clone(), audit(store), site(store)).unwrap()
+    Access::load(store.clone(), audit(store), site(store), ForwardAuthSettings::default()).unwrap()
 }
 
 pub(super) fn event() -> Event {
@@ -72,7 +72,13 @@ pub(super) async fn with_rules(text: &str) -> Access {
 
 pub(super) async fn with_rules_at(fixed: Fixed, text: &str) -> Access {
     let store = store();
-    let access = Access::load(store.clone(), audit(&store), Site::open(&store, fixed).unwrap()).unwrap();
+    let access = Access::load(
+        store.clone(),
+        audit(&store),
+        Site::open(&store, fixed).unwrap(),
+        ForwardAuthSettings::default(),
+    )
+    .unwrap();
     access.replace_all(parse_file(text).unwrap(), 0, event()).await.unwrap();
     access
 }
@@ -162,11 +168,15 @@ async fn damaged_rules_are_never_skipped() {
     let mut batch = store.batch();
     batch.remove::<RuleRecord>(&0_u32.to_be_bytes());
     store.commit(batch).await.unwrap();
-    assert!(Access::load(store.clone(), audit(&store), site(&store)).is_err());
+    assert!(
+        Access::load(store.clone(), audit(&store), site(&store), ForwardAuthSettings::default()).is_err()
+    );
     let mut batch = store.batch();
     batch.remove::<RuleRecord>(&1_u32.to_be_bytes());
     store.commit(batch).await.unwrap();
-    assert!(Access::load(store.clone(), audit(&store), site(&store)).is_err());
+    assert!(
+        Access::load(store.clone(), audit(&store), site(&store), ForwardAuthSettings::default()).is_err()
+    );
 }
 
 #[tokio::test]

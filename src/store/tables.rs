@@ -69,6 +69,8 @@ tables! {
     LINK = sealed(b'o', "link");
     /// Browser sessions and refresh token families. Row: session id.
     SESSION = sealed(b's', "session");
+    /// Tickets that take a sign-in to another host or domain. Row: digest of the ticket.
+    HANDOFF = sealed(b'H', "handoff");
     /// Revoked sessions until their last access token has expired. Row: session id.
     REVOKED = plain(b'v', "revoked");
     /// App tokens, and of whom there are any. Row: user id, alone or with the id of the token.
