@@ -35,6 +35,9 @@ use verified::{State, Tag, Verified};
 /// The scopes that let an access token open apps: our own, and the one that Authelia made known.
 pub const SCOPES: [&str; 2] = ["doorward.forward_auth", "authelia.bearer.authz"];
 
+/// How long a password may take, with all its turns. Proxies give up on whoever takes much longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Whoever issues access tokens to OAuth clients.
 pub trait Bearers: Send + Sync {
     /// Tells whom an access token speaks for at the app whose origin is `origin`, such as `https://photos.home.example`:
@@ -218,9 +221,12 @@ impl Programs {
         tag: Tag,
     ) -> Result<Arc<User>, ProgramRefusal> {
         let sign_in = &self.sign_in;
-        let busy = |_| ProgramRefusal::Busy { retry_after: Duration::from_secs(5) };
+        let busy = |_| ProgramRefusal::Busy { retry_after: PATIENCE };
         let before = sign_in.accounts.resolve(name).map_err(busy)?.as_deref().map(State::of);
-        let judged = sign_in.prove_program(name, password, &visit(request)).await;
+        let visit = visit(request);
+        let judging = sign_in.prove_program(name, password, &visit);
+        let too_long = || Err(ProgramRefusal::Busy { retry_after: PATIENCE });
+        let judged = tokio::time::timeout(PATIENCE, judging).await.unwrap_or_else(|_| too_long());
         match &judged {
             Ok(user) => self.verified.put_right(tag, State::of(user), sign_in.clock.monotonic()),
             Err(ProgramRefusal::Wrong) => self.verified.put_wrong(tag, before),
