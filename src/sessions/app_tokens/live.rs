@@ -66,16 +66,16 @@ impl AppToken {
         }
     }
 
-    /// Returns the newest use if the store does not know it and its own is more than `lag` milliseconds older, and
+    /// Tells whether the store does not know the newest use and its own is more than `lag` milliseconds older; if so,
     /// remembers that it is being written.
-    fn take_unwritten(&self, lag: u64) -> Option<Timestamp> {
+    fn take_unwritten(&self, lag: u64) -> bool {
         let used = self.last_used.load(Ordering::Relaxed);
         let stored = self.stored_last_used.load(Ordering::Relaxed);
         if used == 0 || (stored > 0 && used <= stored.saturating_add(lag)) {
-            return None;
+            return false;
         }
         self.stored_last_used.store(used, Ordering::Relaxed);
-        Some(Timestamp::from_millis(used))
+        true
     }
 }
 
@@ -135,14 +135,14 @@ impl LiveAppTokens {
         &self,
         lag: u64,
         is_over: impl Fn(&AppToken) -> bool,
-    ) -> (Vec<Arc<AppToken>>, Vec<(Arc<AppToken>, Timestamp)>) {
+    ) -> (Vec<Arc<AppToken>>, Vec<Arc<AppToken>>) {
         let index = self.0.read();
         let (mut over, mut unwritten) = (Vec::new(), Vec::new());
         for token in index.by_digest.values() {
             if is_over(token) {
                 over.push(token.clone());
-            } else if let Some(used) = token.take_unwritten(lag) {
-                unwritten.push((token.clone(), used));
+            } else if token.take_unwritten(lag) {
+                unwritten.push(token.clone());
             }
         }
         (over, unwritten)

@@ -252,11 +252,11 @@ impl Sessions {
             }
             self.0.store.commit(batch).await?;
         }
-        for (token, used) in unwritten {
+        for token in unwritten {
             let row = token_row(&token.owner, &token.id);
             let Some(seen) = self.0.store.get::<AppTokenRow>(&row)? else { continue };
             let AppTokenRow::Token(record) = &seen.value else { continue };
-            let record = AppTokenRecord { last_used: Some(used), ..AppTokenRecord::clone(record) };
+            let record = AppTokenRecord { last_used: token.last_used(), ..AppTokenRecord::clone(record) };
             let mut batch = self.0.store.batch();
             batch.replace(&row, &seen, &AppTokenRow::Token(Box::new(record)));
             match self.0.store.commit(batch).await {
