@@ -17,7 +17,7 @@ use crate::operations::health::Health;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
-use crate::sign_in::{api as sign_in, join_pages, pages as sign_in_pages};
+use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages};
 
 use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
 
@@ -221,7 +221,8 @@ async fn arrive(app: &App, request: &Request) -> Result<Reply, Problem> {
 
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
-    let (rd, rm) = (request.query("rd")?, request.query("rm"));
+    let rd = request.query("rd")?;
+    let rm = request.query("rm").filter(|method| access::forward_auth::is_method(method));
     match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
@@ -474,6 +475,25 @@ pub const ROUTES: &[Route] = &[
     oauth(Post, "/api/oidc/device-authorization", open!(oidc::device::start, oidc)),
     // -- how a sign-in gets to another domain; at the portal of that domain alone
     page(Get, PORTAL_PATH, Action::Open(|app, request| Box::pin(arrive(app, request)))),
+    limited_inside(api(Get, "/api/health", open!(authelia_api::health, sign_in))),
+    limited_inside(api(Get, "/api/state", maybe!(authelia_api::state, sign_in))),
+    limited_inside(api(Get, "/api/configuration", open!(authelia_api::configuration, sign_in))),
+    from_own_pages(api(
+        Post,
+        "/api/checks/safe-redirection",
+        maybe!(authelia_api::safe_redirection, sign_in),
+    )),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/firstfactor",
+        open!(authelia_api::first_factor, sign_in),
+    )))),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/secondfactor/totp",
+        open!(authelia_api::second_factor_totp, sign_in),
+    )))),
+    from_own_pages(api(Post, "/api/logout", maybe!(authelia_api::logout, sign_in))),
     // -- reverse proxies
     proxy(Get, "/api/authz/auth-request", Endpoint::new(Dialect::AuthRequest)),
     proxy(Get, "/api/authz/auth-request/basic", Endpoint::basic(Dialect::AuthRequest)),

@@ -5,6 +5,7 @@
 //! success ends in `complete`, whose commit consumes what was proven and grants the session in one step (GEN-03).
 
 pub mod api;
+pub mod authelia_api;
 mod destinations;
 pub mod devices;
 mod errors;

@@ -413,7 +413,8 @@ pub async fn portal(
 ) -> Result<Option<Reply>, Problem> {
     let Some(rd) = request.query("rd") else { return Ok(None) };
     let Some(principal) = caller else {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", &rd).finish();
+        let onward = onward_from_sign_in(rd, request.query("rm").as_deref());
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", &onward).finish();
         return Ok(Some(Reply::see_other(&format!("/signin?{query}"))));
     };
     let way = Way::to(room, Some(&rd));
@@ -447,6 +448,19 @@ pub async fn portal(
         reply = cookies::grant_forward(&room.site, reply, &domain, &cookie);
     }
     Ok(Some(reply))
+}
+
+/// Returns where a sign-in leads that `rd` and `rm` asked for. A browser comes back with GET, whatever it was kept from;
+/// if that was another method, the portal looks again at what the rules ask for that one, and asks for the second factor
+/// before the person has filled the form in once more.
+fn onward_from_sign_in(rd: String, rm: Option<&str>) -> String {
+    match rm.filter(|method| !matches!(*method, "" | "GET" | "HEAD")) {
+        Some(method) => {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            format!("/?{}", query.append_pair("rd", &rd).append_pair("rm", method).finish())
+        }
+        None => rd,
+    }
 }
 
 /// Says that a browser comes back from an app again and again, or from the host that should have let it in.

@@ -28,6 +28,8 @@ mod enrolment;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod forward_auth;
+#[cfg(test)]
 mod fuzz_seeds;
 #[cfg(test)]
 mod gates;
