@@ -180,8 +180,11 @@ impl Turn<'_> {
     ) -> Reply {
         let inquiry = &self.admitted.inquiry;
         let settings = &self.access.shared.settings;
+        if let Credential::Busy { retry_after } = credential {
+            return answer::busy(self.endpoint.dialect, retry_after);
+        }
         let is_refused = match credential {
-            Credential::Refused | Credential::Unproven => true,
+            Credential::Refused | Credential::Unproven | Credential::Busy { .. } => true,
             Credential::Unknown => settings.refuse_unknown_authorization,
             Credential::None | Credential::Caller(_) => false,
         };
