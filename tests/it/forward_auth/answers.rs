@@ -185,7 +185,7 @@ fn a_wrong_credential_is_refused_with_a_challenge() {
         }
         let mut known = visit("GET", "dav.home.example", "/a").with("Authorization", &right);
         look(by, &known, &ask(&server, by, &known), Outcome::Known, None);
-        // Proven, but too little: a program has no page to go to.
+        // Where no rule reads passwords the header is the app's own, and the cookie decides.
         known.host = "bank.home.example";
         look(by, &known, &ask(&server, by, &known), Outcome::SignIn, Some(302));
     }
