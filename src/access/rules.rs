@@ -6,6 +6,7 @@
 //! puts no condition; hosts cannot be left out. Rules are read in order, the first one that matches decides, and what
 //! no rule matches is refused (see [`super::matcher`] for the exact order of steps).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -151,6 +152,7 @@ pub struct Rule {
     clients: Vec<ClientName>,
     subjects: Vec<Vec<Subject>>,
     allows_basic: bool,
+    is_about_people: bool,
     policy: Policy,
     note: Box<str>,
 }
@@ -182,12 +184,13 @@ impl Rule {
             })?,
             clients: each_once(&parts.clients, "clients", ClientName::parse)?,
             subjects: each_list(&parts.subjects, "subjects", |text| Subject::parse(text))?,
-            allows_basic: false,
+            allows_basic: allows_basic(&parts.programs)?,
+            is_about_people: false,
             policy,
             note: parts.note.trim().into(),
         };
         rule.sort_out_single_subjects();
-        rule.allows_basic = allows_basic(&parts.programs)?;
+        rule.is_about_people = rule.names_people() || rule.has_names_in_addresses();
         rule.check()?;
         Ok(rule)
     }
@@ -326,6 +329,15 @@ impl Rule {
         &self.note
     }
 
+    /// Returns every group that the rule names, alone or together with others; one may come twice.
+    pub fn named_groups(&self) -> impl Iterator<Item = &GroupName> {
+        let together = self.subjects.iter().flatten().filter_map(|subject| match subject {
+            Subject::Group(name) => Some(name),
+            _ => None,
+        });
+        self.groups.iter().chain(together)
+    }
+
     /// Tells whether the rule lists whom it is for.
     pub fn names_people(&self) -> bool {
         !(self.groups.is_empty()
@@ -337,8 +349,11 @@ impl Rule {
     /// Tells whether the rule is about people, by naming them or by a host or path that holds a name, so that it can
     /// only be judged once the caller is known.
     pub fn is_about_people(&self) -> bool {
-        self.names_people()
-            || self.domains.iter().any(DomainPattern::is_about_people)
+        self.is_about_people
+    }
+
+    fn has_names_in_addresses(&self) -> bool {
+        self.domains.iter().any(DomainPattern::is_about_people)
             || self.host_patterns.iter().any(NamedPattern::is_about_people)
             || self.resources.iter().any(NamedPattern::is_about_people)
     }
@@ -501,16 +516,55 @@ pub fn check_size(rules: &[Rule]) -> Result<(), RuleError> {
     Ok(())
 }
 
-/// Returns a sentence for each rule that can never decide because an earlier one always does: its number, the
-/// number of the earlier rule.
+/// Returns, for each rule that can never decide because an earlier one always does, its number and the number of the
+/// earlier rule.
 pub fn shadowed(rules: &[Rule]) -> Vec<(usize, usize)> {
+    let mut naming: HashMap<Name<'_>, Vec<usize>> = HashMap::new();
     let mut found = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        if let Some(earlier) = rules.iter().take(index).position(|earlier| earlier.covers(rule)) {
-            found.push((index + 1, earlier + 1));
+        // A rule that covers this one names its first host, so only few have to be compared.
+        let first = names(rule).next();
+        let earlier = first.into_iter().flat_map(wider).filter_map(|name| naming.get(&name)).flatten();
+        let covering = earlier.filter(|at| rules.get(**at).is_some_and(|earlier| earlier.covers(rule))).min();
+        if let Some(covering) = covering {
+            found.push((index + 1, covering + 1));
+        }
+        for name in names(rule) {
+            naming.entry(name).or_default().push(index);
         }
     }
     found
+}
+
+/// What a rule names hosts by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Name<'a> {
+    Host(&'a str),
+    Below(&'a str),
+    OfUser(&'a str),
+    OfGroup(&'a str),
+    Like(&'a str),
+}
+
+fn names(rule: &Rule) -> impl Iterator<Item = Name<'_>> {
+    let plain = rule.domains.iter().map(|domain| match domain {
+        DomainPattern::Exact(host) => Name::Host(host),
+        DomainPattern::Below(parent) => Name::Below(parent),
+        DomainPattern::OfUser(parent) => Name::OfUser(parent),
+        DomainPattern::OfGroup(parent) => Name::OfGroup(parent),
+    });
+    plain.chain(rule.host_patterns.iter().map(|pattern| Name::Like(pattern.as_str())))
+}
+
+/// Returns everything by which a rule can name all hosts that `name` names.
+fn wider(name: Name<'_>) -> impl Iterator<Item = Name<'_>> {
+    let start = match name {
+        Name::Host(host) => host.split_once('.').map(|(_, parent)| parent),
+        Name::Below(parent) | Name::OfUser(parent) | Name::OfGroup(parent) => Some(parent),
+        Name::Like(_) => None,
+    };
+    let parents = std::iter::successors(start, |parent| parent.split_once('.').map(|(_, above)| above));
+    std::iter::once(name).chain(parents.map(Name::Below))
 }
 
 #[cfg(test)]
