@@ -17,7 +17,9 @@ const LONGEST_TEXT: usize = 500;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryParts {
-    /// `equal`, `not equal`, `present`, `absent`, `pattern` or `not pattern`.
+    /// `equal`, `not equal`, `present`, `absent`, `pattern` or `not pattern`; if empty, `equal` where there is a value and
+    /// `present` where there is none.
+    #[serde(default)]
     pub operator: String,
     /// The name of the parameter.
     pub key: String,
@@ -58,7 +60,12 @@ impl QueryTest {
         if key.is_empty() || !is_text(key) || !is_text(value) {
             return Err("A condition on the query names a parameter, in one line.".into());
         }
-        let test = match operator.as_str() {
+        let operator = match (operator.as_str(), value.is_empty()) {
+            ("", true) => "present",
+            ("", false) => "equal",
+            (operator, _) => operator,
+        };
+        let test = match operator {
             "equal" => Test::Equal(value.as_str().into()),
             "not equal" => Test::NotEqual(value.as_str().into()),
             "present" | "absent" if !value.is_empty() => {
@@ -208,7 +215,6 @@ mod tests {
     fn conditions_that_are_not_understood_are_refused_with_a_sentence() {
         for (operator, key, value) in [
             ("equals", "k", "v"),
-            ("", "k", "v"),
             ("equal", "", "v"),
             ("equal", "k", "a\nb"),
             ("present", "k", "v"),

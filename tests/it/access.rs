@@ -351,7 +351,7 @@ fn a_change_of_the_rules_is_in_force_at_once_and_after_a_restart() {
 fn a_rule_change_is_in_force_at_the_next_request() {
     let server = Server::start();
     server.add_user("olga", Role::Owner, &[]);
-    let mut olga = sign_in(&server, "olga");
+    let mut olga = crate::my_account::program(&server, "olga", None);
     let stranger = server.client();
     let url = "http://wiki.home.localhost/";
     for round in 0..20 {
