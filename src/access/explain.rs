@@ -112,7 +112,8 @@ impl Request<'_> {
             }
             Judgment::OtherResource => {
                 let sources: Vec<&str> = rule.resources().iter().map(|pattern| pattern.as_str()).collect();
-                let name = if rule.is_about_people() { " for this person" } else { "" };
+                let has_name = rule.resources().iter().any(|pattern| pattern.is_about_people());
+                let name = if has_name { " for this person" } else { "" };
                 format!(
                     "is for a path and query that match {}, and {} does not{name}",
                     listed(&sources, " or "),

@@ -71,6 +71,8 @@ const DOMAINS: &[&str] = &[
 /// What an expression finds: nothing, or a match that names a user, a group, or nobody.
 type Found<'a> = Option<(Option<&'a str>, Option<&'a str>)>;
 type Expression = (&'static str, fn(&str) -> Found<'_>);
+/// A condition as it is written, and what it says of a text.
+type Test = (&'static str, fn(&str) -> bool);
 
 fn is_word(text: &&str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -101,7 +103,7 @@ const PATHS: &[Option<&str>] = &[
     Some("/u/ada/x"),
     Some("/u/BOB/"),
 ];
-const PATH_EXPRESSIONS: &[(&str, fn(&str) -> bool)] = &[
+const PATH_EXPRESSIONS: &[Test] = &[
     ("^/", |_| true),
     ("^/api/", |path| path.starts_with("/api/")),
     ("^/api$", |path| path == "/api"),
@@ -149,7 +151,7 @@ const CONDITIONS: &[Condition] = &[
 ];
 
 const METHODS: &[&str] = &["GET", "POST", "OPTIONS"];
-const NETWORKS: &[(&str, fn(&str) -> bool)] = &[
+const NETWORKS: &[Test] = &[
     ("10.0.0.0/8", |address| matches!(address, "10.1.2.3" | "::ffff:10.9.9.9")),
     ("192.168.1.5", |address| address == "192.168.1.5"),
     ("fd00::/8", |address| address == "fd12::1"),
@@ -167,11 +169,11 @@ const SUBJECTS: &[&str] =
 struct Plain {
     domains: Vec<&'static str>,
     host_expressions: Vec<Expression>,
-    path: Option<(&'static str, fn(&str) -> bool)>,
+    path: Option<Test>,
     resources: Vec<Expression>,
     query: Vec<Vec<Condition>>,
     methods: Vec<&'static str>,
-    networks: Vec<(&'static str, fn(&str) -> bool)>,
+    networks: Vec<Test>,
     groups: Vec<&'static str>,
     users: Vec<&'static str>,
     clients: Vec<&'static str>,

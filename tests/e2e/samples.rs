@@ -856,7 +856,7 @@ fn admin_pages() -> Vec<Sample> {
         text: "Ben Okafor is kept out, because no rule matches.".into(),
         reasons: vec!["Rules 1 to 3 are for other hosts than photos.linden.example.".into()],
     });
-    both.verdicts[0].title = "By the draft".into();
+    both.verdicts.iter_mut().take(1).for_each(|verdict| verdict.title = "By the draft".into());
     let mut live = rules(RuleTest::default(), false, true);
     live.is_fixed = true;
     live.warnings = vec!["Rule 3 never decides: rule 2 comes first and always matches.".into()];
