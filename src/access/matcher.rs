@@ -289,6 +289,7 @@ impl Matcher {
                     break;
                 }
             }
+            decision.rule
         });
         decision
     }
