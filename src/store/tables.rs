@@ -59,6 +59,8 @@ tables! {
     GROUP = plain(b'g', "group");
     /// Password hashes. Row: user id.
     PASSWORD = sealed(b'p', "password");
+    /// Password hashes that other programs made, until their owners sign in. Row: user id.
+    FOREIGN_PASSWORD = sealed(b'F', "foreign_password");
     /// TOTP secrets and the last accepted step. Row: user id.
     TOTP = sealed(b't', "totp");
     /// TOTP secrets not yet confirmed. Row: user id, who asked.
