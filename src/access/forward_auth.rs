@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::domain::{is_local, normal_host, split_authority};
-use super::{Access, Outcome};
+use super::{Access, Caller, Outcome};
 use crate::accounts::User;
 use crate::audit::{Audit, Event, Kind};
 use crate::http::path::{self, PathError};
@@ -457,7 +457,7 @@ fn decide(
     // A doubled cookie speaks for nobody (SES-11).
     let cookie = Cookie::ForwardAuth.read(site, request).ok().flatten();
     let caller = cookie.and_then(|cookie| identify(cookie, request.now));
-    let decision = access.decide(&inquiry, caller.as_ref());
+    let decision = access.decide(&inquiry, request.client.ip, caller.as_ref().map(Caller::person));
     if let (Some(caller), Outcome::Allow) = (&caller, decision.outcome) {
         return allowed(access.shared.identities.of(&caller.user));
     }

@@ -196,13 +196,14 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
     if app.sessions.falls_short(&caller) {
         return Ok(super::second_factor::go_there(&caller));
     }
-    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller)).await
+    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller, request.client.ip))
+        .await
 }
 
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
     let (rd, rm) = (request.query("rd")?, request.query("rm"));
-    match app.access.decide_return(&rd, rm.as_deref(), caller)?.outcome {
+    match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
     }
