@@ -140,6 +140,8 @@ pub struct Inner {
     /// Counts what the public documents depend on.
     version: AtomicU64,
     documents: ArcSwapOption<Documents>,
+    /// How many secrets are compared with hashes from elsewhere at a time; they take the threads that people sign in on.
+    foreign_checks: tokio::sync::Semaphore,
 }
 
 /// The provider as the rooms below call it. It holds those rooms, so they must not hold it in turn: the store could never
@@ -194,6 +196,7 @@ impl Oidc {
                 parts.outgoing,
             )?,
             version: AtomicU64::new(0),
+            foreign_checks: tokio::sync::Semaphore::new(client_auth::MOST_FOREIGN_CHECKS),
             documents: ArcSwapOption::empty(),
             lifetimes: parts.lifetimes,
             accounts: sign_in.accounts.clone(),
