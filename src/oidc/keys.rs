@@ -144,6 +144,11 @@ impl Oidc {
         Ok(())
     }
 
+    /// Tells whether there is a key of this name, signing or not.
+    pub fn has_key(&self, kid: &str) -> bool {
+        self.keys.find(kid).is_some()
+    }
+
     /// Takes a key that was made elsewhere; it signs from now on.
     ///
     /// # Errors

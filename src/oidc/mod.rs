@@ -226,7 +226,7 @@ impl Oidc {
     }
 
     /// Tells whether apps may be reached by plain http: Doorward itself is.
-    fn is_lab(&self) -> bool {
+    pub(crate) fn is_lab(&self) -> bool {
         !self.site.origin().is_https || self.site.allows_insecure_http()
     }
 
