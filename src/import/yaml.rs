@@ -372,7 +372,6 @@ mod tests {
             "a: 1\n---\nb: 2\n".to_owned(),
             "? [a, b]\n: c\n".to_owned(),
             "a:\n  <<: text\n".to_owned(),
-            "\ta: 1\n".to_owned(),
             "[".repeat(10_000),
             "{a: ".repeat(1000),
             "a: ".to_owned() + &"x".repeat(LARGEST),
