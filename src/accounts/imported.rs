@@ -146,3 +146,32 @@ impl ForeignPasswords {
         inner.costs.get(usize::try_from(place).ok()?).map(|(_, hash)| hash.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ENU-01: names that are nobody's cost what people cost, in the same proportion and always the same.
+    #[test]
+    fn as_many_strangers_as_people_look_as_if_they_had_not_signed_in_yet() {
+        let hash =
+            ForeignHash::parse("$2b$04$fWz9Mhl4b72Fc0WUN6DWnuysIFGO.t/nAL.7LkEZcT9dAXNznrNam").unwrap();
+        let key = Secret::new([7; 32]);
+        let foreign = ForeignPasswords(Arc::new(RwLock::new(Inner { costs: Vec::new(), key })));
+        assert!(foreign.decoy("nobody", 100).is_none(), "nobody came from elsewhere");
+        for number in 0..25 {
+            foreign.put(UserId([number; 16]), &hash);
+        }
+        let is_slow = |name: &str| foreign.decoy(name, 100).is_some();
+        let slow = (0..1000).filter(|number| is_slow(&format!("name{number}"))).count();
+        assert!((200..300).contains(&slow), "{slow} of 1000");
+        for number in 0..100 {
+            let name = format!("name{number}");
+            assert_eq!(is_slow(&name), is_slow(&name.to_uppercase()), "one name, one time");
+        }
+        for number in 0..25 {
+            foreign.remove(&UserId([number; 16]));
+        }
+        assert!(foreign.decoy("nobody", 100).is_none());
+    }
+}
