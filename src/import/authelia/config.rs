@@ -158,12 +158,18 @@ fn read_access_control(
         policy if domains.is_empty() => {
             faults.push(format!("the default is {policy}, and no domain tells for which hosts"));
         }
-        policy => found.push(RuleParts {
-            domains: domains.iter().flat_map(|domain| [domain.clone(), format!("*.{domain}")]).collect(),
-            policy: policy.to_owned(),
-            note: "The default of Authelia".to_owned(),
-            ..RuleParts::default()
-        }),
+        policy => {
+            let rule = RuleParts {
+                domains: domains.iter().flat_map(|domain| [domain.clone(), format!("*.{domain}")]).collect(),
+                policy: policy.to_owned(),
+                note: "The default of Authelia".to_owned(),
+                ..RuleParts::default()
+            };
+            match Rule::build(&rule) {
+                Ok(_) => found.push(rule),
+                Err(error) => faults.push(format!("default_policy: {error}")),
+            }
+        }
     }
     if faults.is_empty() {
         parts.found.rules = found;
