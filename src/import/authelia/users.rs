@@ -47,7 +47,7 @@ fn person(parts: &mut Parts, name: &str, mut fields: Fields) -> Option<FoundUser
         is_email_verified: true,
         groups: fields.texts("groups")?,
         is_disabled: fields.truth("disabled")?,
-        password: Some(fields.text("password")?).filter(|hash| !hash.is_empty()),
+        password: Some(password(&fields.text("password")?)).filter(|hash| !hash.is_empty()),
         ..FoundUser::default()
     };
     for claim in CLAIMS.into_iter().chain(["phone_number"]) {
@@ -81,4 +81,9 @@ fn person(parts: &mut Parts, name: &str, mut fields: Fields) -> Option<FoundUser
         parts.say(Line::not_carried("claim", format!("{name}: {key}"), "This key is not known here."));
     }
     Some(user)
+}
+
+/// Early versions wrote a word before the hash.
+fn password(text: &str) -> String {
+    text.strip_prefix("{CRYPT}").unwrap_or(text).to_owned()
 }

@@ -26,10 +26,10 @@ people = {
     "emil": (pbkdf2_sha256.using(rounds=50000).hash(PASSWORD), ["dev", "ops"], {}),
     "fritz": (pbkdf2_sha512.using(rounds=50000).hash(PASSWORD), ["dev"], {}),
     "gina": (sha512_crypt.using(rounds=50000).hash(PASSWORD), [], {"given_name": "Gina", "extra": {"quota": 5}}),
-    "hans": (sha256_crypt.using(rounds=50000).hash(PASSWORD), [], {}),
+    "hans": ("{CRYPT}" + sha256_crypt.using(rounds=50000).hash(PASSWORD), [], {}),
     "ida": (bcrypt_sha256.using(rounds=10).hash(PASSWORD), [], {}),
-    "jan": (sha512_crypt.using(rounds=5000).hash(PASSWORD), ["dev"], {"disabled": True}),
-    "Karla": (argon.hash(PASSWORD), ["Dev"], {}),
+    "jan": ("{CRYPT}" + sha512_crypt.using(rounds=5000).hash(PASSWORD), ["dev"], {"disabled": True}),
+    "Karla": (argon.using(parallelism=8).hash(PASSWORD), ["Dev"], {}),
     "lena": ("$argon2id$v=19$m=4194304,t=3,p=4$uhfC2HvP2bt3bs25t3audQ$YY5tlUvTkCpKGzvO5bf9MuzprWgjmvjGjZB9dqV/LDw",
              [], {}),
     "mara": (bcrypt.using(rounds=4).hash(PASSWORD).replace("$04$", "$31$"), [], {}),
@@ -76,14 +76,15 @@ for name, (algorithm, digits, period, length) in SECRETS.items():
 """)
 
 
-def pem(key):
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                             serialization.NoEncryption()).decode()
+def pem(key, form=serialization.PrivateFormat.PKCS8):
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
 
 
 (HERE / "secrets" / "rsa.pem").write_text(pem(rsa.generate_private_key(65537, 2048)))
 (HERE / "secrets" / "small.pem").write_text(pem(rsa.generate_private_key(65537, 1024)))
-(HERE / "secrets" / "ec.pem").write_text(pem(ec.generate_private_key(ec.SECP256R1())))
+(HERE / "secrets" / "ec.pem").write_text(
+    # As authelia crypto pair ecdsa generate writes it.
+    pem(ec.generate_private_key(ec.SECP256R1()), serialization.PrivateFormat.TraditionalOpenSSL))
 
 CONFIG = """---
 theme: dark
