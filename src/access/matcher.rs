@@ -194,6 +194,10 @@ impl<'a> Request<'a> {
     }
 
     fn is_host_meant(&self, rule: &Rule) -> bool {
+        // The index has looked at plain names.
+        if !rule.is_about_people() && rule.host_patterns().is_empty() {
+            return true;
+        }
         let (host, caller) = (self.asked.host, self.caller.as_ref());
         rule.domains().iter().any(|domain| domain.names_for(host, caller))
             || rule.host_patterns().iter().any(|pattern| pattern.matches(host, caller))
@@ -328,3 +332,11 @@ impl Matcher {
 #[cfg(test)]
 #[path = "matcher_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "reference_tests.rs"]
+mod reference_tests;
+
+#[cfg(test)]
+#[path = "authelia_tests.rs"]
+mod authelia_tests;
