@@ -194,6 +194,10 @@ impl<'a> Request<'a> {
     }
 
     fn is_host_meant(&self, rule: &Rule) -> bool {
+        // The index has looked at plain names.
+        if !rule.is_about_people() && rule.host_patterns().is_empty() {
+            return true;
+        }
         let (host, caller) = (self.asked.host, self.caller.as_ref());
         rule.domains().iter().any(|domain| domain.names_for(host, caller))
             || rule.host_patterns().iter().any(|pattern| pattern.matches(host, caller))
@@ -289,6 +293,25 @@ impl Matcher {
         decision
     }
 
+    /// Tells whether a rule that reads passwords may come to decide this request, for one person or another. Looks at no
+    /// person: who asks is not known before the password is.
+    pub fn may_read_basic(&self, asked: Asked<'_>) -> bool {
+        let request = Request::new(asked, None);
+        let mut candidates: Vec<u32> = Vec::new();
+        self.index.each_source(asked.host, |more| candidates.extend_from_slice(more));
+        candidates.sort_unstable();
+        for index in candidates {
+            let Some(rule) = self.rules.get(index as usize) else { continue };
+            match request.judge(rule) {
+                Judgment::Decides(Outcome::NeedSignIn { .. }) if rule.allows_basic() => return true,
+                // Whoever it is not for comes to the next one.
+                judgment if judgment.outcome().is_some() && !rule.is_about_people() => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// Tells what every rule makes of a request up to the one that decides, for the test box.
     pub fn trail(&self, asked: Asked<'_>, caller: Option<Caller<'_>>) -> Vec<Judgment> {
         let request = Request::new(asked, caller);
@@ -309,3 +332,11 @@ impl Matcher {
 #[cfg(test)]
 #[path = "matcher_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "reference_tests.rs"]
+mod reference_tests;
+
+#[cfg(test)]
+#[path = "authelia_tests.rs"]
+mod authelia_tests;

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app_pages;
+pub mod app_token_api;
 pub mod audit;
 pub mod audit_pages;
 pub mod authority;
@@ -14,6 +15,7 @@ pub mod groups;
 pub mod people;
 pub mod people_pages;
 pub mod profiles;
+mod rule_form;
 pub mod rule_pages;
 pub mod system_api;
 

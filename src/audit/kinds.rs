@@ -70,6 +70,7 @@ kinds! {
     LinkRefused = "link.refused", "A one-time link was refused.";
     LinkWithdrawn = "link.withdrawn", "A one-time link was withdrawn.";
     RuleChanged = "rule.changed", "The access rules were changed.";
+    RuleDrafted = "rule.drafted", "A draft of the access rules was changed; nothing of it is in force yet.";
     AppSignedIn = "app.signed_in", "Signed in to an app.";
     AppRefused = "app.refused", "A sign-in to an app was refused.";
     AppTokenReused = "app.token_reused", "A used code or token of an app came back; what it gave was taken back.";
@@ -81,6 +82,10 @@ kinds! {
     RegistrationTokenMade = "app.registration_token_made", "A token for apps to register themselves was made or dropped.";
     AppRegistered = "app.registered", "An app registered itself.";
     ScopeChanged = "scope.changed", "A scope was changed.";
+    AppTokenMade = "app_token.made", "An app token was made.";
+    AppTokenRevoked = "app_token.revoked", "An app token was revoked.";
+    ProgramSignedIn = "program.signed_in", "A program signed in with name and password.";
+    ProgramRefused = "program.refused", "A program sent a right password that does not suffice for the account.";
     AccessDenied = "access.denied", "A signed-in user was kept out of an app by the access rules.";
     ClientLogoutFailed = "client.logout_failed", "An app could not be told that a session ended.";
     SettingChanged = "setting.changed", "A setting was changed.";

@@ -3,21 +3,23 @@
 use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
-use crate::access::{self, Dialect};
+use crate::access::programs::{api as app_tokens, pages as app_token_pages};
+use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
-    api as admin, app_pages, audit_pages, client_api, people_pages, profiles as admin_profiles, rule_pages,
-    system_api,
+    api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, people_pages,
+    profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
 use crate::my_account::{api as account, pages as account_pages, profile_api};
 use crate::oidc::{self, account_api as account_apps};
 use crate::operations::health::Health;
+use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
-use crate::sign_in::{api as sign_in, join_pages, pages as sign_in_pages};
+use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages};
 
-use Method2::{Delete, Get, Options, Patch, Post, Put};
+use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
 
 /// The largest JSON body or form of most routes (INP-02).
 const BODY: usize = 16 * 1024;
@@ -106,7 +108,7 @@ const fn over_plain_http(mut route: Route) -> Route {
 
 /// A whole list of rules comes at once.
 const fn with_large_body(mut route: Route) -> Route {
-    route.body = 1024 * 1024;
+    route.body = 4 * 1024 * 1024;
     route
 }
 
@@ -150,11 +152,11 @@ const fn from_other_sites(mut route: Route) -> Route {
     route
 }
 
-const fn proxy(path: &'static str, dialect: Dialect) -> Route {
+const fn proxy(method: Method2, path: &'static str, endpoint: Endpoint) -> Route {
     Route {
-        method: Get,
+        method,
         path,
-        action: Action::Proxy(dialect),
+        action: Action::Proxy(endpoint),
         face: Face::Api,
         body: 0,
         rate: Rate::None,
@@ -189,7 +191,7 @@ macro_rules! signed_in {
 /// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
 async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
     let wanted = level_of_target(app, request, caller.as_ref());
-    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted)? {
+    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted).await? {
         return Ok(reply);
     }
     let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
@@ -200,9 +202,27 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
         .await
 }
 
+/// `GET /api/handoff` at the portal of a domain.
+async fn arrive(app: &App, request: &Request) -> Result<Reply, Problem> {
+    let named = request.client.host.as_deref().unwrap_or_default();
+    let domain = app.site.domain_of_portal(named).ok_or_else(Problem::not_found)?;
+    let host = domain.portal_host().ok_or_else(Problem::not_found)?;
+    let arrival = Arrival {
+        request,
+        method: request.method.as_str(),
+        path: PORTAL_PATH,
+        query: request.uri.query().unwrap_or_default(),
+        host,
+        domain: &domain,
+        redirect: StatusCode::SEE_OTHER,
+    };
+    Ok(handoff::arrive(&app.sessions, arrival).await)
+}
+
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
-    let (rd, rm) = (request.query("rd")?, request.query("rm"));
+    let rd = request.query("rd")?;
+    let rm = request.query("rm").filter(|method| access::forward_auth::is_method(method));
     match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
@@ -265,6 +285,9 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/sessions", signed_in!(User, account::list_sessions, my_account)),
     api(Delete, "/api/v1/sessions", signed_in!(User, account::end_other_sessions, my_account)),
     api(Delete, "/api/v1/sessions/{handle}", signed_in!(User, account::end_session, my_account)),
+    api(Get, "/api/v1/users/me/app-tokens", signed_in!(User, app_tokens::list, sign_in)),
+    api(Post, "/api/v1/users/me/app-tokens", signed_in!(User, app_tokens::make, sign_in)),
+    api(Delete, "/api/v1/users/me/app-tokens/{token}", signed_in!(User, app_tokens::revoke, sign_in)),
     // -- one's own account, for people
     page(Get, "/", Action::Maybe(|app, request, caller| Box::pin(home(app, request, caller)))),
     page(Get, "/account", signed_in!(Browser, account_pages::show_profile, my_account)),
@@ -288,6 +311,9 @@ pub const ROUTES: &[Route] = &[
         "/account/sessions/end-others",
         signed_in!(Browser, account_pages::end_other_sessions, my_account),
     ),
+    page(Get, "/account/app-tokens", signed_in!(Browser, app_token_pages::show, sign_in)),
+    page(Post, "/account/app-tokens", signed_in!(Browser, app_token_pages::submit, sign_in)),
+    page(Post, "/account/app-tokens/revoke", signed_in!(Browser, app_token_pages::revoke, sign_in)),
     page(Get, "/account/activity", signed_in!(Browser, account_pages::show_activity, my_account)),
     // -- the first start; gone once it is finished
     first_start(Get, "/setup", maybe!(setup::show, setup)),
@@ -328,12 +354,22 @@ pub const ROUTES: &[Route] = &[
     ),
     api(Post, "/api/v1/admin/users/{id}/sign-out", signed_in!(Admin, admin::sign_person_out, admin)),
     api(Post, "/api/v1/admin/users/{id}/lift", signed_in!(Admin, admin::lift_suspension, admin)),
+    api(Get, "/api/v1/admin/users/{id}/app-tokens", signed_in!(Admin, admin_app_tokens::list, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/users/{id}/app-tokens/{token}",
+        signed_in!(Admin, admin_app_tokens::revoke, admin),
+    ),
     api(Get, "/api/v1/admin/groups", signed_in!(Admin, admin::list_groups, admin)),
     api(Post, "/api/v1/admin/groups", signed_in!(Admin, admin::create_group, admin)),
     api(Delete, "/api/v1/admin/groups/{name}", signed_in!(Admin, admin::delete_group, admin)),
     api(Get, "/api/v1/admin/rules", signed_in!(Admin, system_api::list_rules, admin)),
     with_large_body(api(Put, "/api/v1/admin/rules", signed_in!(Admin, system_api::put_rules, admin))),
     api(Post, "/api/v1/admin/rules/check", signed_in!(Admin, system_api::check_rules, admin)),
+    api(Get, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::show_draft, admin)),
+    with_large_body(api(Put, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::put_draft, admin))),
+    api(Delete, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::discard_draft, admin)),
+    api(Post, "/api/v1/admin/rules/draft/apply", signed_in!(Admin, system_api::apply_draft, admin)),
     api(Get, "/api/v1/admin/audit", signed_in!(Admin, system_api::list_events, admin)),
     api(Get, "/api/v1/admin/audit/export", signed_in!(Admin, system_api::export_events, admin)),
     api(Post, "/api/v1/admin/keys/rotate", signed_in!(Admin, system_api::rotate_keys, admin)),
@@ -369,6 +405,8 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::submit_new, admin)),
     page(Get, "/admin/rules/{id}", signed_in!(AdminBrowser, rule_pages::show_rule, admin)),
     page(Post, "/admin/rules/{id}", signed_in!(AdminBrowser, rule_pages::submit_rule, admin)),
+    page(Post, "/admin/rules/draft/apply", signed_in!(AdminBrowser, rule_pages::apply_draft, admin)),
+    page(Post, "/admin/rules/draft/discard", signed_in!(AdminBrowser, rule_pages::discard_draft, admin)),
     page(Post, "/admin/rules/{id}/move", signed_in!(AdminBrowser, rule_pages::move_rule, admin)),
     page(Post, "/admin/rules/{id}/remove", signed_in!(AdminBrowser, rule_pages::remove_rule, admin)),
     page(Get, "/admin/audit", signed_in!(AdminBrowser, audit_pages::show_audit, admin)),
@@ -441,9 +479,38 @@ pub const ROUTES: &[Route] = &[
     oauth(Post, "/api/oidc/revocation", open!(oidc::inspect::revoke, oidc)),
     oauth(Post, "/api/oidc/pushed-authorization-request", open!(oidc::par::push, oidc)),
     oauth(Post, "/api/oidc/device-authorization", open!(oidc::device::start, oidc)),
+    // -- how a sign-in gets to another domain; at the portal of that domain alone
+    page(Get, PORTAL_PATH, Action::Open(|app, request| Box::pin(arrive(app, request)))),
+    limited_inside(api(Get, "/api/health", open!(authelia_api::health, sign_in))),
+    limited_inside(api(Get, "/api/state", maybe!(authelia_api::state, sign_in))),
+    limited_inside(api(Get, "/api/configuration", open!(authelia_api::configuration, sign_in))),
+    from_own_pages(api(
+        Post,
+        "/api/checks/safe-redirection",
+        maybe!(authelia_api::safe_redirection, sign_in),
+    )),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/firstfactor",
+        open!(authelia_api::first_factor, sign_in),
+    )))),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/secondfactor/totp",
+        open!(authelia_api::second_factor_totp, sign_in),
+    )))),
+    from_own_pages(api(Post, "/api/logout", maybe!(authelia_api::logout, sign_in))),
     // -- reverse proxies
-    proxy("/api/authz/auth-request", Dialect::AuthRequest),
-    proxy("/api/authz/forward-auth", Dialect::ForwardAuth),
+    proxy(Get, "/api/authz/auth-request", Endpoint::new(Dialect::AuthRequest)),
+    proxy(Get, "/api/authz/auth-request/basic", Endpoint::basic(Dialect::AuthRequest)),
+    proxy(Get, "/api/authz/forward-auth", Endpoint::new(Dialect::ForwardAuth)),
+    proxy(Get, "/api/authz/forward-auth/basic", Endpoint::basic(Dialect::ForwardAuth)),
+    proxy(Any, "/api/authz/ext-authz", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/authz/ext-authz/", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/authz/ext-authz/{*path}", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/verify", Endpoint::new(Dialect::Legacy)),
+    proxy(Any, "/api/verify/", Endpoint::new(Dialect::Legacy)),
+    proxy(Any, "/api/verify/{*path}", Endpoint::new(Dialect::Legacy)),
     // -- operations
     limited_inside(api(
         Get,

@@ -5,6 +5,7 @@
 //! success ends in `complete`, whose commit consumes what was proven and grants the session in one step (GEN-03).
 
 pub mod api;
+pub mod authelia_api;
 mod destinations;
 pub mod devices;
 mod errors;
@@ -12,6 +13,7 @@ pub mod join_pages;
 pub mod lockout;
 pub mod pages;
 pub mod pending;
+mod programs;
 mod proving;
 pub mod registration;
 mod renewal;
@@ -20,6 +22,7 @@ pub mod tally;
 
 pub use destinations::{Destination, Destinations};
 pub use errors::SignInError;
+pub use programs::ProgramRefusal;
 pub use renewal::{Renewal, step_up_first};
 
 use std::net::IpAddr;

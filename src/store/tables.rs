@@ -71,8 +71,12 @@ tables! {
     LINK = sealed(b'o', "link");
     /// Browser sessions and refresh token families. Row: session id.
     SESSION = sealed(b's', "session");
+    /// Tickets that take a sign-in to another host or domain. Row: digest of the ticket.
+    HANDOFF = sealed(b'H', "handoff");
     /// Revoked sessions until their last access token has expired. Row: session id.
     REVOKED = plain(b'v', "revoked");
+    /// App tokens, and of whom there are any. Row: user id, alone or with the id of the token.
+    APP_TOKEN = sealed(b'b', "app_token");
     /// Suspensions of an account for a place. Row: keyed hash of both.
     SUSPENSION = plain(b'l', "suspension");
     /// Failures that suspend nobody yet. Row: what they are counted against, keyed hash.
@@ -81,6 +85,8 @@ tables! {
     SIGNING_KEY = sealed(b'k', "signing_key");
     /// Access rules. Row: position.
     ACCESS_RULE = plain(b'R', "access_rule");
+    /// Access rules that are not in force yet. Row: position.
+    ACCESS_DRAFT = plain(b'w', "access_draft");
     /// Settings that an administrator changed in the UI. Row: key.
     SETTING = plain(b'c', "setting");
     /// Audit events. Row: time in ms (u64 BE), sequence (u64 BE).

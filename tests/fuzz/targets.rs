@@ -4,8 +4,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use data_encoding::BASE64URL_NOPAD;
-use doorward::access::{domain, forward_auth, rule_text};
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
+use doorward::access::forward_auth::{self, Dialect, Inquiry, Question};
+use doorward::access::programs::header::{self as authorization_header, Authorization};
+use doorward::access::{domain, rule_text};
 use doorward::crypto::client_assertion::{self, Expected};
 use doorward::crypto::client_jws::{ClientAlgorithm, unverified_issuer, verify_client};
 use doorward::crypto::dpop::{self, ExpectedProof};
@@ -38,6 +40,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("form_body", form_body),
     ("forwarded_headers", forwarded_headers),
     ("app_request", app_request),
+    ("ext_authz", ext_authz),
     ("redirect_target", redirect_target),
     ("path_normalisation", path_normalisation),
     ("rule_line", rule_line),
@@ -50,6 +53,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("token_form", token_form),
     ("redirect_matching", redirect_matching),
     ("import_files", import_files),
+    ("authorization", authorization),
 ];
 
 /// Runs the target of this name.
@@ -70,6 +74,52 @@ fn headers_of(bytes: &[u8]) -> HeaderMap {
         }
     }
     headers
+}
+
+/// The `Authorization` header of an app's request: at most one reading of at most one header; what is taken for a name,
+/// a password or a token stands in it, whole, and nothing else is taken for one.
+fn authorization(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(3) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(header::AUTHORIZATION, value);
+        }
+    }
+    let count = headers.get_all(header::AUTHORIZATION).iter().count();
+    let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let scheme = text.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+    let decoded = || {
+        let rest = text.split_once(' ').map_or("", |(_, rest)| rest.trim_matches(' '));
+        let plain = rest.trim_end_matches('=');
+        String::from_utf8(BASE64_NOPAD.decode(plain.as_bytes()).unwrap()).unwrap()
+    };
+    let found = authorization_header::read(&headers);
+    match &found {
+        Authorization::None => assert_eq!(count, 0),
+        Authorization::Unknown => assert!(count > 0),
+        _ => assert_eq!(count, 1),
+    }
+    match found {
+        Authorization::None | Authorization::Unknown => {}
+        Authorization::NoPassword => assert_eq!(scheme, "basic"),
+        Authorization::Bearer(token) => {
+            assert!(scheme == "bearer" && text.contains(token) && !token.starts_with("dwa_"));
+        }
+        Authorization::AppToken { token, name } => {
+            assert!(token.expose().starts_with("dwa_"));
+            if scheme == "bearer" {
+                assert!(name.is_empty() && text.contains(token.expose().as_str()));
+            } else {
+                assert!(decoded().ends_with(&format!(":{}", token.expose())), "{name}");
+            }
+        }
+        Authorization::Password { name, password } => {
+            let (all, password) = (decoded(), password.expose());
+            assert!(scheme == "basic" && !name.contains(':') && password.len() <= 1024);
+            assert!(all.ends_with(&format!(":{password}")) && all.trim_start().starts_with(&name));
+            assert!(!all.chars().any(char::is_control));
+        }
+    }
 }
 
 /// Cookies: one value of plain bytes or none; two of one name are refused (SES-11).
@@ -356,25 +406,55 @@ fn forwarded_headers(bytes: &[u8]) {
     }
 }
 
-/// What reverse proxies ask: a sound host, path and method, or nothing (FWD-04 to FWD-06).
+/// What reverse proxies ask by headers: a sound host, path and method, or nothing (FWD-04 to FWD-06).
 fn app_request(bytes: &[u8]) {
     let headers = headers_of(bytes);
-    for inquiry in [forward_auth::parse_auth_request(&headers), forward_auth::parse_forward_auth(&headers)] {
-        let Ok(inquiry) = inquiry else { continue };
-        assert_eq!(domain::normal_host(&inquiry.host).as_deref(), Some(&*inquiry.host), "in normal form");
-        assert!(inquiry.method.len() <= 20 && inquiry.method.bytes().all(|byte| byte.is_ascii_uppercase()));
-        assert!(inquiry.target.starts_with('/'));
-        if let Ok(path) = &inquiry.path {
-            assert_eq!(canonical(path).as_ref(), Ok(path));
+    for dialect in [Dialect::AuthRequest, Dialect::ForwardAuth, Dialect::Legacy] {
+        let question = Question { headers: &headers, method: "GET", target: "/api/verify" };
+        if let Ok(inquiry) = forward_auth::read(dialect, question) {
+            is_a_sound_request(&inquiry);
         }
-        let shown = inquiry.url();
-        let again = match forward_auth::parse_url(&shown, inquiry.method) {
-            // Some proxies join two addresses by a comma; one address that looks like two is refused in that form.
-            Err(forward_auth::Refusal::Doubled(_)) => continue,
-            again => again.expect("our own form is sound"),
-        };
-        assert_eq!((again.host, again.port, again.target), (inquiry.host, inquiry.port, inquiry.target));
     }
+}
+
+/// What proxies ask by a path, and by anything else: method and target on the first line, headers below.
+fn ext_authz(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let Ok(line) = std::str::from_utf8(parts.next().unwrap_or_default()) else { return };
+    let (method, target) = line.split_once(' ').unwrap_or(("GET", line));
+    let headers = headers_of(parts.next().unwrap_or_default());
+    for dialect in [Dialect::ExtAuthz, Dialect::Legacy] {
+        let Ok(inquiry) = forward_auth::read(dialect, Question { headers: &headers, method, target }) else {
+            continue;
+        };
+        // The server lets no other character into a target.
+        if target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            is_a_sound_request(&inquiry);
+        }
+        if dialect == Dialect::ExtAuthz {
+            let behind = target.strip_prefix(forward_auth::EXT_AUTHZ).expect("our own path in front");
+            assert!(inquiry.target.len() <= behind.len() + 1 && behind.ends_with(&inquiry.target[1..]));
+        }
+    }
+}
+
+fn is_a_sound_request(inquiry: &Inquiry<'_>) {
+    assert_eq!(domain::normal_host(&inquiry.host).as_deref(), Some(&*inquiry.host), "in normal form");
+    assert!(inquiry.method.len() <= 20 && inquiry.method.bytes().all(|byte| byte.is_ascii_uppercase()));
+    assert!(inquiry.target.starts_with('/'));
+    if let Ok(path) = &inquiry.path {
+        assert_eq!(canonical(path).as_ref(), Ok(path));
+    }
+    let shown = inquiry.url();
+    let again = match forward_auth::parse_url(&shown, inquiry.method) {
+        // Some proxies join two addresses by a comma; one address that looks like two is refused in that form.
+        Err(forward_auth::Refusal::Doubled(_)) => return,
+        again => again.expect("our own form is sound"),
+    };
+    assert_eq!(
+        (again.host, again.port, again.target),
+        (inquiry.host.clone(), inquiry.port, inquiry.target.clone())
+    );
 }
 
 /// Return addresses: our own origin or a protected host, whatever a browser makes of the text (WEB-11).
@@ -422,7 +502,7 @@ fn rule_line(bytes: &[u8]) {
         let again = rule_text::parse_line(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
         assert_eq!(again.to_string(), line);
         assert_eq!(format!("{:?}", again.parts()), format!("{:?}", rule.parts()));
-        assert!(!rule_text::sentence(&rule).is_empty());
+        assert!(!doorward::access::rule_words::sentence(&rule).is_empty());
         if let Some(path) = rule.path() {
             let _ = path.matches("/a/b");
         }

@@ -28,6 +28,8 @@ mod enrolment;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod forward_auth;
+#[cfg(test)]
 mod fuzz_seeds;
 #[cfg(test)]
 mod gates;
@@ -51,6 +53,8 @@ mod oidc;
 mod outgoing;
 #[cfg(test)]
 mod profiles;
+#[cfg(test)]
+mod programs;
 #[cfg(test)]
 mod response_headers;
 #[cfg(test)]
