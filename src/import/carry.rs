@@ -1,12 +1,13 @@
 //! Carrying over what was found: each thing is checked against what is here, told, and, if that is wished, written in a
 //! commit of its own with its audit event. Nothing that is here already is changed.
 
-use crate::access::{Access, ChangeError, Rule, RuleParts, validate_parent_domain};
+use crate::access::{Access, ChangeError, Rule, RuleParts};
 use crate::accounts::imported::ImportedUser;
 use crate::accounts::profile::{Edit, EditFault};
 use crate::accounts::users::AccountError;
 use crate::accounts::{Accounts, ProfileRecord};
 use crate::audit::{Audit, Event, Kind};
+use crate::config::{CookieScope, ProtectedDomain, check_domains, check_reach};
 use crate::crypto::foreign::ForeignHash;
 use crate::crypto::signing::PrivateKey;
 use crate::crypto::totp::TotpKey;
@@ -18,7 +19,7 @@ use crate::oidc::{AddError, Oidc, redirect_uri};
 use crate::site::{Setting, Site};
 use crate::store::{CommitError, Store};
 
-use super::found::{Found, FoundClient, FoundKey, FoundSecret, FoundUser};
+use super::found::{Found, FoundClient, FoundDomain, FoundKey, FoundSecret, FoundUser};
 use super::report::{Line, Outcome};
 
 /// The rooms that things go to.
@@ -58,8 +59,9 @@ pub async fn carry(
 ) -> Result<Vec<Line>, CommitError> {
     let carrier = Carrier { rooms, wishes, source };
     let mut lines = Vec::new();
-    for domain in &found.domains {
-        lines.push(carrier.domain(domain).await?);
+    let mut listed = rooms.site.protected_domains();
+    for domain in found.domains {
+        lines.push(carrier.domain(domain, &mut listed).await?);
     }
     for key in found.keys {
         lines.push(carrier.key(key).await?);
@@ -98,32 +100,58 @@ impl Carrier<'_> {
         Event::succeeded(kind).by_system("import").detail("from", self.source)
     }
 
-    async fn domain(&self, domain: &str) -> Result<Line, CommitError> {
+    /// Adds a domain to those that are protected. One that the public address lies outside of needs its own portal, which
+    /// then has to lead here, as the former one led there.
+    async fn domain(
+        &self,
+        found: FoundDomain,
+        listed: &mut Vec<ProtectedDomain>,
+    ) -> Result<Line, CommitError> {
+        let FoundDomain { domain: name, portal } = found;
         let site = self.rooms.site;
-        let own = site.origin().host;
-        let line = |outcome, why: String| Ok(Line::new("domain", domain, outcome, why));
-        if site.protected_domain().is_some_and(|here| here.eq_ignore_ascii_case(domain)) {
+        let line = |outcome, why: String| Ok(Line::new("domain", &name, outcome, why));
+        if listed.iter().any(|here| here.domain.eq_ignore_ascii_case(&name)) {
             return line(Outcome::AlreadyHere, String::new());
         }
-        if let Some(here) = site.protected_domain() {
-            return line(Outcome::Conflict, format!("Doorward protects {here} already."));
+        if site.is_fixed(Setting::ProtectedDomain) {
+            return line(
+                Outcome::Conflict,
+                "The configuration has the domains: add it to protect.domains.".to_owned(),
+            );
         }
         if !site.is_origin_set() {
-            let why = "Set the address of Doorward first, below this domain: doorward setup, or server.public_origin.";
+            let why = "Set the address of Doorward first: doorward setup, or server.public_origin.";
             return line(Outcome::NotCarried, why.to_owned());
         }
-        let domain = match validate_parent_domain(domain, &own) {
-            Ok(domain) => domain,
-            Err(why) => return line(Outcome::NotCarried, why),
-        };
+        let host = site.origin().host;
+        let added = ProtectedDomain::new(&name, None, CookieScope::Domain).and_then(|domain| {
+            if domain.covers(&host) || portal.is_empty() {
+                return Ok(domain);
+            }
+            ProtectedDomain::new(&name, Some(&portal), CookieScope::Domain)
+        });
+        let mut all = listed.clone();
+        let checked = added.and_then(|domain| {
+            all.push(domain);
+            check_domains(&all).and_then(|()| check_reach(&all, &host))
+        });
+        if let Err(why) = checked {
+            let why = if why.is_empty() { "it is no domain".to_owned() } else { why };
+            return line(Outcome::NotCarried, format!("It cannot be protected: {why}."));
+        }
         if self.wishes.is_applied {
+            let text = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             let mut batch = self.rooms.store.batch();
-            site.stage_set(&mut batch, Setting::ProtectedDomain, domain.as_str());
+            site.stage_set(&mut batch, Setting::ProtectedDomain, &text);
             let event = self.event(Kind::SettingChanged).on(Setting::ProtectedDomain.key());
             self.rooms.audit.write(&mut batch, event);
             self.rooms.store.commit(batch).await?;
         }
-        line(Outcome::Carried, String::new())
+        let why = all.last().filter(|domain| domain.portal.is_some()).map_or_else(String::new, |_| {
+            format!("Let {portal} lead to Doorward, so that people who are signed in are known there too.")
+        });
+        *listed = all;
+        line(Outcome::Carried, why)
     }
 
     async fn key(&self, found: FoundKey) -> Result<Line, CommitError> {

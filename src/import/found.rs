@@ -22,9 +22,18 @@ pub struct Found {
     /// Signing keys, the one that signs last.
     pub keys: Vec<FoundKey>,
     /// Root domains of protected apps.
-    pub domains: Vec<String>,
+    pub domains: Vec<FoundDomain>,
     /// What cannot be carried over, and why.
     pub lines: Vec<Line>,
+}
+
+/// A root domain of protected apps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundDomain {
+    /// The domain.
+    pub domain: String,
+    /// Where its people sign in: host, and port if it is not that of https. May be empty.
+    pub portal: String,
 }
 
 /// Somebody.

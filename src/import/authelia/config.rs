@@ -9,7 +9,7 @@ use super::template::UNREAD;
 use crate::access::rules::MOST_RULES;
 use crate::access::{Rule, RuleParts};
 use crate::import::MOST_CLIENTS;
-use crate::import::found::FoundKey;
+use crate::import::found::{FoundDomain, FoundKey};
 use crate::import::report::Line;
 use crate::import::yaml::{Fields, Node};
 
@@ -92,30 +92,38 @@ pub(super) fn read(parts: &mut Parts, mut fields: Fields) -> Result<(), String> 
 fn read_session(parts: &mut Parts, session: Node) -> Option<Vec<String>> {
     let mut fields = session.fields()?;
     let mut domains = Vec::new();
-    let mut portals = Vec::new();
     if let Some(cookies) = fields.take("cookies") {
         for cookie in cookies.list()? {
             let mut cookie = cookie.fields()?;
-            domains.push(cookie.text("domain")?);
-            portals.push(cookie.text("authelia_url")?);
+            let (domain, portal) = (cookie.text("domain")?, cookie.text("authelia_url")?);
+            if !portal.is_empty() {
+                let why = "Give Doorward this same address (server.public_origin), so that bookmarks and apps find it.";
+                parts.say(Line::not_carried("portal", &portal, why));
+            }
+            domains.push(FoundDomain { domain, portal: host_of(&portal) });
         }
     }
     let single = fields.text("domain")?;
     if !single.is_empty() {
-        domains.push(single);
-    }
-    for portal in portals.into_iter().filter(|portal| !portal.is_empty()) {
-        let why =
-            "Give Doorward this same address (server.public_origin), so that bookmarks and apps find it.";
-        parts.say(Line::not_carried("portal", portal, why));
+        domains.push(FoundDomain { domain: single, portal: String::new() });
     }
     for (key, _) in fields.rest() {
         let why = "Sessions are set with sessions.* and signed in anew.";
         parts.say(Line::not_carried("setting", format!("session.{key}"), why));
     }
-    domains.retain(|domain| domain != UNREAD);
-    parts.found.domains.extend(domains.iter().cloned());
-    Some(domains)
+    domains.retain(|found| found.domain != UNREAD);
+    let names = domains.iter().map(|found| found.domain.clone()).collect();
+    parts.found.domains.append(&mut domains);
+    Some(names)
+}
+
+/// Returns host and port of an address, or nothing.
+fn host_of(address: &str) -> String {
+    let Ok(url) = url::Url::parse(address) else { return String::new() };
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    }
 }
 
 /// Rules are carried over all or not at all: what one of them refuses, a later one might allow.

@@ -40,7 +40,8 @@ fn rules_are_read_with_their_networks_and_subjects() {
         (last.domains.as_slice(), last.policy.as_str()),
         (&["home.example", "*.home.example"].map(str::to_owned)[..], "one_factor")
     );
-    assert_eq!(found.domains, ["home.example"]);
+    let [domain] = found.domains.as_slice() else { panic!("{:?}", found.domains) };
+    assert_eq!((domain.domain.as_str(), domain.portal.as_str()), ("home.example", "auth.home.example"));
 }
 
 /// What one rule refuses, a later one might allow: so a list with a hole is no list.

@@ -150,3 +150,29 @@ fn pocket_id_and_tinyauth_are_read_too() {
         assert_eq!(outcome.code, Some(1), "{outcome:?}");
     }
 }
+
+/// Each root domain comes with the portal it had; one that the public address lies below needs none.
+#[test]
+fn several_root_domains_come_with_their_portals() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=https://auth.home.example".to_owned());
+    let folder = installation.dir.0.join("from");
+    std::fs::create_dir(&folder).unwrap();
+    let text = "session:\n  cookies:\n  - {domain: home.example, authelia_url: 'https://auth.home.example'}\n  \
+                - {domain: other.example, authelia_url: 'https://auth.other.example:8443/x'}\n  \
+                - {domain: apps.home.example, authelia_url: 'https://auth.apps.home.example'}\n";
+    std::fs::write(folder.join("configuration.yml"), text).unwrap();
+    let made = import(&installation, &folder, &["--apply"]).succeed().out;
+    assert!(
+        made.contains(
+            "Carried over (2):\n  domain home.example\n  domain other.example: Let auth.other.example:8443 "
+        ),
+        "{made}"
+    );
+    assert!(made.contains("domain apps.home.example: It cannot be protected: "), "{made}");
+    let again = import(&installation, &folder, &["--apply"]).succeed().out;
+    assert!(again.contains("Here already (2):"), "{again}");
+    installation.settings.push("protect.domain=home.example".to_owned());
+    let fixed = import(&installation, &folder, &[]).succeed().out;
+    assert!(fixed.contains("domain other.example: The configuration has the domains"), "{fixed}");
+}
