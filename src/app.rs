@@ -171,6 +171,7 @@ impl App {
             vec!["doorward".to_owned()],
         )
         .map_err(|error| reading(&error))?
+        .with_decoys(options.master.derive("decoys of foreign passwords"))
         .with_site(site.clone());
         let tokens = Tokens::open(
             store.clone(),

@@ -15,6 +15,7 @@ pub mod access;
 pub mod accounts;
 pub mod admin;
 pub mod audit;
+pub mod import;
 pub mod my_account;
 pub mod oidc;
 pub mod operations;

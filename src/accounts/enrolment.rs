@@ -10,7 +10,7 @@ use super::records::{PendingTotpRecord, Status, TotpRecord, UserRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::mac::sha256;
 use crate::crypto::recovery_code;
-use crate::crypto::totp::{self, TotpSecret};
+use crate::crypto::totp::{self, TotpKey, TotpSecret};
 use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::time::Timestamp;
 use crate::store::{Batch, StoreError, Versioned};
@@ -200,8 +200,8 @@ impl Accounts {
             |batch, record| {
                 // The others stay until they expire: they are worth nothing now, and whoever confirms one is told why.
                 batch.take(&row, &waiting);
-                let secret = waiting.value.secret;
-                let confirmed = TotpRecord { secret, last_step: step, confirmed_at: now, failures: 0 };
+                let key = TotpKey::from(&TotpSecret::from_bytes(waiting.value.secret));
+                let confirmed = TotpRecord::new(&key, step, now);
                 // The app that this one displaces is still the one that was seen: of two confirmations one wins.
                 match &*in_use.lock() {
                     Some(seen) => batch.replace(user.as_bytes(), seen, &confirmed),
@@ -257,7 +257,7 @@ impl Accounts {
 
 /// Tells one confirmed secret from another.
 fn fingerprint(totp: &Versioned<TotpRecord>) -> [u8; 16] {
-    sha256(totp.value.secret).first_chunk().copied().unwrap_or_default()
+    sha256(&totp.value.secret).first_chunk().copied().unwrap_or_default()
 }
 
 fn enrolment(secret: TotpSecret, username: &str, issuer: &str) -> Enrolment {

@@ -6,6 +6,7 @@
 pub mod claims;
 pub mod directory;
 pub mod enrolment;
+pub mod imported;
 pub mod links;
 pub mod passwords;
 pub mod profile;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::records::{PasswordRecord, Role, UserRecord};
+use super::records::{ForeignPasswordRecord, PasswordRecord, Role, UserRecord};
 use super::users::{AccountError, Accounts};
+use crate::crypto::foreign::ForeignHash;
 use crate::crypto::password::{Busy, Ticket, Verdict};
 use crate::crypto::password_policy::{self, PolicyError, Strength};
 use crate::http::Problem;
@@ -63,25 +64,87 @@ impl Accounts {
         password: &SecretText,
         ticket: Ticket,
     ) -> Result<PasswordProof, PasswordFault> {
+        self.verify_password_of(user, "", password, ticket).await
+    }
+
+    /// As [`Accounts::verify_password`]; `name` is what was typed. While some people still have a hash from elsewhere,
+    /// which takes its own time, so do as many of the names that are nobody's, always the same ones.
+    pub async fn verify_password_of(
+        &self,
+        user: Option<UserId>,
+        name: &str,
+        password: &SecretText,
+        ticket: Ticket,
+    ) -> Result<PasswordProof, PasswordFault> {
         let stored = match user {
             Some(id) => self.store.get::<PasswordRecord>(id.as_bytes())?,
             None => None,
         };
-        let phc = stored.as_ref().map(|stored| stored.value.phc.as_str());
-        let verdict = self.hasher.verify(password, phc, ticket).await?;
+        let verdict = match (&stored, user) {
+            (Some(stored), _) => self.hasher.verify(password, Some(&stored.value.phc), ticket).await?,
+            (None, Some(id)) if self.foreign.has(&id) => {
+                return self.verify_foreign_password(id, password, ticket).await;
+            }
+            (None, _) => match self.foreign.decoy(name, self.directory.len()) {
+                Some(decoy) => self.hasher.verify_foreign(password, &decoy, ticket).await?,
+                None => self.hasher.verify(password, None, ticket).await?,
+            },
+        };
         Ok(match (verdict, stored) {
             (Verdict::Correct { needs_rehash }, Some(_)) => PasswordProof::Correct { needs_rehash },
             _ => PasswordProof::Wrong,
         })
     }
 
-    /// Hashes again with today's parameters after a successful sign-in (PWD-06). Losing the race to another change
-    /// is fine: that change is newer.
+    async fn verify_foreign_password(
+        &self,
+        user: UserId,
+        password: &SecretText,
+        ticket: Ticket,
+    ) -> Result<PasswordProof, PasswordFault> {
+        let stored = self.store.get::<ForeignPasswordRecord>(user.as_bytes())?;
+        let hash = stored.and_then(|stored| ForeignHash::parse(&stored.value.digest).ok());
+        let verdict = match hash {
+            Some(hash) => self.hasher.verify_foreign(password, &hash, ticket).await?,
+            None => self.hasher.verify(password, None, ticket).await?,
+        };
+        Ok(match verdict {
+            Verdict::Correct { needs_rehash } => PasswordProof::Correct { needs_rehash },
+            Verdict::Wrong => PasswordProof::Wrong,
+        })
+    }
+
+    /// Compares a secret that is no person's with a hash from elsewhere, on the same threads and in the same queue.
+    pub async fn verify_foreign_secret(
+        &self,
+        secret: &SecretText,
+        stored: &ForeignHash,
+        ticket: Ticket,
+    ) -> Result<bool, Busy> {
+        let verdict = self.hasher.verify_foreign(secret, stored, ticket).await?;
+        Ok(matches!(verdict, Verdict::Correct { .. }))
+    }
+
+    /// Hashes again with today's parameters after a successful sign-in (PWD-06); a hash from elsewhere goes in the same
+    /// commit. Losing the race to another change is fine: that change is newer.
     pub async fn rehash_password(&self, user: UserId, password: &SecretText, ticket: Ticket) {
-        let Ok(Some(seen)) = self.store.get::<PasswordRecord>(user.as_bytes()) else { return };
+        let (Ok(seen), Ok(foreign)) = (
+            self.store.get::<PasswordRecord>(user.as_bytes()),
+            self.store.get::<ForeignPasswordRecord>(user.as_bytes()),
+        ) else {
+            return;
+        };
         let Ok(phc) = self.hasher.hash(password, ticket).await else { return };
         let mut batch = self.store.batch();
-        batch.replace(user.as_bytes(), &seen, &PasswordRecord { phc });
+        match (&seen, &foreign) {
+            (Some(seen), _) => batch.replace(user.as_bytes(), seen, &PasswordRecord { phc }),
+            (None, Some(_)) => batch.insert_new(user.as_bytes(), &PasswordRecord { phc }),
+            (None, None) => return,
+        };
+        if let Some(foreign) = &foreign {
+            batch.take(user.as_bytes(), foreign);
+            self.after_foreign(&mut batch, user);
+        }
         if let Err(error) = self.store.commit(batch).await {
             tracing::warn!(%error, "a password could not be rehashed");
         }
@@ -104,6 +167,7 @@ impl Accounts {
             },
             |batch, record| {
                 batch.put(user.as_bytes(), &PasswordRecord { phc: phc.to_owned() });
+                self.stage_forget_foreign(batch, user);
                 also(batch, record);
             },
         )

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::AttributeValue;
 use super::profile::{Address, ProfileRecord};
+use crate::crypto::totp::{TotpAlgorithm, TotpKey, TotpSecret};
 use crate::kernel::ids::UserId;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::kernel::time::Timestamp;
@@ -157,22 +158,76 @@ impl Record for PasswordRecord {
     const VERSION: u8 = 1;
 }
 
+/// A password hash that another program made, until its owner signs in. Row: user id. With a [`PasswordRecord`] beside it
+/// it counts for nothing.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ForeignPasswordRecord {
+    /// As [`ForeignHash::parse`](crate::crypto::foreign::ForeignHash::parse) takes it.
+    pub digest: String,
+}
+
+impl Record for ForeignPasswordRecord {
+    const TABLE: Table = Table::FOREIGN_PASSWORD;
+    const VERSION: u8 = 1;
+}
+
 /// A confirmed TOTP secret. Row: user id.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TotpRecord {
-    /// 160 bits (RFC 4226 section 4).
-    pub secret: [u8; 20],
+    /// 160 bits (RFC 4226 section 4) where it was made here.
+    pub secret: Vec<u8>,
     /// The highest step ever accepted; a code of this or an earlier step is refused (OTP-04).
     pub last_step: u64,
     /// When it was confirmed.
     pub confirmed_at: Timestamp,
     /// Wrong codes in a row since the last right one (OTP-06).
     pub failures: u32,
+    /// The hash of its codes.
+    pub algorithm: TotpAlgorithm,
+    /// The digits of its codes.
+    pub digits: u8,
+    /// The seconds of its steps.
+    pub period: u32,
+}
+
+#[derive(Deserialize)]
+struct TotpRecord1 {
+    secret: [u8; 20],
+    last_step: u64,
+    confirmed_at: Timestamp,
+    failures: u32,
+}
+
+impl TotpRecord {
+    /// Returns the record of a key that was confirmed by a code of `last_step`.
+    pub fn new(key: &TotpKey, last_step: u64, confirmed_at: Timestamp) -> Self {
+        TotpRecord {
+            secret: key.expose().to_vec(),
+            last_step,
+            confirmed_at,
+            failures: 0,
+            algorithm: key.algorithm(),
+            digits: key.digits(),
+            period: key.period(),
+        }
+    }
+
+    /// Returns the key; `None` if what is stored is none, which accepts no code.
+    pub fn key(&self) -> Option<TotpKey> {
+        TotpKey::build(&self.secret, self.algorithm, self.digits, self.period)
+    }
 }
 
 impl Record for TotpRecord {
     const TABLE: Table = Table::TOTP;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
+        let TotpRecord1 { secret, last_step, confirmed_at, failures } =
+            postcard::from_bytes(body).ok().filter(|_| version == 1)?;
+        let key = TotpKey::from(&TotpSecret::from_bytes(secret));
+        Some(TotpRecord { failures, ..TotpRecord::new(&key, last_step, confirmed_at) })
+    }
 }
 
 /// A TOTP secret waiting for its first code. Row: user id, digest of who asked for it.
@@ -263,5 +318,17 @@ mod tests {
         let record = PendingTotpRecord::upgrade(1, &body).unwrap();
         assert_eq!((record.secret, record.expires_at, record.displaces), ([9; 20], expires_at, None));
         assert!(PendingTotpRecord::upgrade(3, &body).is_none());
+    }
+
+    /// Secrets that an earlier version confirmed go on making the same codes.
+    #[test]
+    fn a_confirmed_secret_of_the_first_version_is_read() {
+        let body = postcard::to_allocvec(&([9_u8; 20], 7_u64, Timestamp::from_secs(5), 3_u32)).unwrap();
+        let record = TotpRecord::upgrade(1, &body).unwrap();
+        assert_eq!((record.last_step, record.confirmed_at, record.failures), (7, Timestamp::from_secs(5), 3));
+        let key = record.key().unwrap();
+        assert_eq!((key.digits(), key.period(), key.algorithm()), (6, 30, TotpAlgorithm::Sha1));
+        assert_eq!(key.code_at(8), crate::crypto::totp::code_at(&TotpSecret::from_bytes([9; 20]), 8));
+        assert!(TotpRecord::upgrade(3, &body).is_none());
     }
 }

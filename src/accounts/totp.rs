@@ -4,7 +4,6 @@ use super::passwords::end_of_sessions;
 use super::records::{RecoveryCodeRecord, TotpRecord, UserRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::recovery_code;
-use crate::crypto::totp::{self, TotpSecret};
 use crate::kernel::ids::UserId;
 use crate::kernel::time::Timestamp;
 use crate::store::{Batch, CommitError, StoreError, Versioned};
@@ -38,9 +37,15 @@ impl Accounts {
     pub fn totp_state(&self, user: UserId) -> Result<Option<TotpState>, StoreError> {
         let Some(found) = self.store.get::<TotpRecord>(user.as_bytes())? else { return Ok(None) };
         let confirmed_at = found.value.confirmed_at;
-        let used = Timestamp::from_secs(found.value.last_step.saturating_mul(totp::STEP_SECONDS));
+        let period = u64::from(found.value.period);
+        let used = Timestamp::from_secs(found.value.last_step.saturating_mul(period));
         let last_used = (used > confirmed_at).then_some(used);
         Ok(Some(TotpState { confirmed_at, last_used }))
+    }
+
+    /// Returns how many digits the codes of a user have; six if there is no authenticator app.
+    pub fn totp_digits(&self, user: UserId) -> Result<u8, StoreError> {
+        Ok(self.store.get::<TotpRecord>(user.as_bytes())?.map_or(6, |found| found.value.digits))
     }
 
     /// Removes the second factor and its recovery codes, and ends every session of the user, in one commit (REF-07). The
@@ -114,10 +119,9 @@ impl Accounts {
         if stored.value.failures >= MOST_CONSECUTIVE_FAILURES {
             return Ok(None);
         }
-        let secret = TotpSecret::from_bytes(stored.value.secret);
-        let Some(step) = totp::verify(&secret, code, self.clock.now(), Some(stored.value.last_step)) else {
-            return Ok(None);
-        };
+        let key = stored.value.key();
+        let step = key.and_then(|key| key.verify(code, self.clock.now(), Some(stored.value.last_step)));
+        let Some(step) = step else { return Ok(None) };
         let mut used = stored.value.clone();
         used.last_step = step;
         used.failures = 0;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::directory::{Directory, User};
+use super::imported::ForeignPasswords;
 use super::profile::MOST_ATTRIBUTES;
 use super::profiles::Vouch;
 use super::records::{
@@ -12,6 +13,7 @@ use crate::crypto::password::PasswordHasher;
 use crate::http::Problem;
 use crate::kernel::ids::UserId;
 use crate::kernel::random::Random;
+use crate::kernel::secret::SecretKey;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::site::Site;
@@ -157,6 +159,8 @@ pub struct Accounts {
     pub(crate) store: Store,
     pub(super) directory: Directory,
     pub(super) hasher: PasswordHasher,
+    /// Who still has a password hash from elsewhere.
+    pub(super) foreign: ForeignPasswords,
     pub(super) clock: SharedClock,
     pub(super) random: Random,
     pub(super) second_factor: SecondFactorPolicy,
@@ -179,10 +183,29 @@ impl Accounts {
         context_words: Vec<String>,
     ) -> Result<Self, StoreError> {
         let directory = Directory::load(&store)?;
+        let foreign = ForeignPasswords::load(&store, &random)?;
         let context_words = context_words.into();
         let farewell = Arc::default();
         let site = None;
-        Ok(Accounts { store, directory, hasher, clock, random, second_factor, context_words, site, farewell })
+        Ok(Accounts {
+            store,
+            directory,
+            hasher,
+            foreign,
+            clock,
+            random,
+            second_factor,
+            context_words,
+            site,
+            farewell,
+        })
+    }
+
+    /// Chooses by `key` which names that are nobody's look like somebody who has not signed in since the move (ENU-01).
+    #[must_use]
+    pub fn with_decoys(self, key: SecretKey) -> Self {
+        self.foreign.set_key(key);
+        self
     }
 
     /// Refuses passwords that consist of the name or host of this installation (PWD-04).
@@ -242,32 +265,13 @@ impl Accounts {
         new: NewUser,
         reuse_username: bool,
     ) -> Result<UserId, AccountError> {
-        let taken = |row: Option<UserId>| row.is_some_and(|id| self.directory.get(&id).is_some());
-        let row = new.username.as_str().as_bytes();
-        let by_name = self.store.get::<UsernameRecord>(row)?;
-        if taken(by_name.as_ref().map(|found| found.value.user)) {
-            return Err(AccountError::UsernameTaken);
-        }
         let id = UserId::random(&self.random);
         let now = self.clock.now();
-        match &by_name {
-            None => batch.insert_new(row, &UsernameRecord { user: id }),
-            Some(former) if reuse_username => batch.replace(row, former, &UsernameRecord { user: id }),
-            Some(_) => return Err(AccountError::UsernameUsedBefore),
-        };
-        if let Some(email) = &new.email {
-            let row = email_row(email);
-            let by_email = self.store.get::<EmailRecord>(row.as_bytes())?;
-            if taken(by_email.map(|found| found.value.user)) {
-                return Err(AccountError::EmailTaken);
-            }
-            batch.insert_new(row.as_bytes(), &EmailRecord { user: id });
-        }
         let record = UserRecord {
             username: new.username,
             display_name: new.display_name,
             email: new.email,
-            groups: sorted(new.groups),
+            groups: new.groups,
             role: new.role,
             status: Status::Active,
             not_before: Timestamp::ZERO,
@@ -277,13 +281,45 @@ impl Accounts {
             recovery_codes_left: 0,
             notice: None,
         };
-        batch.insert_new(id.as_bytes(), &record);
+        self.stage_record(batch, id, record, reuse_username)?;
         if let Some(phc) = new.password_hash {
             batch.insert_new(id.as_bytes(), &PasswordRecord { phc });
         }
+        Ok(id)
+    }
+
+    /// Adds the record of a new user and the rows that lead to it.
+    pub(super) fn stage_record(
+        &self,
+        batch: &mut Batch,
+        id: UserId,
+        mut record: UserRecord,
+        reuse_username: bool,
+    ) -> Result<(), AccountError> {
+        let taken = |row: Option<UserId>| row.is_some_and(|id| self.directory.get(&id).is_some());
+        let row = record.username.as_str().as_bytes();
+        let by_name = self.store.get::<UsernameRecord>(row)?;
+        if taken(by_name.as_ref().map(|found| found.value.user)) {
+            return Err(AccountError::UsernameTaken);
+        }
+        match &by_name {
+            None => batch.insert_new(row, &UsernameRecord { user: id }),
+            Some(former) if reuse_username => batch.replace(row, former, &UsernameRecord { user: id }),
+            Some(_) => return Err(AccountError::UsernameUsedBefore),
+        };
+        if let Some(email) = &record.email {
+            let row = email_row(email);
+            let by_email = self.store.get::<EmailRecord>(row.as_bytes())?;
+            if taken(by_email.map(|found| found.value.user)) {
+                return Err(AccountError::EmailTaken);
+            }
+            batch.insert_new(row.as_bytes(), &EmailRecord { user: id });
+        }
+        record.groups = sorted(record.groups);
+        batch.insert_new(id.as_bytes(), &record);
         let directory = self.directory.clone();
         batch.after(move || directory.put(id, &record));
-        Ok(id)
+        Ok(())
     }
 
     /// Adds a change of `seen` to `batch`; the commit conflicts if someone else changed the user meanwhile.
@@ -358,6 +394,7 @@ impl Accounts {
                 batch.remove::<EmailRecord>(email_row(email).as_bytes());
             }
             batch.remove::<PasswordRecord>(id.as_bytes());
+            self.stage_forget_foreign(&mut batch, id);
             batch.remove::<TotpRecord>(id.as_bytes());
             self.stage_forget_waiting(&mut batch, id);
             self.stage_forget_profile(&mut batch, id)?;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{Failure, app, doctor, domain, keys, rules, serve, user};
+use super::{Failure, app, doctor, domain, import, keys, rules, serve, user};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -33,6 +33,7 @@ pub(super) enum Order {
     Domain(domain::DomainCommand),
     App(app::AppCommand),
     Keys(keys::KeysCommand),
+    Import(import::ImportOrder),
     /// What only the process that has the store open can tell the doctor.
     Doctor,
 }
@@ -61,6 +62,23 @@ pub(super) fn run(order: Order, settings: &Settings, out: &mut dyn Write) -> Res
         Err(_) => run_here(settings, async |app: &App| carry_out(app, order).await)?,
     };
     write!(out, "{}", answer.into_text()?).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Runs several commands one after the other, in the running server, or here if none runs.
+pub(super) fn run_all(orders: Vec<Order>, settings: &Settings) -> Result<Vec<String>, Failure> {
+    let connect = || UnixStream::connect(socket_path(settings));
+    if connect().is_err() {
+        return run_here(settings, async |app: &App| {
+            let mut answers = Vec::with_capacity(orders.len());
+            for order in orders {
+                answers.push(carry_out(app, order).await.into_text()?);
+            }
+            Ok(answers)
+        })?;
+    }
+    let gone =
+        |_| Failure::new("The server stopped meanwhile. Run it again: what is done is not done twice.");
+    orders.iter().map(|order| ask(connect().map_err(gone)?, order)?.into_text()).collect()
 }
 
 /// Asks the running server; `None` if none runs.
@@ -105,6 +123,7 @@ async fn carry_out(app: &App, order: Order) -> Answer {
         Order::Domain(command) => domain::run(app, command).await,
         Order::App(command) => app::carry_out(app, command).await,
         Order::Keys(command) => keys::run(app, command).await,
+        Order::Import(order) => import::carry_out(app, order).await,
         Order::Doctor => doctor::look_inside(app),
     };
     match result {

@@ -11,6 +11,7 @@ mod doctor;
 mod domain;
 mod generate;
 mod health;
+mod import;
 mod keys;
 mod rules;
 pub mod serve;
@@ -77,6 +78,9 @@ enum Command {
     /// Manage signing keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Move here from Authelia, Pocket ID or tinyauth.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Export, import and check the store.
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -184,6 +188,7 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
             let command = command.with_input()?;
             control::run(control::Order::Keys(command), &global.settings(Vec::new())?, out).map(|()| done)
         }
+        Command::Import(command) => import::run(command, || global.settings(Vec::new()), out).map(|()| done),
         Command::Store(command) => {
             let context = serve::store_context(&global.settings(Vec::new())?)?;
             store::run(&command, &context, out).map_err(Failure::new).map(|()| done)

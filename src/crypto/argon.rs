@@ -9,7 +9,8 @@ use crate::kernel::secret::{SecretKey, ct_eq};
 /// Upper bounds of what is read from a stored hash, checked before anything is allocated (PWD-05).
 pub(crate) const MAX_MEMORY_KIB: u32 = 64 * 1024;
 const MAX_PASSES: u32 = 10;
-const MAX_LANES: u32 = 4;
+/// Lanes cost nothing here, one thread computes them all; Authelia has written 8.
+const MAX_LANES: u32 = 16;
 const MAX_TEXT: usize = 512;
 pub(crate) const SALT_LENGTH: usize = 16;
 pub(crate) const HASH_LENGTH: usize = 32;
@@ -209,7 +210,7 @@ mod tests {
             ("t=2", "t=0"),
             ("t=2", "t=11"),
             ("p=1", "p=0"),
-            ("p=1", "p=5"),
+            ("p=1", "p=17"),
             ("p=1", "p=1,data=AAAA"),
             ("p=1", "p=1,keyid=AAAAAAAAAAAAAAAA"),
             ("v=19", "v=18"),

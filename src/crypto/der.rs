@@ -11,6 +11,8 @@ pub(super) const OCTETS: u8 = 0x04;
 pub(super) const OID: u8 = 0x06;
 /// SEQUENCE.
 pub(super) const SEQUENCE: u8 = 0x30;
+/// `[0]`, where an ECPrivateKey names its curve.
+pub(super) const PARAMETERS: u8 = 0xa0;
 
 /// Reads the elements of one level, one after the other.
 pub(super) struct Reader<'a>(&'a [u8]);

@@ -8,6 +8,7 @@ pub mod client_assertion;
 pub mod client_jws;
 pub mod crockford;
 pub mod dpop;
+pub mod foreign;
 pub mod jwe;
 pub mod jwk;
 pub mod jws;

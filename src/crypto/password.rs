@@ -23,6 +23,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 use super::argon::{Cost, HASH_LENGTH, Memory, SALT_LENGTH, StoredHash};
+use super::foreign::ForeignHash;
 use super::mac;
 use crate::kernel::random::Random;
 use crate::kernel::secret::{SecretKey, SecretText};
@@ -155,6 +156,7 @@ pub struct HasherStats {
 enum Work {
     Hash { salt: [u8; SALT_LENGTH] },
     Verify { stored: Option<StoredHash> },
+    VerifyForeign { stored: ForeignHash },
 }
 
 enum Outcome {
@@ -333,7 +335,7 @@ impl PasswordHasher {
     /// [`Busy`] if there is no room in the queue or the job waited longer than `max_wait`.
     pub async fn hash(&self, password: &SecretText, ticket: Ticket) -> Result<String, Busy> {
         let work = Work::Hash { salt: self.0.random.bytes() };
-        match self.run(password, work, ticket).await? {
+        match self.run(normalize(password.expose()), work, ticket).await? {
             Outcome::Hashed(phc) => Ok(phc),
             Outcome::Verified(_) => Err(self.busy()),
         }
@@ -351,6 +353,26 @@ impl PasswordHasher {
         ticket: Ticket,
     ) -> Result<Verdict, Busy> {
         let work = Work::Verify { stored: phc.and_then(StoredHash::parse) };
+        self.judge(normalize(password.expose()), work, ticket).await
+    }
+
+    /// Compares a password, byte for byte as it was typed, with a hash that another program made. The work of one hash
+    /// of our own is done as well, so that the answer takes longer than one about a stranger, never less (ENU-01). A
+    /// right password always asks for a hash of our own.
+    ///
+    /// # Errors
+    /// [`Busy`] if there is no room in the queue or the job waited longer than `max_wait`.
+    pub async fn verify_foreign(
+        &self,
+        password: &SecretText,
+        stored: &ForeignHash,
+        ticket: Ticket,
+    ) -> Result<Verdict, Busy> {
+        let work = Work::VerifyForeign { stored: stored.clone() };
+        self.judge(Zeroizing::new(password.expose().clone()), work, ticket).await
+    }
+
+    async fn judge(&self, password: Zeroizing<String>, work: Work, ticket: Ticket) -> Result<Verdict, Busy> {
         match self.run(password, work, ticket).await? {
             Outcome::Verified(verdict) => Ok(verdict),
             Outcome::Hashed(_) => Err(self.busy()),
@@ -370,16 +392,10 @@ impl PasswordHasher {
         }
     }
 
-    async fn run(&self, password: &SecretText, work: Work, ticket: Ticket) -> Result<Outcome, Busy> {
+    async fn run(&self, password: Zeroizing<String>, work: Work, ticket: Ticket) -> Result<Outcome, Busy> {
         let (answer, mut receiver) = oneshot::channel();
         let state = Arc::new(AtomicU8::new(WAITING));
-        self.enqueue(Job {
-            password: normalize(password.expose()),
-            work,
-            ticket,
-            state: Arc::clone(&state),
-            answer,
-        })?;
+        self.enqueue(Job { password, work, ticket, state: Arc::clone(&state), answer })?;
         let Ok(outcome) = tokio::time::timeout(self.0.max_wait, &mut receiver).await else {
             // Too long in the queue. A job that has started is worth waiting for; it takes milliseconds more.
             if state.compare_exchange(WAITING, LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok() {
@@ -484,6 +500,13 @@ impl Shared {
                 Some(Outcome::Hashed(fresh.to_phc()))
             }
             Work::Verify { stored } => self.verify(password, stored.as_ref(), memory).map(Outcome::Verified),
+            Work::VerifyForeign { stored } => {
+                let is_correct = stored.matches(password, memory)?;
+                self.spend(self.cost, password, memory)?;
+                let verdict =
+                    if is_correct { Verdict::Correct { needs_rehash: true } } else { Verdict::Wrong };
+                Some(Outcome::Verified(verdict))
+            }
         }
     }
 

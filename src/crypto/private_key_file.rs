@@ -27,9 +27,12 @@ pub(super) fn parse(text: &str) -> Result<(SigningAlgorithm, Zeroizing<Vec<u8>>)
     match block.label {
         "PRIVATE KEY" => parse_pkcs8(&block.bytes).ok_or(NOT_A_KEY),
         "RSA PRIVATE KEY" => Ok((SigningAlgorithm::Rs256, block.bytes)),
-        "EC PRIVATE KEY" => {
-            Err(KeyError("Convert this key first: openssl pkcs8 -topk8 -nocrypt -in key.pem -out pkcs8.pem"))
-        }
+        "EC PRIVATE KEY" => match wrap_p256(&block.bytes) {
+            Some(bytes) => Ok((SigningAlgorithm::Es256, bytes)),
+            None => Err(KeyError(
+                "Convert this key first: openssl pkcs8 -topk8 -nocrypt -in key.pem -out pkcs8.pem",
+            )),
+        },
         "ENCRYPTED PRIVATE KEY" => Err(KeyError(
             "This key has a password. Decrypt it first: openssl pkcs8 -in key.pem -out plain.pem",
         )),
@@ -69,6 +72,27 @@ fn parse_pkcs8(bytes: &[u8]) -> Option<(SigningAlgorithm, Zeroizing<Vec<u8>>)> {
         _ => return None,
     };
     Some((algorithm, Zeroizing::new(key.to_vec())))
+}
+
+/// Puts an ECPrivateKey (RFC 5915 section 3) that says that it is on P-256 into a PKCS#8. Whether its halves belong
+/// together is for [`super::signing`] to judge.
+fn wrap_p256(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut reader = der::Reader::new(der::whole(bytes, der::SEQUENCE)?);
+    let (version, _) = (reader.take_small()?, reader.take(der::OCTETS)?);
+    let curve = der::Reader::new(reader.take(der::PARAMETERS)?).take(der::OID)?;
+    if version != 1 || curve != P256 {
+        return None;
+    }
+    let mut names = Zeroizing::new(Vec::new());
+    der::push(&mut names, der::OID, EC_PUBLIC_KEY)?;
+    der::push(&mut names, der::OID, P256)?;
+    let mut content = Zeroizing::new(Vec::with_capacity(bytes.len() + 64));
+    der::push(&mut content, der::INTEGER, &[0])?;
+    der::push(&mut content, der::SEQUENCE, &names)?;
+    der::push(&mut content, der::OCTETS, bytes)?;
+    let mut pkcs8 = Zeroizing::new(Vec::with_capacity(content.len() + 8));
+    der::push(&mut pkcs8, der::SEQUENCE, &content)?;
+    Some(pkcs8)
 }
 
 /// Returns the PKCS#1 inside a PKCS#8 of an RSA key; `None` if it is not one.

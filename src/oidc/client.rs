@@ -9,6 +9,7 @@ use super::redirect_uri;
 use super::scopes::{self, Scopes};
 use crate::accounts::User;
 use crate::crypto::client_jws::ClientAlgorithm;
+use crate::crypto::foreign::ForeignHash;
 use crate::crypto::jwe::KeyManagement;
 use crate::crypto::jwk::ClientKeys;
 use crate::crypto::signing::SigningAlgorithm;
@@ -442,6 +443,8 @@ pub struct Client {
     pub settings: ClientSettings,
     /// Digests of its secrets, newest first; at most two.
     pub(super) secrets: Vec<[u8; 32]>,
+    /// The hash of a secret that another server made, until the secret is used here.
+    pub(super) foreign_secret: Option<ForeignHash>,
     /// When it was added.
     pub created_at: Timestamp,
     /// Counts its changes.
@@ -460,6 +463,7 @@ impl Client {
             id,
             settings,
             secrets: Vec::new(),
+            foreign_secret: None,
             created_at: Timestamp::ZERO,
             revision: 0,
             registered_itself: false,
@@ -488,7 +492,7 @@ impl Client {
 
     /// Returns how many secrets are good.
     pub fn secret_count(&self) -> usize {
-        self.secrets.len()
+        self.secrets.len() + usize::from(self.foreign_secret.is_some())
     }
 
     /// Tells whether the client keeps to FAPI 2.0.

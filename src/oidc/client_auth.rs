@@ -12,13 +12,16 @@ use super::client::{AuthMethod, Client};
 use super::error::OAuthError;
 use super::params::Params;
 use super::records::UsedOnceRecord;
+use crate::audit::{Event, Kind};
 use crate::crypto::client_assertion::{self, Expected};
 use crate::crypto::client_jws::{self, ClientAlgorithm};
 use crate::crypto::dpop::{self, ExpectedProof};
 use crate::crypto::mac::{hmac_sha256, sha256};
-use crate::http::Request;
-use crate::kernel::secret::ct_eq;
+use crate::crypto::password::{Busy, Ticket};
+use crate::http::{Problem, Request};
+use crate::kernel::secret::{SecretText, ct_eq};
 use crate::kernel::time::Timestamp;
+use crate::limits::Place;
 use crate::store::CommitError;
 
 /// The type of a signed assertion (RFC 7523 section 2.2).
@@ -28,6 +31,10 @@ const PROOF_AGE: Duration = Duration::from_secs(60);
 const PROOF_AHEAD: Duration = Duration::from_secs(15);
 /// How long a nonce is handed out, in seconds; it is taken for as long again.
 const NONCE_WINDOW: u64 = 300;
+/// The longest secret that is compared with a hash from elsewhere.
+const LONGEST_FOREIGN_SECRET: usize = 512;
+/// How many such comparisons run or wait at a time.
+pub(super) const MOST_FOREIGN_CHECKS: usize = 4;
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// A client that proved who it is, and what it sent. Made only by [`Oidc::authenticate`].
@@ -62,7 +69,9 @@ impl Oidc {
         params: &Params,
     ) -> Result<Arc<Client>, OAuthError> {
         let found = match read_proof(request, params)? {
-            Proof::Secret { id, secrets, method } => self.client_of_secret(&id, &secrets, method),
+            Proof::Secret { id, secrets, method } => {
+                self.client_of_secret(request, &id, &secrets, method).await?
+            }
             Proof::Assertion(assertion) => {
                 return self.client_of_assertion(assertion, params, request.now).await;
             }
@@ -78,12 +87,63 @@ impl Oidc {
         Ok(client)
     }
 
-    fn client_of_secret(&self, id: &str, secrets: &[String], method: AuthMethod) -> Option<Arc<Client>> {
-        let client = self.client(id)?;
+    async fn client_of_secret(
+        &self,
+        request: &Request,
+        id: &str,
+        secrets: &[String],
+        method: AuthMethod,
+    ) -> Result<Option<Arc<Client>>, OAuthError> {
+        let Some(client) = self.client(id) else { return Ok(None) };
         let is_allowed =
             matches!(client.settings.auth_method, AuthMethod::Any) || client.settings.auth_method == method;
-        let is_right = secrets.iter().any(|secret| client.knows_secret(&sha256(secret)));
-        (is_allowed && is_right).then_some(client)
+        if !is_allowed {
+            return Ok(None);
+        }
+        if secrets.iter().any(|secret| client.knows_secret(&sha256(secret))) {
+            return Ok(Some(client));
+        }
+        for secret in secrets {
+            if self.knows_foreign_secret(request, &client, secret).await? {
+                return Ok(Some(client));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Compares a secret with the hash that another server made of it. That takes a good part of a second, so it is done
+    /// where passwords are compared, for few at a time, and once: a SHA-256 then takes the place of the hash.
+    async fn knows_foreign_secret(
+        &self,
+        request: &Request,
+        client: &Client,
+        secret: &str,
+    ) -> Result<bool, OAuthError> {
+        let Some(hash) = &client.foreign_secret else { return Ok(false) };
+        if client.settings.is_disabled || secret.len() > LONGEST_FOREIGN_SECRET {
+            return Ok(false);
+        }
+        let busy = || Problem::from(Busy { retry_after: Duration::from_secs(2) });
+        let _turn = self.foreign_checks.try_acquire().map_err(|_| busy())?;
+        let place = self.limits.place_hash(Place::of(request.client.ip));
+        let ticket = Ticket { place, is_known_device: false };
+        let secret = SecretText::new(secret.to_owned());
+        let checked = self.accounts.verify_foreign_secret(&secret, hash, ticket).await;
+        if !checked.map_err(Problem::from)? {
+            return Ok(false);
+        }
+        let event = Event::succeeded(Kind::AppChanged)
+            .by_system("server")
+            .on(client.id.as_str())
+            .detail("secret", "hashed anew")
+            .request(request.id);
+        let settled =
+            self.settle_secret(client, sha256(secret.expose()), |batch| self.audit.write(batch, event)).await;
+        if settled.is_err() {
+            // Somebody else changed the app, or the disk is full: the next use tries again.
+            tracing::warn!(client = client.id.as_str(), "the secret of an app could not be hashed anew");
+        }
+        Ok(true)
     }
 
     /// private_key_jwt (RFC 7523, OA-10): each assertion is good once.

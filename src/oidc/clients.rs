@@ -13,6 +13,7 @@ use super::records::{ClientPartRecord, ClientRecord, ScopeRecord};
 use super::scopes;
 use crate::access::programs::SCOPES;
 use crate::accounts::users::AccountError;
+use crate::crypto::foreign::ForeignHash;
 use crate::crypto::mac::sha256;
 use crate::http::Problem;
 use crate::kernel::random::Random;
@@ -94,6 +95,7 @@ impl Client {
             origins: Client::origins_of(&settings),
             settings,
             secrets: record.secrets.clone(),
+            foreign_secret: record.foreign_secret.as_deref().and_then(|text| ForeignHash::parse(text).ok()),
             created_at: record.created_at,
             revision: record.revision,
             registered_itself: record.registration_token.is_some(),
@@ -175,6 +177,8 @@ pub(super) struct Credentials {
     pub(super) secret: Option<[u8; 32]>,
     /// SHA-256 of the token with which it manages its registration (RFC 7592).
     pub(super) registration_token: Option<[u8; 32]>,
+    /// A hash of a secret that another server made, as [`ForeignHash::parse`] takes it.
+    pub(super) foreign_secret: Option<String>,
 }
 
 fn without_secret() -> AddError {
@@ -260,7 +264,23 @@ impl Oidc {
         digest: [u8; 32],
         also: impl FnOnce(&mut Batch, &str),
     ) -> Result<Added, AddError> {
-        let credentials = Credentials { secret: Some(digest), registration_token: None };
+        let credentials = Credentials { secret: Some(digest), ..Credentials::default() };
+        self.add_client_with(Some(id), settings, credentials, also).await
+    }
+
+    /// As [`Oidc::add_client`], for a client whose secret nobody knows here but its app: `hash` is what another server
+    /// kept of it. The first right use puts a SHA-256 in its place.
+    ///
+    /// # Errors
+    /// [`AddError`].
+    pub async fn add_client_with_foreign_secret(
+        &self,
+        id: ClientId,
+        settings: ClientSettings,
+        hash: String,
+        also: impl FnOnce(&mut Batch, &str),
+    ) -> Result<Added, AddError> {
+        let credentials = Credentials { foreign_secret: Some(hash), ..Credentials::default() };
         self.add_client_with(Some(id), settings, credentials, also).await
     }
 
@@ -281,7 +301,8 @@ impl Oidc {
             None => self.made_up_id()?,
         };
         self.need_keys(&settings).await?;
-        let needs_secret = settings.has_secret() && credentials.secret.is_none();
+        let foreign_secret = credentials.foreign_secret.filter(|_| settings.has_secret());
+        let needs_secret = settings.has_secret() && credentials.secret.is_none() && foreign_secret.is_none();
         let secret = needs_secret.then(|| fresh_secret(&self.random));
         let fresh = secret.as_ref().map(|secret| sha256(secret.expose()));
         let digest = credentials.secret.filter(|_| settings.has_secret()).or(fresh);
@@ -291,6 +312,7 @@ impl Oidc {
             secrets: digest.into_iter().collect(),
             created_at: self.clock.now(),
             registration_token: credentials.registration_token,
+            foreign_secret,
         };
         let mut batch = self.store.batch();
         stage_settings(&mut batch, &id, &mut record, &settings)?;
@@ -358,6 +380,7 @@ impl Oidc {
         let mut record = seen.value.clone();
         if !settings.has_secret() {
             record.secrets.clear();
+            record.foreign_secret = None;
         }
         let mut batch = self.store.batch();
         stage_settings(&mut batch, id, &mut record, &settings)?;
@@ -406,6 +429,24 @@ impl Oidc {
         self.put_secrets(id, &seen, record, also).await
     }
 
+    /// Puts the SHA-256 of a secret that was just used in the place of the hash that another server made of it.
+    pub(super) async fn settle_secret(
+        &self,
+        client: &Client,
+        digest: [u8; 32],
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<(), AddError> {
+        let seen = self.client_record(&client.id)?;
+        let mut record = seen.value.clone();
+        if record.foreign_secret.take().is_none() {
+            return Ok(());
+        }
+        if !record.secrets.contains(&digest) {
+            record.secrets.push(digest);
+        }
+        self.put_secrets(&client.id, &seen, record, also).await
+    }
+
     /// Writes the secrets of `record`, at most two of them.
     async fn put_secrets(
         &self,
@@ -420,6 +461,9 @@ impl Oidc {
             return Err(without_secret());
         }
         record.secrets.truncate(2);
+        if record.secrets.len() == 2 {
+            record.foreign_secret = None;
+        }
         record.revision += 1;
         let mut batch = self.store.batch();
         batch.replace(id.as_str().as_bytes(), seen, &record);
@@ -440,6 +484,9 @@ impl Oidc {
         let seen = self.client_record(id)?;
         let mut record = seen.value.clone();
         record.secrets.truncate(1);
+        if !record.secrets.is_empty() {
+            record.foreign_secret = None;
+        }
         self.put_secrets(id, &seen, record, also).await
     }
 

@@ -2,6 +2,7 @@
 //! the others only while a client uses them, because some apps stop at a key of a kind they do not know.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
@@ -144,6 +145,11 @@ impl Oidc {
         Ok(())
     }
 
+    /// Tells whether there is a key of this name, signing or not.
+    pub fn has_key(&self, kid: &str) -> bool {
+        self.keys.find(kid).is_some()
+    }
+
     /// Takes a key that was made elsewhere; it signs from now on.
     ///
     /// # Errors
@@ -151,7 +157,11 @@ impl Oidc {
     pub async fn adopt_key(&self, key: PrivateKey, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
         let _maker = self.keys.maker.lock().await;
         let (algorithm, now) = (key.algorithm(), self.clock.now());
-        let plan = Plan { add: vec![RingKey::new(key, now, now)], remove: Vec::new() };
+        // Two that come in the same moment sign in the order in which they came.
+        let ring = self.keys.rings.load().get(&algorithm).cloned().unwrap_or_default();
+        let newest = ring.keys().iter().map(RingKey::activates).filter(|start| *start <= now).max();
+        let start = newest.map_or(now, |newest| now.max(newest.plus(Duration::from_millis(1))));
+        let plan = Plan { add: vec![RingKey::new(key, now, start)], remove: Vec::new() };
         self.carry_out(algorithm, plan, also).await
     }
 

@@ -142,6 +142,8 @@ pub struct Inner {
     /// Counts what the public documents depend on.
     version: AtomicU64,
     documents: ArcSwapOption<Documents>,
+    /// How many secrets are compared with hashes from elsewhere at a time; they take the threads that people sign in on.
+    foreign_checks: tokio::sync::Semaphore,
 }
 
 /// The provider as the rooms below call it. It holds those rooms, so they must not hold it in turn: the store could never
@@ -205,6 +207,7 @@ impl Oidc {
                 parts.outgoing,
             )?,
             version: AtomicU64::new(0),
+            foreign_checks: tokio::sync::Semaphore::new(client_auth::MOST_FOREIGN_CHECKS),
             documents: ArcSwapOption::empty(),
             lifetimes: parts.lifetimes,
             accounts: sign_in.accounts.clone(),
@@ -239,7 +242,7 @@ impl Oidc {
     }
 
     /// Tells whether apps may be reached by plain http: Doorward itself is.
-    fn is_lab(&self) -> bool {
+    pub(crate) fn is_lab(&self) -> bool {
         !self.site.origin().is_https || self.site.allows_insecure_http()
     }
 

@@ -46,9 +46,29 @@ pub struct ClientRecord {
     pub created_at: Timestamp,
     /// Digest of the token with which it manages its own registration, if it registered itself (RFC 7592).
     pub registration_token: Option<[u8; 32]>,
+    /// A hash of its secret that another server made, until it is used for the first time here.
+    pub foreign_secret: Option<String>,
 }
 
-record!(ClientRecord, CLIENT);
+#[derive(Deserialize)]
+struct ClientRecord1 {
+    parts: u8,
+    revision: u64,
+    secrets: Vec<[u8; 32]>,
+    created_at: Timestamp,
+    registration_token: Option<[u8; 32]>,
+}
+
+impl Record for ClientRecord {
+    const TABLE: Table = Table::CLIENT;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
+        let ClientRecord1 { parts, revision, secrets, created_at, registration_token } =
+            postcard::from_bytes(body).ok().filter(|_| version == 1)?;
+        Some(ClientRecord { parts, revision, secrets, created_at, registration_token, foreign_secret: None })
+    }
+}
 
 /// A part of [`ClientSettings`](super::client::ClientSettings) in postcard. Row: client id, `/`, number of the part.
 #[derive(Clone, Serialize, Deserialize)]
@@ -231,3 +251,17 @@ pub struct InitialTokenRecord {
 }
 
 record!(InitialTokenRecord, INITIAL_TOKEN, until);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Apps that an earlier version added keep their secrets.
+    #[test]
+    fn an_app_of_the_first_version_is_read() {
+        let old = (2_u8, 7_u64, vec![[3_u8; 32]], Timestamp::from_secs(5), None::<[u8; 32]>);
+        let record = ClientRecord::upgrade(1, &postcard::to_allocvec(&old).unwrap()).unwrap();
+        assert_eq!((record.parts, record.revision, record.secrets), (2, 7, vec![[3; 32]]));
+        assert!(record.foreign_secret.is_none());
+    }
+}

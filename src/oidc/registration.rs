@@ -288,7 +288,8 @@ impl Oidc {
         let event = Event::succeeded(Kind::AppRegistered).from(request.client.ip).request(request.id);
         let mut rest = seen.value.clone();
         rest.left -= 1;
-        let credentials = Credentials { registration_token: Some(sha256(token.expose())), secret: None };
+        let credentials =
+            Credentials { registration_token: Some(sha256(token.expose())), ..Credentials::default() };
         // One use of the token and the client are one commit (GEN-03).
         let added = self
             .add_client_with(None, settings, credentials, |batch, id| {

@@ -221,6 +221,7 @@ fn second_factor_page(
         continue_to: way.name(),
         recovery_url: "/signin/recovery".to_owned(),
         hint_clock: error.is_some(),
+        digits: room.accounts.totp_digits(waiting.user)?,
         error,
         wait,
     };
@@ -543,6 +544,7 @@ fn step_up_page(
         purpose: String::new(),
         asks_password: true,
         asks_code: principal.user.has_totp,
+        digits: room.accounts.totp_digits(principal.user.id)?,
         error,
         wait,
         cancel_url: "/account/security".to_owned(),

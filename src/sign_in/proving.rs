@@ -89,7 +89,7 @@ impl SignIn {
             is_known_device: scope.is_known_device,
         };
         let id = user.as_ref().map(|user| user.id);
-        let proof = match self.accounts.verify_password(id, password, ticket).await {
+        let proof = match self.accounts.verify_password_of(id, name, password, ticket).await {
             Ok(proof) => proof,
             Err(fault) => {
                 self.give_back(&scope, reserved);

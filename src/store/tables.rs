@@ -59,6 +59,8 @@ tables! {
     GROUP = plain(b'g', "group");
     /// Password hashes. Row: user id.
     PASSWORD = sealed(b'p', "password");
+    /// Password hashes that other programs made, until their owners sign in. Row: user id.
+    FOREIGN_PASSWORD = sealed(b'F', "foreign_password");
     /// TOTP secrets and the last accepted step. Row: user id.
     TOTP = sealed(b't', "totp");
     /// TOTP secrets not yet confirmed. Row: user id, who asked.
@@ -74,7 +76,7 @@ tables! {
     /// Revoked sessions until their last access token has expired. Row: session id.
     REVOKED = plain(b'v', "revoked");
     /// App tokens, and of whom there are any. Row: user id, alone or with the id of the token.
-    APP_TOKEN = sealed(b'w', "app_token");
+    APP_TOKEN = sealed(b'b', "app_token");
     /// Suspensions of an account for a place. Row: keyed hash of both.
     SUSPENSION = plain(b'l', "suspension");
     /// Failures that suspend nobody yet. Row: what they are counted against, keyed hash.

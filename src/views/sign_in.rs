@@ -58,6 +58,8 @@ pub struct SecondFactor {
     pub wait: Option<Wait>,
     /// Adds the hint that the clock of the phone may be off.
     pub hint_clock: bool,
+    /// How many digits the codes of this person have.
+    pub digits: u8,
 }
 
 impl SecondFactor {
@@ -178,6 +180,8 @@ pub struct StepUp {
     pub asks_password: bool,
     /// Whether to ask for the code of the authenticator app.
     pub asks_code: bool,
+    /// How many digits the codes of this person have.
+    pub digits: u8,
     /// One neutral sentence; see [`StepUp::WRONG`].
     pub error: Option<String>,
     /// Set while rate limited.

@@ -375,6 +375,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 error: Some(sign_in::SecondFactor::WRONG.into()),
                 wait: None,
                 hint_clock: true,
+                digits: 6,
             },
         ),
         sample(
@@ -436,6 +437,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 purpose: "remove your authenticator app".into(),
                 asks_password: true,
                 asks_code: true,
+                digits: 8,
                 error: None,
                 wait: None,
                 cancel_url: "/account/security".into(),

@@ -11,12 +11,14 @@ use doorward::access::{domain, rule_text};
 use doorward::crypto::client_assertion::{self, Expected};
 use doorward::crypto::client_jws::{ClientAlgorithm, unverified_issuer, verify_client};
 use doorward::crypto::dpop::{self, ExpectedProof};
+use doorward::crypto::foreign::ForeignHash;
 use doorward::crypto::jwe::{self, KeyManagement};
 use doorward::crypto::jwk::ClientKeys;
 use doorward::crypto::jws;
 use doorward::http::path::canonical;
 use doorward::http::redirect::safe_return_target;
 use doorward::http::{Client, SetCookie, TrustedProxies, cookies, form, json};
+use doorward::import::{Found, MOST_USERS, Outcome, SourceFile, authelia, pocket_id, tinyauth};
 use doorward::kernel::text::{DisplayName, Email, GroupName, Username};
 use doorward::kernel::time::Timestamp;
 use doorward::oidc::client_auth::read_basic;
@@ -50,6 +52,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("authorize_query", authorize_query),
     ("token_form", token_form),
     ("redirect_matching", redirect_matching),
+    ("import_files", import_files),
     ("authorization", authorization),
 ];
 
@@ -639,5 +642,41 @@ fn redirect_matching(bytes: &[u8]) {
         assert!(HeaderValue::from_str(registered).is_ok());
         let target = redirect_uri::form_target(registered).unwrap();
         assert!(!target.contains([' ', ';', ',', '\'', '"']), "{target}");
+    }
+}
+
+/// Files of other sign-in servers: whatever is in them, what comes out is bounded, told without control characters, and
+/// has either all rules or none and a word why.
+fn import_files(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let file = || SourceFile { name: "file".to_owned(), text: text.clone().into_owned() };
+    let named = |_: &str| Some("from a file".to_owned());
+    let judge = |found: Found| {
+        assert!(found.users.len() <= MOST_USERS);
+        for line in &found.lines {
+            assert_eq!(line.outcome, Outcome::NotCarried, "a reader carries nothing over");
+            assert!(!line.name.chars().chain(line.why.chars()).any(char::is_control));
+        }
+        let built = found.rules.iter().filter(|rule| doorward::access::Rule::build(rule).is_ok()).count();
+        assert_eq!(built, found.rules.len());
+        assert!(found.rules.is_empty() || !found.lines.iter().any(|line| line.kind == "rules"));
+        let pieces = found.without_doubles().into_pieces(7);
+        let names: Vec<&str> =
+            pieces.iter().flat_map(|piece| &piece.users).map(|user| user.username.as_str()).collect();
+        let mut folded: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        folded.sort();
+        folded.dedup();
+        assert_eq!(folded.len(), names.len(), "no two people have one name");
+    };
+    judge(authelia::read(&[file()], &named));
+    judge(authelia::read(&[file()], &|_| None));
+    judge(pocket_id::read(&file()));
+    let people = tinyauth::read(&file());
+    assert!(people.users.len() <= MOST_USERS);
+    for line in text.lines() {
+        if let Ok(hash) = ForeignHash::parse(line) {
+            assert!(line.starts_with('$') && line.len() <= 512);
+            assert_eq!(hash.kind(), hash.decoy().kind());
+        }
     }
 }

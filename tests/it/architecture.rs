@@ -25,6 +25,7 @@ const ORDER: &[&str] = &[
     "admin",
     "setup",
     "operations",
+    "import",
 ];
 const ABOVE_ALL: &[&str] = &["routes", "app", "cli"];
 

@@ -40,6 +40,8 @@ mod harness;
 #[cfg(test)]
 mod http_edge;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod lockout;
 #[cfg(test)]
 mod log_canary;

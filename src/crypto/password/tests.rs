@@ -13,6 +13,8 @@ fn text(password: &str) -> SecretText {
     Secret::new(password.to_owned())
 }
 
+/// bcrypt of "a", by another program.
+const RIGHT: &str = "$2b$04$abcdefghijklmnopqrstuuMFdJu9yVgmagVAIC24fOZkaFqd3s9JC";
 const STRANGER: Ticket = Ticket { place: 1, is_known_device: false };
 
 #[tokio::test]
@@ -59,6 +61,20 @@ async fn unknown_users_and_unusable_hashes_cost_one_hash() {
         assert_eq!(hasher.verify(&text("x"), phc, STRANGER).await, Ok(Verdict::Wrong));
         assert_eq!(hasher.stats().done, count as u64 + 1);
     }
+}
+
+/// ENU-01: a hash from elsewhere costs a hash of ours on top, is compared byte for byte, and asks for another one.
+#[tokio::test]
+async fn a_foreign_hash_costs_one_of_ours_as_well() {
+    let hasher = start(settings());
+    let foreign = "$2b$04$fWz9Mhl4b72Fc0WUN6DWnuysIFGO.t/nAL.7LkEZcT9dAXNznrNam";
+    let foreign = ForeignHash::parse(foreign).unwrap();
+    let before = hasher.stats().work_kib;
+    assert_eq!(hasher.verify_foreign(&text("x"), &foreign, STRANGER).await, Ok(Verdict::Wrong));
+    assert_eq!(hasher.stats().work_kib - before, 64);
+    let right = ForeignHash::parse(RIGHT).unwrap();
+    let verdict = hasher.verify_foreign(&text("a"), &right, STRANGER).await;
+    assert_eq!(verdict, Ok(Verdict::Correct { needs_rehash: true }));
 }
 
 /// ENU-01: whatever is stored, an answer costs the same work, so that its time tells nothing about the account.

@@ -1,0 +1,157 @@
+//! What readers found, as texts, in one shape for every source. It travels to the server, so it holds what is needed and
+//! nothing else; hashes and keys are in it, so it goes nowhere but there.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::report::Line;
+use crate::access::RuleParts;
+use crate::crypto::totp::TotpAlgorithm;
+use crate::oidc::client::ClientSettings;
+
+/// Everything that was found.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Found {
+    /// People.
+    pub users: Vec<FoundUser>,
+    /// Access rules in order: all of them, or none if one cannot be carried over.
+    pub rules: Vec<RuleParts>,
+    /// Apps.
+    pub clients: Vec<FoundClient>,
+    /// Signing keys, the one that signs last.
+    pub keys: Vec<FoundKey>,
+    /// Root domains of protected apps.
+    pub domains: Vec<FoundDomain>,
+    /// What cannot be carried over, and why.
+    pub lines: Vec<Line>,
+}
+
+/// A root domain of protected apps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundDomain {
+    /// The domain.
+    pub domain: String,
+    /// Where its people sign in: host, and port if it is not that of https. May be empty.
+    pub portal: String,
+}
+
+/// Somebody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundUser {
+    /// The name they sign in with there.
+    pub username: String,
+    /// The name shown; empty for the username.
+    pub display_name: String,
+    /// The address; may be empty.
+    pub email: String,
+    /// Whether an administrator stands for the address.
+    pub is_email_verified: bool,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// Whether the account is disabled.
+    pub is_disabled: bool,
+    /// The password hash.
+    pub password: Option<String>,
+    /// The authenticator app.
+    pub totp: Option<FoundTotp>,
+    /// The `sub` that apps know.
+    pub subject: Option<String>,
+    /// Claims by name, such as `given_name` and `attributes.quota`.
+    pub claims: Vec<(String, String)>,
+}
+
+/// An authenticator app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundTotp {
+    /// The seed.
+    pub secret: Vec<u8>,
+    /// The hash of its codes.
+    pub algorithm: TotpAlgorithm,
+    /// The digits of its codes.
+    pub digits: u8,
+    /// The seconds of its steps.
+    pub period: u32,
+}
+
+/// An app that signs people in.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct FoundClient {
+    /// The client id.
+    pub id: String,
+    /// What is decided about it.
+    pub settings: ClientSettings,
+    /// What it proves itself with.
+    pub secret: FoundSecret,
+    /// What is different here, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// The secret of an app.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FoundSecret {
+    /// None was found.
+    Nothing,
+    /// SHA-256 of a secret that stood there in the clear.
+    Sha256([u8; 32]),
+    /// A hash of another kind.
+    Hash(String),
+}
+
+/// A signing key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct FoundKey {
+    /// What it is called in reports.
+    pub name: String,
+    /// The key as a PEM file.
+    pub pem: String,
+}
+
+impl Found {
+    /// Takes out what cannot be told apart here: people whose names differ only in case are both left out, because rules
+    /// and apps would take one for the other; an address that several people have stays with the first of them.
+    pub fn without_doubles(mut self) -> Self {
+        let mut names: HashMap<String, usize> = HashMap::with_capacity(self.users.len());
+        for user in &self.users {
+            *names.entry(user.username.to_ascii_lowercase()).or_default() += 1;
+        }
+        let (mut users, mut lines) = (Vec::with_capacity(self.users.len()), Vec::new());
+        let mut emails: HashSet<String> = HashSet::new();
+        for mut user in self.users {
+            if names.get(&user.username.to_ascii_lowercase()).is_some_and(|count| *count > 1) {
+                let why = "Somebody else has this name in other capitals, and names are the same here in either. Rename \
+                           one of them first.";
+                lines.push(Line::not_carried("user", user.username, why));
+                continue;
+            }
+            if !user.email.is_empty() && !emails.insert(user.email.to_ascii_lowercase()) {
+                let why = "Somebody else has this address too, and here it belongs to one person.";
+                lines.push(Line::not_carried("email", &user.username, why));
+                user.email.clear();
+            }
+            users.push(user);
+        }
+        self.users = users;
+        self.lines.append(&mut lines);
+        self
+    }
+
+    /// Cuts it into pieces that travel one by one: keys, apps, domains and rules first, then people.
+    pub fn into_pieces(self, people: usize) -> Vec<Found> {
+        let Found { users, rules, clients, keys, domains, lines } = self;
+        let mut pieces = vec![Found { keys, domains, ..Found::default() }];
+        let mut clients = clients.into_iter().peekable();
+        while clients.peek().is_some() {
+            let some = clients.by_ref().take(people).collect();
+            pieces.push(Found { clients: some, ..Found::default() });
+        }
+        let mut users = users.into_iter().peekable();
+        while users.peek().is_some() {
+            let some = users.by_ref().take(people).collect();
+            pieces.push(Found { users: some, ..Found::default() });
+        }
+        // After the people: a rule that names somebody finds them.
+        pieces.push(Found { rules, lines, ..Found::default() });
+        pieces
+    }
+}
