@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::domain::{DomainPattern, is_below};
+use super::domain::DomainPattern;
 use super::forward_auth::{admit, parse_url};
 use super::matcher::{Caller, Judgment, Outcome};
 use super::rule_text::sentence;
@@ -105,16 +105,14 @@ pub fn warnings(access: &Access, rules: &[Rule]) -> Vec<String> {
         })
         .collect();
     let site = &access.shared.site;
-    let Some(parent) = site.protected_domain() else { return warnings };
+    let Some(parents) = site.domain_names() else { return warnings };
     for (number, rule) in (1..).zip(rules) {
         let is_reached = rule.domains().iter().any(|domain| match domain {
             DomainPattern::Exact(host) => site.is_protected_host(host),
-            DomainPattern::Below(above) => {
-                **above == *parent || is_below(above, &parent) || is_below(&parent, above)
-            }
+            DomainPattern::Below(above) => site.has_apps_below(above),
         });
         if !is_reached {
-            warnings.push(format!("Rule {number} never decides: it names no app below {parent}."));
+            warnings.push(format!("Rule {number} never decides: it names no app below {parents}."));
         }
     }
     warnings
@@ -164,9 +162,9 @@ pub fn check_rules(
     })?;
     let site = &access.shared.site;
     if admit(&inquiry, site).is_err() {
-        let sentence = match site.protected_domain() {
-            Some(parent) => format!(
-                "Doorward keeps out everything that is not an app below {parent} reached over HTTPS, whatever the rules say."
+        let sentence = match site.domain_names() {
+            Some(parents) => format!(
+                "Doorward keeps out everything that is not an app below {parents} reached over HTTPS, whatever the rules say."
             ),
             None => {
                 "No domain is protected yet, so nothing is let through, whatever the rules say.".to_owned()
