@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Admin;
 use crate::access::validate_parent_domain;
 use crate::audit::{Event, Kind};
-use crate::config::{check_domains, check_reach};
+use crate::config::{as_sentence, check_domains, check_reach};
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
@@ -45,7 +45,7 @@ impl TypedDomain {
         let domain = self.domain.trim();
         let domain = validate_parent_domain(domain, domain).map_err(|why| refuse("domain", why))?;
         let portal = self.portal.as_deref().map(str::trim).filter(|portal| !portal.is_empty());
-        ProtectedDomain::new(domain.as_str(), portal, cookie).map_err(|why| refuse("portal", sentence(&why)))
+        ProtectedDomain::new(domain.as_str(), portal, cookie).map_err(|why| refuse("portal", as_sentence(&why)))
     }
 }
 
@@ -60,13 +60,6 @@ impl<'a> From<&'a ProtectedDomain> for DomainDto<'a> {
     fn from(own: &'a ProtectedDomain) -> Self {
         DomainDto { domain: &own.domain, portal: own.portal.as_deref(), cookie: own.cookie.as_str() }
     }
-}
-
-/// Makes a sentence of the end of one.
-fn sentence(why: &str) -> String {
-    let mut characters = why.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", characters.as_str())
 }
 
 /// What changes.
@@ -126,11 +119,11 @@ impl Admin {
         let seen = self.store.get::<SettingRecord>(row)?;
         let mut domains = self.site.protected_domains();
         change.apply(&mut domains)?;
-        let refuse = |why: String| Problem::unprocessable("domain", "invalid_value", sentence(&why));
+        let refuse = |why: String| Problem::unprocessable("domain", "invalid_value", as_sentence(&why));
         check_domains(&domains).map_err(refuse)?;
         if self.site.is_origin_set() && !matches!(change, DomainChange::Remove(_)) {
             check_reach(&domains, &self.site.origin().host)
-                .map_err(|why| Problem::unprocessable("portal", "invalid_value", sentence(&why)))?;
+                .map_err(|why| Problem::unprocessable("portal", "invalid_value", as_sentence(&why)))?;
         }
         let text = domains.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let mut batch = self.store.batch();
