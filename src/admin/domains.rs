@@ -11,7 +11,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::site::{CookieScope, ProtectedDomain, Setting, SettingRecord};
-use crate::store::CommitError;
+use crate::store::{CommitError, Versioned};
 
 /// A domain as somebody typed it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -114,10 +114,9 @@ impl Admin {
                 "The configuration says which domains are protected. Change protect.domains there, and start Doorward again.",
             ));
         }
-        // Read before the list: a change in between fails the commit.
         let row = setting.key().as_bytes();
         let seen = self.store.get::<SettingRecord>(row)?;
-        let mut domains = self.site.protected_domains();
+        let mut domains = self.stored_domains(seen.as_ref())?;
         change.apply(&mut domains)?;
         let refuse = |why: String| Problem::unprocessable("domain", "invalid_value", as_sentence(&why));
         check_domains(&domains).map_err(refuse)?;
@@ -140,6 +139,25 @@ impl Admin {
             )),
             result => Ok(result?),
         }
+    }
+}
+
+impl Admin {
+    /// Returns the domains that a row holds, or the one of an installation from before there could be several. Not the list
+    /// in memory, which follows a little after the row.
+    fn stored_domains(
+        &self,
+        seen: Option<&Versioned<SettingRecord>>,
+    ) -> Result<Vec<ProtectedDomain>, Problem> {
+        let one;
+        let text = match seen {
+            Some(seen) => seen.value.value.as_str(),
+            None => {
+                one = self.store.get::<SettingRecord>(Setting::ONE_DOMAIN.as_bytes())?;
+                one.as_ref().map_or("", |one| one.value.value.as_str())
+            }
+        };
+        ProtectedDomain::parse_list(text).map_err(Problem::internal)
     }
 }
 
