@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::domain::{is_local, normal_host, split_authority};
-use super::{Access, Outcome};
+use super::{Access, Caller, Outcome};
 use crate::accounts::User;
 use crate::audit::{Audit, Event, Kind};
 use crate::http::path::{self, PathError};
@@ -485,7 +485,7 @@ fn decide(
         return None;
     }
     let caller = identify(&inquiry.host);
-    let decision = access.decide(&inquiry, caller.as_ref());
+    let decision = access.decide(&inquiry, request.client.ip, caller.as_ref().map(Caller::person));
     if let (Some(caller), Outcome::Allow) = (&caller, decision.outcome) {
         return Some(allowed(access.shared.identities.of(&caller.user)));
     }

@@ -45,7 +45,8 @@ impl TypedDomain {
         let domain = self.domain.trim();
         let domain = validate_parent_domain(domain, domain).map_err(|why| refuse("domain", why))?;
         let portal = self.portal.as_deref().map(str::trim).filter(|portal| !portal.is_empty());
-        ProtectedDomain::new(domain.as_str(), portal, cookie).map_err(|why| refuse("portal", as_sentence(&why)))
+        ProtectedDomain::new(domain.as_str(), portal, cookie)
+            .map_err(|why| refuse("portal", as_sentence(&why)))
     }
 }
 

@@ -107,7 +107,7 @@ const fn over_plain_http(mut route: Route) -> Route {
 
 /// A whole list of rules comes at once.
 const fn with_large_body(mut route: Route) -> Route {
-    route.body = 1024 * 1024;
+    route.body = 4 * 1024 * 1024;
     route
 }
 
@@ -197,7 +197,8 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
     if app.sessions.falls_short(&caller) {
         return Ok(super::second_factor::go_there(&caller));
     }
-    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller)).await
+    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller, request.client.ip))
+        .await
 }
 
 /// `GET /api/handoff` at the portal of a domain.
@@ -220,7 +221,7 @@ async fn arrive(app: &App, request: &Request) -> Result<Reply, Problem> {
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
     let (rd, rm) = (request.query("rd")?, request.query("rm"));
-    match app.access.decide_return(&rd, rm.as_deref(), caller)?.outcome {
+    match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
     }
@@ -355,6 +356,10 @@ pub const ROUTES: &[Route] = &[
     api(Post, "/api/v1/admin/domains", signed_in!(Admin, domains::add, admin)),
     api(Put, "/api/v1/admin/domains/{domain}", signed_in!(Admin, domains::change, admin)),
     api(Delete, "/api/v1/admin/domains/{domain}", signed_in!(Admin, domains::remove, admin)),
+    api(Get, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::show_draft, admin)),
+    with_large_body(api(Put, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::put_draft, admin))),
+    api(Delete, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::discard_draft, admin)),
+    api(Post, "/api/v1/admin/rules/draft/apply", signed_in!(Admin, system_api::apply_draft, admin)),
     api(Get, "/api/v1/admin/audit", signed_in!(Admin, system_api::list_events, admin)),
     api(Get, "/api/v1/admin/audit/export", signed_in!(Admin, system_api::export_events, admin)),
     api(Post, "/api/v1/admin/keys/rotate", signed_in!(Admin, system_api::rotate_keys, admin)),
@@ -399,6 +404,8 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::submit_new, admin)),
     page(Get, "/admin/rules/{id}", signed_in!(AdminBrowser, rule_pages::show_rule, admin)),
     page(Post, "/admin/rules/{id}", signed_in!(AdminBrowser, rule_pages::submit_rule, admin)),
+    page(Post, "/admin/rules/draft/apply", signed_in!(AdminBrowser, rule_pages::apply_draft, admin)),
+    page(Post, "/admin/rules/draft/discard", signed_in!(AdminBrowser, rule_pages::discard_draft, admin)),
     page(Post, "/admin/rules/{id}/move", signed_in!(AdminBrowser, rule_pages::move_rule, admin)),
     page(Post, "/admin/rules/{id}/remove", signed_in!(AdminBrowser, rule_pages::remove_rule, admin)),
     page(Get, "/admin/audit", signed_in!(AdminBrowser, audit_pages::show_audit, admin)),
