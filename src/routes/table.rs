@@ -6,8 +6,8 @@ use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
-    api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, people_pages,
-    profiles as admin_profiles, rule_pages, system_api,
+    api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, domain_pages,
+    domains, people_pages, profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
@@ -370,6 +370,10 @@ pub const ROUTES: &[Route] = &[
     with_large_body(api(Put, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::put_draft, admin))),
     api(Delete, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::discard_draft, admin)),
     api(Post, "/api/v1/admin/rules/draft/apply", signed_in!(Admin, system_api::apply_draft, admin)),
+    api(Get, "/api/v1/admin/domains", signed_in!(Admin, domains::list, admin)),
+    api(Post, "/api/v1/admin/domains", signed_in!(Admin, domains::add, admin)),
+    api(Put, "/api/v1/admin/domains/{domain}", signed_in!(Admin, domains::change, admin)),
+    api(Delete, "/api/v1/admin/domains/{domain}", signed_in!(Admin, domains::remove, admin)),
     api(Get, "/api/v1/admin/audit", signed_in!(Admin, system_api::list_events, admin)),
     api(Get, "/api/v1/admin/audit/export", signed_in!(Admin, system_api::export_events, admin)),
     api(Post, "/api/v1/admin/keys/rotate", signed_in!(Admin, system_api::rotate_keys, admin)),
@@ -400,6 +404,15 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/apps/{id}/drop-secret", signed_in!(AdminBrowser, app_pages::drop_secret, admin)),
     page(Post, "/admin/apps/{id}/switch", signed_in!(AdminBrowser, app_pages::switch, admin)),
     page(Post, "/admin/apps/{id}/remove", signed_in!(AdminBrowser, app_pages::remove, admin)),
+    page(Get, "/admin/domains", signed_in!(AdminBrowser, domain_pages::show_domains, admin)),
+    page(Post, "/admin/domains", signed_in!(AdminBrowser, domain_pages::submit_new, admin)),
+    page(Get, "/admin/domains/{domain}", signed_in!(AdminBrowser, domain_pages::show_domain, admin)),
+    page(Post, "/admin/domains/{domain}", signed_in!(AdminBrowser, domain_pages::submit_domain, admin)),
+    page(
+        Post,
+        "/admin/domains/{domain}/remove",
+        signed_in!(AdminBrowser, domain_pages::remove_domain, admin),
+    ),
     page(Get, "/admin/rules", signed_in!(AdminBrowser, rule_pages::show_rules, admin)),
     page(Get, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::show_new, admin)),
     page(Post, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::submit_new, admin)),

@@ -9,6 +9,7 @@ pub mod authelia_api;
 mod destinations;
 pub mod devices;
 mod errors;
+mod hops;
 pub mod join_pages;
 pub mod lockout;
 pub mod pages;

@@ -80,7 +80,8 @@ impl Server {
         WebSession {
             id: started.id,
             cookie: started.cookie.unwrap().expose().clone(),
-            app_cookie: started.forward_cookie.unwrap().expose().clone(),
+            // There is none while no domain is protected.
+            app_cookie: started.forward_cookie.map(|cookie| cookie.expose().clone()).unwrap_or_default(),
             refresh: started.refresh_token.unwrap().expose().clone(),
             csrf: self.app().sessions.csrf_token(&started.id),
         }

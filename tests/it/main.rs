@@ -24,6 +24,8 @@ mod commands;
 #[cfg(test)]
 mod configured;
 #[cfg(test)]
+mod domains;
+#[cfg(test)]
 mod enrolment;
 #[cfg(test)]
 mod failures;

@@ -52,9 +52,10 @@ pub(super) fn challenge() -> Reply {
     Reply::empty(StatusCode::UNAUTHORIZED).with(header::WWW_AUTHENTICATE, challenge)
 }
 
-/// Answers that no more passwords can be looked at for the moment. nginx makes a broken server of anything but 401 and 403.
+/// Answers that no more passwords can be looked at for the moment. nginx, which asks at the old endpoint too, makes a broken
+/// server of anything but 401 and 403.
 pub(super) fn busy(dialect: Dialect, retry_after: Duration) -> Reply {
-    if dialect == Dialect::AuthRequest {
+    if matches!(dialect, Dialect::AuthRequest | Dialect::Legacy) {
         return Reply::empty(StatusCode::FORBIDDEN);
     }
     let wait = HeaderValue::from(seconds_rounded_up(retry_after).max(1));

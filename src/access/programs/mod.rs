@@ -77,7 +77,7 @@ pub fn identify(access: &Access, request: &Request, inquiry: &Inquiry<'_>) -> Cr
         Authorization::None => Credential::None,
         Authorization::Unknown => Credential::Unknown,
         Authorization::AppToken { token, name } => programs.by_app_token(request, inquiry, &token, &name),
-        Authorization::Bearer(token) => programs.bearers.identify(token, &origin(inquiry), request.now),
+        Authorization::Bearer(token) => programs.bearers.identify(token, &inquiry.origin(), request.now),
         Authorization::NoPassword if access.reads_basic(request, inquiry) => Credential::Refused,
         Authorization::NoPassword => Credential::Unknown,
         Authorization::Password { .. } if !access.reads_basic(request, inquiry) => Credential::Unknown,
@@ -109,15 +109,6 @@ pub async fn prove(access: &Access, request: &Request, inquiry: &Inquiry<'_>) ->
         Ok(user) => access.as_password(request, inquiry, user),
         Err(ProgramRefusal::Busy { retry_after }) => Credential::Busy { retry_after },
         Err(ProgramRefusal::Wrong | ProgramRefusal::NotNow) => Credential::Refused,
-    }
-}
-
-/// Returns the origin of the app, as access tokens name it in their audience.
-fn origin(inquiry: &Inquiry<'_>) -> String {
-    let scheme = if inquiry.is_secure { "https" } else { "http" };
-    match inquiry.port {
-        Some(port) => format!("{scheme}://{}:{port}", inquiry.host),
-        None => format!("{scheme}://{}", inquiry.host),
     }
 }
 
