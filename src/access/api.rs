@@ -176,8 +176,21 @@ pub async fn put_draft(access: &Access, new: &PutDraftDto, event: Event) -> Resu
     Ok(show_draft(access))
 }
 
-/// Returns sentences about rules that can never decide.
+/// Most sentences of warning about a list.
+const MOST_WARNINGS: usize = 30;
+
+/// Returns sentences about rules that can never decide or match more than was meant, the first thirty of them.
 pub fn warnings(access: &Access, rules: &[Rule]) -> Vec<String> {
+    let mut warnings = all_warnings(access, rules);
+    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    if more > 0 {
+        warnings.truncate(MOST_WARNINGS);
+        warnings.push(format!("There is more to say about these rules: {more} further warnings."));
+    }
+    warnings
+}
+
+fn all_warnings(access: &Access, rules: &[Rule]) -> Vec<String> {
     let mut warnings: Vec<String> = shadowed(rules)
         .into_iter()
         .map(|(late, early)| {

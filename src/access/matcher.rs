@@ -289,6 +289,7 @@ impl Matcher {
                     break;
                 }
             }
+            decision.rule
         });
         decision
     }
@@ -298,8 +299,12 @@ impl Matcher {
     pub fn may_read_basic(&self, asked: Asked<'_>) -> bool {
         let request = Request::new(asked, None);
         let mut candidates: Vec<u32> = Vec::new();
-        self.index.each_source(asked.host, |more| candidates.extend_from_slice(more));
+        self.index.each_source(asked.host, |more| {
+            candidates.extend_from_slice(more);
+            None
+        });
         candidates.sort_unstable();
+        candidates.dedup();
         for index in candidates {
             let Some(rule) = self.rules.get(index as usize) else { continue };
             match request.judge(rule) {

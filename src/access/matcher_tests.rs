@@ -243,7 +243,10 @@ fn of_a_thousand_rules_for_ten_thousand_hosts_one_is_looked_at() {
     let rules = matcher(&text);
     let looked_at = |host: &str| {
         let mut count = 0;
-        rules.index.each_source(host, |candidates| count += candidates.len());
+        rules.index.each_source(host, |candidates| {
+            count += candidates.len();
+            None
+        });
         count
     };
     assert_eq!(looked_at("h3.app517.home.example"), 1);

@@ -30,6 +30,7 @@ pub use forward_auth::{Dialect, Endpoint, ForwardAuthSettings, Inquiry, Refusal}
 pub use matcher::{Asked, Caller, Decision, Outcome};
 pub use rules::{Policy, Rule, RuleError, RuleParts};
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -234,26 +235,27 @@ impl Access {
         self.shared.list.load().matcher.decide(asked(inquiry, address), caller)
     }
 
-    /// Returns the hosts that rules name outright and that `caller` may open from `address`, perhaps after one more
+    /// Returns the hosts that rules name outright, or by the caller's username, and that `caller` may open from `address`, perhaps after one more
     /// factor; in the order of the rules, each once.
     pub fn hosts_for(&self, caller: &Principal, address: IpAddr) -> Vec<String> {
         let list = self.shared.list.load();
-        let mut hosts: Vec<String> = Vec::new();
-        for domain in list.rules().iter().flat_map(Rule::domains) {
-            let DomainPattern::Exact(host) = domain else { continue };
+        let who = Caller::person(caller);
+        let own = |domain: &DomainPattern| match domain {
+            DomainPattern::Exact(host) => Some(host.to_string()),
+            DomainPattern::OfUser(parent) => Some(format!("{}.{parent}", who.username)),
+            DomainPattern::Below(_) | DomainPattern::OfGroup(_) => None,
+        };
+        let is_open = |host: &str| {
             let asked = Asked { host, path: Some("/"), query: None, method: "GET", address };
-            let is_open = || {
-                let outcome = list.matcher.decide(asked, Some(Caller::person(caller))).outcome;
-                !matches!(outcome, Outcome::Forbidden)
-            };
-            if !hosts.iter().any(|known| **known == **host)
-                && self.shared.site.is_protected_host(host)
-                && is_open()
-            {
-                hosts.push(host.to_string());
-            }
-        }
-        hosts
+            !matches!(list.matcher.decide(asked, Some(who)).outcome, Outcome::Forbidden)
+        };
+        let mut seen = HashSet::new();
+        let named = list.rules().iter().flat_map(Rule::domains).filter_map(own);
+        named
+            .filter(|host| {
+                seen.insert(host.clone()) && self.shared.site.is_protected_host(host) && is_open(host)
+            })
+            .collect()
     }
 
     /// Decides a return address of the sign-in pages (`rd` and `rm`) for a browser at `address`: whether signing in at a

@@ -4,6 +4,8 @@
 //! address of a rule holds the versions of what was looked at beside its number (`/admin/rules/4.7-3`: draft 4, based on
 //! list 7, rule 3): a form that was opened before somebody else changed something is refused and never hits another rule.
 
+use std::collections::HashSet;
+
 use http::StatusCode;
 
 use super::Admin;
@@ -32,13 +34,14 @@ pub async fn show_rules(room: &Admin, request: &Request, actor: &Principal) -> R
     let frame = with_notice(room.frame(request, actor, "Access rules", "rules"), request);
     let seen = room.access.draft_state();
     let count = rules.len();
+    let in_force = lines(list.rules());
     let rows = (1..).zip(rules).map(|(number, rule)| RuleRow {
         url: rule_url(seen, number),
         position: number,
         sentence: words(rule),
         note: rule.note().to_owned(),
         badge: policy_badge(rule.policy()),
-        is_new: draft_shown.is_some() && !list.rules().contains(rule),
+        is_new: draft_shown.is_some() && !in_force.contains(&rule.to_string()),
         is_first: number == 1,
         is_last: number == count,
         decided: decided == Some(number),
@@ -72,9 +75,14 @@ fn with_notice(frame: crate::views::Frame, request: &Request) -> crate::views::F
     }
 }
 
+/// Returns the rules in a form that is quick to look up.
+fn lines(rules: &[Rule]) -> HashSet<String> {
+    rules.iter().map(ToString::to_string).collect()
+}
+
 fn draft_note(draft: &Draft, list: &RuleList, shows_live: bool) -> DraftNote {
-    let added = draft.rules().iter().filter(|rule| !list.rules().contains(rule)).count();
-    let gone = list.rules().iter().filter(|rule| !draft.rules().contains(rule)).count();
+    let (new, old) = (lines(draft.rules()), lines(list.rules()));
+    let (added, gone) = (new.difference(&old).count(), old.difference(&new).count());
     let rules = |count: usize| if count == 1 { "1 rule".to_owned() } else { format!("{count} rules") };
     let summary = match (added, gone) {
         (0, 0) if draft.rules() == list.rules() => {

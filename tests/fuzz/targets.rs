@@ -504,6 +504,9 @@ fn rule_line(bytes: &[u8]) {
             let _ = path.matches("/a/b");
         }
     }
+    if let Ok(tests) = rule_text::parse_tests(text) {
+        assert!(!tests.is_empty());
+    }
     if let Ok(rules) = rule_text::parse_file(text) {
         let _ = doorward::access::rules::shadowed(&rules);
     }
