@@ -305,6 +305,7 @@ impl Matcher {
             None
         });
         candidates.sort_unstable();
+        candidates.dedup();
         for index in candidates {
             let Some(rule) = self.rules.get(index as usize) else { continue };
             match request.judge(rule) {
