@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{Failure, app, doctor, keys, rules, serve, user};
+use super::{Failure, app, doctor, keys, proxy_snippet, rules, serve, user};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -34,6 +34,8 @@ pub(super) enum Order {
     Keys(keys::KeysCommand),
     /// What only the process that has the store open can tell the doctor.
     Doctor,
+    /// Where people sign in.
+    PublicOrigin,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,6 +106,7 @@ async fn carry_out(app: &App, order: Order) -> Answer {
         Order::App(command) => app::carry_out(app, command).await,
         Order::Keys(command) => keys::run(app, command).await,
         Order::Doctor => doctor::look_inside(app),
+        Order::PublicOrigin => Ok(proxy_snippet::origin_of(&app.site)),
     };
     match result {
         Ok(text) => Answer { is_done: true, text },

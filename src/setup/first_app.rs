@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Setup;
 use crate::access::domain::normal_host;
-use crate::access::snippet::{Addresses, nginx};
+use crate::access::snippet::{Addresses, Proxy, SnippetFile, files};
 use crate::access::{ChangeError, Policy, Rule, RuleParts};
 use crate::accounts::User;
 use crate::audit::Kind;
@@ -151,7 +151,7 @@ impl Setup {
     ///
     /// # Errors
     /// 500 if an address of ours is no address.
-    pub(super) fn snippets(&self, host: &str) -> Result<Vec<Snippet>, Problem> {
+    pub(super) fn snippets(&self, proxy: Proxy, host: &str) -> Result<Vec<Snippet>, Problem> {
         let ip = self.listen().ip();
         let ip = if ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
         let addresses = Addresses {
@@ -160,10 +160,10 @@ impl Setup {
             host: host.to_owned(),
             app: USUAL_APP.to_owned(),
         };
-        let files = nginx(&addresses).map_err(Problem::internal)?;
-        let snippet = |file: crate::access::snippet::SnippetFile| Snippet {
-            title: format!("nginx: {}", file.path.rsplit('/').next().unwrap_or_default()),
-            place: format!("Save it as {}.", file.path),
+        let files = files(proxy, &addresses).map_err(Problem::internal)?;
+        let snippet = |file: SnippetFile| Snippet {
+            title: format!("{}: {}", proxy.title(), file.path.rsplit('/').next().unwrap_or_default()),
+            place: file.place(),
             text: file.text,
         };
         Ok(files.into_iter().map(snippet).collect())

@@ -121,6 +121,15 @@ fn setup_pages() -> Vec<Sample> {
         app_host: "photos.linden.example".into(),
         example_host: "photos.linden.example".into(),
         who: who(),
+        proxies: ["nginx", "Caddy", "Traefik", "HAProxy", "Nginx Proxy Manager", "SWAG", "Apache", "Envoy"]
+            .map(|label| FilterLink {
+                label: label.into(),
+                url: "/setup/protect?proxy=nginx#lines".into(),
+                is_current: label == "nginx",
+            })
+            .to_vec(),
+        proxy: "nginx".into(),
+        reload: "Then run nginx -t, and reload nginx.".into(),
         snippets,
         test,
         errors: FieldErrors::none(),

@@ -34,15 +34,12 @@ local function ask(method, url, headers)
     return answer
 end
 
--- Returns all values of a header of the request, as a list.
+-- Returns all values of a header, as a list that counts from 1. HAProxy's lists count from 0.
 local function values_of(headers, name)
-    local values = {}
-    local found = headers[name]
-    if found then
-        for index = 0, #found do
-            if found[index] ~= nil then
-                values[#values + 1] = found[index]
-            end
+    local found, values = headers[name] or {}, {}
+    for index = 0, #found do
+        if found[index] ~= nil then
+            values[#values + 1] = found[index]
         end
     end
     return values
@@ -52,7 +49,7 @@ local function answer_with(txn, status, answer)
     local reply = txn:reply { status = status }
     if answer then
         for _, name in ipairs(PASSED_ON) do
-            for _, value in ipairs(answer.headers[name] or {}) do
+            for _, value in ipairs(values_of(answer.headers, name)) do
                 reply:add_header(name, value)
             end
         end
@@ -88,6 +85,8 @@ core.register_action("doorward", { "http-req" }, function(txn, doorward)
             headers[name] = values
         end
     end
+    -- HAProxy would write "*/*" for who accepts nothing in particular, as if a page was wanted.
+    headers["accept"] = headers["accept"] or { "" }
     local answer = ask("GET", doorward .. "/api/authz/forward-auth", headers)
     if not answer then
         return answer_with(txn, 503)
@@ -100,10 +99,10 @@ core.register_action("doorward", { "http-req" }, function(txn, doorward)
         return answer_with(txn, status, answer)
     end
     for _, name in ipairs(IDENTITY) do
-        local value = answer.headers[name]
+        local value = values_of(answer.headers, name)[1]
         txn.http:req_del_header(name)
-        if value and value[1] and value[1] ~= "" then
-            txn.http:req_set_header(name, value[1])
+        if value and value ~= "" then
+            txn.http:req_set_header(name, value)
         end
     end
     txn:set_var("txn.doorward", "passed")
@@ -180,31 +179,31 @@ local function auth_request(txn, backend, path, method, told, on_success, on_fai
     if not answer then
         return refuse(nil)
     end
-    for name, values in pairs(answer.headers) do
+    for name, _ in pairs(answer.headers) do
         local variable = "req.auth_response_header." .. name:gsub("[^A-Za-z0-9]", "_")
-        txn:set_var(variable, table.concat(values, ","))
+        txn:set_var(variable, table.concat(values_of(answer.headers, name), ","))
     end
     txn:set_var("txn.auth_response_code", answer.status)
     local is_passing = answer.status >= 200 and answer.status < 300
     if is_passing then
         local is_wanted = matcher(on_success)
-        for name, values in pairs(answer.headers) do
+        for name, _ in pairs(answer.headers) do
             if is_wanted(name) then
                 -- Empty as well: the client's own header must not stay.
-                txn.http:req_set_header(name, values[1])
+                txn.http:req_set_header(name, values_of(answer.headers, name)[1] or "")
             end
         end
         return set_success(txn, true)
     end
-    local location = answer.headers["location"]
-    if location and location[1] then
-        txn:set_var("txn.auth_response_location", location[1])
+    local location = values_of(answer.headers, "location")[1]
+    if location then
+        txn:set_var("txn.auth_response_location", location)
     end
     if on_failure ~= "-" and not terminates then
         local is_wanted = matcher(on_failure)
-        for name, values in pairs(answer.headers) do
+        for name, _ in pairs(answer.headers) do
             if is_wanted(name) then
-                txn.http:req_set_header(name, values[1])
+                txn.http:req_set_header(name, values_of(answer.headers, name)[1] or "")
             end
         end
     end
