@@ -221,8 +221,13 @@ class World:
             body = browser.page.body
             if 'action="/signin/second-factor"' in body:
                 browser.submit("/signin/second-factor", code=self.code(name))
-            elif 'action="/signin/step-up"' in body:
-                browser.submit("/signin/step-up", code=self.code(name))
+            elif 'action="/step-up"' in body:
+                browser.submit("/step-up", code=self.code(name), **({"password": PASSWORD} if 'name="password"' in body else {}))
+            elif 'action="/account/totp"' in body and "secret=" in body:
+                self.secrets[name] = body.split("secret=")[1].split("&")[0].split('"')[0]
+                browser.submit("/account/totp", code=self.code(name))
+            elif 'href="/account/totp"' in body and browser.page.status == 403:
+                browser.browse(self.portal + "/account/totp")
             elif 'action="/signin/enrol"' in body and "secret=" in body:
                 self.secrets[name] = body.split("secret=")[1].split("&")[0].split('"')[0]
                 browser.submit("/signin/enrol", code=self.code(name))
