@@ -71,9 +71,9 @@ class Forms(html.parser.HTMLParser):
 class Line:
     """A TLS connection to the proxy, for exact bytes."""
 
-    def __init__(self, port, name, authority):
+    def __init__(self, place, name, authority):
         context = ssl.create_default_context(cafile=authority)
-        plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+        plain = socket.create_connection(place, timeout=20)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = context.wrap_socket(plain, server_hostname=name)
 
@@ -96,15 +96,16 @@ class Line:
 
 
 class Browser:
-    """One person's browser. `authority` is the file of the certificate authority."""
+    """One person's browser. `place` is (address, port) of the proxy, `authority` the file of the
+    certificate authority."""
 
-    def __init__(self, port, authority):
-        self.port, self.authority, self.jar = port, authority, {}
+    def __init__(self, place, authority):
+        self.place, self.authority, self.jar = place, authority, {}
         self.page = None
 
     def copy(self):
         """Somebody who got hold of all cookies."""
-        other = Browser(self.port, self.authority)
+        other = Browser(self.place, self.authority)
         other.jar = dict(self.jar)
         return other
 
@@ -147,7 +148,7 @@ class Browser:
         if body is not None:
             payload = body if isinstance(body, bytes) else urllib.parse.urlencode(body).encode()
             lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(payload)}"]
-        line = Line(self.port, sni or name, self.authority)
+        line = Line(self.place, sni or name, self.authority)
         try:
             line.send("\r\n".join(lines).encode() + b"\r\n\r\n" + payload)
             answer = line.answer(url, method)
@@ -182,7 +183,7 @@ class Browser:
     def websocket(self, url, headers=(), message="hello"):
         """Opens a WebSocket. Returns the answer to the handshake, what the app saw and what it sent back."""
         parts = urllib.parse.urlsplit(url)
-        line = Line(self.port, parts.hostname, self.authority)
+        line = Line(self.place, parts.hostname, self.authority)
         lines = [
             f"GET {parts.path or '/'} HTTP/1.1", f"Host: {parts.netloc}", "Connection: Upgrade", "Upgrade: websocket",
             f"Origin: https://{parts.netloc}", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + base64.b64encode(os.urandom(16)).decode(),

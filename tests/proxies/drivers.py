@@ -57,7 +57,7 @@ class Driver:
     def start(self):
         self.configure()
         self.world.start(self.name, self.command(), self.environment())
-        self.world.wait_for_port(self.world.port, self.name)
+        self.world.wait_for_port(self.world.port, self.name, self.world.address)
         # The port is open before certificates and routes are there.
         for _ in range(200):
             try:
@@ -106,7 +106,7 @@ http {{
   ignore_invalid_headers {'on' if self.drops_invalid else 'off'};
 {temp}{self.more_http}
   server {{
-    listen 127.0.0.1:{self.world.port} ssl default_server;
+    listen {self.world.address}:{self.world.port} ssl default_server;
     ssl_certificate {self.certificate('pem')};
     ssl_certificate_key {self.certificate('key')};
     return 444;

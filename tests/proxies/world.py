@@ -82,10 +82,13 @@ def make_certificates(place):
 class World:
     """One Doorward with its people, one app, and a port that the proxy under test shall listen on."""
 
-    def __init__(self, place, certificates):
+    def __init__(self, place, certificates, address=None):
         self.place, self.certificates = pathlib.Path(place), pathlib.Path(certificates)
         self.port, self.doorward_port, self.app_port = free_ports(3)
-        self.portal = f"https://auth.home.example:{self.port}"
+        # With an address of its own, the proxy has the usual port.
+        self.address = address or "127.0.0.1"
+        self.port = 443 if address else self.port
+        self.portal = self.url("auth").rstrip("/")
         self.running, self.secrets, self.codes = {}, {}, {}
         self.doorward_url = f"http://127.0.0.1:{self.doorward_port}"
         self.app_url = f"http://127.0.0.1:{self.app_port}"
@@ -94,10 +97,10 @@ class World:
 
     def url(self, host, path="/"):
         name = host if "." in host else f"{host}.home.example"
-        return f"https://{name}:{self.port}{path}"
+        return f"https://{name}{path}" if self.port == 443 else f"https://{name}:{self.port}{path}"
 
     def browser(self):
-        return Browser(self.port, self.certificates / "ca.pem")
+        return Browser((self.address, self.port), self.certificates / "ca.pem")
 
     # ---- processes
 
@@ -127,11 +130,11 @@ class World:
             text += f"--- {path.name}\n" + "\n".join(line[:300] for line in lines) + "\n"
         return text
 
-    def wait_for_port(self, port, name):
+    def wait_for_port(self, port, name, address="127.0.0.1"):
         end = time.monotonic() + 30
         while time.monotonic() < end:
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                socket.create_connection((address, port), timeout=1).close()
                 return
             except OSError:
                 if name in self.running and self.running[name].poll() is not None:
@@ -181,6 +184,13 @@ class World:
         return subprocess.run([str(DOORWARD), command, "--help"], capture_output=True, text=True).stdout
 
     def set_up(self):
+        if self.has("domains"):
+            self.settings["protect.domain"] = None
+            self.settings["protect.domains"] = ", ".join(
+                ["home.example", "other.example portal=auth.other.example", "third.example cookie=host"])
+            self.rules += "allow one_factor domain=*.other.example\nallow one_factor domain=*.third.example\n"
+        if self.has("programs"):
+            self.rules += "allow one_factor domain=mail.home.example program=basic\n"
         people = [
             ("ada", "Ada Lövelace", "family", "owner"), ("carl", "Carl", "family", "member"), ("eve", "Eve", "guests", "member"),
         ]
