@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::access::Access;
+use crate::access::{Access, ForwardAuthSettings};
 use crate::accounts::Accounts;
 use crate::accounts::records::{LinkRecord, PendingTotpRecord};
 use crate::accounts::users::SecondFactorPolicy;
@@ -34,6 +34,7 @@ use crate::operations::lifecycle;
 use crate::operations::metrics as metrics_server;
 use crate::operations::notify::Notify;
 use crate::routes::Service;
+use crate::sessions::records::HandoffRecord;
 use crate::sessions::tokens::Tokens;
 use crate::sessions::{Lifetimes, Sessions, TokenRefusal};
 use crate::setup::{self, Setup};
@@ -73,6 +74,8 @@ pub struct Options {
     pub registration: Policy,
     /// Who must have a second factor.
     pub second_factor: SecondFactorPolicy,
+    /// How reverse proxies are answered.
+    pub forward_auth: ForwardAuthSettings,
     /// How apps sign people in.
     pub oidc: OidcSettings,
     /// Where this program may call out to.
@@ -208,8 +211,8 @@ impl App {
             registration: options.registration,
         };
         let sign_in = SignIn::open(parts, &options.master).map_err(|error| reading(&error))?;
-        let access =
-            Access::load(store.clone(), audit.clone(), site.clone()).map_err(|error| reading(&error))?;
+        let access = Access::load(store.clone(), audit.clone(), site.clone(), options.forward_auth)
+            .map_err(|error| reading(&error))?;
         let oidc = Oidc::open(
             oidc::Parts {
                 sign_in: sign_in.clone(),
@@ -357,6 +360,7 @@ impl App {
         self.oidc.sweep().await?;
         while store.purge::<PendingTotpRecord>(now, 500).await? == 500 {}
         while store.purge::<LinkRecord>(now, 500).await? == 500 {}
+        while store.purge::<HandoffRecord>(now, 500).await? == 500 {}
         self.sessions.tokens().keep_schedule().await
     }
 

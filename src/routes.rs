@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::Semaphore;
 
-use crate::access::forward_auth::{self, Dialect};
+use crate::access::forward_auth::{self, Endpoint};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::http::problem::seconds_rounded_up;
@@ -24,6 +24,7 @@ use crate::http::{Handler, Problem, Reply, Request, RouteLimits};
 use crate::limits::{Rule, Verdict, rate_limit_headers};
 use crate::metrics::Route as RouteClass;
 use crate::oidc::OAuthError;
+use crate::sessions::handoff::PORTAL_PATH;
 use crate::sessions::{Principal, SessionKind, frames};
 use crate::views::errors::{ErrorPage, WrongHost};
 use crate::views::{Wait, assets};
@@ -55,7 +56,7 @@ pub enum Action {
     /// Anyone, for a document that is answered from memory without waiting for anything.
     Document(for<'a> fn(&'a App, &'a Request) -> Result<Reply, Problem>),
     /// A reverse proxy that asks for a decision.
-    Proxy(Dialect),
+    Proxy(Endpoint),
 }
 
 /// Which client a route is made for; decides how refusals look.
@@ -123,9 +124,13 @@ pub enum Method2 {
     Patch,
     Delete,
     Options,
+    /// Every method that has no row of its own.
+    Any,
 }
 
 impl Method2 {
+    const COUNT: usize = 7;
+
     fn of(method: &Method) -> Option<Method2> {
         match *method {
             Method::GET | Method::HEAD => Some(Method2::Get),
@@ -147,11 +152,13 @@ impl Method2 {
             Method2::Patch => "PATCH",
             Method2::Delete => "DELETE",
             Method2::Options => "OPTIONS",
+            Method2::Any => "ANY",
         }
     }
 }
 
-type PathRoutes = [Option<&'static Route>; 6];
+/// The routes of one path, each in the place of its method.
+type PathRoutes = [Option<&'static Route>; Method2::COUNT];
 
 /// The table, compiled for look-up.
 pub struct Routes {
@@ -166,7 +173,7 @@ impl Routes {
             let index = match by_path.iter().position(|(path, _)| *path == route.path) {
                 Some(index) => index,
                 None => {
-                    by_path.push((route.path, [None; 6]));
+                    by_path.push((route.path, [None; Method2::COUNT]));
                     by_path.len() - 1
                 }
             };
@@ -194,8 +201,8 @@ impl Routes {
             return Found::Asset;
         }
         let Ok(matched) = self.router.at(path) else { return Found::Nothing };
-        let route = Method2::of(method).and_then(|method| matched.value.get(method as usize).copied());
-        match route.flatten() {
+        let of = |method: Method2| matched.value.get(method as usize).copied().flatten();
+        match Method2::of(method).and_then(of).or_else(|| of(Method2::Any)) {
             Some(route) => Found::Route(route),
             None => Found::OtherMethods,
         }
@@ -368,12 +375,24 @@ impl Service {
         }
     }
 
-    fn answer_proxy(&self, request: &Request, dialect: Dialect) -> Reply {
-        if let Some(reply) = self.app.setup.gate_proxy(dialect) {
-            return reply.for_other_host();
+    /// Answers a reverse proxy; `None` if that takes time.
+    fn answer_proxy(&self, request: &Request, endpoint: Endpoint) -> Option<Reply> {
+        if let Some(reply) = self.app.setup.gate_proxy(endpoint.dialect) {
+            return Some(reply.for_other_host());
         }
-        let reply = forward_auth::check(&self.app.access, &self.app.sessions, request, dialect);
-        self.app.setup.observe(dialect, request, &reply);
+        let reply = forward_auth::check(&self.app.access, &self.app.sessions, request, endpoint)?;
+        Some(self.leave_proxy(request, endpoint, reply))
+    }
+
+    /// Answers a reverse proxy where a password has to be hashed, or a browser arrives from the portal.
+    async fn answer_proxy_in_time(&self, request: &Request, endpoint: Endpoint) -> Reply {
+        let (access, sessions) = (&self.app.access, &self.app.sessions);
+        let reply = forward_auth::check_in_time(access, sessions, request, endpoint).await;
+        self.leave_proxy(request, endpoint, reply)
+    }
+
+    fn leave_proxy(&self, request: &Request, endpoint: Endpoint, reply: Reply) -> Reply {
+        self.app.setup.observe(endpoint.dialect, request, &reply);
         // Some proxies hand the answer on in the name of the app.
         reply.for_other_host()
     }
@@ -422,6 +441,17 @@ impl Service {
             return Ok(None);
         }
         let origin = self.app.site.origin();
+        // The portal of another domain is there to set its cookie, and leads on to where people sign in.
+        if self.app.site.domain_of_portal(host).is_some() {
+            match route.path {
+                PORTAL_PATH => return Ok(None),
+                "/" => {
+                    let rest = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+                    return Ok(Some(Reply::see_other(&format!("{}{rest}", origin.text))));
+                }
+                _ => {}
+            }
+        }
         if route.face != Face::Page {
             let detail = format!("This is {}; requests for another host are not answered.", origin.text);
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));
@@ -522,8 +552,8 @@ impl Handler for Service {
     fn handle_at_once(&self, found: Found, request: &Request) -> Option<Reply> {
         Some(match found {
             Found::Asset => answer_asset(request),
-            Found::Route(route @ Route { action: Action::Proxy(dialect), .. }) => {
-                let reply = self.answer_proxy(request, *dialect);
+            Found::Route(route @ Route { action: Action::Proxy(endpoint), .. }) => {
+                let reply = self.answer_proxy(request, *endpoint)?;
                 self.app.metrics.http_request(class_of(route), reply.status);
                 reply
             }
@@ -554,9 +584,12 @@ impl Handler for Service {
         if route.path.contains('{') {
             request.params = self.routes.params(request.path());
         }
-        let reply = match self.through(route, request).await {
-            Ok(reply) => reply,
-            Err(problem) => self.refuse(found, request, problem),
+        let reply = match route.action {
+            Action::Proxy(endpoint) => self.answer_proxy_in_time(request, endpoint).await,
+            _ => match self.through(route, request).await {
+                Ok(reply) => reply,
+                Err(problem) => self.refuse(found, request, problem),
+            },
         };
         self.app.metrics.http_request(class_of(route), reply.status);
         reply

@@ -1,5 +1,6 @@
 //! The rules as JSON: what `/api/v1/admin/rules` takes and gives. The handlers stand with the other admin routes.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,9 @@ pub struct CheckDto {
     /// What that person has proven; one factor if left out.
     #[serde(default)]
     pub level: Option<Level>,
+    /// Where the request comes from; no network of a rule if left out.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
 }
 
 /// The answer of the test box.
@@ -109,11 +113,11 @@ pub fn warnings(access: &Access, rules: &[Rule]) -> Vec<String> {
     for (number, rule) in (1..).zip(rules) {
         let is_reached = rule.domains().iter().any(|domain| match domain {
             DomainPattern::Exact(host) => site.is_protected_host(host),
-            DomainPattern::Below(above) => {
+            DomainPattern::Below(above) | DomainPattern::OfUser(above) | DomainPattern::OfGroup(above) => {
                 **above == *parent || is_below(above, &parent) || is_below(&parent, above)
             }
         });
-        if !is_reached {
+        if !is_reached && rule.host_patterns().is_empty() {
             warnings.push(format!("Rule {number} never decides: it names no app below {parent}."));
         }
     }
@@ -178,10 +182,12 @@ pub fn check_rules(
         username: user.username.as_str(),
         groups: &user.groups,
         level: question.level.unwrap_or(Level::OneFactor),
+        client: None,
     });
     let list = access.list();
-    let decision = list.matcher.decide(asked(&inquiry), caller);
-    let trail = (1..).zip(list.matcher.trail(asked(&inquiry), caller)).filter_map(explain).collect();
+    let asked = asked(&inquiry, question.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    let decision = list.matcher.decide(asked, caller);
+    let trail = (1..).zip(list.matcher.trail(asked, caller)).filter_map(explain).collect();
     let (outcome, level) = match decision.outcome {
         Outcome::Allow => ("allow", None),
         Outcome::NeedSignIn { level } => ("sign_in", Some(level)),
@@ -209,6 +215,13 @@ fn explain((number, judgment): (usize, Judgment)) -> Option<String> {
     let reason = match judgment {
         Judgment::Decides(_) => return None,
         Judgment::OtherHost => "is for other domains",
+        Judgment::OtherNameInHost => "is for the domains of other people",
+        Judgment::OtherNetwork => "is for other networks",
+        Judgment::OtherResource => "is for other addresses",
+        Judgment::OtherQuery => "is for other queries",
+        Judgment::AmbiguousQuery => {
+            "has a condition on the query, and this query could be read in two ways, so it is refused"
+        }
         Judgment::OtherMethod => "is for other request methods",
         Judgment::OtherPeople => "is for other people",
         Judgment::OtherPath => "is for other paths",

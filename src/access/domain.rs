@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use super::matcher::Caller;
+
 /// Most bytes of a host name (RFC 1035 section 2.3.4).
 const LONGEST_HOST: usize = 253;
 /// Most bytes of one label (RFC 1035 section 2.3.4).
@@ -68,25 +70,41 @@ pub fn is_local(host: &str) -> bool {
     host == "localhost" || is_below(host, "localhost")
 }
 
-/// The hosts that a rule names: one host, or every host below a parent (not the parent itself).
+/// The hosts that a rule names: one host, every host below a parent (not the parent itself), or those that carry the
+/// caller's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DomainPattern {
     /// Exactly this host.
     Exact(Box<str>),
     /// Every host below this one, at any depth; written `*.parent`.
     Below(Box<str>),
+    /// The host that has the caller's username in front of this one; written `{user}.parent`.
+    OfUser(Box<str>),
+    /// The hosts that have the name of a group of the caller in front of this one; written `{group}.parent`.
+    OfGroup(Box<str>),
 }
 
 impl DomainPattern {
-    /// Parses `host` or `*.parent`; folds case and drops a trailing dot. The error is a sentence.
+    /// Parses `host`, `*.parent`, `{user}.parent` or `{group}.parent`; folds case and drops a trailing dot. The error
+    /// is a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let (name, is_wildcard) = match text.strip_prefix("*.") {
-            Some(parent) => (parent, true),
-            None => (text, false),
+        let (name, make): (_, fn(Box<str>) -> Self) = if let Some(parent) = text.strip_prefix("*.") {
+            (parent, DomainPattern::Below)
+        } else if let Some(parent) = text.strip_prefix("{user}.") {
+            (parent, DomainPattern::OfUser)
+        } else if let Some(parent) = text.strip_prefix("{group}.") {
+            (parent, DomainPattern::OfGroup)
+        } else {
+            (text, DomainPattern::Exact)
         };
         if name.contains('*') {
             return Err(format!("“{text}” is no domain: the star goes in front only, as in *.home.example."));
+        }
+        if name.contains(['{', '}']) {
+            return Err(format!(
+                "“{text}” is no domain: only {{user}}. or {{group}}. may stand in front, as in {{user}}.home.example."
+            ));
         }
         if name.contains("://") || name.contains('/') {
             return Err(format!(
@@ -101,26 +119,58 @@ impl DomainPattern {
         let host = normal_host(name).ok_or_else(|| {
             format!("“{text}” is no domain. A domain looks like photos.home.example or *.home.example.")
         })?;
-        let host = host.into_owned().into_boxed_str();
-        Ok(if is_wildcard { DomainPattern::Below(host) } else { DomainPattern::Exact(host) })
+        Ok(make(host.into_owned().into_boxed_str()))
     }
 
-    /// Tells whether the pattern names `host` (in normal form).
+    /// Returns the host that is named, or the parent of the hosts that are.
+    pub fn name(&self) -> &str {
+        match self {
+            DomainPattern::Exact(name)
+            | DomainPattern::Below(name)
+            | DomainPattern::OfUser(name)
+            | DomainPattern::OfGroup(name) => name,
+        }
+    }
+
+    /// Tells whether it depends on the caller which hosts are named.
+    pub fn is_about_people(&self) -> bool {
+        matches!(self, DomainPattern::OfUser(_) | DomainPattern::OfGroup(_))
+    }
+
+    /// Tells whether the pattern names `host` (in normal form) for some caller.
     pub fn names(&self, host: &str) -> bool {
         match self {
             DomainPattern::Exact(own) => **own == *host,
-            DomainPattern::Below(parent) => is_below(host, parent),
+            DomainPattern::Below(parent) | DomainPattern::OfUser(parent) | DomainPattern::OfGroup(parent) => {
+                is_below(host, parent)
+            }
+        }
+    }
+
+    /// Tells whether the pattern names `host` (in normal form) for this caller. Nobody who is signed in could be
+    /// anyone.
+    pub fn names_for(&self, host: &str, caller: Option<&Caller<'_>>) -> bool {
+        let head =
+            |parent: &str| host.strip_suffix(parent)?.strip_suffix('.').filter(|head| !head.is_empty());
+        match (self, caller) {
+            (DomainPattern::OfUser(parent), Some(caller)) => {
+                head(parent).is_some_and(|head| caller.is_named(head.as_bytes()))
+            }
+            (DomainPattern::OfGroup(parent), Some(caller)) => {
+                head(parent).is_some_and(|head| caller.is_in_group(head.as_bytes()))
+            }
+            _ => self.names(host),
         }
     }
 
     /// Tells whether every host that `other` names is named by this pattern too.
     pub fn covers(&self, other: &DomainPattern) -> bool {
         match (self, other) {
-            (_, DomainPattern::Exact(host)) => self.names(host),
-            (DomainPattern::Exact(_), DomainPattern::Below(_)) => false,
-            (DomainPattern::Below(own), DomainPattern::Below(parent)) => {
-                own == parent || is_below(parent, own)
+            (DomainPattern::Exact(_) | DomainPattern::Below(_), DomainPattern::Exact(host)) => {
+                self.names(host)
             }
+            (DomainPattern::Below(own), _) => **own == *other.name() || is_below(other.name(), own),
+            _ => self == other,
         }
     }
 }
@@ -130,6 +180,8 @@ impl fmt::Display for DomainPattern {
         match self {
             DomainPattern::Exact(host) => f.write_str(host),
             DomainPattern::Below(parent) => write!(f, "*.{parent}"),
+            DomainPattern::OfUser(parent) => write!(f, "{{user}}.{parent}"),
+            DomainPattern::OfGroup(parent) => write!(f, "{{group}}.{parent}"),
         }
     }
 }

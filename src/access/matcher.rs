@@ -1,27 +1,31 @@
 //! Which rule decides a request. Pure, compiled once for each list of rules, immutable.
 //!
-//! The steps, exactly. Only rules whose domains name the host are looked at, in order; for each of them:
+//! The steps, exactly. Only rules that name the host are looked at, in order; for each of them:
 //!
-//! 1. The rule has methods and the request's is not among them: the rule does not match.
-//! 2. The rule names people, the caller is known and is not one of them: the rule does not match.
-//! 3. The rule has a path condition. If the path of the request is ambiguous (it has no canonical form, FWD-06):
-//!    **refused**, because nobody can tell what the app would make of it. If the pattern does not match the path: the
-//!    rule does not match.
-//! 4. The rule names people and nobody is signed in: **sign-in needed**, at the level of the rule (at one factor for
+//! 1. Methods and networks: the request's must be among them.
+//! 2. The rule lists people, the caller is known and is not one of them: the rule does not match.
+//! 3. The host carries a name (`{user}.`, the group `User` of an expression), the caller is known and it is not theirs:
+//!    the rule does not match.
+//! 4. The rule has a condition on the query, the path, or both (resources). What has no single reading (a path without a
+//!    canonical form, FWD-06; a query that servers read in different ways) is **refused**, because nobody can tell what
+//!    the app would make of it. If a condition does not hold: the rule does not match.
+//! 5. The rule is about people and nobody is signed in: **sign-in needed**, at the level of the rule (at one factor for
 //!    `deny`). The rule is not skipped: after sign-in it may be the one that decides, so neither a later `bypass` nor
 //!    the default may decide before that is known.
-//! 5. The rule matches and decides. `bypass`: allowed. `deny`: refused, signed in or not. `one_factor`, `two_factor`:
+//! 6. The rule matches and decides. `bypass`: allowed. `deny`: refused, signed in or not. `one_factor`, `two_factor`:
 //!    allowed if the caller has proven that much, else sign-in needed at that level.
 //!
 //! If no rule matches: **refused**. So a signed-in person outside the named groups falls through to the next rules
 //! and in the end to the refusal, never to another sign-in page.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::net::IpAddr;
 
-use super::domain::DomainPattern;
+use super::host_index::HostIndex;
+use super::query::{self, QueryTest};
 use super::rules::{Policy, Rule};
 use crate::kernel::text::GroupName;
-use crate::sessions::Level;
+use crate::sessions::{Level, Principal};
 
 /// What is asked for, in canonical form.
 #[derive(Clone, Copy, Debug)]
@@ -30,19 +34,47 @@ pub struct Asked<'a> {
     pub host: &'a str,
     /// The canonical path; `None` if the path is ambiguous.
     pub path: Option<&'a str>,
+    /// The query as it was sent, without the `?`.
+    pub query: Option<&'a str>,
     /// The request method, upper case.
     pub method: &'a str,
+    /// Where the request comes from, as far as trusted proxies tell.
+    pub address: IpAddr,
 }
 
-/// A signed-in person, as far as rules look at them.
+/// Who asks, as far as rules look at them: a person, a program that acts for one, or a program alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
-    /// The username.
+    /// The username; empty for a program without a person.
     pub username: &'a str,
     /// The groups as the directory has them now.
     pub groups: &'a [GroupName],
-    /// What the session has proven.
+    /// What has been proven.
     pub level: Level,
+    /// The OAuth client that shows a token of its own, or of a person.
+    pub client: Option<&'a str>,
+}
+
+impl<'a> Caller<'a> {
+    /// Returns the person who is signed in.
+    pub fn person(principal: &'a Principal) -> Self {
+        Caller {
+            username: principal.user.username.as_str(),
+            groups: &principal.user.groups,
+            level: principal.level(),
+            client: None,
+        }
+    }
+
+    /// Tells whether the caller is the person of this name, whatever the case of its letters.
+    pub fn is_named(&self, name: &[u8]) -> bool {
+        !name.is_empty() && self.username.as_bytes().eq_ignore_ascii_case(name)
+    }
+
+    /// Tells whether the caller is in the group of this name, whatever the case of its letters.
+    pub fn is_in_group(&self, name: &[u8]) -> bool {
+        self.groups.iter().any(|group| group.as_str().as_bytes().eq_ignore_ascii_case(name))
+    }
 }
 
 /// What happens to the request.
@@ -66,6 +98,8 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The index of the rule that decided, from 0; `None` is the default refusal.
     pub rule: Option<usize>,
+    /// Whether that rule reads a password in `Authorization: Basic`.
+    pub allows_basic: bool,
 }
 
 /// What one rule makes of a request.
@@ -73,41 +107,127 @@ pub struct Decision {
 pub enum Judgment {
     /// None of its domains names the host.
     OtherHost,
+    /// The host carries the name of somebody else.
+    OtherNameInHost,
     /// It is for other methods.
     OtherMethod,
+    /// It is for other networks.
+    OtherNetwork,
     /// It is for other people.
     OtherPeople,
     /// It is for other paths.
     OtherPath,
-    /// It has a path condition and the path is ambiguous: refused.
+    /// It is for other addresses (resources).
+    OtherResource,
+    /// It is for other queries.
+    OtherQuery,
+    /// It has a condition on the path and the path is ambiguous: refused.
     AmbiguousPath,
+    /// It has a condition on the query and the query is ambiguous: refused.
+    AmbiguousQuery,
     /// It decides.
     Decides(Outcome),
 }
 
-/// Returns what `rule`, one of whose domains names the host, makes of the request.
-fn judge(rule: &Rule, asked: Asked<'_>, caller: Option<Caller<'_>>) -> Judgment {
-    if !rule.methods().is_empty() && !rule.methods().iter().any(|method| **method == *asked.method) {
-        return Judgment::OtherMethod;
-    }
-    let is_about_people = rule.is_about_people();
-    if let Some(caller) = caller
-        && is_about_people
-        && !is_meant(rule, caller)
-    {
-        return Judgment::OtherPeople;
-    }
-    if let Some(pattern) = rule.path() {
-        match asked.path {
-            None => return Judgment::AmbiguousPath,
-            Some(path) if !pattern.matches(path) => return Judgment::OtherPath,
-            Some(_) => {}
+impl Judgment {
+    /// Returns what happens to the request, if this rule decides it.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Judgment::Decides(outcome) => Some(outcome),
+            Judgment::AmbiguousPath | Judgment::AmbiguousQuery => Some(Outcome::Forbidden),
+            _ => None,
         }
     }
-    Judgment::Decides(decide(rule.policy(), is_about_people, caller))
 }
 
-fn decide(policy: Policy, is_about_people: bool, caller: Option<Caller<'_>>) -> Outcome {
+/// A request while it is judged: what several rules need is made once.
+struct Request<'a> {
+    asked: Asked<'a>,
+    caller: Option<Caller<'a>>,
+    address: IpAddr,
+    query: &'a str,
+    target: OnceCell<String>,
+    is_query_sound: OnceCell<bool>,
+}
+
+impl<'a> Request<'a> {
+    fn new(asked: Asked<'a>, caller: Option<Caller<'a>>) -> Self {
+        Request {
+            asked,
+            caller,
+            address: asked.address.to_canonical(),
+            query: asked.query.unwrap_or_default(),
+            target: OnceCell::new(),
+            is_query_sound: OnceCell::new(),
+        }
+    }
+
+    /// Returns what resources are compared with: the canonical path, and the query behind it if there is one.
+    fn target(&self, path: &'a str) -> &str {
+        if self.query.is_empty() {
+            return path;
+        }
+        self.target.get_or_init(|| [path, "?", self.query].concat())
+    }
+
+    fn is_query_sound(&self) -> bool {
+        *self.is_query_sound.get_or_init(|| query::is_sound(self.query))
+    }
+
+    /// Returns what `rule` makes of the request.
+    fn judge(&self, rule: &Rule) -> Judgment {
+        if !rule.methods().is_empty() && !rule.methods().iter().any(|method| **method == *self.asked.method) {
+            return Judgment::OtherMethod;
+        }
+        if !rule.networks().is_empty() && !rule.networks().iter().any(|own| own.contains(&self.address)) {
+            return Judgment::OtherNetwork;
+        }
+        let caller = self.caller.as_ref();
+        if rule.names_people() && caller.is_some_and(|caller| !is_meant(rule, caller)) {
+            return Judgment::OtherPeople;
+        }
+        if !self.is_host_meant(rule) {
+            return Judgment::OtherNameInHost;
+        }
+        self.judge_address(rule)
+            .unwrap_or_else(|| Judgment::Decides(decide(rule.policy(), rule.is_about_people(), caller)))
+    }
+
+    fn is_host_meant(&self, rule: &Rule) -> bool {
+        let (host, caller) = (self.asked.host, self.caller.as_ref());
+        rule.domains().iter().any(|domain| domain.names_for(host, caller))
+            || rule.host_patterns().iter().any(|pattern| pattern.matches(host, caller))
+    }
+
+    /// Returns why the rule does not match by its conditions on path and query, or why nobody can tell, if so. What
+    /// surely does not match is left alone, however ambiguous the rest is.
+    fn judge_address(&self, rule: &Rule) -> Option<Judgment> {
+        if let (Some(pattern), Some(path)) = (rule.path(), self.asked.path)
+            && !pattern.matches(path)
+        {
+            return Some(Judgment::OtherPath);
+        }
+        if let (false, Some(path)) = (rule.resources().is_empty(), self.asked.path) {
+            let target = self.target(path);
+            if !rule.resources().iter().any(|pattern| pattern.matches(target, self.caller.as_ref())) {
+                return Some(Judgment::OtherResource);
+            }
+        }
+        if !rule.query().is_empty() {
+            if !self.is_query_sound() {
+                return Some(Judgment::AmbiguousQuery);
+            }
+            let holds = |list: &Vec<QueryTest>| list.iter().all(|test| test.holds(self.query));
+            if !rule.query().iter().any(holds) {
+                return Some(Judgment::OtherQuery);
+            }
+        }
+        let is_about_path = rule.path().is_some() || !rule.resources().is_empty();
+        (is_about_path && self.asked.path.is_none()).then_some(Judgment::AmbiguousPath)
+    }
+}
+
+fn decide(policy: Policy, is_about_people: bool, caller: Option<&Caller<'_>>) -> Outcome {
     let needed = match policy {
         Policy::Bypass => return Outcome::Allow,
         Policy::Deny if is_about_people && caller.is_none() => Level::OneFactor,
@@ -121,58 +241,26 @@ fn decide(policy: Policy, is_about_people: bool, caller: Option<Caller<'_>>) -> 
     }
 }
 
-fn is_meant(rule: &Rule, caller: Caller<'_>) -> bool {
+fn is_meant(rule: &Rule, caller: &Caller<'_>) -> bool {
     rule.groups().iter().any(|group| caller.groups.contains(group))
         || rule.users().iter().any(|user| user.as_str() == caller.username)
+        || caller.client.is_some_and(|id| rule.clients().iter().any(|client| client.as_str() == id))
+        || rule.subjects().iter().any(|list| list.iter().all(|subject| subject.means(caller)))
 }
 
-/// Where the candidates of a host stand in `Matcher::candidates`.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: usize,
-    end: usize,
-}
-
-/// A list of rules, compiled. Finding the candidates of a host takes one hash look-up for an exact host and one for
-/// each label above it otherwise, however many rules there are; nothing is allocated while deciding.
+/// A list of rules, compiled. Which rules name a host is found by one hash look-up for the host and one for each label
+/// above it, however many rules there are, and where rules name hosts by expressions, by one pass of all of these at
+/// once. Nothing is allocated for a rule while deciding.
 #[derive(Debug, Default)]
 pub struct Matcher {
     rules: Vec<Rule>,
-    /// For each host that a rule names exactly: every rule that names it, exactly or by a parent, in order.
-    exact: HashMap<Box<str>, Span>,
-    /// For each parent that a rule names: every rule that names hosts below it, by it or by a parent of it, in order.
-    below: HashMap<Box<str>, Span>,
-    candidates: Vec<u32>,
+    index: HostIndex,
 }
 
 impl Matcher {
     /// Compiles `rules`, in their order.
     pub fn new(rules: Vec<Rule>) -> Self {
-        let mut matcher = Matcher { rules, ..Matcher::default() };
-        let patterns: Vec<DomainPattern> =
-            matcher.rules.iter().flat_map(|rule| rule.domains().iter().cloned()).collect();
-        for pattern in patterns {
-            let (DomainPattern::Exact(name) | DomainPattern::Below(name)) = &pattern;
-            let is_known = match &pattern {
-                DomainPattern::Exact(_) => matcher.exact.contains_key(name),
-                DomainPattern::Below(_) => matcher.below.contains_key(name),
-            };
-            if is_known {
-                continue;
-            }
-            let start = matcher.candidates.len();
-            let naming = (0_u32..)
-                .zip(&matcher.rules)
-                .filter(|(_, rule)| rule.domains().iter().any(|own| own.covers(&pattern)));
-            let naming: Vec<u32> = naming.map(|(index, _)| index).collect();
-            matcher.candidates.extend(naming);
-            let span = Span { start, end: matcher.candidates.len() };
-            match pattern {
-                DomainPattern::Exact(host) => matcher.exact.insert(host, span),
-                DomainPattern::Below(parent) => matcher.below.insert(parent, span),
-            };
-        }
-        matcher
+        Matcher { index: HostIndex::new(&rules), rules }
     }
 
     /// Returns the rules in their order.
@@ -180,47 +268,37 @@ impl Matcher {
         &self.rules
     }
 
-    fn candidates(&self, host: &str) -> &[u32] {
-        let span = self.exact.get(host).or_else(|| {
-            let mut rest = host;
-            while let Some((_, parent)) = rest.split_once('.') {
-                if let Some(span) = self.below.get(parent) {
-                    return Some(span);
-                }
-                rest = parent;
-            }
-            None
-        });
-        span.and_then(|span| self.candidates.get(span.start..span.end)).unwrap_or(&[])
-    }
-
-    /// Decides a request; `caller` is who is signed in, if anyone.
+    /// Decides a request; `caller` is who asks, if anyone is known.
     pub fn decide(&self, asked: Asked<'_>, caller: Option<Caller<'_>>) -> Decision {
-        for index in self.candidates(asked.host) {
-            let index = *index as usize;
-            let Some(rule) = self.rules.get(index) else { continue };
-            match judge(rule, asked, caller) {
-                Judgment::Decides(outcome) => return Decision { outcome, rule: Some(index) },
-                Judgment::AmbiguousPath => {
-                    return Decision { outcome: Outcome::Forbidden, rule: Some(index) };
+        let request = Request::new(asked, caller);
+        let mut decision = Decision { outcome: Outcome::Forbidden, rule: None, allows_basic: false };
+        // Each source has its rules in order; the first rule of all that decides is the one that counts.
+        self.index.each_source(asked.host, |candidates| {
+            for index in candidates {
+                let index = *index as usize;
+                if decision.rule.is_some_and(|first| first <= index) {
+                    break;
                 }
-                _ => {}
+                let Some(rule) = self.rules.get(index) else { continue };
+                if let Some(outcome) = request.judge(rule).outcome() {
+                    decision = Decision { outcome, rule: Some(index), allows_basic: rule.allows_basic() };
+                    break;
+                }
             }
-        }
-        Decision { outcome: Outcome::Forbidden, rule: None }
+        });
+        decision
     }
 
     /// Tells what every rule makes of a request up to the one that decides, for the test box.
     pub fn trail(&self, asked: Asked<'_>, caller: Option<Caller<'_>>) -> Vec<Judgment> {
+        let request = Request::new(asked, caller);
         let mut trail = Vec::new();
         for rule in &self.rules {
-            let judgment = if rule.domains().iter().any(|domain| domain.names(asked.host)) {
-                judge(rule, asked, caller)
-            } else {
-                Judgment::OtherHost
-            };
+            let names_host = rule.domains().iter().any(|domain| domain.names(asked.host))
+                || rule.host_patterns().iter().any(|pattern| pattern.matches(asked.host, None));
+            let judgment = if names_host { request.judge(rule) } else { Judgment::OtherHost };
             trail.push(judgment);
-            if matches!(judgment, Judgment::Decides(_) | Judgment::AmbiguousPath) {
+            if judgment.outcome().is_some() {
                 break;
             }
         }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::access::rule_text::{parse_file, parse_line};
 
+const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const ONE: Level = Level::OneFactor;
 const TWO: Level = Level::TwoFactor;
 const SIGN_IN_ONE: Outcome = Outcome::NeedSignIn { level: ONE };
@@ -13,7 +14,11 @@ fn groups(names: &[&str]) -> Vec<GroupName> {
 }
 
 fn get<'a>(host: &'a str, path: &'a str) -> Asked<'a> {
-    Asked { host, path: Some(path), method: "GET" }
+    Asked { host, path: Some(path), query: None, method: "GET", address: ANYWHERE }
+}
+
+fn decision(outcome: Outcome, rule: Option<usize>) -> Decision {
+    Decision { outcome, rule, allows_basic: false }
 }
 
 fn matcher(text: &str) -> Matcher {
@@ -23,10 +28,7 @@ fn matcher(text: &str) -> Matcher {
 #[test]
 fn what_no_rule_matches_is_refused() {
     let empty = matcher("");
-    assert_eq!(
-        empty.decide(get("a.example", "/"), None),
-        Decision { outcome: Outcome::Forbidden, rule: None }
-    );
+    assert_eq!(empty.decide(get("a.example", "/"), None), decision(Outcome::Forbidden, None));
     let other = matcher("bypass domain=a.example\nbypass domain=*.b.example");
     for host in ["b.example", "example", "xa.example", "a.example.evil", "x.a.example", "xb.example"] {
         assert_eq!(other.decide(get(host, "/"), None).outcome, Outcome::Forbidden, "{host}");
@@ -42,10 +44,7 @@ fn the_first_matching_rule_decides() {
     );
     assert_eq!(rules.decide(get("photos.home.example", "/share/x"), None).outcome, Outcome::Allow);
     assert_eq!(rules.decide(get("photos.home.example", "/admin"), None).outcome, Outcome::Forbidden);
-    assert_eq!(
-        rules.decide(get("photos.home.example", "/"), None),
-        Decision { outcome: SIGN_IN_ONE, rule: Some(2) }
-    );
+    assert_eq!(rules.decide(get("photos.home.example", "/"), None), decision(SIGN_IN_ONE, Some(2)));
     assert_eq!(rules.decide(get("x.y.home.example", "/share/x"), None).outcome, SIGN_IN_ONE);
 }
 
@@ -53,7 +52,7 @@ fn the_first_matching_rule_decides() {
 fn levels_are_reached_or_asked_for() {
     let rules = matcher("allow one_factor domain=a.example\nallow two_factor domain=b.example");
     let none = groups(&[]);
-    let one = Caller { username: "ada", groups: &none, level: ONE };
+    let one = Caller { username: "ada", groups: &none, level: ONE, client: None };
     let two = Caller { level: TWO, ..one };
     for (host, caller, outcome) in [
         ("a.example", None, SIGN_IN_ONE),
@@ -77,7 +76,7 @@ fn a_person_is_meant_by_group_or_by_name() {
         ("ada", &guests, Outcome::Forbidden),
         ("bobby", &guests, Outcome::Forbidden),
     ] {
-        let caller = Caller { username, groups: own, level: ONE };
+        let caller = Caller { username, groups: own, level: ONE, client: None };
         assert_eq!(rules.decide(get("a.example", "/"), Some(caller)).outcome, outcome, "{username}");
     }
 }
@@ -89,13 +88,10 @@ fn someone_outside_the_named_groups_falls_through_to_the_next_rule_and_then_to_t
          allow two_factor domain=a.example group=friends",
     );
     let (friends, nobody) = (groups(&["friends"]), groups(&[]));
-    let friend = Caller { username: "eve", groups: &friends, level: ONE };
-    assert_eq!(
-        rules.decide(get("a.example", "/"), Some(friend)),
-        Decision { outcome: SIGN_IN_TWO, rule: Some(1) }
-    );
+    let friend = Caller { username: "eve", groups: &friends, level: ONE, client: None };
+    assert_eq!(rules.decide(get("a.example", "/"), Some(friend)), decision(SIGN_IN_TWO, Some(1)));
     let stranger = Caller { groups: &nobody, ..friend };
-    let refused = Decision { outcome: Outcome::Forbidden, rule: None };
+    let refused = decision(Outcome::Forbidden, None);
     assert_eq!(rules.decide(get("a.example", "/"), Some(stranger)), refused);
 }
 
@@ -107,7 +103,7 @@ fn an_anonymous_caller_is_asked_to_sign_in_at_a_rule_about_people_even_if_a_late
         ("deny domain=a.example group=guests", SIGN_IN_ONE),
     ] {
         let rules = matcher(&format!("{line}\nbypass domain=a.example"));
-        assert_eq!(rules.decide(get("a.example", "/"), None), Decision { outcome, rule: Some(0) }, "{line}");
+        assert_eq!(rules.decide(get("a.example", "/"), None), decision(outcome, Some(0)), "{line}");
         let with_path = matcher(&format!("{line} path=^/x\nbypass domain=a.example"));
         assert_eq!(with_path.decide(get("a.example", "/y"), None).outcome, Outcome::Allow, "{line}");
     }
@@ -118,9 +114,9 @@ fn an_anonymous_caller_is_asked_to_sign_in_at_a_rule_about_people_even_if_a_late
 /// FWD-06: an ambiguous path is refused as soon as a path rule would have to be judged, whatever the rule decides.
 #[test]
 fn an_ambiguous_path_is_refused_where_a_path_rule_exists() {
-    let ambiguous = Asked { host: "a.example", path: None, method: "GET" };
+    let ambiguous = Asked { path: None, ..get("a.example", "/") };
     let none = groups(&[]);
-    let ada = Some(Caller { username: "ada", groups: &none, level: TWO });
+    let ada = Some(Caller { username: "ada", groups: &none, level: TWO, client: None });
     for line in [
         "bypass domain=a.example path=^/",
         "deny domain=*.example path=^/admin",
@@ -128,12 +124,8 @@ fn an_ambiguous_path_is_refused_where_a_path_rule_exists() {
     ] {
         let rules = matcher(&format!("{line}\nallow one_factor domain=a.example"));
         for caller in [None, ada] {
-            let decision = rules.decide(ambiguous, caller);
-            assert_eq!(
-                decision,
-                Decision { outcome: Outcome::Forbidden, rule: Some(0) },
-                "{line} {caller:?}"
-            );
+            let decided = rules.decide(ambiguous, caller);
+            assert_eq!(decided, decision(Outcome::Forbidden, Some(0)), "{line} {caller:?}");
         }
     }
     let plain = matcher("allow one_factor domain=a.example\ndeny domain=a.example path=^/admin");
@@ -157,7 +149,7 @@ fn methods_are_conditions_and_none_is_special() {
     for (method, outcome) in
         [("GET", Outcome::Allow), ("HEAD", Outcome::Allow), ("OPTIONS", SIGN_IN_ONE), ("POST", SIGN_IN_ONE)]
     {
-        let asked = Asked { host: "a.example", path: Some("/"), method };
+        let asked = Asked { method, ..get("a.example", "/") };
         assert_eq!(rules.decide(asked, None).outcome, outcome, "{method}");
     }
 }
@@ -169,7 +161,7 @@ fn the_trail_ends_at_the_rule_that_decides() {
          allow one_factor domain=a.example user=bob\nallow one_factor domain=a.example\ndeny domain=a.example",
     );
     let none = groups(&[]);
-    let ada = Caller { username: "ada", groups: &none, level: ONE };
+    let ada = Caller { username: "ada", groups: &none, level: ONE, client: None };
     assert_eq!(
         rules.trail(get("a.example", "/"), Some(ada)),
         [
@@ -359,11 +351,12 @@ fn the_matcher_decides_as_a_naive_reading_of_the_rules_does() {
             });
             let own = caller.as_ref().map(|caller| groups(&caller.groups)).unwrap_or_default();
             let decision = matcher.decide(
-                Asked { host, path, method },
+                Asked { path, method, ..get(host, "/") },
                 caller.as_ref().map(|caller| Caller {
                     username: caller.name,
                     groups: &own,
                     level: if caller.is_two { TWO } else { ONE },
+                    client: None,
                 }),
             );
             let outcome = match decision.outcome {

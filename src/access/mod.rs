@@ -4,20 +4,28 @@
 //! [`Access`] keeps the list: in the store, and compiled in memory, replaced in the same step as the commit.
 
 pub mod api;
+pub mod asker;
 pub mod domain;
 pub mod forward_auth;
+mod host_index;
 pub mod matcher;
+pub mod patterns;
+pub mod programs;
+pub mod query;
 mod records;
 pub mod rule_text;
 pub mod rules;
 pub mod snippet;
+pub mod subjects;
 
+pub use asker::{Asker, Credential};
 pub use domain::{DomainPattern, ParentDomain, validate_parent_domain};
-pub use forward_auth::{Dialect, Inquiry, Refusal, check};
-pub use matcher::{Decision, Outcome};
+pub use forward_auth::{Dialect, Endpoint, ForwardAuthSettings, Inquiry, Refusal};
+pub use matcher::{Asked, Caller, Decision, Outcome};
 pub use rules::{Policy, Rule, RuleError, RuleParts};
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -28,7 +36,7 @@ use crate::sessions::Principal;
 use crate::site::Site;
 use crate::store::{CommitError, Store, StoreError};
 
-use matcher::{Asked, Caller, Matcher};
+use matcher::Matcher;
 use records::{ListRecord, RuleRecord};
 
 /// A list of rules with the number of its version.
@@ -122,15 +130,22 @@ struct Shared {
     complaints: forward_auth::Complaints,
     denials: forward_auth::Denials,
     identities: forward_auth::Identities,
+    assertions: forward_auth::Assertions,
+    settings: ForwardAuthSettings,
 }
 
 impl Access {
     /// Reads the rules of `store`. Changes and refused people go to `audit`; `site` tells where Doorward is and what
-    /// it protects.
+    /// it protects, `settings` how proxies are answered.
     ///
     /// # Errors
     /// If the store cannot be read, or a stored rule is not sound: it is never skipped.
-    pub fn load(store: Store, audit: Audit, site: Site) -> Result<Access, StoreError> {
+    pub fn load(
+        store: Store,
+        audit: Audit,
+        site: Site,
+        settings: ForwardAuthSettings,
+    ) -> Result<Access, StoreError> {
         let damaged = StoreError::Corrupt { table: "access_rule" };
         let list =
             store.get::<ListRecord>(ListRecord::ROW)?.map_or_else(ListRecord::default, |list| list.value);
@@ -156,6 +171,8 @@ impl Access {
                 complaints: forward_auth::Complaints::default(),
                 denials: forward_auth::Denials::default(),
                 identities: forward_auth::Identities::default(),
+                assertions: forward_auth::Assertions::default(),
+                settings,
             }),
         })
     }
@@ -288,21 +305,21 @@ impl Access {
         if list.version() == seen { Ok(list) } else { Err(ChangeError::Stale) }
     }
 
-    /// Decides what happens to the request behind `inquiry`, asked by `caller`.
-    pub fn decide(&self, inquiry: &Inquiry<'_>, caller: Option<&Principal>) -> Decision {
-        self.shared.list.load().matcher.decide(asked(inquiry), caller.map(as_caller))
+    /// Decides what happens to the request behind `inquiry`, which comes from `address`, asked by `caller`.
+    pub fn decide(&self, inquiry: &Inquiry<'_>, address: IpAddr, caller: Option<Caller<'_>>) -> Decision {
+        self.shared.list.load().matcher.decide(asked(inquiry, address), caller)
     }
 
-    /// Returns the hosts that rules name outright and that `caller` may open, perhaps after one more factor; in the
-    /// order of the rules, each once.
-    pub fn hosts_for(&self, caller: &Principal) -> Vec<String> {
+    /// Returns the hosts that rules name outright and that `caller` may open from `address`, perhaps after one more
+    /// factor; in the order of the rules, each once.
+    pub fn hosts_for(&self, caller: &Principal, address: IpAddr) -> Vec<String> {
         let list = self.shared.list.load();
         let mut hosts: Vec<String> = Vec::new();
         for domain in list.rules().iter().flat_map(Rule::domains) {
             let DomainPattern::Exact(host) = domain else { continue };
-            let asked = Asked { host, path: Some("/"), method: "GET" };
+            let asked = Asked { host, path: Some("/"), query: None, method: "GET", address };
             let is_open = || {
-                let outcome = list.matcher.decide(asked, Some(as_caller(caller))).outcome;
+                let outcome = list.matcher.decide(asked, Some(Caller::person(caller))).outcome;
                 !matches!(outcome, Outcome::Forbidden)
             };
             if !hosts.iter().any(|known| **known == **host)
@@ -315,29 +332,28 @@ impl Access {
         hosts
     }
 
-    /// Decides a return address of the sign-in pages (`rd` and `rm`): whether signing in at a higher level is needed
-    /// to open it. `None` if the address is no page of a protected app, so that it must not be returned to (WEB-11).
+    /// Decides a return address of the sign-in pages (`rd` and `rm`) for a browser at `address`: whether signing in at a
+    /// higher level is needed to open it. `None` if the address is no page of a protected app, so that it must not be returned to (WEB-11).
     pub fn decide_return(
         &self,
         url: &str,
         method: Option<&str>,
+        address: IpAddr,
         caller: Option<&Principal>,
     ) -> Option<Decision> {
         let inquiry = forward_auth::parse_url(url, method.unwrap_or("GET")).ok()?;
         forward_auth::admit(&inquiry, &self.shared.site).ok()?;
-        Some(self.decide(&inquiry, caller))
+        Some(self.decide(&inquiry, address, caller.map(Caller::person)))
     }
 }
 
-fn asked<'a>(inquiry: &'a Inquiry<'_>) -> Asked<'a> {
-    Asked { host: &inquiry.host, path: inquiry.path.as_deref().ok(), method: inquiry.method }
-}
-
-fn as_caller(principal: &Principal) -> Caller<'_> {
-    Caller {
-        username: principal.user.username.as_str(),
-        groups: &principal.user.groups,
-        level: principal.level(),
+fn asked<'a>(inquiry: &'a Inquiry<'_>, address: IpAddr) -> Asked<'a> {
+    Asked {
+        host: &inquiry.host,
+        path: inquiry.path.as_deref().ok(),
+        query: inquiry.query(),
+        method: inquiry.method,
+        address,
     }
 }
 

@@ -16,6 +16,8 @@ use crate::kernel::time::{TestClock, Timestamp};
 use crate::site::Fixed;
 use crate::store::MemoryEngine;
 
+const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 pub(super) fn fixed() -> Fixed {
     Fixed {
         public_origin: Some("https://auth.home.example".into()),
@@ -40,7 +42,7 @@ pub(super) fn audit(store: &Store) -> Audit {
 }
 
 pub(super) fn open(store: &Store) -> Access {
-    Access::load(store.clone(), audit(store), site(store)).unwrap()
+    Access::load(store.clone(), audit(store), site(store), ForwardAuthSettings::default()).unwrap()
 }
 
 pub(super) fn event() -> Event {
@@ -70,7 +72,13 @@ pub(super) async fn with_rules(text: &str) -> Access {
 
 pub(super) async fn with_rules_at(fixed: Fixed, text: &str) -> Access {
     let store = store();
-    let access = Access::load(store.clone(), audit(&store), Site::open(&store, fixed).unwrap()).unwrap();
+    let access = Access::load(
+        store.clone(),
+        audit(&store),
+        Site::open(&store, fixed).unwrap(),
+        ForwardAuthSettings::default(),
+    )
+    .unwrap();
     access.replace_all(parse_file(text).unwrap(), 0, event()).await.unwrap();
     access
 }
@@ -160,17 +168,21 @@ async fn damaged_rules_are_never_skipped() {
     let mut batch = store.batch();
     batch.remove::<RuleRecord>(&0_u32.to_be_bytes());
     store.commit(batch).await.unwrap();
-    assert!(Access::load(store.clone(), audit(&store), site(&store)).is_err());
+    assert!(
+        Access::load(store.clone(), audit(&store), site(&store), ForwardAuthSettings::default()).is_err()
+    );
     let mut batch = store.batch();
     batch.remove::<RuleRecord>(&1_u32.to_be_bytes());
     store.commit(batch).await.unwrap();
-    assert!(Access::load(store.clone(), audit(&store), site(&store)).is_err());
+    assert!(
+        Access::load(store.clone(), audit(&store), site(&store), ForwardAuthSettings::default()).is_err()
+    );
 }
 
 #[tokio::test]
 async fn return_addresses_are_pages_of_protected_apps() {
     let access = with_rules("allow two_factor domain=*.home.example").await;
-    let decided = access.decide_return("https://photos.home.example/a?b=c", None, None).unwrap();
+    let decided = access.decide_return("https://photos.home.example/a?b=c", None, ANYWHERE, None).unwrap();
     assert_eq!(decided.outcome, Outcome::NeedSignIn { level: crate::sessions::Level::TwoFactor });
     for bad in [
         "https://photos.home.example.evil/",
@@ -190,7 +202,7 @@ async fn return_addresses_are_pages_of_protected_apps() {
         "https://photos.home.example/\nx",
         "https://photos.home.example:x/",
     ] {
-        assert!(access.decide_return(bad, None, None).is_none(), "{bad}");
+        assert!(access.decide_return(bad, None, ANYWHERE, None).is_none(), "{bad}");
     }
 }
 
@@ -236,6 +248,7 @@ async fn the_test_box_tells_what_happens_and_why() {
             method: None,
             username: user.map(|user| user.username.to_string()),
             level,
+            address: None,
         };
         check_rules(&access, &question, user)
     };
@@ -285,7 +298,12 @@ async fn the_test_box_tells_what_happens_and_why() {
     assert_eq!(ask("photos.home.example/a", Some(&ada), two).unwrap().trail, ["Rule 1 is for other paths."]);
     assert_eq!(ask("https://elsewhere.example/", None, None).unwrap().outcome, "forbidden");
     assert_eq!(ask("ftp://photos.home.example/", None, None).unwrap_err().status, 422);
-    let unknown =
-        CheckDto { url: "a.home.example".into(), method: None, username: Some("nobody".into()), level: None };
+    let unknown = CheckDto {
+        url: "a.home.example".into(),
+        method: None,
+        username: Some("nobody".into()),
+        level: None,
+        address: None,
+    };
     assert_eq!(check_rules(&access, &unknown, None).unwrap_err().code, "no_such_user");
 }

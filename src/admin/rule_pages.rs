@@ -84,7 +84,7 @@ fn try_out(room: &Admin, test: &RuleTest) -> Result<crate::access::api::CheckedD
     };
     // The person is judged with everything they can prove.
     let level = user.as_ref().map(|user| if user.has_totp { Level::TwoFactor } else { Level::OneFactor });
-    let question = CheckDto { url: test.address.clone(), method: None, username: name, level };
+    let question = CheckDto { url: test.address.clone(), method: None, username: name, level, address: None };
     check_rules(&room.access, &question, user.as_ref())
 }
 
@@ -211,6 +211,7 @@ impl Typed {
             users,
             policy: self.policy.clone(),
             note: note.to_owned(),
+            ..RuleParts::default()
         };
         Rule::build(&parts).map_err(|error| {
             let field = match error.field {
@@ -385,7 +386,7 @@ mod tests {
         assert_eq!(join_paths(" \n").unwrap(), None);
         assert_eq!(join_paths("^/api/\n").unwrap().as_deref(), Some("^/api/"));
         let joined = join_paths("^/a|^/x\r\n^/b").unwrap().unwrap();
-        let pattern = crate::access::rules::PathPattern::parse(&joined).unwrap();
+        let pattern = crate::access::patterns::PathPattern::parse(&joined).unwrap();
         assert!(pattern.matches("/a") && pattern.matches("/x") && pattern.matches("/b"));
         assert!(!pattern.matches("/c/a"));
         assert!(join_paths("/api").is_err());

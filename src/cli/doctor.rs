@@ -123,7 +123,10 @@ fn gather(settings: &Settings) -> Facts {
         None => (
             settings.public_origin.as_ref().map(WebOrigin::to_text),
             settings.trusted_proxies.iter().map(ToString::to_string).collect(),
-            settings.protect_domain.clone(),
+            settings
+                .protect_domain
+                .clone()
+                .or_else(|| settings.protect_domains.first().map(|own| own.domain.clone())),
         ),
     };
     Facts {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Failure, Global, control};
+use crate::access::ForwardAuthSettings;
 use crate::accounts::users::SecondFactorPolicy;
 use crate::app::{Options, Running};
-use crate::config::{LogFormat, LogLevel, Rate, Registration, SecondFactor, Settings};
+use crate::config::{LogFormat, LogLevel, Rate, Registration, SecondFactor, Settings, UnknownAuthorization};
 use crate::crypto::key_file;
 use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
@@ -236,6 +237,13 @@ pub(super) fn options(
             registration: rule("registration", settings.limit_registration),
         },
         api_rule: rule("api", settings.limit_api),
+        forward_auth: ForwardAuthSettings {
+            empty_identity_headers: settings.forward_auth_empty_headers,
+            refuse_unknown_authorization: settings.forward_auth_unknown_authorization
+                == UnknownAuthorization::Refuse,
+            nginx_statuses_only: settings.forward_auth_nginx_statuses,
+            assertion: settings.forward_auth_assertion,
+        },
         oidc: OidcSettings {
             advertise_par: settings.oidc_advertise_par,
             registration: settings.oidc_registration,
@@ -268,6 +276,7 @@ pub(super) fn fixed(settings: &Settings) -> Fixed {
     Fixed {
         public_origin: settings.public_origin.as_ref().map(crate::config::WebOrigin::to_text),
         protected_domain: settings.protect_domain.clone(),
+        protected_domains: settings.protect_domains.iter().map(ToString::to_string).collect(),
         trusted_proxies: settings.trusted_proxies.clone(),
         insecure_http: settings.insecure_http,
         default_origin: settings.local_link(),

@@ -10,10 +10,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Origin;
+use super::domains::ProtectedDomain;
 use super::values::{
-    LogFormat, LogLevel, Rate, Reader, Registration, SecondFactor, Shape, WebOrigin, cookie_domain,
-    mebibytes, networks, networks_to_reach, number, path, rate, secret, socket, span, switch, time, username,
-    web_origin,
+    LogFormat, LogLevel, Rate, Reader, Registration, SecondFactor, Shape, UnknownAuthorization, WebOrigin,
+    cookie_domain, mebibytes, networks, networks_to_reach, number, path, protected_domains, rate, secret,
+    socket, span, switch, time, username, web_origin,
 };
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::Username;
@@ -143,8 +144,19 @@ settings! {
     outgoing_ca_file: Option<PathBuf> = "outgoing.ca_file", "", path().or_none(),
         "A PEM file of certificate authorities that such calls believe beside the public ones.";
 
+    #[editable] protect_domains: Vec<ProtectedDomain> = "protect.domains", "", protected_domains(),
+        "The root domains of the apps behind forward-auth. Behind the name: portal=HOST, a host of that domain that leads to Doorward too, where the public address is of another domain; cookie=host, so that each app has a cookie of its own and not one for all of the domain.";
     #[editable] protect_domain: Option<String> = "protect.domain", "", cookie_domain().or_none(),
-        "The parent domain of the apps behind forward-auth. Every app below it can receive their cookie.";
+        "The same for one domain alone, as it was before there could be several.";
+
+    forward_auth_empty_headers: bool = "forward_auth.empty_identity_headers", "true", switch(),
+        "Names nobody by empty Remote-User, Remote-Groups, Remote-Name and Remote-Email when somebody passes unknown, so that no proxy lets a client's own copies through. Authelia sends none.";
+    forward_auth_unknown_authorization: UnknownAuthorization = "forward_auth.unknown_authorization", "cookie", UnknownAuthorization::reader(),
+        "What decides where an app's request carries an Authorization header that is not for Doorward: the cookie, or nothing (“refuse”, as Authelia does).";
+    forward_auth_nginx_statuses: bool = "forward_auth.nginx_statuses_only", "true", switch(),
+        "Answers nginx 200, 401 or 403 and nothing else, because nginx makes a 500 of the rest. Authelia answers 400 to what it does not understand.";
+    forward_auth_assertion: bool = "forward_auth.assertion", "false", switch(),
+        "Adds Remote-Assertion: who asks, as a JWT for this one app, good for 30 seconds, signed by a key of /api/v1/keys.";
 
     oidc_advertise_par: bool = "oidc.advertise_par", "false", switch(),
         "Names the endpoint for pushed authorization requests in the discovery document. Some apps use it whenever they see it, and fail.";

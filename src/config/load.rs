@@ -168,7 +168,14 @@ impl Settings {
                 !self.protect_domain.as_ref().is_none_or(is_below),
                 "server.public_origin is not below protect.domain, so the apps could not share its sign-in; take the parent of both.",
             );
+            if let Err(why) = super::check_reach(&self.protect_domains, origin.host()) {
+                refuse(true, &format!("protect.domains and server.public_origin do not fit: {why}."));
+            }
         }
+        refuse(
+            self.protect_domain.is_some() && !self.protect_domains.is_empty(),
+            "protect.domain and protect.domains are both set; keep protect.domains, with all of the domains in it.",
+        );
         refuse(
             self.bootstrap_owner.is_some() != self.bootstrap_password_hash.is_some(),
             "bootstrap.owner and bootstrap.password_hash go together; set both or neither.",

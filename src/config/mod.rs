@@ -4,6 +4,7 @@
 //! sentence that names key, value, origin and what is allowed (FAIL-05). What an admin changes in the web interface is
 //! data in the store and gives way to what stands here.
 
+mod domains;
 mod keys;
 mod load;
 mod show;
@@ -14,12 +15,13 @@ mod values;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use domains::{CookieScope, MOST_DOMAINS, ProtectedDomain, check_domains, check_reach};
 pub use keys::{KEYS, Key, Settings, find};
 pub use load::{Sources, parse_assignment};
 pub use show::documentation_table;
 pub use values::{
-    LogFormat, LogLevel, Rate, Registration, SecondFactor, Shape, WebOrigin, parse_cookie_domain,
-    parse_network,
+    LogFormat, LogLevel, Rate, Registration, SecondFactor, Shape, UnknownAuthorization, WebOrigin,
+    parse_cookie_domain, parse_network,
 };
 
 /// Where a value comes from.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::domains::ProtectedDomain;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::Username;
 
@@ -260,6 +261,15 @@ pub(super) fn cookie_domain() -> Reader<String> {
     }
 }
 
+/// A list of root domains.
+pub(super) fn protected_domains() -> Reader<Vec<ProtectedDomain>> {
+    Reader {
+        shape: Shape::List,
+        allowed: "a list of domains of your own, such as [\"home.example\", \"other.example portal=auth.other.example\", \"third.example cookie=host\"]".to_owned(),
+        read: Box::new(ProtectedDomain::parse_list),
+    }
+}
+
 /// So many in so much time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -333,6 +343,15 @@ choice!(
         Invitation = "invitation",
         /// Everybody.
         Open = "open",
+    }
+);
+choice!(
+    /// What decides where an `Authorization` header is not for us.
+    UnknownAuthorization {
+        /// The cookie.
+        Cookie = "cookie",
+        /// Nothing: it is refused.
+        Refuse = "refuse",
     }
 );
 choice!(

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
-use crate::access::{self, Dialect};
+use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
     api as admin, app_pages, audit_pages, client_api, people_pages, profiles as admin_profiles, rule_pages,
     system_api,
@@ -13,11 +13,12 @@ use crate::http::{Problem, Reply, Request};
 use crate::my_account::{api as account, pages as account_pages, profile_api};
 use crate::oidc::{self, account_api as account_apps};
 use crate::operations::health::Health;
+use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
 use crate::sign_in::{api as sign_in, join_pages, pages as sign_in_pages};
 
-use Method2::{Delete, Get, Options, Patch, Post, Put};
+use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
 
 /// The largest JSON body or form of most routes (INP-02).
 const BODY: usize = 16 * 1024;
@@ -150,11 +151,11 @@ const fn from_other_sites(mut route: Route) -> Route {
     route
 }
 
-const fn proxy(path: &'static str, dialect: Dialect) -> Route {
+const fn proxy(method: Method2, path: &'static str, endpoint: Endpoint) -> Route {
     Route {
-        method: Get,
+        method,
         path,
-        action: Action::Proxy(dialect),
+        action: Action::Proxy(endpoint),
         face: Face::Api,
         body: 0,
         rate: Rate::None,
@@ -189,20 +190,38 @@ macro_rules! signed_in {
 /// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
 async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
     let wanted = level_of_target(app, request, caller.as_ref());
-    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted)? {
+    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted).await? {
         return Ok(reply);
     }
     let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
     if app.sessions.falls_short(&caller) {
         return Ok(super::second_factor::go_there(&caller));
     }
-    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller)).await
+    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller, request.client.ip))
+        .await
+}
+
+/// `GET /api/handoff` at the portal of a domain.
+async fn arrive(app: &App, request: &Request) -> Result<Reply, Problem> {
+    let named = request.client.host.as_deref().unwrap_or_default();
+    let domain = app.site.domain_of_portal(named).ok_or_else(Problem::not_found)?;
+    let host = domain.portal_host().ok_or_else(Problem::not_found)?;
+    let arrival = Arrival {
+        request,
+        method: request.method.as_str(),
+        path: PORTAL_PATH,
+        query: request.uri.query().unwrap_or_default(),
+        host,
+        domain: &domain,
+        redirect: StatusCode::SEE_OTHER,
+    };
+    Ok(handoff::arrive(&app.sessions, arrival).await)
 }
 
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
     let (rd, rm) = (request.query("rd")?, request.query("rm"));
-    match app.access.decide_return(&rd, rm.as_deref(), caller)?.outcome {
+    match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
     }
@@ -440,9 +459,19 @@ pub const ROUTES: &[Route] = &[
     oauth(Post, "/api/oidc/revocation", open!(oidc::inspect::revoke, oidc)),
     oauth(Post, "/api/oidc/pushed-authorization-request", open!(oidc::par::push, oidc)),
     oauth(Post, "/api/oidc/device-authorization", open!(oidc::device::start, oidc)),
+    // -- how a sign-in gets to another domain; at the portal of that domain alone
+    page(Get, PORTAL_PATH, Action::Open(|app, request| Box::pin(arrive(app, request)))),
     // -- reverse proxies
-    proxy("/api/authz/auth-request", Dialect::AuthRequest),
-    proxy("/api/authz/forward-auth", Dialect::ForwardAuth),
+    proxy(Get, "/api/authz/auth-request", Endpoint::new(Dialect::AuthRequest)),
+    proxy(Get, "/api/authz/auth-request/basic", Endpoint::basic(Dialect::AuthRequest)),
+    proxy(Get, "/api/authz/forward-auth", Endpoint::new(Dialect::ForwardAuth)),
+    proxy(Get, "/api/authz/forward-auth/basic", Endpoint::basic(Dialect::ForwardAuth)),
+    proxy(Any, "/api/authz/ext-authz", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/authz/ext-authz/", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/authz/ext-authz/{*path}", Endpoint::new(Dialect::ExtAuthz)),
+    proxy(Any, "/api/verify", Endpoint::new(Dialect::Legacy)),
+    proxy(Any, "/api/verify/", Endpoint::new(Dialect::Legacy)),
+    proxy(Any, "/api/verify/{*path}", Endpoint::new(Dialect::Legacy)),
     // -- operations
     limited_inside(api(
         Get,

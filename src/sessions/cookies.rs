@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::{Refreshed, StartedSession};
+use super::{ForwardCookie, Refreshed, StartedSession};
 use crate::http::cookies::SetCookie;
 use crate::http::request::Ambiguous;
 use crate::http::{Reply, Request};
-use crate::site::Site;
+use crate::site::{CookieScope, ProtectedDomain, Site};
 
 /// The path of the refresh cookie: it travels to the refresh endpoint alone (REF-11).
 pub const REFRESH_PATH: &str = "/api/v1/auth/refresh/web";
@@ -30,8 +30,12 @@ pub enum Cookie {
     Device,
     /// The refresh token of the web API.
     Refresh,
-    /// The session as forward-auth sees it, on the parent domain.
+    /// The session as forward-auth sees it, for all hosts below a domain.
     ForwardAuth,
+    /// The session as forward-auth sees it, for one host.
+    ForwardHost,
+    /// The mark of the browser that was sent for a ticket, for one host.
+    Handoff,
 }
 
 impl Cookie {
@@ -48,6 +52,10 @@ impl Cookie {
             (Cookie::Refresh, false) => "dw_refresh",
             (Cookie::ForwardAuth, true) => "__Secure-dw_fa",
             (Cookie::ForwardAuth, false) => "dw_fa",
+            (Cookie::ForwardHost, true) => "__Host-dw_app",
+            (Cookie::ForwardHost, false) => "dw_app",
+            (Cookie::Handoff, true) => "__Host-dw_handoff",
+            (Cookie::Handoff, false) => "dw_handoff",
         }
     }
 
@@ -58,10 +66,10 @@ impl Cookie {
 
     fn scoped(self, site: &Site, cookie: SetCookie) -> Option<SetCookie> {
         let cookie = match self {
-            Cookie::Session | Cookie::Device => cookie,
+            Cookie::Session | Cookie::Device | Cookie::ForwardHost | Cookie::Handoff => cookie,
             Cookie::Pending => cookie.same_site_strict(),
             Cookie::Refresh => cookie.path(REFRESH_PATH).same_site_strict(),
-            Cookie::ForwardAuth => cookie.domain(&site.protected_domain()?),
+            Cookie::ForwardAuth => cookie.domain(&site.own_domain()?.domain),
         };
         Some(if site.has_secure_cookies() { cookie } else { cookie.insecure() })
     }
@@ -86,6 +94,36 @@ impl Cookie {
             None => reply,
         }
     }
+}
+
+/// Which cookie opens the apps of a domain.
+fn forward_kind(domain: &ProtectedDomain) -> Cookie {
+    match domain.cookie {
+        CookieScope::Domain => Cookie::ForwardAuth,
+        CookieScope::Host => Cookie::ForwardHost,
+    }
+}
+
+/// Reads the cookie that opens the apps of `domain`.
+pub(super) fn read_forward<'a>(
+    site: &Site,
+    request: &'a Request,
+    domain: &ProtectedDomain,
+) -> Result<Option<&'a str>, Ambiguous> {
+    forward_kind(domain).read(site, request)
+}
+
+/// Gives a browser the cookie that opens the apps of `domain`, from a host that may set it.
+pub fn grant_forward(site: &Site, reply: Reply, domain: &ProtectedDomain, cookie: &ForwardCookie) -> Reply {
+    let kind = forward_kind(domain);
+    let mut set = SetCookie::host_only(kind.name(site.has_secure_cookies()), cookie.value.expose());
+    if domain.cookie == CookieScope::Domain {
+        set = set.domain(&domain.domain);
+    }
+    if let Some(age) = cookie.max_age {
+        set = set.max_age(age);
+    }
+    reply.with_cookie(if site.has_secure_cookies() { set } else { set.insecure() })
 }
 
 /// Gives a browser the cookies of a session that was just committed, and takes the pending one.

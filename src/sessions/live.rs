@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use super::forward::Derived;
 use super::principal::Factors;
 use super::records::{SessionKind, SessionRecord};
 use crate::kernel::ids::{IdMap, SessionId, UserId};
@@ -23,7 +24,8 @@ pub(super) struct Live {
     pub(super) authenticated_at: Timestamp,
     pub(super) factors: Factors,
     pub(super) cookie_hash: Option<[u8; 32]>,
-    pub(super) forward_hash: Option<[u8; 32]>,
+    pub(super) forward_seed: Option<[u8; 32]>,
+    pub(super) derived: Derived,
     pub(super) idle_ms: u64,
     pub(super) expires_at: Timestamp,
     pub(super) ends_at: Timestamp,
@@ -43,7 +45,8 @@ impl Live {
             authenticated_at: record.authenticated_at,
             factors: record.factors,
             cookie_hash: record.cookie_hash,
-            forward_hash: record.forward_hash,
+            forward_seed: record.forward_seed,
+            derived: Derived::default(),
             idle_ms: record.idle_ms,
             expires_at: record.expires_at,
             ends_at: record.ends_at(),

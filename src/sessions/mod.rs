@@ -3,7 +3,9 @@
 
 pub mod cookies;
 mod ending;
+mod forward;
 pub mod frames;
+pub mod handoff;
 pub mod labels;
 mod live;
 pub mod principal;
@@ -14,6 +16,7 @@ mod succession;
 pub mod tokens;
 
 pub use ending::{EndReason, EndedSession, OnEnd};
+pub use forward::{ForwardCookie, Scope};
 pub use principal::{Factors, Level, Principal};
 pub use records::SessionKind;
 pub use refreshing::{RefreshRefusal, Refreshed};
@@ -29,7 +32,7 @@ use parking_lot::RwLock;
 use crate::accounts::Accounts;
 use crate::audit::Audit;
 use crate::crypto::keys::MasterKey;
-use crate::crypto::mac::{hmac_sha256, sha256};
+use crate::crypto::mac::sha256;
 use crate::http::Problem;
 use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::random::Random;
@@ -93,7 +96,7 @@ pub struct StartedSession {
     pub sid: SessionId,
     /// The value of the browser cookie.
     pub cookie: Option<SecretText>,
-    /// The value of the forward-auth cookie.
+    /// The value of the forward-auth cookie for our own domain.
     pub forward_cookie: Option<SecretText>,
     /// The refresh token.
     pub refresh_token: Option<SecretText>,
@@ -229,7 +232,9 @@ impl Sessions {
 
     /// Identifies the caller by the value of the browser cookie, and slides the session.
     pub fn identify_cookie(&self, value: &str, now: Timestamp) -> Option<Principal> {
-        self.identify_secret(value, now, |live| live.cookie_hash.as_ref())
+        let (id, secret) = parse_cookie(value)?;
+        let live = self.0.live.get(&id)?;
+        self.admit_secret(id, &live, &secret, live.cookie_hash.as_ref()?, now)
     }
 
     /// Returns the session that a browser cookie proves, whether it still opens anything or not. To end it.
@@ -237,28 +242,6 @@ impl Sessions {
         let (id, secret) = parse_cookie(value)?;
         let live = self.0.live.get(&id)?;
         ct_eq(&sha256(secret), live.cookie_hash.as_ref()?).then_some(id)
-    }
-
-    /// Identifies the caller by the value of the forward-auth cookie, and slides the session. This cookie is worth
-    /// nothing anywhere else (SES-05).
-    pub fn identify_forward_auth(&self, value: &str, now: Timestamp) -> Option<Principal> {
-        self.identify_secret(value, now, |live| live.forward_hash.as_ref())
-    }
-
-    fn identify_secret(
-        &self,
-        value: &str,
-        now: Timestamp,
-        hash_of: impl Fn(&Live) -> Option<&[u8; 32]>,
-    ) -> Option<Principal> {
-        let (id, secret) = parse_cookie(value)?;
-        let live = self.0.live.get(&id)?;
-        if !ct_eq(&sha256(secret), hash_of(&live)?) || !live.is_fresh(now) {
-            return None;
-        }
-        let principal = self.admit(id, &live)?;
-        live.touch(now);
-        Some(principal)
     }
 
     /// Identifies the caller by an access token.
@@ -333,9 +316,9 @@ impl Sessions {
             (false, _) => (inner.lifetimes.access_token, inner.lifetimes.access_token),
         };
         let secret = zeroize::Zeroizing::new(inner.random.bytes::<32>());
-        let forward_secret = self.forward_secret(&secret);
+        let forward_seed = inner.random.bytes::<32>();
         let cookie = is_web.then(|| cookie_value(id, &secret));
-        let forward_cookie = is_web.then(|| cookie_value(id, &forward_secret));
+        let forward_cookie = if is_web { self.own_forward_value(id, &forward_seed) } else { None };
         let (refresh_token, family) = if new.with_refresh {
             let (family, token) = refresh::start(
                 &inner.refresh_key,
@@ -357,7 +340,7 @@ impl Sessions {
             authenticated_at: authenticated_at.unwrap_or(now),
             factors: new.factors,
             cookie_hash: is_web.then(|| sha256(secret.as_slice())),
-            forward_hash: is_web.then(|| sha256(forward_secret)),
+            forward_seed: is_web.then_some(forward_seed),
             refresh: family,
             last_seen: now,
             idle_ms: u64::try_from(idle.as_millis()).unwrap_or(u64::MAX),
@@ -396,18 +379,6 @@ impl Sessions {
              the network), then try again. `doorward doctor` on the server says more.",
             Duration::from_secs(60),
         ))
-    }
-
-    /// The secret of the forward-auth cookie follows from that of the browser cookie by a one-way step under a server
-    /// key: whoever holds the browser cookie can be given the other one again, and not the other way round (SES-05).
-    fn forward_secret(&self, cookie_secret: &[u8; 32]) -> [u8; 32] {
-        hmac_sha256(self.0.refresh_key.expose(), &[b"forward-auth-cookie", cookie_secret])
-    }
-
-    /// Returns the forward-auth cookie that belongs to a browser cookie which has just been accepted.
-    pub fn forward_cookie_of(&self, cookie: &str) -> Option<SecretText> {
-        let (id, secret) = parse_cookie(cookie)?;
-        Some(cookie_value(id, &self.forward_secret(&secret)))
     }
 
     /// Signs the access token of a session that was just committed.

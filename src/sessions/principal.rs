@@ -9,7 +9,7 @@ use crate::kernel::time::Timestamp;
 use super::records::SessionKind;
 
 /// The factors that a sign-in proved, as a set. Names in tokens are those of RFC 8176.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Factors(u8);
 
 impl Factors {

@@ -32,8 +32,9 @@ pub struct SessionRecord {
     pub factors: Factors,
     /// Hash of the browser cookie's secret.
     pub cookie_hash: Option<[u8; 32]>,
-    /// Hash of the forward-auth cookie's secret: another secret, useless at Doorward itself (SES-05).
-    pub forward_hash: Option<[u8; 32]>,
+    /// What the secrets of forward-auth cookies are derived from under a server key: others for each host or domain, and
+    /// useless at Doorward itself (SES-05). Worth nothing without that key.
+    pub forward_seed: Option<[u8; 32]>,
     /// The refresh family, if there is one.
     pub refresh: Option<RefreshFamily>,
     /// When the session was last used, as far as it was written down.
@@ -117,6 +118,28 @@ impl Record for RevokedRecord {
     }
 }
 
+/// A ticket that takes a sign-in to another host or domain, once. Row: digest of the ticket.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct HandoffRecord {
+    /// The session that the ticket speaks for.
+    pub session: SessionId,
+    /// The scope that it is good for, such as `host:app.home.example`.
+    pub scope: String,
+    /// The hash of the mark that the browser must bring.
+    pub mark: [u8; 32],
+    /// When it is too late.
+    pub expires_at: Timestamp,
+}
+
+impl Record for HandoffRecord {
+    const TABLE: Table = Table::HANDOFF;
+    const VERSION: u8 = 1;
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +154,7 @@ mod tests {
         authenticated_at: Timestamp,
         factors: Factors,
         cookie_hash: Option<[u8; 32]>,
-        forward_hash: Option<[u8; 32]>,
+        forward_seed: Option<[u8; 32]>,
         refresh: Option<RefreshFamily>,
         last_seen: Timestamp,
         idle_ms: u64,
@@ -151,7 +174,7 @@ mod tests {
             authenticated_at: at,
             factors: Factors::PASSWORD,
             cookie_hash: Some([1; 32]),
-            forward_hash: Some([2; 32]),
+            forward_seed: Some([2; 32]),
             refresh: None,
             last_seen: at,
             idle_ms: 60_000,

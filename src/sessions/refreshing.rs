@@ -41,7 +41,7 @@ pub struct Refreshed {
     pub tokens: IssuedTokens,
     /// The new browser cookie of a web session.
     pub cookie: Option<SecretText>,
-    /// The new forward-auth cookie of a web session.
+    /// The forward-auth cookie of a web session, for our own domain.
     pub forward_cookie: Option<SecretText>,
 }
 
@@ -107,7 +107,6 @@ impl Sessions {
         if record.kind == SessionKind::Web {
             let secret = self.web_secret(presented.session(), &rotated);
             record.cookie_hash = Some(sha256(secret));
-            record.forward_hash = Some(sha256(self.forward_secret(&secret)));
             record.expires_at = now.plus(self.0.lifetimes.absolute).min(rotated.ends_at);
         }
         record.refresh = Some(rotated);
@@ -169,7 +168,8 @@ impl Sessions {
                 refresh_expires_in: Some(family.expires_at.since(family.rotated_at)),
             },
             cookie: secret.map(|secret| super::cookie_value(session, &secret)),
-            forward_cookie: secret.map(|secret| super::cookie_value(session, &self.forward_secret(&secret))),
+            // The same as before: apps at other domains could not be given another one.
+            forward_cookie: record.forward_seed.and_then(|seed| self.own_forward_value(session, &seed)),
         })
     }
 

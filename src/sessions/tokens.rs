@@ -188,6 +188,10 @@ fn audience(origin: &str) -> String {
 }
 
 impl Tokens {
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
     /// Reads the ring from the store; `cache_entries` bounds the cache of verified tokens.
     #[expect(clippy::too_many_arguments, reason = "the composition root names every part once")]
     pub fn open(
@@ -228,6 +232,16 @@ impl Tokens {
         let token =
             jws::sign(key, ACCESS_TYPE, claims).map_err(|error| Problem::internal(error.to_string()))?;
         self.metrics.token_created(self.clock.monotonic().saturating_sub(started));
+        Ok(SecretText::new(token))
+    }
+
+    /// Signs a token of another kind than access tokens, so that it can never pass for one (TOK-04).
+    pub(crate) fn sign_as(&self, kind: &str, claims: &impl Serialize) -> Result<SecretText, Problem> {
+        let ring = self.ring.load();
+        let key = ring
+            .signing_key(self.clock.now())
+            .ok_or_else(|| Problem::internal("there is no signing key; run `doorward keys rotate`"))?;
+        let token = jws::sign(key, kind, claims).map_err(|error| Problem::internal(error.to_string()))?;
         Ok(SecretText::new(token))
     }
 

@@ -80,12 +80,11 @@ impl Setup {
         }
         let parts = RuleParts {
             domains: vec![host.clone()],
-            path: None,
-            methods: Vec::new(),
             groups,
             users,
             policy: Policy::TwoFactor.as_str().to_owned(),
             note: NOTE.to_owned(),
+            ..RuleParts::default()
         };
         let rule = Rule::build(&parts).map_err(|error| {
             let field = if error.field == "domains" { "app_host" } else { "who" };

@@ -279,9 +279,9 @@ impl Setup {
             return None;
         }
         Some(match dialect {
-            // nginx makes a 500 of everything but 200, 401 and 403.
-            Dialect::AuthRequest => Reply::empty(StatusCode::FORBIDDEN),
-            Dialect::ForwardAuth => Reply::empty(StatusCode::SERVICE_UNAVAILABLE)
+            // nginx makes a 500 of everything but 200, 401 and 403, and asks at the old endpoint too.
+            Dialect::AuthRequest | Dialect::Legacy => Reply::empty(StatusCode::FORBIDDEN),
+            Dialect::ForwardAuth | Dialect::ExtAuthz => Reply::empty(StatusCode::SERVICE_UNAVAILABLE)
                 .with(header::RETRY_AFTER, http::HeaderValue::from_static("10")),
         })
     }

@@ -9,7 +9,7 @@ use data_encoding::BASE64URL_NOPAD;
 use http::{StatusCode, header};
 use parking_lot::Mutex;
 
-use crate::access::forward_auth::{parse_auth_request, parse_forward_auth};
+use crate::access::forward_auth::{Question, read};
 use crate::access::{Dialect, Refusal};
 use crate::http::{Reply, Request};
 use crate::kernel::random::Random;
@@ -118,11 +118,7 @@ impl Watch {
     pub(super) fn note(&self, dialect: Dialect, request: &Request, reply: &Reply, portal: &str) {
         let mut watched = self.0.lock();
         let Some((host, asked)) = watched.as_mut() else { return };
-        let inquiry = match dialect {
-            Dialect::AuthRequest => parse_auth_request(&request.headers),
-            Dialect::ForwardAuth => parse_forward_auth(&request.headers),
-        };
-        match inquiry {
+        match read(dialect, Question::of(request)) {
             Err(refusal) => asked.refusal = Some(refusal.to_string()),
             Ok(inquiry) if *inquiry.host != **host => asked.other_host = Some(inquiry.host.into_owned()),
             Ok(_) if !request.client.is_trusted_peer && !request.client.peer.is_loopback() => {

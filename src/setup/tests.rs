@@ -147,7 +147,8 @@ fn open_with(dir: &Directory, store: &Store, clock: &Arc<TestClock>, fixed: Fixe
         &master,
     )
     .unwrap();
-    let access = Access::load(store.clone(), audit, site).unwrap();
+    let access =
+        Access::load(store.clone(), audit, site, crate::access::ForwardAuthSettings::default()).unwrap();
     let listen = SocketAddr::from(([0, 0, 0, 0], 8080));
     Setup::open(Parts { sign_in, access, data_directory: dir.path().to_owned(), listen }).unwrap()
 }

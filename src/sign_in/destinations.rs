@@ -7,6 +7,7 @@ use url::Url;
 use super::SignIn;
 use crate::http::Reply;
 use crate::http::redirect::{origin_of, safe_return_target};
+use crate::site::Place;
 use crate::views::Hidden;
 
 /// A page lets its forms lead to so many further origins at most.
@@ -51,6 +52,8 @@ pub(super) struct Way {
     target: Option<Url>,
     name: Option<String>,
     form_targets: Vec<String>,
+    /// The portal's own address for a target whose cookie our own pages cannot set.
+    detour: Option<String>,
 }
 
 impl Way {
@@ -70,9 +73,15 @@ impl Way {
     fn of(room: &SignIn, target: Option<Url>) -> Way {
         let Some(target) = target else { return Way::default() };
         let origin = origin_of(&target);
-        let mut way = Way { name: None, form_targets: vec![origin.clone()], target: None };
+        let mut way = Way { form_targets: vec![origin.clone()], ..Way::default() };
         if origin != room.site.origin().text {
             way.name = target.host_str().map(str::to_owned);
+            way.detour = way.pass_by(room, &target);
+        } else if let Some(app) = app_behind(room, &target) {
+            // The portal leads on to the app, and the form with it.
+            way.name = app.host_str().map(str::to_owned);
+            way.form_targets.push(origin_of(&app));
+            way.pass_by(room, &app);
         } else if let Some(known) = room.describe(&target) {
             way.name = Some(known.name.chars().take(LONGEST_NAME).collect())
                 .filter(|name: &String| !name.is_empty());
@@ -82,9 +91,26 @@ impl Way {
         way
     }
 
+    /// Lets forms lead past the portal of another domain. Returns the address of our own that the way to an app begins
+    /// with, if our own pages cannot set its cookie.
+    fn pass_by(&mut self, room: &SignIn, target: &Url) -> Option<String> {
+        let domain = target.host_str().and_then(|host| room.site.protected_domain_of(host))?;
+        match room.site.place_of(&domain) {
+            Place::Here => return None,
+            Place::App => {}
+            Place::Portal(origin) => self.form_targets.push(origin),
+        }
+        let query =
+            form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
+        Some(format!("/?{query}"))
+    }
+
     /// Returns where to go, or the portal.
     pub(super) fn url(&self) -> &str {
-        self.target.as_ref().map_or("/", Url::as_str)
+        match &self.detour {
+            Some(detour) => detour,
+            None => self.target.as_ref().map_or("/", Url::as_str),
+        }
     }
 
     /// Returns where to go, if it was said and may be.
@@ -115,4 +141,12 @@ impl Way {
     pub(super) fn allow(&self, reply: Reply) -> Reply {
         self.form_targets.iter().cloned().fold(reply, Reply::with_form_target)
     }
+}
+
+/// Returns the app that our own address `/?rd=` leads to.
+fn app_behind(room: &SignIn, target: &Url) -> Option<Url> {
+    let (_, rd) = target.query_pairs().find(|(name, _)| target.path() == "/" && name == "rd")?;
+    let own = room.site.origin().text;
+    let app = safe_return_target(&rd, &own, |host| room.site.is_protected_host(host))?;
+    (origin_of(&app) != own).then_some(app)
 }

@@ -1,6 +1,7 @@
 //! The pages of signing in and out. They work without JavaScript; every form leads to a redirect or the same page.
 
 use http::StatusCode;
+use url::Url;
 
 use super::api::{ambiguous_cookie, visit};
 use super::destinations::Way;
@@ -12,8 +13,9 @@ use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::is_deceptive;
+use crate::limits::Rule;
 use crate::sessions::cookies::{self, Cookie};
-use crate::sessions::{Level, Principal, SessionKind, frames};
+use crate::sessions::{Level, Principal, SessionKind, frames, handoff};
 use crate::views::sign_in as views;
 use crate::views::{FieldErrors, Hidden, Kind, Wait, When};
 
@@ -396,10 +398,14 @@ pub async fn sign_out(room: &SignIn, request: &Request, principal: &Principal) -
     Ok(reply)
 }
 
+/// How often one session may be sent to hosts whose cookies our own pages cannot set.
+const HANDOFFS: Rule = Rule::new("handoff", 60, std::time::Duration::from_secs(300));
+
 /// `GET /?rd=`: the portal that forward-auth sends browsers to. A person who is signed in well enough goes on to the
-/// app; the cookie for the apps is renewed on the way, in case the protected domain was set after the sign-in.
+/// app; the cookie for the apps is renewed on the way, in case the protected domain was set after the sign-in. The way
+/// to another domain, and to an app with a cookie of its own, is that of [`handoff`].
 /// `wanted` is the level that the access rules ask of this person before the app opens, if it is not reached yet.
-pub fn portal(
+pub async fn portal(
     room: &SignIn,
     request: &Request,
     caller: Option<&Principal>,
@@ -413,26 +419,47 @@ pub fn portal(
     let way = Way::to(room, Some(&rd));
     let Some(target) = way.target() else { return Ok(None) };
     let host = target.host_str().unwrap_or_default().to_owned();
-    if is_going_in_circles(room, request) {
-        let text = format!(
-            "Your browser was sent between Doorward and {host} several times without getting in. \
-             {host} does not receive the sign-in cookie, or asks for more than you have. \
-             Ask the person who runs this server to check the access rules and the address of {host}."
-        );
-        let frame = frames::personal(&room.site, &room.sessions, request, principal, "That is a circle", "");
-        let page = views::Message { frame, text, button: "Try again".to_owned(), url: target.to_string() };
-        let reply = Reply::html(StatusCode::FORBIDDEN, &page)?;
-        return Ok(Some(reply.with_cookie(hop_cookie(room, 0))));
+    if is_going_in_circles(room, request) || request.query("stuck").is_some() {
+        return circle(room, request, principal, target).map(Some);
     }
     if wanted.is_some_and(|level| principal.level() < level) {
         return missing_factor(room, request, principal, &host).map(Some);
     }
-    let mut reply = Reply::see_other(target.as_str()).with_cookie(hop_cookie(room, hops(request) + 1));
-    let cookie = Cookie::Session.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
-    if let Some(value) = cookie.and_then(|cookie| room.sessions.forward_cookie_of(cookie)) {
-        reply = Cookie::ForwardAuth.set(&room.site, reply, value.expose(), None);
+    let mark = request.query("mark");
+    if mark.is_some() {
+        let verdict =
+            room.limits.acquire(&HANDOFFS, &room.limits.key(&HANDOFFS, principal.session.as_bytes()));
+        if !verdict.allowed {
+            let sentence = "There were too many sign-ins to apps. Please wait and try again.";
+            return Err(Problem::too_many_requests("rate_limited", sentence, verdict.retry_after));
+        }
+    }
+    let asked = handoff::Asked { mark: mark.as_deref(), is_again: request.query("again").is_some() };
+    let hop = hop_cookie(room, hops(request) + 1);
+    if let Some(reply) = handoff::begin(&room.sessions, principal, target, asked).await? {
+        // Once for each time that the app is gone to, not for each host on the way.
+        return Ok(Some(if mark.is_some() { reply.with_cookie(hop) } else { reply }));
+    }
+    let mut reply = Reply::see_other(target.as_str()).with_cookie(hop);
+    if let Some(domain) = room.site.protected_domain_of(&host)
+        && let Some(cookie) = room.sessions.forward_cookie(&principal.session, &domain, &host, request.now)
+    {
+        reply = cookies::grant_forward(&room.site, reply, &domain, &cookie);
     }
     Ok(Some(reply))
+}
+
+/// Says that a browser comes back from an app again and again, or from the host that should have let it in.
+fn circle(room: &SignIn, request: &Request, principal: &Principal, target: &Url) -> Result<Reply, Problem> {
+    let host = target.host_str().unwrap_or_default();
+    let text = format!(
+        "Your browser was sent between Doorward and {host} several times without getting in. \
+         {host} does not receive the sign-in cookie, or asks for more than you have. \
+         Ask the person who runs this server to check the access rules and the address of {host}."
+    );
+    let frame = frames::personal(&room.site, &room.sessions, request, principal, "That is a circle", "");
+    let page = views::Message { frame, text, button: "Try again".to_owned(), url: target.to_string() };
+    Ok(Reply::html(StatusCode::FORBIDDEN, &page)?.with_cookie(hop_cookie(room, 0)))
 }
 
 /// Leads a person with one factor to the second: to prove it, or to have one first.

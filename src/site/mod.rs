@@ -1,15 +1,21 @@
-//! What this installation is called and where it lives: instance name, public origin, protected domain, trusted
+//! What this installation is called and where it lives: instance name, public origin, protected domains, trusted
 //! proxies. A value from the configuration is fixed; otherwise an administrator's choice is kept in the store
 //! (decision 16). Links, issuer and cookie rules come from here, never from a request's Host (WEB-12).
 
+mod domains;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{WebOrigin, parse_cookie_domain, parse_network};
+pub use crate::config::{CookieScope, MOST_DOMAINS, ProtectedDomain};
+use crate::config::{WebOrigin, check_reach, parse_cookie_domain, parse_network};
 use crate::http::address::{TrustedProxies, host_matches};
 use crate::store::{Batch, Record, Store, StoreError, Table};
+
+use domains::Domains;
 
 /// A setting in the store. Row: key name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,7 +36,7 @@ pub enum Setting {
     InstanceName,
     /// Scheme, host and port under which people open Doorward.
     PublicOrigin,
-    /// The parent domain of the protected apps.
+    /// The root domains of the protected apps, separated by commas.
     ProtectedDomain,
     /// Networks whose forwarded headers are believed, separated by commas.
     TrustedProxies,
@@ -40,12 +46,15 @@ impl Setting {
     const ALL: [Setting; 4] =
         [Setting::InstanceName, Setting::PublicOrigin, Setting::ProtectedDomain, Setting::TrustedProxies];
 
+    /// The key of the one protected domain, before there could be several. Still read, never written.
+    pub const ONE_DOMAIN: &'static str = "protect.domain";
+
     /// Returns the key in the store and in the configuration.
     pub fn key(self) -> &'static str {
         match self {
             Setting::InstanceName => "instance.name",
             Setting::PublicOrigin => "server.public_origin",
-            Setting::ProtectedDomain => "protect.domain",
+            Setting::ProtectedDomain => "protect.domains",
             Setting::TrustedProxies => "server.trusted_proxies",
         }
     }
@@ -56,8 +65,10 @@ impl Setting {
 pub struct Fixed {
     /// The public origin.
     pub public_origin: Option<String>,
-    /// The protected domain.
+    /// The protected domain, where there is but one (`protect.domain`).
     pub protected_domain: Option<String>,
+    /// The protected domains, as they are written (`protect.domains`).
+    pub protected_domains: Vec<String>,
     /// Trusted proxies.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Sign-in over plain HTTP from other machines is allowed (SES-06).
@@ -128,7 +139,7 @@ impl From<StoreError> for SiteError {
 enum Value {
     Name(String),
     Origin(Origin),
-    Domain(Option<String>),
+    Domains(Vec<ProtectedDomain>),
     Proxies(Vec<ipnet::IpNet>),
 }
 
@@ -138,17 +149,16 @@ impl Value {
         Ok(match setting {
             Setting::InstanceName => Value::Name(text.to_owned()),
             Setting::PublicOrigin => Value::Origin(Origin::from(&WebOrigin::parse(text)?)),
-            Setting::ProtectedDomain if text.is_empty() => Value::Domain(None),
-            Setting::ProtectedDomain => Value::Domain(Some(parse_cookie_domain(text)?)),
+            Setting::ProtectedDomain => Value::Domains(ProtectedDomain::parse_list(text)?),
             Setting::TrustedProxies => {
                 Value::Proxies(networks_in(text).map(parse_network).collect::<Result<_, _>>()?)
             }
         })
     }
 
-    /// Reads what an administrator chose once. A network that is not understood is left out, which trusts fewer.
-    fn read_stored(setting: Setting, text: &str) -> Result<Value, SiteError> {
-        let key = setting.key();
+    /// Reads what an administrator chose once, and has under `key`. A network that is not understood is left out, which
+    /// trusts fewer.
+    fn read_stored(setting: Setting, key: &'static str, text: &str) -> Result<Value, SiteError> {
         if setting == Setting::TrustedProxies {
             let understood = networks_in(text).filter_map(|network| {
                 parse_network(network)
@@ -177,7 +187,7 @@ struct State {
     name: String,
     origin: Origin,
     is_origin_set: bool,
-    protected_domain: Option<String>,
+    domains: Domains,
 }
 
 /// The installation as every room sees it. Cheap to clone.
@@ -203,26 +213,39 @@ impl Site {
             parse_network(&text).map_err(|why| refused(key, &text, &why))?;
         }
         let proxies = TrustedProxies::new(fixed.trusted_proxies.clone());
-        let state =
-            State { name: "Doorward".to_owned(), origin, is_origin_set: false, protected_domain: None };
+        let name = "Doorward".to_owned();
+        let state = State { name, origin, is_origin_set: false, domains: Domains::default() };
         let site = Site(Arc::new(Inner { state: ArcSwap::from_pointee(state), proxies, fixed }));
         for setting in Setting::ALL {
-            if let Some(text) = site.configured(setting) {
-                let value = Value::read(setting, text);
-                site.adopt(value.map_err(|why| refused(setting.key(), text, &why))?);
-            } else if let Some(found) = store.get::<SettingRecord>(setting.key().as_bytes())? {
-                site.adopt(Value::read_stored(setting, &found.value.value)?);
+            if let Some((key, text)) = site.configured(setting) {
+                let value = match key {
+                    // What is written for one domain is no list.
+                    Setting::ONE_DOMAIN => parse_cookie_domain(&text).map(|_| ()),
+                    _ => Ok(()),
+                };
+                let value = value.and_then(|()| Value::read(setting, &text));
+                site.adopt(value.map_err(|why| refused(key, &text, &why))?);
+            } else if let Some((key, text)) = stored(store, setting)? {
+                site.adopt(Value::read_stored(setting, key, &text)?);
             }
         }
         site.refuse_an_address_outside_the_domain()?;
         Ok(site)
     }
 
-    fn configured(&self, setting: Setting) -> Option<&str> {
+    /// Returns what the configuration says, and under which key.
+    fn configured(&self, setting: Setting) -> Option<(&'static str, Cow<'_, str>)> {
+        let fixed = &self.0.fixed;
         match setting {
             Setting::InstanceName | Setting::TrustedProxies => None,
-            Setting::PublicOrigin => self.0.fixed.public_origin.as_deref(),
-            Setting::ProtectedDomain => self.0.fixed.protected_domain.as_deref(),
+            Setting::PublicOrigin => {
+                fixed.public_origin.as_deref().map(|text| (setting.key(), Cow::Borrowed(text)))
+            }
+            Setting::ProtectedDomain => match &fixed.protected_domain {
+                Some(domain) => Some((Setting::ONE_DOMAIN, Cow::Borrowed(domain.as_str()))),
+                None if fixed.protected_domains.is_empty() => None,
+                None => Some((setting.key(), Cow::Owned(fixed.protected_domains.join(",")))),
+            },
         }
     }
 
@@ -231,20 +254,16 @@ impl Site {
     fn refuse_an_address_outside_the_domain(&self) -> Result<(), SiteError> {
         let is_judged = self.is_fixed(Setting::PublicOrigin) && self.is_fixed(Setting::ProtectedDomain);
         let state = self.0.state.load();
-        let Some(domain) = state.protected_domain.as_deref().filter(|_| state.is_origin_set && !is_judged)
-        else {
-            return Ok(());
-        };
-        let host = &state.origin.host;
-        if host.strip_suffix(domain).is_some_and(|head| head.is_empty() || head.ends_with('.')) {
+        if is_judged || !state.is_origin_set {
             return Ok(());
         }
-        let why = format!(
-            "server.public_origin is {} and protect.domain is {domain}: the address is not below the domain, so the \
-             apps could not share its sign-in. Set both in the configuration.",
-            state.origin.text
-        );
-        Err(SiteError::Refused { key: Setting::PublicOrigin.key(), why })
+        check_reach(state.domains.listed(), &state.origin.host).map_err(|why| {
+            let why = format!(
+                "server.public_origin is {} and protect.domains is “{}”: {why}. Set both in the configuration.",
+                state.origin.text, state.domains,
+            );
+            SiteError::Refused { key: Setting::PublicOrigin.key(), why }
+        })
     }
 
     fn adopt(&self, value: Value) {
@@ -253,7 +272,7 @@ impl Site {
             name: old.name.clone(),
             origin: old.origin.clone(),
             is_origin_set: old.is_origin_set,
-            protected_domain: old.protected_domain.clone(),
+            domains: old.domains.clone(),
         };
         match value {
             Value::Name(name) => state.name = name,
@@ -261,7 +280,7 @@ impl Site {
                 state.origin = origin;
                 state.is_origin_set = true;
             }
-            Value::Domain(domain) => state.protected_domain = domain,
+            Value::Domains(domains) => state.domains = Domains::new(domains),
             Value::Proxies(more) => {
                 let mut networks = self.0.fixed.trusted_proxies.clone();
                 networks.extend(more);
@@ -287,6 +306,9 @@ impl Site {
             }
         };
         batch.put(setting.key().as_bytes(), &SettingRecord { value: text.to_owned() });
+        if setting == Setting::ProtectedDomain {
+            batch.remove::<SettingRecord>(Setting::ONE_DOMAIN.as_bytes());
+        }
         if self.is_fixed(setting) {
             return;
         }
@@ -322,15 +344,70 @@ impl Site {
         self.0.state.load().is_origin_set
     }
 
-    /// Returns the parent domain of the protected apps.
-    pub fn protected_domain(&self) -> Option<String> {
-        self.0.state.load().protected_domain.clone()
+    /// Returns the protected domains in the order in which they were named.
+    pub fn protected_domains(&self) -> Vec<ProtectedDomain> {
+        self.0.state.load().domains.listed().to_vec()
     }
 
-    /// Tells whether `host` (no port) is a protected app: below the parent domain, and not Doorward itself.
+    /// Returns the protected domain that the public address belongs to, else the first one.
+    pub fn protected_domain(&self) -> Option<String> {
+        let state = self.0.state.load();
+        state.domains.main(&state.origin.host).map(|own| own.domain.clone())
+    }
+
+    /// Returns the protected domain that an app belongs to; `None` if `host` (no port) is no protected app: outside of
+    /// all domains, or one under which Doorward itself is reached.
+    pub fn protected_domain_of(&self, host: &str) -> Option<Arc<ProtectedDomain>> {
+        let state = self.0.state.load();
+        state.domains.of_app(host, &state.origin.host).cloned()
+    }
+
+    /// Tells whether `host` (no port) is a protected app.
     pub fn is_protected_host(&self, host: &str) -> bool {
         let state = self.0.state.load();
-        state.protected_domain.as_ref().is_some_and(|domain| is_app(host, domain, &state.origin.host))
+        state.domains.of_app(host, &state.origin.host).is_some()
+    }
+
+    /// Returns the domain whose cookie our own pages can set: the one that the public address lies below.
+    pub fn own_domain(&self) -> Option<Arc<ProtectedDomain>> {
+        let state = self.0.state.load();
+        state.domains.own(&state.origin.host).cloned()
+    }
+
+    /// Returns the origin that people are sent to, who have to sign in to open `host`: always the public one, so that one
+    /// sign-in holds for all domains.
+    pub fn portal_for(&self, _host: &str) -> String {
+        self.origin().text
+    }
+
+    /// Returns where the cookie of an app of `domain` can be set.
+    pub fn place_of(&self, domain: &ProtectedDomain) -> Place {
+        if domain.cookie == CookieScope::Host {
+            return Place::App;
+        }
+        let state = self.0.state.load();
+        let is_own = domain.covers(&state.origin.host);
+        match domain.portal.as_deref().filter(|_| !is_own) {
+            None => Place::Here,
+            Some(portal) => {
+                let scheme = if state.origin.is_https { "https" } else { "http" };
+                Place::Portal(format!("{scheme}://{portal}"))
+            }
+        }
+    }
+
+    /// Returns the domain whose portal a `Host` header names.
+    pub fn domain_of_portal(&self, host: &str) -> Option<Arc<ProtectedDomain>> {
+        let state = self.0.state.load();
+        let scheme = if state.origin.is_https { "https" } else { "http" };
+        let is_named = |portal: &str| host_matches(&format!("{scheme}://{portal}"), host);
+        state.domains.find(|own| own.portal.as_deref().is_some_and(is_named)).cloned()
+    }
+
+    /// Tells whether two apps lie below the same protected domain.
+    pub fn share_domain(&self, one: &str, other: &str) -> bool {
+        let (one, other) = (self.protected_domain_of(one), self.protected_domain_of(other));
+        one.is_some_and(|one| other.is_some_and(|other| one.domain == other.domain))
     }
 
     /// The networks whose forwarded headers are believed.
@@ -349,16 +426,29 @@ impl Site {
     }
 }
 
-/// Tells whether `host` is `domain` or lies below it, and is not `own_host`. Case and a dot at the end are the same.
-fn is_app(host: &str, domain: &str, own_host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    let Some((rest, end)) = host.len().checked_sub(domain.len()).and_then(|at| host.split_at_checked(at))
-    else {
-        return false;
+/// Where the cookie of an app can be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// By our own pages: the public address lies below the domain.
+    Here,
+    /// By the portal of the domain, whose origin this is.
+    Portal(String),
+    /// By the app's own host alone, where forward-auth answers for it.
+    App,
+}
+
+/// Returns what the store has of a setting, and under which key.
+fn stored(store: &Store, setting: Setting) -> Result<Option<(&'static str, String)>, StoreError> {
+    let keys = match setting {
+        Setting::ProtectedDomain => [setting.key(), Setting::ONE_DOMAIN],
+        _ => [setting.key(); 2],
     };
-    end.eq_ignore_ascii_case(domain)
-        && (rest.is_empty() || rest.ends_with('.'))
-        && !host.eq_ignore_ascii_case(own_host)
+    for key in keys {
+        if let Some(found) = store.get::<SettingRecord>(key.as_bytes())? {
+            return Ok(Some((key, found.value.value)));
+        }
+    }
+    Ok(None)
 }
 
 fn refused(key: &'static str, text: &str, why: &str) -> SiteError {
@@ -368,18 +458,6 @@ fn refused(key: &'static str, text: &str, why: &str) -> SiteError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_lies_below_the_protected_domain_is_an_app() {
-        for host in ["home.example", "a.home.example", "A.b.Home.EXAMPLE.", "ä.home.example"] {
-            assert!(is_app(host, "home.example", "auth.home.example"), "{host}");
-        }
-        for host in
-            ["auth.home.example", "Auth.home.example.", "myhome.example", "example", "", ".", "ähome.example"]
-        {
-            assert!(!is_app(host, "home.example", "auth.home.example"), "{host}");
-        }
-    }
 
     #[test]
     fn an_origin_has_scheme_host_and_port_only() {

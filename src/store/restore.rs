@@ -23,7 +23,7 @@ use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 
 /// What a restore leaves behind: whoever had one of these has to begin anew (BAK-03).
-const ENDED_BY_RESTORE: [Table; 3] = [Table::SESSION, Table::LINK, Table::TOTP_PENDING];
+const ENDED_BY_RESTORE: [Table; 4] = [Table::SESSION, Table::LINK, Table::TOTP_PENDING, Table::HANDOFF];
 
 /// Below this size a store is not worth compacting at start.
 const SMALLEST_TO_COMPACT: u64 = 64 * 1024 * 1024;

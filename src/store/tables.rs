@@ -69,6 +69,8 @@ tables! {
     LINK = sealed(b'o', "link");
     /// Browser sessions and refresh token families. Row: session id.
     SESSION = sealed(b's', "session");
+    /// Tickets that take a sign-in to another host or domain. Row: digest of the ticket.
+    HANDOFF = sealed(b'H', "handoff");
     /// Revoked sessions until their last access token has expired. Row: session id.
     REVOKED = plain(b'v', "revoked");
     /// Suspensions of an account for a place. Row: keyed hash of both.

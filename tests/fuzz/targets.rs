@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use doorward::access::{domain, forward_auth, rule_text};
+use doorward::access::forward_auth::{self, Dialect, Inquiry, Question};
+use doorward::access::{domain, rule_text};
 use doorward::crypto::client_assertion::{self, Expected};
 use doorward::crypto::client_jws::{ClientAlgorithm, unverified_issuer, verify_client};
 use doorward::crypto::dpop::{self, ExpectedProof};
@@ -36,6 +37,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("form_body", form_body),
     ("forwarded_headers", forwarded_headers),
     ("app_request", app_request),
+    ("ext_authz", ext_authz),
     ("redirect_target", redirect_target),
     ("path_normalisation", path_normalisation),
     ("rule_line", rule_line),
@@ -353,25 +355,55 @@ fn forwarded_headers(bytes: &[u8]) {
     }
 }
 
-/// What reverse proxies ask: a sound host, path and method, or nothing (FWD-04 to FWD-06).
+/// What reverse proxies ask by headers: a sound host, path and method, or nothing (FWD-04 to FWD-06).
 fn app_request(bytes: &[u8]) {
     let headers = headers_of(bytes);
-    for inquiry in [forward_auth::parse_auth_request(&headers), forward_auth::parse_forward_auth(&headers)] {
-        let Ok(inquiry) = inquiry else { continue };
-        assert_eq!(domain::normal_host(&inquiry.host).as_deref(), Some(&*inquiry.host), "in normal form");
-        assert!(inquiry.method.len() <= 20 && inquiry.method.bytes().all(|byte| byte.is_ascii_uppercase()));
-        assert!(inquiry.target.starts_with('/'));
-        if let Ok(path) = &inquiry.path {
-            assert_eq!(canonical(path).as_ref(), Ok(path));
+    for dialect in [Dialect::AuthRequest, Dialect::ForwardAuth, Dialect::Legacy] {
+        let question = Question { headers: &headers, method: "GET", target: "/api/verify" };
+        if let Ok(inquiry) = forward_auth::read(dialect, question) {
+            is_a_sound_request(&inquiry);
         }
-        let shown = inquiry.url();
-        let again = match forward_auth::parse_url(&shown, inquiry.method) {
-            // Some proxies join two addresses by a comma; one address that looks like two is refused in that form.
-            Err(forward_auth::Refusal::Doubled(_)) => continue,
-            again => again.expect("our own form is sound"),
-        };
-        assert_eq!((again.host, again.port, again.target), (inquiry.host, inquiry.port, inquiry.target));
     }
+}
+
+/// What proxies ask by a path, and by anything else: method and target on the first line, headers below.
+fn ext_authz(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let Ok(line) = std::str::from_utf8(parts.next().unwrap_or_default()) else { return };
+    let (method, target) = line.split_once(' ').unwrap_or(("GET", line));
+    let headers = headers_of(parts.next().unwrap_or_default());
+    for dialect in [Dialect::ExtAuthz, Dialect::Legacy] {
+        let Ok(inquiry) = forward_auth::read(dialect, Question { headers: &headers, method, target }) else {
+            continue;
+        };
+        // The server lets no other character into a target.
+        if target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            is_a_sound_request(&inquiry);
+        }
+        if dialect == Dialect::ExtAuthz {
+            let behind = target.strip_prefix(forward_auth::EXT_AUTHZ).expect("our own path in front");
+            assert!(inquiry.target.len() <= behind.len() + 1 && behind.ends_with(&inquiry.target[1..]));
+        }
+    }
+}
+
+fn is_a_sound_request(inquiry: &Inquiry<'_>) {
+    assert_eq!(domain::normal_host(&inquiry.host).as_deref(), Some(&*inquiry.host), "in normal form");
+    assert!(inquiry.method.len() <= 20 && inquiry.method.bytes().all(|byte| byte.is_ascii_uppercase()));
+    assert!(inquiry.target.starts_with('/'));
+    if let Ok(path) = &inquiry.path {
+        assert_eq!(canonical(path).as_ref(), Ok(path));
+    }
+    let shown = inquiry.url();
+    let again = match forward_auth::parse_url(&shown, inquiry.method) {
+        // Some proxies join two addresses by a comma; one address that looks like two is refused in that form.
+        Err(forward_auth::Refusal::Doubled(_)) => return,
+        again => again.expect("our own form is sound"),
+    };
+    assert_eq!(
+        (again.host, again.port, again.target),
+        (inquiry.host.clone(), inquiry.port, inquiry.target.clone())
+    );
 }
 
 /// Return addresses: our own origin or a protected host, whatever a browser makes of the text (WEB-11).

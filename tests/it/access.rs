@@ -137,7 +137,8 @@ fn an_app_that_wants_two_factors_asks_for_the_second() {
     let back = browser.get(&onward).expect(303);
     assert_eq!(back.header("location"), Some(bank));
     ask_nginx(&browser, bank).expect(200);
-    let decided = server.app().access.decide_return(bank, None, None).unwrap();
+    let decided =
+        server.app().access.decide_return(bank, None, std::net::Ipv4Addr::LOCALHOST.into(), None).unwrap();
     assert_eq!(decided.outcome, Outcome::NeedSignIn { level: Level::TwoFactor });
     let (authenticator, _) = server.enrol_totp(ada);
     let mut client = server.client();

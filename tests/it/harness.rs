@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use doorward::access::ForwardAuthSettings;
 use doorward::accounts::enrolment::Asker;
 use doorward::accounts::records::Role;
 use doorward::accounts::users::{NewUser, SecondFactorPolicy};
@@ -110,6 +111,7 @@ pub(crate) fn options(dir: &Path) -> Options {
         api_rule: Rule::new("api", 1000, minutes(60)),
         registration: Policy::Open,
         second_factor: SecondFactorPolicy::Optional,
+        forward_auth: ForwardAuthSettings::default(),
         oidc: OidcSettings::default(),
         outgoing: OutgoingSettings::default(),
         audit_retention: minutes(30 * 24 * 60),

@@ -1,12 +1,25 @@
-//! Every line of the contract: what is read, what is refused, and every cell of the table of answers.
+//! Every line of the contract: what is read, what is refused, and what the answers hold. The table of answers over real
+//! HTTP is in `tests/it/forward_auth`.
 
 use std::net::IpAddr;
 
-use super::super::tests::{fixed, user, with_rules, with_rules_at};
-use super::*;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::answer::{self, expects_page};
+use super::check::check_with;
+use super::identity::identity_headers;
+use super::inquiry::{Inquiry, Question, Refusal, parse_url, read};
+use super::notes::Complaints;
+use super::{Dialect, Endpoint};
+use crate::access::Access;
+use crate::access::tests::{fixed, user, with_rules, with_rules_at};
 use crate::http::address::Client;
+use crate::http::{Reply, Request};
 use crate::kernel::ids::{RequestId, SessionId};
-use crate::sessions::{Factors, Level, Principal, SessionKind};
+use crate::kernel::time::Timestamp;
+use crate::sessions::cookies::Cookie;
+use crate::sessions::{Factors, Principal, SessionKind};
 use crate::site::Fixed;
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
@@ -30,21 +43,42 @@ const FORWARD_AUTH: &[(&str, &str)] = &[
     ("x-forwarded-method", "GET"),
     ("accept", "text/html"),
 ];
+const EXT_AUTHZ: &[(&str, &str)] =
+    &[("x-forwarded-proto", "https"), ("host", "photos.home.example"), ("accept", "text/html")];
+const LEGACY: &[(&str, &str)] =
+    &[("x-original-url", "https://photos.home.example/a?b"), ("accept", "text/html")];
 
 fn lines(dialect: Dialect) -> &'static [(&'static str, &'static str)] {
     match dialect {
         Dialect::AuthRequest => AUTH_REQUEST,
         Dialect::ForwardAuth => FORWARD_AUTH,
+        Dialect::ExtAuthz => EXT_AUTHZ,
+        Dialect::Legacy => LEGACY,
+    }
+}
+
+fn target(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::AuthRequest => "/api/authz/auth-request",
+        Dialect::ForwardAuth => "/api/authz/forward-auth",
+        Dialect::ExtAuthz => "/api/authz/ext-authz//a?b",
+        Dialect::Legacy => "/api/verify",
     }
 }
 
 const BOTH: [Dialect; 2] = [Dialect::AuthRequest, Dialect::ForwardAuth];
+const ALL: [Dialect; 4] = [Dialect::AuthRequest, Dialect::ForwardAuth, Dialect::ExtAuthz, Dialect::Legacy];
 
 fn parse(dialect: Dialect, headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
-    match dialect {
-        Dialect::AuthRequest => parse_auth_request(headers),
-        Dialect::ForwardAuth => parse_forward_auth(headers),
-    }
+    read(dialect, Question { headers, method: "GET", target: target(dialect) })
+}
+
+fn parse_auth_request(headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
+    parse(Dialect::AuthRequest, headers)
+}
+
+fn parse_forward_auth(headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
+    parse(Dialect::ForwardAuth, headers)
 }
 
 /// Replaces one header; an empty value removes it.
@@ -58,11 +92,11 @@ fn but(dialect: Dialect, name: &str, value: &str) -> HeaderMap {
     map
 }
 
-fn request(headers: HeaderMap, peer: &str) -> Request {
+fn request(dialect: Dialect, headers: HeaderMap, peer: &str) -> Request {
     let peer: IpAddr = peer.parse().unwrap();
     Request {
         method: Method::GET,
-        uri: "/api/authz/x".parse().unwrap(),
+        uri: target(dialect).parse().unwrap(),
         headers,
         body: Bytes::new(),
         client: Client { ip: peer, peer, is_trusted_peer: false, is_https: false, host: None },
@@ -70,6 +104,20 @@ fn request(headers: HeaderMap, peer: &str) -> Request {
         now: Timestamp::from_secs(1_800_000_000),
         params: Vec::new(),
     }
+}
+
+/// Asks at the endpoint of a dialect; `identify` knows people by the value of the cookie.
+fn decide(
+    access: &Access,
+    request: &Request,
+    dialect: Dialect,
+    identify: impl FnOnce(&str) -> Option<Principal>,
+) -> Reply {
+    let by_cookie = |_: &Inquiry<'_>| {
+        let cookie = Cookie::ForwardAuth.read(&access.shared.site, request).ok().flatten()?;
+        identify(cookie)
+    };
+    check_with(access, None, request, Endpoint::new(dialect), by_cookie).expect("nothing to wait for")
 }
 
 fn principal(name: &str, groups: &[&str], factors: Factors) -> Principal {
@@ -94,8 +142,8 @@ fn has_identity(reply: &Reply) -> bool {
 }
 
 #[test]
-fn both_dialects_read_the_same_request() {
-    for dialect in BOTH {
+fn all_dialects_read_the_same_request() {
+    for dialect in ALL {
         let map = headers(lines(dialect));
         let inquiry = parse(dialect, &map).unwrap();
         assert_eq!(inquiry.host, "photos.home.example");
@@ -119,7 +167,7 @@ fn hosts_and_default_ports_have_one_form() {
         let inquiry = parse_auth_request(&map).unwrap();
         assert_eq!((&*inquiry.host, inquiry.url()), ("photos.home.example", url.to_owned()));
         let mut map = but(Dialect::ForwardAuth, "x-forwarded-host", authority);
-        map.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+        map.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
         assert_eq!(parse_forward_auth(&map).unwrap().url(), url);
     }
 }
@@ -162,7 +210,7 @@ async fn missing_and_invalid_headers_are_refused() {
             ][..],
         ),
         (Dialect::AuthRequest, "x-original-method", &["", "get", "GE T", "GET1", "GET,POST", &long]),
-        (Dialect::ForwardAuth, "x-forwarded-proto", &["", "ftp", "HTTPS", "https,http", "https:"]),
+        (Dialect::ForwardAuth, "x-forwarded-proto", &["ftp", "HTTPS", "https,http", "https:"]),
         (
             Dialect::ForwardAuth,
             "x-forwarded-host",
@@ -186,7 +234,7 @@ async fn missing_and_invalid_headers_are_refused() {
         for value in values {
             let map = but(dialect, name, value);
             assert!(parse(dialect, &map).is_err(), "{name}: {value}");
-            let reply = decide(&access, &request(map, "127.0.0.1"), dialect, |_, _| None);
+            let reply = decide(&access, &request(dialect, map, "127.0.0.1"), dialect, |_| None);
             let expected = if dialect == Dialect::AuthRequest { 401 } else { 400 };
             assert_eq!(reply.status, expected, "{name}: {value}");
             assert!(!has_identity(&reply));
@@ -276,9 +324,9 @@ async fn only_trusted_peers_are_answered() {
     let access = with_rules("bypass domain=*.home.example").await;
     for dialect in BOTH {
         let ask = |peer: &str, is_trusted_peer: bool| {
-            let mut request = request(headers(lines(dialect)), peer);
+            let mut request = request(dialect, headers(lines(dialect)), peer);
             request.client.is_trusted_peer = is_trusted_peer;
-            decide(&access, &request, dialect, |_, _| None)
+            decide(&access, &request, dialect, |_| None)
         };
         for (peer, is_trusted, status) in [
             ("192.0.2.1", false, 403),
@@ -313,14 +361,17 @@ async fn hosts_outside_the_protected_domain_and_the_portal_are_refused() {
             (Dialect::ForwardAuth, "x-forwarded-host", host.to_owned(), 400),
         ] {
             let reply =
-                decide(&access, &request(but(dialect, name, &value), "127.0.0.1"), dialect, |_, _| None);
+                decide(&access, &request(dialect, but(dialect, name, &value), "127.0.0.1"), dialect, |_| {
+                    None
+                });
             assert_eq!(reply.status, if is_known { 200 } else { refused }, "{host}");
         }
     }
     let access =
         with_rules_at(Fixed { protected_domain: None, ..fixed() }, "bypass domain=*.home.example").await;
     for dialect in BOTH {
-        let reply = decide(&access, &request(headers(lines(dialect)), "127.0.0.1"), dialect, |_, _| None);
+        let reply =
+            decide(&access, &request(dialect, headers(lines(dialect)), "127.0.0.1"), dialect, |_| None);
         assert_ne!(reply.status, 200, "forward-auth is switched off");
     }
 }
@@ -330,7 +381,8 @@ async fn plain_http_is_refused_except_in_a_lab_and_below_localhost() {
     let ask = async |fixed: Fixed, url: &str| {
         let access = with_rules_at(fixed, "bypass domain=*.home.example,*.home.localhost").await;
         let map = but(Dialect::AuthRequest, "x-original-url", url);
-        decide(&access, &request(map, "127.0.0.1"), Dialect::AuthRequest, |_, _| None).status.as_u16()
+        let request = request(Dialect::AuthRequest, map, "127.0.0.1");
+        decide(&access, &request, Dialect::AuthRequest, |_| None).status.as_u16()
     };
     assert_eq!(ask(fixed(), "http://photos.home.example/").await, 403);
     let lab = Fixed { insecure_http: true, ..fixed() };
@@ -346,23 +398,19 @@ async fn plain_http_is_refused_except_in_a_lab_and_below_localhost() {
 
 #[test]
 fn allowed_callers_are_named_by_four_headers() {
-    let map = headers(AUTH_REQUEST);
-    let inquiry = parse_auth_request(&map).unwrap();
     let ada = user("ada", &["family", "admins"]);
-    for dialect in BOTH {
-        let reply = answer(dialect, &inquiry, &map, Outcome::Allow, Some(&ada), "https://auth.home.example");
-        assert_eq!(reply.status, 200);
-        assert_eq!(header_of(&reply, "remote-user"), Some("ada"));
-        assert_eq!(header_of(&reply, "remote-groups"), Some("family,admins"));
-        assert_eq!(header_of(&reply, "remote-name"), Some("Ada Lovelace"));
-        assert_eq!(header_of(&reply, "remote-email"), Some("ada@example.org"));
-        assert!(reply.body.is_empty());
-    }
+    let reply = answer::allowed(identity_headers(Some(&ada)));
+    assert_eq!(reply.status, 200);
+    assert_eq!(header_of(&reply, "remote-user"), Some("ada"));
+    assert_eq!(header_of(&reply, "remote-groups"), Some("family,admins"));
+    assert_eq!(header_of(&reply, "remote-name"), Some("Ada Lovelace"));
+    assert_eq!(header_of(&reply, "remote-email"), Some("ada@example.org"));
+    assert!(reply.body.is_empty());
     let mut other = (*ada).clone();
     other.display_name = crate::kernel::text::DisplayName::parse("Zoë 李").unwrap();
     other.email = None;
     other.groups = Box::new([]);
-    let reply = answer(Dialect::ForwardAuth, &inquiry, &map, Outcome::Allow, Some(&other), "");
+    let reply = answer::allowed(identity_headers(Some(&other)));
     assert_eq!(header_of(&reply, "remote-name"), Some("Zoë 李"));
     assert_eq!(header_of(&reply, "remote-groups"), Some(""));
     assert_eq!(header_of(&reply, "remote-email"), Some(""));
@@ -371,75 +419,55 @@ fn allowed_callers_are_named_by_four_headers() {
 /// FWD-08: an anonymous 200 carries the four headers, empty; a denial carries none.
 #[test]
 fn the_identity_headers_are_never_missing_from_a_200() {
+    let reply = answer::allowed(identity_headers(None));
+    for name in ["remote-user", "remote-groups", "remote-name", "remote-email"] {
+        assert_eq!(header_of(&reply, name), Some(""), "{name}");
+    }
     let map = headers(AUTH_REQUEST);
     let inquiry = parse_auth_request(&map).unwrap();
-    let ada = user("ada", &[]);
-    for dialect in BOTH {
-        let reply = answer(dialect, &inquiry, &map, Outcome::Allow, None, "https://auth.home.example");
-        for name in ["remote-user", "remote-groups", "remote-name", "remote-email"] {
-            assert_eq!(header_of(&reply, name), Some(""), "{name}");
-        }
-        for outcome in [Outcome::Forbidden, Outcome::NeedSignIn { level: Level::OneFactor }] {
-            assert!(!has_identity(&answer(
-                dialect,
-                &inquiry,
-                &map,
-                outcome,
-                Some(&ada),
-                "https://auth.home.example"
-            )));
+    for dialect in ALL {
+        for portal in [Some("https://auth.home.example/"), None] {
+            assert!(!has_identity(&answer::to_sign_in(dialect, &inquiry, &map, portal)));
         }
     }
+    assert!(!has_identity(&answer::forbidden()) && !has_identity(&answer::challenge()));
 }
 
-/// Every cell of the table of answers.
+/// What counts as a browser that wants a page, and which status leads it to the sign-in.
 #[test]
-fn every_kind_of_request_gets_its_answer() {
+fn a_redirect_is_for_those_who_want_a_page() {
     const HTML: &[(&str, &str)] = &[("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")];
     const ANY: &[(&str, &str)] = &[("accept", "*/*")];
     const LATE_ANY: &[(&str, &str)] = &[("accept", "application/json, text/plain, */*")];
     const LATE_HTML: &[(&str, &str)] = &[("accept", "application/xhtml+xml, text/html;q=0.9")];
     const JSON: &[(&str, &str)] = &[("accept", "application/json")];
     const XHR: &[(&str, &str)] = &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")];
-    let sign_in = Outcome::NeedSignIn { level: Level::OneFactor };
-    for (extra, method, outcome, forward, request) in [
-        (HTML, "GET", Outcome::Allow, 200, 200),
-        (JSON, "POST", Outcome::Allow, 200, 200),
-        (XHR, "GET", Outcome::Allow, 200, 200),
-        (HTML, "GET", Outcome::Forbidden, 403, 403),
-        (JSON, "POST", Outcome::Forbidden, 403, 403),
-        (XHR, "GET", Outcome::Forbidden, 403, 403),
-        (HTML, "GET", sign_in, 302, 401),
-        (HTML, "HEAD", sign_in, 302, 401),
-        (HTML, "OPTIONS", sign_in, 302, 401),
-        (HTML, "POST", sign_in, 303, 401),
-        (HTML, "PUT", sign_in, 303, 401),
-        (HTML, "DELETE", sign_in, 303, 401),
-        (HTML, "PROPFIND", sign_in, 303, 401),
-        (ANY, "GET", sign_in, 302, 401),
-        (ANY, "POST", sign_in, 303, 401),
-        (LATE_HTML, "GET", sign_in, 302, 401),
-        (LATE_ANY, "GET", sign_in, 401, 401),
-        (JSON, "GET", sign_in, 401, 401),
-        (JSON, "POST", sign_in, 401, 401),
-        (XHR, "GET", sign_in, 401, 401),
-        (XHR, "POST", sign_in, 401, 401),
-        (&[], "GET", sign_in, 401, 401),
+    for (extra, method, status) in [
+        (HTML, "GET", 302),
+        (HTML, "HEAD", 302),
+        (HTML, "OPTIONS", 302),
+        (HTML, "POST", 303),
+        (HTML, "PROPFIND", 303),
+        (ANY, "GET", 302),
+        (ANY, "POST", 303),
+        (LATE_HTML, "GET", 302),
+        (LATE_ANY, "GET", 401),
+        (JSON, "GET", 401),
+        (JSON, "POST", 401),
+        (XHR, "GET", 401),
+        (XHR, "POST", 401),
+        (&[], "GET", 401),
     ] {
-        for (dialect, status) in [(Dialect::ForwardAuth, forward), (Dialect::AuthRequest, request)] {
-            let mut map = headers(lines(dialect));
-            map.remove(header::ACCEPT);
-            map.extend(headers(extra));
-            let name = if dialect == Dialect::AuthRequest { &X_ORIGINAL_METHOD } else { &X_FORWARDED_METHOD };
-            map.insert(name, HeaderValue::from_static(method));
-            let inquiry = parse(dialect, &map).unwrap();
-            let reply = answer(dialect, &inquiry, &map, outcome, None, "https://auth.home.example");
-            assert_eq!(reply.status, status, "{dialect:?} {method} {extra:?} {outcome:?}");
+        let map = headers(extra);
+        let inquiry = parse_url("https://photos.home.example/a?b", method).unwrap();
+        for dialect in ALL {
+            let reply = answer::to_sign_in(dialect, &inquiry, &map, Some("https://auth.home.example/"));
+            let status = if dialect == Dialect::AuthRequest { 401 } else { status };
+            assert_eq!(reply.status, status, "{dialect:?} {method} {extra:?}");
             let location = format!(
                 "https://auth.home.example/?rd=https%3A%2F%2Fphotos.home.example%2Fa%3Fb&rm={method}"
             );
-            let expected = (outcome == sign_in).then_some(location.as_str());
-            assert_eq!(header_of(&reply, "location"), expected);
+            assert_eq!(header_of(&reply, "location"), Some(&*location));
             assert!(!reply.headers.contains_key(header::WWW_AUTHENTICATE));
         }
     }
@@ -450,19 +478,121 @@ fn a_return_address_cannot_break_out_of_its_parameter() {
     let url = "https://photos.home.example/a&rm=X#'\"<script>%0d%0a?x=1&y=ä+b";
     let map = but(Dialect::AuthRequest, "x-original-url", url);
     let inquiry = parse_auth_request(&map).unwrap();
-    let reply = answer(
-        Dialect::AuthRequest,
-        &inquiry,
-        &map,
-        Outcome::NeedSignIn { level: Level::OneFactor },
-        None,
-        "https://auth.home.example",
-    );
+    let portal = Some("https://auth.home.example/");
+    let reply = answer::to_sign_in(Dialect::AuthRequest, &inquiry, &map, portal);
     let location = header_of(&reply, "location").unwrap();
     let query = location.strip_prefix("https://auth.home.example/?").unwrap();
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     assert_eq!(pairs, [("rd".to_owned(), url.to_owned()), ("rm".to_owned(), "GET".to_owned())]);
     assert!(!std::str::from_utf8(&reply.body).unwrap().contains("<script>"));
+}
+
+/// What lies behind our own path is the app's, whichever way the proxy joins the two.
+#[test]
+fn the_path_of_an_app_stands_behind_our_own() {
+    let map = headers(EXT_AUTHZ);
+    for (target, url) in [
+        ("/api/authz/ext-authz", Ok("https://photos.home.example/")),
+        ("/api/authz/ext-authz/", Ok("https://photos.home.example/")),
+        ("/api/authz/ext-authz//", Ok("https://photos.home.example/")),
+        ("/api/authz/ext-authz?a=b", Ok("https://photos.home.example/?a=b")),
+        ("/api/authz/ext-authz/?a=b", Ok("https://photos.home.example/?a=b")),
+        ("/api/authz/ext-authz/a/b?c=/d?e", Ok("https://photos.home.example/a/b?c=/d?e")),
+        ("/api/authz/ext-authz//a/b?c", Ok("https://photos.home.example/a/b?c")),
+        (
+            "/api/authz/ext-authz//api/authz/ext-authz/x",
+            Ok("https://photos.home.example/api/authz/ext-authz/x"),
+        ),
+        ("/api/authz/ext-authzx", Err(Refusal::Invalid("path"))),
+        ("/api/authz/ext%2Dauthz/x", Err(Refusal::Invalid("path"))),
+        ("/elsewhere", Err(Refusal::Invalid("path"))),
+    ] {
+        let question = Question { headers: &map, method: "PROPFIND", target };
+        let found = read(Dialect::ExtAuthz, question).map(|inquiry| inquiry.url());
+        assert_eq!(found, url.map(str::to_owned), "{target}");
+    }
+    for (raw, path) in [
+        ("/api/authz/ext-authz//public/../admin?x", Some("/admin")),
+        ("/api/authz/ext-authz///admin", Some("/admin")),
+        ("/api/authz/ext-authz/../../admin", Some("/admin")),
+        ("/api/authz/ext-authz/%61dmin", Some("/admin")),
+        ("/api/authz/ext-authz/a%2fb", None),
+        ("/api/authz/ext-authz/a;b", None),
+    ] {
+        let question = Question { headers: &map, method: "GET", target: raw };
+        let inquiry = read(Dialect::ExtAuthz, question).unwrap();
+        assert_eq!(inquiry.path.as_deref().ok(), path, "{raw}");
+    }
+    for method in ["get", "", "A-B", "X1"] {
+        let question = Question { headers: &map, method, target: target(Dialect::ExtAuthz) };
+        assert_eq!(read(Dialect::ExtAuthz, question), Err(Refusal::Invalid("method")), "{method}");
+    }
+}
+
+/// The old endpoint takes `X-Original-URL` before `X-Forwarded-*`. Either may be the client's own, so two that
+/// contradict each other are refused.
+#[test]
+fn the_old_endpoint_reads_either_family_and_refuses_a_contradiction() {
+    let ask = |lines: &[(&str, &str)], method: &str| {
+        let map = headers(lines);
+        let question = Question { headers: &map, method, target: "/api/verify" };
+        read(Dialect::Legacy, question).map(|inquiry| format!("{} {}", inquiry.method, inquiry.url()))
+    };
+    const URL: (&str, &str) = ("x-original-url", "https://photos.home.example/a?b");
+    const PROTO: (&str, &str) = ("x-forwarded-proto", "https");
+    const HOST: (&str, &str) = ("x-forwarded-host", "photos.home.example");
+    const URI: (&str, &str) = ("x-forwarded-uri", "/a?b");
+    const POST: (&str, &str) = ("x-forwarded-method", "POST");
+    let url = "https://photos.home.example/a?b";
+    assert_eq!(ask(&[URL], "GET"), Ok(format!("GET {url}")));
+    assert_eq!(ask(&[URL, POST], "GET"), Ok(format!("POST {url}")));
+    assert_eq!(ask(&[PROTO, HOST, URI], "DELETE"), Ok(format!("DELETE {url}")));
+    assert_eq!(ask(&[URL, PROTO, HOST, URI, POST], "GET"), Ok(format!("POST {url}")));
+    assert_eq!(
+        ask(&[URL, ("x-forwarded-host", "PHOTOS.home.example.:443")], "GET"),
+        Ok(format!("GET {url}"))
+    );
+    assert_eq!(ask(&[URL, ("x-forwarded-proto", "http")], "GET"), Ok(format!("GET {url}")));
+    for (extra, refusal) in [
+        (("x-forwarded-host", "public.home.example"), Refusal::Contradicts("x-forwarded-host")),
+        (("x-forwarded-host", "[::1]"), Refusal::Contradicts("x-forwarded-host")),
+        (("x-forwarded-uri", "/public/"), Refusal::Contradicts("x-forwarded-uri")),
+        (("x-forwarded-host", "a.home.example, b.home.example"), Refusal::Doubled("x-forwarded-host")),
+        (("x-forwarded-method", "post"), Refusal::Invalid("x-forwarded-method")),
+        (("x-original-url", "https://evil.home.example/"), Refusal::Doubled("x-original-url")),
+    ] {
+        assert_eq!(ask(&[URL, extra], "GET"), Err(refusal), "{extra:?}");
+    }
+    assert_eq!(ask(&[PROTO, URI], "GET"), Err(Refusal::Missing("x-forwarded-host")));
+    assert_eq!(ask(&[PROTO, HOST], "GET"), Err(Refusal::Missing("x-forwarded-uri")));
+    assert_eq!(ask(&[], "GET"), Err(Refusal::Missing("x-forwarded-host")));
+}
+
+/// Without a word of the scheme it is the one that we are asked by ourselves, which is plain.
+#[test]
+fn a_missing_scheme_is_plain_http() {
+    for dialect in [Dialect::ForwardAuth, Dialect::ExtAuthz] {
+        let map = but(dialect, "x-forwarded-proto", "");
+        assert!(!parse(dialect, &map).unwrap().is_secure);
+    }
+}
+
+/// Which status says that a question was no good: nginx knows three, the old endpoint is asked by nginx too.
+#[test]
+fn refusals_have_the_status_of_their_dialect() {
+    for (dialect, is_plain, missing, unknown) in [
+        (Dialect::AuthRequest, true, 401, 403),
+        (Dialect::AuthRequest, false, 400, 400),
+        (Dialect::ForwardAuth, true, 400, 400),
+        (Dialect::ExtAuthz, true, 400, 400),
+        (Dialect::Legacy, true, 401, 401),
+    ] {
+        let status = |refusal: Refusal| refusal.status(dialect, is_plain);
+        assert_eq!(status(Refusal::Missing("x")), missing, "{dialect:?}");
+        assert_eq!(status(Refusal::ForeignPortal), missing, "{dialect:?}");
+        assert_eq!(status(Refusal::UnknownHost), unknown, "{dialect:?}");
+        assert_eq!(status(Refusal::UntrustedPeer), StatusCode::FORBIDDEN, "{dialect:?}");
+    }
 }
 
 /// GEN-01, SES-11: only the forward-auth cookie counts, and only one of it; `Authorization` is the app's own.
@@ -472,7 +602,7 @@ async fn the_caller_is_who_the_one_cookie_says() {
         "allow one_factor domain=photos.home.example group=family\nallow two_factor domain=bank.home.example",
     )
     .await;
-    let identify = |value: &str, _: Timestamp| match value {
+    let identify = |value: &str| match value {
         "ada-one" => Some(principal("ada", &["family"], Factors::PASSWORD)),
         "ada-two" => Some(principal("ada", &["family"], Factors::PASSWORD.with(Factors::TOTP))),
         "eve-two" => Some(principal("eve", &[], Factors::PASSWORD.with(Factors::TOTP))),
@@ -499,7 +629,8 @@ async fn the_caller_is_who_the_one_cookie_says() {
         for (name, value) in extra {
             map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
         }
-        let reply = decide(&access, &request(map, "127.0.0.1"), Dialect::AuthRequest, identify);
+        let reply =
+            decide(&access, &request(Dialect::AuthRequest, map, "127.0.0.1"), Dialect::AuthRequest, identify);
         assert_eq!(reply.status, status, "{host} {extra:?}");
         assert!(!reply.headers.contains_key(header::SET_COOKIE), "the session slides on the server alone");
     }

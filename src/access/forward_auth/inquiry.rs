@@ -1,0 +1,343 @@
+//! What a proxy asks about: the request of somebody to an app, read from headers or from a path. Each dialect reads
+//! its own headers and is blind to those of the others (FWD-04); what is missing, doubled or not understood is refused
+//! (FWD-05).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use super::endpoint::Dialect;
+use crate::access::domain::{normal_host, split_authority};
+use crate::http::Request;
+use crate::http::path::{self, PathError};
+
+static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+static X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+
+/// Most bytes of a request method.
+const LONGEST_METHOD: usize = 20;
+
+/// The path of the endpoint that carries the app's path behind its own.
+pub const EXT_AUTHZ: &str = "/api/authz/ext-authz";
+
+/// What a proxy sends: as much of its request as an inquiry may stand in.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The method of the proxy's own request.
+    pub method: &'a str,
+    /// The path and query of the proxy's own request.
+    pub target: &'a str,
+}
+
+impl<'a> Question<'a> {
+    /// Returns the question that a request puts.
+    pub fn of(request: &'a Request) -> Self {
+        Question {
+            headers: &request.headers,
+            method: request.method.as_str(),
+            target: request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
+        }
+    }
+}
+
+/// The request that a proxy asks about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inquiry<'a> {
+    /// Whether the browser speaks TLS to the proxy.
+    pub is_secure: bool,
+    /// The host in normal form, without a port.
+    pub host: Cow<'a, str>,
+    /// The port, unless it is the default of the scheme.
+    pub port: Option<u16>,
+    /// Path and query as they were sent.
+    pub target: Cow<'a, str>,
+    /// The canonical path, which rules see; an error if it is ambiguous (FWD-06).
+    pub path: Result<Cow<'a, str>, PathError>,
+    /// The method, letters A to Z.
+    pub method: &'a str,
+}
+
+impl Inquiry<'_> {
+    /// Returns the origin of the app: scheme, host, and the port unless it is the default.
+    pub fn origin(&self) -> String {
+        let scheme = if self.is_secure { "https" } else { "http" };
+        match self.port {
+            Some(port) => format!("{scheme}://{}:{port}", self.host),
+            None => format!("{scheme}://{}", self.host),
+        }
+    }
+
+    /// Returns the address of the request in one form, as a return address.
+    pub fn url(&self) -> String {
+        let mut url = self.origin();
+        url.push_str(&self.target);
+        url
+    }
+
+    /// Returns the query as it was sent, without the question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+}
+
+/// Why an inquiry was not decided by the rules. Never answered with 200 (FWD-05).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The peer is no trusted proxy.
+    UntrustedPeer,
+    /// The header is missing.
+    Missing(&'static str),
+    /// The header occurs twice or holds several values.
+    Doubled(&'static str),
+    /// The header holds no such thing.
+    Invalid(&'static str),
+    /// The app is reached over plain HTTP, where its cookie would be readable on the way.
+    PlainHttp,
+    /// The host is not below the protected domain, or is Doorward itself.
+    UnknownHost,
+    /// The header says something else than `X-Original-URL`, so one of the two comes from the client.
+    Contradicts(&'static str),
+    /// The address of the sign-in page in the proxy's configuration is neither ours nor below the domain of the app.
+    ForeignPortal,
+}
+
+impl Refusal {
+    /// Every kind, for what is kept of each.
+    pub(super) const KINDS: usize = 8;
+
+    /// Returns the status that the proxy is answered with. nginx makes a 500 of everything but 200, 401 and 403, so its
+    /// endpoint answers nothing else if `is_plain_for_nginx` (decision 11 of the house).
+    pub(super) fn status(self, dialect: Dialect, is_plain_for_nginx: bool) -> StatusCode {
+        match (self, dialect) {
+            (Refusal::UntrustedPeer, _) => StatusCode::FORBIDDEN,
+            (Refusal::PlainHttp | Refusal::UnknownHost, Dialect::AuthRequest) if is_plain_for_nginx => {
+                StatusCode::FORBIDDEN
+            }
+            (_, Dialect::AuthRequest) if is_plain_for_nginx => StatusCode::UNAUTHORIZED,
+            (_, Dialect::Legacy) => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    pub(super) fn kind(self) -> usize {
+        match self {
+            Refusal::UntrustedPeer => 0,
+            Refusal::Missing(_) => 1,
+            Refusal::Doubled(_) => 2,
+            Refusal::Invalid(_) => 3,
+            Refusal::PlainHttp => 4,
+            Refusal::UnknownHost => 5,
+            Refusal::Contradicts(_) => 6,
+            Refusal::ForeignPortal => 7,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::UntrustedPeer => f.write_str(
+                "it does not come from a trusted proxy; if this is your reverse proxy, add its address to server.trusted_proxies",
+            ),
+            Refusal::Missing(name) => write!(f, "the proxy did not send the header {name}"),
+            Refusal::Doubled(name) => write!(f, "the header {name} came with several values"),
+            Refusal::Invalid(name) => write!(f, "the header {name} is not understood"),
+            Refusal::PlainHttp => f.write_str(
+                "the app is reached over plain HTTP; serve it over HTTPS, or set server.insecure_http in a lab",
+            ),
+            Refusal::UnknownHost => {
+                f.write_str("the host is not below the protected domain (or it is Doorward itself)")
+            }
+            Refusal::Contradicts(name) => write!(
+                f,
+                "the header {name} says something else than x-original-url; let the proxy set or delete both"
+            ),
+            Refusal::ForeignPortal => f.write_str(
+                "the sign-in address that the proxy names (authelia_url, rd or x-authelia-url) is neither Doorward's nor an https address below the domain of the app",
+            ),
+        }
+    }
+}
+
+/// Reads a header that is there once and holds UTF-8 without spaces and controls.
+pub(super) fn one<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<&'a str, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or(Refusal::Missing(name.as_str()))?;
+    if values.next().is_some() {
+        return Err(Refusal::Doubled(name.as_str()));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::Invalid(name.as_str()))?;
+    if text.is_empty() || has_space(text) {
+        // A proxy that appends to a header joins values by a comma and a space.
+        let is_joined = text.contains(", ");
+        return Err(if is_joined {
+            Refusal::Doubled(name.as_str())
+        } else {
+            Refusal::Invalid(name.as_str())
+        });
+    }
+    Ok(text)
+}
+
+/// Tells whether a text holds a space or a control character. Looks at every byte, which is quicker than stopping.
+fn has_space(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | (byte <= b' ') | (byte == 0x7f))
+}
+
+/// Reads a header that may hold no comma.
+fn one_plain<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<&'a str, Refusal> {
+    let text = one(headers, name)?;
+    if text.contains(',') { Err(Refusal::Doubled(name.as_str())) } else { Ok(text) }
+}
+
+/// Makes of a missing header another value, and leaves every other mistake.
+fn or<'a>(found: Result<&'a str, Refusal>, other: &'a str) -> Result<&'a str, Refusal> {
+    match found {
+        Err(Refusal::Missing(_)) => Ok(other),
+        found => found,
+    }
+}
+
+/// Reads a question in a dialect.
+///
+/// # Errors
+/// If something is missing, doubled or not understood.
+pub fn read<'a>(dialect: Dialect, question: Question<'a>) -> Result<Inquiry<'a>, Refusal> {
+    match dialect {
+        Dialect::AuthRequest => {
+            let method = method(one_plain(question.headers, &X_ORIGINAL_METHOD)?, "x-original-method")?;
+            parse_url(one(question.headers, &X_ORIGINAL_URL)?, method)
+        }
+        Dialect::ForwardAuth => {
+            let method = method(one_plain(question.headers, &X_FORWARDED_METHOD)?, "x-forwarded-method")?;
+            forwarded(question.headers, method)
+        }
+        Dialect::ExtAuthz => ext_authz(question),
+        Dialect::Legacy => legacy(question),
+    }
+}
+
+/// Reads an absolute address of an app, such as `https://photos.home.example/a?b`.
+///
+/// # Errors
+/// If it is none: another scheme, user info, no path, spaces or controls.
+pub fn parse_url<'a>(url: &'a str, method: &'a str) -> Result<Inquiry<'a>, Refusal> {
+    let invalid = Refusal::Invalid("x-original-url");
+    let (scheme, rest) = url.split_once(':').ok_or(invalid)?;
+    let rest = rest.strip_prefix("//").ok_or(invalid)?;
+    // `https://host?x` and `https://host` have no path; proxies always send one.
+    let slash = rest.find('/').ok_or(invalid)?;
+    let (authority, target) = rest.split_at_checked(slash).ok_or(invalid)?;
+    let raw_path = path_of(target);
+    if raw_path.contains(',') && (raw_path.contains(",http://") || raw_path.contains(",https://")) {
+        return Err(Refusal::Doubled("x-original-url"));
+    }
+    if has_space(url) {
+        return Err(invalid);
+    }
+    assemble(scheme, authority, Cow::Borrowed(target), method).ok_or(invalid)
+}
+
+/// Reads `X-Forwarded-Proto`, `-Host` and `-Uri`.
+fn forwarded<'a>(headers: &'a HeaderMap, method: &'a str) -> Result<Inquiry<'a>, Refusal> {
+    let scheme = scheme(headers)?;
+    let authority = one_plain(headers, &X_FORWARDED_HOST)?;
+    let target = one(headers, &X_FORWARDED_URI)?;
+    if !target.starts_with('/') {
+        return Err(Refusal::Invalid("x-forwarded-uri"));
+    }
+    if path_of(target).contains(",/") {
+        return Err(Refusal::Doubled("x-forwarded-uri"));
+    }
+    assemble(scheme, authority, Cow::Borrowed(target), method).ok_or(Refusal::Invalid("x-forwarded-host"))
+}
+
+/// Reads what Envoy and Istio send: the app's own request with a path of ours in front of its path.
+fn ext_authz<'a>(question: Question<'a>) -> Result<Inquiry<'a>, Refusal> {
+    let method = method(question.method, "method")?;
+    let scheme = scheme(question.headers)?;
+    let authority = one_plain(question.headers, &header::HOST)?;
+    let target = sub_target(question.target).ok_or(Refusal::Invalid("path"))?;
+    assemble(scheme, authority, target, method).ok_or(Refusal::Invalid("host"))
+}
+
+/// Returns the app's path and query from behind our own path. Envoy puts its prefix, which ends with a slash, before a
+/// path that begins with one.
+fn sub_target(target: &str) -> Option<Cow<'_, str>> {
+    let rest = target.strip_prefix(EXT_AUTHZ)?;
+    Some(match rest.as_bytes() {
+        [] => Cow::Borrowed("/"),
+        [b'?', ..] => Cow::Owned(format!("/{rest}")),
+        [b'/', b'/', ..] => Cow::Borrowed(rest.get(1..)?),
+        [b'/', ..] => Cow::Borrowed(rest),
+        _ => return None,
+    })
+}
+
+/// Reads what proxies sent to the endpoint that there was before the others: `X-Original-URL`, else `X-Forwarded-*`.
+/// Only one of the two families is set by the proxy, and a client may have made up the other. nginx recipes set both
+/// and they agree; where they do not, nobody can tell which is the client's, so it is refused.
+fn legacy<'a>(question: Question<'a>) -> Result<Inquiry<'a>, Refusal> {
+    let headers = question.headers;
+    let method = method(or(one_plain(headers, &X_FORWARDED_METHOD), question.method)?, "x-forwarded-method")?;
+    if !headers.contains_key(&X_ORIGINAL_URL) {
+        return forwarded(headers, method);
+    }
+    let inquiry = parse_url(one(headers, &X_ORIGINAL_URL)?, method)?;
+    if headers.contains_key(&X_FORWARDED_HOST) {
+        let authority = one_plain(headers, &X_FORWARDED_HOST)?;
+        let host = split_authority(authority).and_then(|(host, _)| normal_host(host));
+        if host.as_deref() != Some(&*inquiry.host) {
+            return Err(Refusal::Contradicts("x-forwarded-host"));
+        }
+    }
+    if headers.contains_key(&X_FORWARDED_URI) && one(headers, &X_FORWARDED_URI)? != inquiry.target {
+        return Err(Refusal::Contradicts("x-forwarded-uri"));
+    }
+    Ok(inquiry)
+}
+
+/// Returns the scheme that the browser speaks, as the proxy says; without a word of it, the one that we were asked by,
+/// which is always plain.
+fn scheme(headers: &HeaderMap) -> Result<&str, Refusal> {
+    or(one_plain(headers, &X_FORWARDED_PROTO), "http")
+}
+
+fn path_of(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
+fn assemble<'a>(
+    scheme: &str,
+    authority: &'a str,
+    target: Cow<'a, str>,
+    method: &'a str,
+) -> Option<Inquiry<'a>> {
+    let is_secure = match scheme {
+        "https" | "wss" => true,
+        "http" | "ws" => false,
+        _ => return None,
+    };
+    let (host, port) = split_authority(authority)?;
+    let host = normal_host(host)?;
+    let default_port = if is_secure { 443 } else { 80 };
+    let path = match &target {
+        Cow::Borrowed(target) => path::canonical(path_of(target)),
+        Cow::Owned(target) => path::canonical(path_of(target)).map(|path| Cow::Owned(path.into_owned())),
+    };
+    Some(Inquiry { is_secure, host, port: port.filter(|port| *port != default_port), target, path, method })
+}
+
+fn method<'a>(method: &'a str, place: &'static str) -> Result<&'a str, Refusal> {
+    let is_method = !method.is_empty()
+        && method.len() <= LONGEST_METHOD
+        && method.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_method { Ok(method) } else { Err(Refusal::Invalid(place)) }
+}

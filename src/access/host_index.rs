@@ -1,0 +1,126 @@
+//! Which rules name a host. Pure, made once for each list of rules.
+
+use std::collections::HashMap;
+
+use regex::bytes::{RegexSet, RegexSetBuilder};
+
+use super::domain::DomainPattern;
+use super::rules::Rule;
+
+/// Most bytes of all expressions for hosts, compiled as one. Beyond that they are tried one after the other.
+const LARGEST_SET: usize = 8 * 1024 * 1024;
+
+/// Where the rules of a name stand in `HostIndex::numbers`.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// The rules that name a host, by host.
+#[derive(Debug, Default)]
+pub(super) struct HostIndex {
+    /// The rules that name a host exactly.
+    exact: HashMap<Box<str>, Span>,
+    /// The rules that name hosts below a parent.
+    below: HashMap<Box<str>, Span>,
+    /// Indexes of rules; those of each name stand together, in order.
+    numbers: Vec<u32>,
+    patterns: HostPatterns,
+}
+
+/// The rules that name hosts by expressions.
+#[derive(Debug, Default)]
+struct HostPatterns {
+    /// The rules, in order.
+    all: Vec<u32>,
+    /// For each expression, the rule it belongs to, in order.
+    owners: Vec<u32>,
+    /// All expressions as one; none if that became too large.
+    set: Option<RegexSet>,
+}
+
+impl HostIndex {
+    pub(super) fn new(rules: &[Rule]) -> Self {
+        let (mut exact, mut below) = (HashMap::new(), HashMap::new());
+        for (number, rule) in (0_u32..).zip(rules) {
+            for domain in rule.domains() {
+                let table: &mut HashMap<&str, Vec<u32>> = match domain {
+                    DomainPattern::Exact(_) => &mut exact,
+                    DomainPattern::Below(_) | DomainPattern::OfUser(_) | DomainPattern::OfGroup(_) => {
+                        &mut below
+                    }
+                };
+                let naming = table.entry(domain.name()).or_default();
+                if naming.last() != Some(&number) {
+                    naming.push(number);
+                }
+            }
+        }
+        let mut numbers = Vec::new();
+        let mut lay_out = |table: HashMap<&str, Vec<u32>>| {
+            table
+                .into_iter()
+                .map(|(name, naming)| {
+                    let start = numbers.len();
+                    numbers.extend(naming);
+                    (Box::from(name), Span { start, end: numbers.len() })
+                })
+                .collect()
+        };
+        let (exact, below) = (lay_out(exact), lay_out(below));
+        HostIndex { exact, below, numbers, patterns: HostPatterns::new(rules) }
+    }
+
+    /// Hands `visit` every list of rules that name `host`, each in the order of the rules. A rule may be in several
+    /// lists, and one that names hosts by a caller or an expression may turn out not to name this one.
+    pub(super) fn each_source(&self, host: &str, mut visit: impl FnMut(&[u32])) {
+        let mut show = |span: &Span| visit(self.numbers.get(span.start..span.end).unwrap_or_default());
+        if let Some(span) = self.exact.get(host) {
+            show(span);
+        }
+        if !self.below.is_empty() {
+            let mut rest = host;
+            while let Some((_, parent)) = rest.split_once('.') {
+                if let Some(span) = self.below.get(parent) {
+                    show(span);
+                }
+                rest = parent;
+            }
+        }
+        self.patterns.show(host, visit);
+    }
+}
+
+impl HostPatterns {
+    fn new(rules: &[Rule]) -> Self {
+        let numbered = || {
+            (0_u32..).zip(rules).flat_map(|(number, rule)| {
+                rule.host_patterns().iter().map(move |pattern| (number, pattern.as_str()))
+            })
+        };
+        let owners: Vec<u32> = numbered().map(|(number, _)| number).collect();
+        if owners.is_empty() {
+            return HostPatterns::default();
+        }
+        let mut all = owners.clone();
+        all.dedup();
+        let sources = numbered().map(|(_, source)| source);
+        let set = RegexSetBuilder::new(sources).unicode(false).size_limit(LARGEST_SET).build().ok();
+        HostPatterns { all, owners, set }
+    }
+
+    fn show(&self, host: &str, mut visit: impl FnMut(&[u32])) {
+        match &self.set {
+            _ if self.owners.is_empty() => {}
+            None => visit(&self.all),
+            Some(set) => {
+                for index in &set.matches(host.as_bytes()) {
+                    if let Some(owner) = self.owners.get(index) {
+                        visit(std::slice::from_ref(owner));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The regular expressions of rules: for paths, for addresses with their query, for hosts. Pure. Matching takes time
+//! linear in the text, whatever the expression.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::matcher::Caller;
+
+/// Most bytes of an expression.
+const LONGEST_PATTERN: usize = 500;
+/// Most bytes of a compiled expression.
+const LARGEST_PATTERN: usize = 256 * 1024;
+/// The named group that holds a username.
+const USER_GROUP: &str = "User";
+/// The named group that holds the name of a group.
+const GROUP_GROUP: &str = "Group";
+
+/// How an expression reads its text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alphabet {
+    /// Host names: nothing but ASCII, so `\w` is small and quick.
+    Ascii,
+    /// Paths and queries. Where an expression needs more of Unicode than is built in (`(?i)`), it is read as ASCII.
+    Unicode,
+}
+
+fn build(source: &str, alphabet: Alphabet) -> Result<Regex, regex::Error> {
+    let with = |unicode| {
+        RegexBuilder::new(source)
+            .unicode(unicode)
+            .size_limit(LARGEST_PATTERN)
+            .dfa_size_limit(LARGEST_PATTERN)
+            .build()
+    };
+    match alphabet {
+        Alphabet::Ascii => with(false),
+        Alphabet::Unicode => with(true).or_else(|error| with(false).map_err(|_| error)),
+    }
+}
+
+/// Checks what holds for every expression and compiles it. `what` names it in the sentence of an error, as in
+/// “A path pattern”.
+fn compile(source: &str, what: &str, alphabet: Alphabet) -> Result<Regex, String> {
+    if source.is_empty() {
+        return Err(format!("{what} cannot be empty."));
+    }
+    if source.len() > LONGEST_PATTERN {
+        return Err(format!("{what} has at most {LONGEST_PATTERN} characters."));
+    }
+    if source.chars().any(char::is_control) {
+        return Err(format!("{what} holds no control character."));
+    }
+    build(source, alphabet).map_err(|error| not_regular(source, &error))
+}
+
+fn not_regular(source: &str, error: &regex::Error) -> String {
+    format!("“{source}” is no regular expression: {}.", reason(error))
+}
+
+/// Returns the last line of the error, which is the reason; the lines before draw the pattern.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim().trim_start_matches("error: ").trim_end_matches('.').to_owned()
+}
+
+/// A path pattern: a regular expression that must match from the first character of the canonical path on (FWD-06).
+#[derive(Clone, Debug)]
+pub struct PathPattern {
+    source: Box<str>,
+    compiled: Regex,
+}
+
+impl PathPattern {
+    /// Compiles `source`, which begins with `^`. The error is a sentence.
+    pub fn parse(source: &str) -> Result<Self, String> {
+        if !source.starts_with('^') {
+            return Err(format!(
+                "A path pattern begins with ^ and matches from the start of the path, as in ^/api/. “{source}” does not."
+            ));
+        }
+        if source.chars().any(char::is_whitespace) {
+            return Err("A path pattern holds no space; write \\x20 for one.".into());
+        }
+        // A pattern that closes the group early would escape the anchor, so it must stand alone as well.
+        compile(source, "A path pattern", Alphabet::Unicode)?;
+        // The group anchors every alternative: in `^/a|/b` the second would otherwise match anywhere.
+        let compiled = build(&format!(r"\A(?:{source})"), Alphabet::Unicode)
+            .map_err(|error| not_regular(source, &error))?;
+        Ok(PathPattern { source: source.into(), compiled })
+    }
+
+    /// Returns the pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// Tells whether the pattern matches the canonical path `path`.
+    pub fn matches(&self, path: &str) -> bool {
+        self.compiled.is_match(path.as_bytes())
+    }
+}
+
+impl PartialEq for PathPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for PathPattern {}
+
+/// An expression that may match anywhere in its text, and whose named groups `User` and `Group` must name the caller,
+/// as in `^(?P<User>\w+)\.home\.example$`. Letters are folded for that comparison.
+#[derive(Clone, Debug)]
+pub struct NamedPattern {
+    source: Box<str>,
+    compiled: Regex,
+    user: Option<usize>,
+    group: Option<usize>,
+}
+
+impl PartialEq for NamedPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for NamedPattern {}
+
+impl NamedPattern {
+    /// Compiles an expression for hosts. The error is a sentence.
+    pub fn parse_host(source: &str) -> Result<Self, String> {
+        Self::parse(source, "A domain pattern", Alphabet::Ascii)
+    }
+
+    /// Compiles an expression for the canonical path with the query. The error is a sentence.
+    pub fn parse_resource(source: &str) -> Result<Self, String> {
+        Self::parse(source, "A resource pattern", Alphabet::Unicode)
+    }
+
+    fn parse(source: &str, what: &str, alphabet: Alphabet) -> Result<Self, String> {
+        let compiled = compile(source, what, alphabet)?;
+        let named = |wanted| compiled.capture_names().position(|name| name == Some(wanted));
+        let (user, group) = (named(USER_GROUP), named(GROUP_GROUP));
+        Ok(NamedPattern { source: source.into(), compiled, user, group })
+    }
+
+    /// Returns the expression as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// Tells whether the expression names people, so that it can only be judged once the caller is known.
+    pub fn is_about_people(&self) -> bool {
+        self.user.is_some() || self.group.is_some()
+    }
+
+    /// Tells whether the expression matches `text` and, if it names people, `caller`. Nobody who is signed in could be
+    /// anyone.
+    pub fn matches(&self, text: &str, caller: Option<&Caller<'_>>) -> bool {
+        let (Some(caller), true) = (caller, self.is_about_people()) else {
+            return self.compiled.is_match(text.as_bytes());
+        };
+        let Some(captures) = self.compiled.captures(text.as_bytes()) else { return false };
+        let held = |index: usize| captures.get(index).map_or(&[][..], |held| held.as_bytes());
+        let is_user = self.user.is_none_or(|index| caller.is_named(held(index)));
+        let is_member = self.group.is_none_or(|index| caller.is_in_group(held(index)));
+        is_user && is_member
+    }
+}
+
+/// An expression for the value of a query parameter; it may match anywhere in it.
+#[derive(Clone, Debug)]
+pub struct ValuePattern {
+    source: Box<str>,
+    compiled: Regex,
+}
+
+impl PartialEq for ValuePattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for ValuePattern {}
+
+impl ValuePattern {
+    /// Compiles `source`. The error is a sentence.
+    pub fn parse(source: &str) -> Result<Self, String> {
+        let compiled = compile(source, "A pattern for a query", Alphabet::Unicode)?;
+        Ok(ValuePattern { source: source.into(), compiled })
+    }
+
+    /// Returns the expression as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// Tells whether the expression matches the decoded value.
+    pub fn matches(&self, value: &[u8]) -> bool {
+        self.compiled.is_match(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FWD-06: every alternative of a path pattern is anchored at the start of the path.
+    #[test]
+    fn every_alternative_of_a_path_is_anchored() {
+        let pattern = PathPattern::parse("^/a|/b").unwrap();
+        assert!(pattern.matches("/a") && pattern.matches("/b/x") && !pattern.matches("/x/b"));
+        let pattern = PathPattern::parse("^/(api|feed)/$").unwrap();
+        assert!(pattern.matches("/api/") && !pattern.matches("/api/x") && !pattern.matches("/x/api/"));
+        let pattern = PathPattern::parse("^/größe").unwrap();
+        assert!(pattern.matches("/größer"));
+    }
+
+    #[test]
+    fn bad_paths_are_refused_with_a_sentence() {
+        for bad in [
+            "/api",
+            "api",
+            "^(",
+            "^/a)|(/b",
+            "^/a b",
+            "^/a\n",
+            "^/\\8",
+            &format!("^{}", "a".repeat(600)),
+            "^(a{99999}){9999}",
+        ] {
+            let sentence = PathPattern::parse(bad).unwrap_err();
+            assert!(sentence.ends_with('.') && !sentence.contains('\n'), "{bad}: {sentence}");
+        }
+    }
+}

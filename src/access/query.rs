@@ -1,0 +1,153 @@
+//! Conditions on the query of an address. Pure.
+//!
+//! As Authelia reads them: a parameter counts with its first value, decoded (`+` is a space), and one that is absent
+//! reads as empty. Where we depart: a query that servers read in different ways (an escape that is none, a `;`) has no
+//! reading here, so that a rule which asks for it refuses.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::patterns::ValuePattern;
+
+/// Most bytes of a key or a value.
+const LONGEST_TEXT: usize = 500;
+
+/// A condition on the query as texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryParts {
+    /// `equal`, `not equal`, `present`, `absent`, `pattern` or `not pattern`.
+    pub operator: String,
+    /// The name of the parameter.
+    pub key: String,
+    /// What it is compared with; empty for `present` and `absent`.
+    #[serde(default)]
+    pub value: String,
+}
+
+/// What is asked of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// The value is this one.
+    Equal(Box<str>),
+    /// The value is another one.
+    NotEqual(Box<str>),
+    /// The parameter is there.
+    Present,
+    /// The parameter is not there.
+    Absent,
+    /// The expression matches the value.
+    Pattern(ValuePattern),
+    /// The expression does not match the value.
+    NotPattern(ValuePattern),
+}
+
+/// A condition on one parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryTest {
+    key: Box<str>,
+    test: Test,
+}
+
+impl QueryTest {
+    /// Checks the parts of a condition. The error is a sentence.
+    pub fn build(parts: &QueryParts) -> Result<Self, String> {
+        let QueryParts { operator, key, value } = parts;
+        let is_text = |text: &str| text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control);
+        if key.is_empty() || !is_text(key) || !is_text(value) {
+            return Err("A condition on the query names a parameter, in one line.".into());
+        }
+        let test = match operator.as_str() {
+            "equal" => Test::Equal(value.as_str().into()),
+            "not equal" => Test::NotEqual(value.as_str().into()),
+            "present" | "absent" if !value.is_empty() => {
+                return Err(format!("“{operator}” takes no value: “{key}” is there or it is not."));
+            }
+            "present" => Test::Present,
+            "absent" => Test::Absent,
+            "pattern" => Test::Pattern(ValuePattern::parse(value)?),
+            "not pattern" => Test::NotPattern(ValuePattern::parse(value)?),
+            _ => {
+                return Err(
+                    "A condition on the query is one of: equal, not equal, present, absent, pattern, not pattern."
+                        .into(),
+                );
+            }
+        };
+        Ok(QueryTest { key: key.as_str().into(), test })
+    }
+
+    /// Returns the condition as texts.
+    pub fn parts(&self) -> QueryParts {
+        let (operator, value) = match &self.test {
+            Test::Equal(value) => ("equal", &**value),
+            Test::NotEqual(value) => ("not equal", &**value),
+            Test::Present => ("present", ""),
+            Test::Absent => ("absent", ""),
+            Test::Pattern(pattern) => ("pattern", pattern.as_str()),
+            Test::NotPattern(pattern) => ("not pattern", pattern.as_str()),
+        };
+        QueryParts { operator: operator.into(), key: self.key.to_string(), value: value.into() }
+    }
+
+    /// Tells whether it holds an expression.
+    pub fn is_pattern(&self) -> bool {
+        matches!(self.test, Test::Pattern(_) | Test::NotPattern(_))
+    }
+
+    /// Returns the name of the parameter.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Returns what is asked of it.
+    pub fn test(&self) -> &Test {
+        &self.test
+    }
+
+    /// Tells whether the condition holds for a sound query (see [`is_sound`]), without the `?`.
+    pub fn holds(&self, query: &str) -> bool {
+        let found = first_value(query, &self.key);
+        let value = found.as_deref().unwrap_or_default();
+        match &self.test {
+            Test::Equal(wanted) => value == wanted.as_bytes(),
+            Test::NotEqual(unwanted) => value != unwanted.as_bytes(),
+            Test::Present => found.is_some(),
+            Test::Absent => found.is_none(),
+            Test::Pattern(pattern) => pattern.matches(value),
+            Test::NotPattern(pattern) => !pattern.matches(value),
+        }
+    }
+}
+
+/// Tells whether every server reads the query alike: no `;`, which once separated parameters, and every `%` begins an
+/// escape.
+pub fn is_sound(query: &str) -> bool {
+    let mut rest = query.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = match (byte, tail) {
+            (b';', _) => return false,
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
+            (b'%', _) => return false,
+            _ => tail,
+        };
+    }
+    true
+}
+
+fn first_value<'a>(query: &'a str, key: &str) -> Option<Cow<'a, [u8]>> {
+    query.split('&').filter(|pair| !pair.is_empty()).find_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (*decode(name) == *key.as_bytes()).then(|| decode(value))
+    })
+}
+
+/// Decodes the form encoding (WHATWG URL section 5.1) of a sound text.
+fn decode(text: &str) -> Cow<'_, [u8]> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let spaced: Vec<u8> = text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
+    Cow::Owned(percent_encoding::percent_decode(&spaced).collect())
+}
