@@ -36,6 +36,8 @@ pub(super) enum Order {
     Doctor,
     /// Where people sign in.
     PublicOrigin,
+    /// How a host looks from outside.
+    Outside(doctor::LookOrder),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,6 +108,7 @@ async fn carry_out(app: &App, order: Order) -> Answer {
         Order::App(command) => app::carry_out(app, command).await,
         Order::Keys(command) => keys::run(app, command).await,
         Order::Doctor => doctor::look_inside(app),
+        Order::Outside(order) => doctor::look_outside(app, order).await,
         Order::PublicOrigin => Ok(proxy_snippet::origin_of(&app.site)),
     };
     match result {

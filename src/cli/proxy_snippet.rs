@@ -33,7 +33,8 @@ pub(super) struct ProxySnippetArgs {
     json: bool,
 }
 
-fn proxy(word: &str) -> Result<Proxy, String> {
+/// Reads the name of a proxy.
+pub(super) fn proxy(word: &str) -> Result<Proxy, String> {
     Proxy::parse(&word.to_ascii_lowercase()).ok_or_else(|| {
         let known: Vec<&str> = Proxy::ALL.into_iter().map(Proxy::as_str).collect();
         format!("there are files for {}", known.join(", "))

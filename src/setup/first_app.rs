@@ -146,16 +146,21 @@ impl Setup {
         Ok(host.into_owned())
     }
 
+    /// Returns where a proxy on this machine reaches Doorward.
+    pub fn own_url(&self) -> String {
+        let ip = self.listen().ip();
+        let ip = if ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
+        format!("http://{}", SocketAddr::new(ip, self.listen().port()))
+    }
+
     /// Returns the files for the proxy in front of an app.
     ///
     /// # Errors
     /// 500 if an address of ours is no address.
     pub(super) fn snippets(&self, proxy: Proxy, host: &str) -> Result<Vec<Snippet>, Problem> {
-        let ip = self.listen().ip();
-        let ip = if ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
         let addresses = Addresses {
             portal_origin: self.sign_in.site.origin().text,
-            doorward: format!("http://{}", SocketAddr::new(ip, self.listen().port())),
+            doorward: self.own_url(),
             host: host.to_owned(),
             app: USUAL_APP.to_owned(),
         };

@@ -8,7 +8,7 @@ from world import GivenUp, find
 
 HOSTS = [
     "photos.home.example", "notes.home.example", "public.home.example", "mail.home.example", "films.other.example",
-    "songs.other.example", "wiki.third.example",
+    "songs.other.example", "wiki.third.example", "doctor.home.example",
 ]
 PORTALS = ["auth.home.example", "auth.other.example"]
 DRIVERS = {}
