@@ -61,22 +61,31 @@ def free_ports(count):
     return ports
 
 
-def make_certificates(place):
-    """Makes ca.pem, site.pem, site.key and both.pem for all names of the tests."""
+def make_certificates(place, days=60, domains=("home.example", "other.example", "third.example"), authority=None):
+    """Makes ca.pem, site.pem, site.key and both.pem for all names of the tests; with the authority of another place."""
     place = pathlib.Path(place)
-    domains = ["home.example", "other.example", "third.example"]
+    place.mkdir(exist_ok=True)
     names = ",".join(f"DNS:{name},DNS:*.{name}" for name in domains)
     (place / "names").write_text(f"subjectAltName={names}\n")
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    for command in [
-        ["req", "-x509", *curve, "-days", "2", "-subj", "/CN=proxy test authority", "-keyout", "ca.key", "-out", "ca.pem",
+    commands = [
+        ["req", "-x509", *curve, "-days", "90", "-subj", "/CN=proxy test authority", "-keyout", "ca.key", "-out", "ca.pem",
          "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"],
         ["req", *curve, "-subj", "/CN=proxy test", "-keyout", "site.key", "-out", "site.csr"],
-        ["x509", "-req", "-in", "site.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+        ["x509", "-req", "-in", "site.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days),
          "-extfile", "names", "-out", "site.pem"],
-    ]:
+    ]
+    if authority:
+        for name in ["ca.key", "ca.pem"]:
+            shutil.copy(pathlib.Path(authority) / name, place)
+        commands.pop(0)
+    for command in commands:
         subprocess.run([find("openssl"), *command], cwd=place, check=True, capture_output=True)
     (place / "both.pem").write_text((place / "site.pem").read_text() + (place / "site.key").read_text())
+    # Servers that are no longer root read them.
+    for name in ["site.key", "both.pem"]:
+        (place / name).chmod(0o644)
+    place.chmod(0o755)
 
 
 class World:

@@ -11,6 +11,7 @@ use super::lines::{Fault, line, line_for_header};
 use super::probes::{About, Asked, COOKIE, TOLD};
 use crate::access::snippet::{Addresses, Proxy};
 use crate::access::{Dialect, Refusal};
+use crate::http::HAD_UNDERSCORES;
 use crate::kernel::time::Timestamp;
 use crate::operations::doctor::{Finding, Severity};
 
@@ -42,6 +43,11 @@ pub(super) struct Answer {
 impl Answer {
     fn location(&self) -> Option<&str> {
         self.headers.get(header::LOCATION).and_then(|value| value.to_str().ok())
+    }
+
+    fn has_own_cookie(&self) -> bool {
+        let mut cookies = self.headers.get_all(header::SET_COOKIE).iter();
+        cookies.any(|value| value.as_bytes().starts_with(COOKIE.as_bytes()))
     }
 
     fn is_let_in(&self) -> bool {
@@ -317,12 +323,7 @@ fn passes_cookies(facts: &Facts) -> Finding {
     if asked.status == StatusCode::OK || asked.status == StatusCode::FORBIDDEN {
         return check.skipped("The rules leave nothing to sign in for.");
     }
-    let is_there = answer
-        .headers
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .any(|value| value.as_bytes().starts_with(COOKIE.as_bytes()));
-    if is_there {
+    if answer.has_own_cookie() {
         return check.ok("A cookie that Doorward sets for the app reaches the browser.");
     }
     let sentence = "The proxy drops the Set-Cookie of Doorward’s answer: apps with a cookie of their own, and those of other domains, go in circles.";
@@ -371,10 +372,13 @@ fn spellings(facts: &Facts) -> Finding {
 fn internal(facts: &Facts) -> Finding {
     let check = check(facts, "internal", "The question cannot be asked from outside");
     let asked = facts.internal.question.as_ref();
-    let is_open = asked.is_some_and(|asked| {
-        asked.dialect == Dialect::AuthRequest
-            && facts.internal.answer.as_ref().is_some_and(|answer| answer.status == StatusCode::UNAUTHORIZED)
-    });
+    // Doorward's own refusal came back, cookie and all, and not the proxy's.
+    let is_open = asked.is_some_and(|asked| asked.dialect == Dialect::AuthRequest)
+        && facts
+            .internal
+            .answer
+            .as_ref()
+            .is_some_and(|answer| answer.has_own_cookie() && answer.location().is_none());
     if is_open {
         let sentence =
             "Anybody can ask the proxy’s own question at /.doorward/check: its location is not internal.";
@@ -416,13 +420,15 @@ fn identity(facts: &Facts) -> Finding {
         let value = value.as_bytes();
         [FORGED_USER, FORGED_ADDRESS, FORGED_PATH].iter().any(|claim| contains(value, claim.as_bytes()))
     });
-    let Some((name, _)) = forged else {
+    // Our own edge takes these out and says so; other apps read them as Remote-User.
+    let underscored = headers.contains_key(&HAD_UNDERSCORES).then_some("remote_user");
+    let Some(name) = forged.map(|(name, _)| name.as_str()).or(underscored) else {
         return check.ok("No claim of the visit got as far as the app.");
     };
-    let line = facts.proxy.and_then(|proxy| line_for_header(proxy, name.as_str(), &facts.addresses));
+    let line = facts.proxy.and_then(|proxy| line_for_header(proxy, name, &facts.addresses));
     let sentence = format!(
         "The client’s own {} reaches the app: whoever sends it is taken for somebody else. Delete it.",
-        spelled(name.as_str())
+        spelled(name)
     );
     check.fix_by(line, sentence)
 }

@@ -164,19 +164,24 @@ pub(super) fn line_for_header(proxy: Proxy, name: &str, addresses: &Addresses) -
         ("", Proxy::Envoy) => format!("- remove: {name}"),
         (family, _) => family.to_owned(),
     };
-    find(proxy, &key, addresses)
+    find_in(proxy, &key, addresses, true)
 }
 
 fn find(proxy: Proxy, key: &str, addresses: &Addresses) -> Option<String> {
+    find_in(proxy, key, addresses, false)
+}
+
+/// Returns the first line with the key, or the last: what goes to the app stands behind what goes to Doorward.
+fn find_in(proxy: Proxy, key: &str, addresses: &Addresses, is_last: bool) -> Option<String> {
     let key = key.to_ascii_lowercase();
     let (key, is_whole) = key.strip_suffix('\n').map_or((key.as_str(), false), |key| (key, true));
     let files = files(proxy, addresses).ok()?;
-    // What asks about the app stands before what serves it, so the last one is the line of the app or the portal.
     let mut lines = files.iter().flat_map(|file| file.text.lines()).map(str::trim);
-    let found = lines.find(|line| {
+    let fits = |line: &&str| {
         let line = line.to_ascii_lowercase();
         !line.starts_with('#') && if is_whole { line == key } else { line.contains(key) }
-    });
+    };
+    let found = if is_last { lines.rev().find(fits) } else { lines.find(fits) };
     found.map(str::to_owned)
 }
 
