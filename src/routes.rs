@@ -606,12 +606,15 @@ impl Handler for Service {
 }
 
 fn is_operations(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz")
+    matches!(path, "/healthz" | "/readyz" | "/api/health")
 }
 
 fn face_of(path: &str) -> Face {
     if path.starts_with("/api/") || is_operations(path) { Face::Api } else { Face::Page }
 }
+
+/// Where people and programs sign in.
+const SIGN_IN_PATHS: [&str; 4] = ["/api/v1/auth", "/signin", "/api/firstfactor", "/api/secondfactor"];
 
 fn class_of(route: &Route) -> RouteClass {
     match (route.action, route.face) {
@@ -619,9 +622,7 @@ fn class_of(route: &Route) -> RouteClass {
         _ if is_operations(route.path) => RouteClass::Health,
         _ if route.path == "/api/v1/auth/validate" => RouteClass::Validate,
         _ if route.path.starts_with("/api/v1/admin") || route.path.starts_with("/admin") => RouteClass::Admin,
-        _ if route.path.starts_with("/api/v1/auth") || route.path.starts_with("/signin") => {
-            RouteClass::SignIn
-        }
+        _ if SIGN_IN_PATHS.iter().any(|start| route.path.starts_with(start)) => RouteClass::SignIn,
         (_, Face::Api | Face::OAuth) => RouteClass::Api,
         (_, Face::Page) => RouteClass::Page,
     }

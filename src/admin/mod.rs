@@ -10,6 +10,8 @@ pub mod audit;
 pub mod audit_pages;
 pub mod authority;
 pub mod client_api;
+pub mod domain_pages;
+pub mod domains;
 pub mod groups;
 pub mod people;
 pub mod people_pages;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{Failure, app, doctor, keys, proxy_snippet, rules, serve, user};
+use super::{Failure, app, doctor, domain, keys, proxy_snippet, rules, serve, user};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum Order {
     User(user::UserCommand),
     Rules(rules::RulesCommand),
+    Domain(domain::DomainCommand),
     App(app::AppCommand),
     Keys(keys::KeysCommand),
     /// What only the process that has the store open can tell the doctor.
@@ -105,6 +106,7 @@ async fn carry_out(app: &App, order: Order) -> Answer {
     let result = match order {
         Order::User(command) => user::run(app, command).await,
         Order::Rules(command) => rules::run(app, command).await,
+        Order::Domain(command) => domain::run(app, command).await,
         Order::App(command) => app::carry_out(app, command).await,
         Order::Keys(command) => keys::run(app, command).await,
         Order::Doctor => doctor::look_inside(app),

@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand.
 //!
-//! Commands that change or read live data (`user`, `rules`, `app`, `keys`) are functions over the application. If a server
+//! Commands that change or read live data (`user`, `rules`, `domain`, `app`, `keys`) are functions over the application. If a server
 //! runs over the same data directory they travel to it through a socket that only its user can open, else the command
 //! opens the store itself ([`control`]).
 
@@ -8,6 +8,7 @@ mod app;
 mod config;
 mod control;
 mod doctor;
+mod domain;
 mod generate;
 mod health;
 mod keys;
@@ -68,6 +69,9 @@ enum Command {
     /// Manage access rules.
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Manage the root domains of the apps behind forward-auth.
+    #[command(subcommand)]
+    Domain(domain::DomainCommand),
     /// Manage apps that sign people in with OpenID Connect.
     #[command(subcommand)]
     App(app::AppCommand),
@@ -168,6 +172,9 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
         Command::Rules(command) => {
             let command = command.with_input()?;
             control::run(control::Order::Rules(command), &global.settings(Vec::new())?, out).map(|()| done)
+        }
+        Command::Domain(command) => {
+            control::run(control::Order::Domain(command), &global.settings(Vec::new())?, out).map(|()| done)
         }
         Command::App(command) => app::run(command, || global.settings(Vec::new()), out),
         Command::Keys(command) => {

@@ -11,6 +11,7 @@ use super::client::Client;
 use super::params::Params;
 use super::records::Permission;
 use super::{Oidc, redirect_uri};
+use crate::http::redirect::safe_return_target;
 use crate::http::{Problem, Reply, Request, headers};
 use crate::sessions::{Principal, cookies, frames};
 use crate::sign_in::api::visit;
@@ -138,8 +139,17 @@ impl Oidc {
         } else {
             None
         };
-        let target = uri.filter(|_| refusal.is_none()).map(|uri| with_state(uri, params));
+        let target = match uri {
+            Some(uri) => Some(with_state(uri, params)).filter(|_| refusal.is_none()),
+            // Where Authelia's page of this name leads: our own pages and protected apps, else nowhere (WEB-11).
+            None => params.once("rd").and_then(|rd| self.safe_target(rd)),
+        };
         Wish { client, target, refusal }
+    }
+
+    fn safe_target(&self, rd: &str) -> Option<String> {
+        let own = self.site.origin().text;
+        safe_return_target(rd, &own, |host| self.site.is_protected_host(host)).map(String::from)
     }
 
     /// Adds to `batch` that an app is told of the end of a session, if it wants to know.

@@ -5,8 +5,8 @@ use http::StatusCode;
 use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
-    api as admin, app_pages, audit_pages, client_api, people_pages, profiles as admin_profiles, rule_pages,
-    system_api,
+    api as admin, app_pages, audit_pages, client_api, domain_pages, domains, people_pages,
+    profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
@@ -16,7 +16,7 @@ use crate::operations::health::Health;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
-use crate::sign_in::{api as sign_in, join_pages, pages as sign_in_pages};
+use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages};
 
 use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
 
@@ -220,7 +220,8 @@ async fn arrive(app: &App, request: &Request) -> Result<Reply, Problem> {
 
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
-    let (rd, rm) = (request.query("rd")?, request.query("rm"));
+    let rd = request.query("rd")?;
+    let rm = request.query("rm").filter(|method| access::forward_auth::is_method(method));
     match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
@@ -352,6 +353,10 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/admin/rules", signed_in!(Admin, system_api::list_rules, admin)),
     with_large_body(api(Put, "/api/v1/admin/rules", signed_in!(Admin, system_api::put_rules, admin))),
     api(Post, "/api/v1/admin/rules/check", signed_in!(Admin, system_api::check_rules, admin)),
+    api(Get, "/api/v1/admin/domains", signed_in!(Admin, domains::list, admin)),
+    api(Post, "/api/v1/admin/domains", signed_in!(Admin, domains::add, admin)),
+    api(Put, "/api/v1/admin/domains/{domain}", signed_in!(Admin, domains::change, admin)),
+    api(Delete, "/api/v1/admin/domains/{domain}", signed_in!(Admin, domains::remove, admin)),
     api(Get, "/api/v1/admin/audit", signed_in!(Admin, system_api::list_events, admin)),
     api(Get, "/api/v1/admin/audit/export", signed_in!(Admin, system_api::export_events, admin)),
     api(Post, "/api/v1/admin/keys/rotate", signed_in!(Admin, system_api::rotate_keys, admin)),
@@ -382,6 +387,15 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/apps/{id}/drop-secret", signed_in!(AdminBrowser, app_pages::drop_secret, admin)),
     page(Post, "/admin/apps/{id}/switch", signed_in!(AdminBrowser, app_pages::switch, admin)),
     page(Post, "/admin/apps/{id}/remove", signed_in!(AdminBrowser, app_pages::remove, admin)),
+    page(Get, "/admin/domains", signed_in!(AdminBrowser, domain_pages::show_domains, admin)),
+    page(Post, "/admin/domains", signed_in!(AdminBrowser, domain_pages::submit_new, admin)),
+    page(Get, "/admin/domains/{domain}", signed_in!(AdminBrowser, domain_pages::show_domain, admin)),
+    page(Post, "/admin/domains/{domain}", signed_in!(AdminBrowser, domain_pages::submit_domain, admin)),
+    page(
+        Post,
+        "/admin/domains/{domain}/remove",
+        signed_in!(AdminBrowser, domain_pages::remove_domain, admin),
+    ),
     page(Get, "/admin/rules", signed_in!(AdminBrowser, rule_pages::show_rules, admin)),
     page(Get, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::show_new, admin)),
     page(Post, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::submit_new, admin)),
@@ -461,6 +475,25 @@ pub const ROUTES: &[Route] = &[
     oauth(Post, "/api/oidc/device-authorization", open!(oidc::device::start, oidc)),
     // -- how a sign-in gets to another domain; at the portal of that domain alone
     page(Get, PORTAL_PATH, Action::Open(|app, request| Box::pin(arrive(app, request)))),
+    limited_inside(api(Get, "/api/health", open!(authelia_api::health, sign_in))),
+    limited_inside(api(Get, "/api/state", maybe!(authelia_api::state, sign_in))),
+    limited_inside(api(Get, "/api/configuration", open!(authelia_api::configuration, sign_in))),
+    from_own_pages(api(
+        Post,
+        "/api/checks/safe-redirection",
+        maybe!(authelia_api::safe_redirection, sign_in),
+    )),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/firstfactor",
+        open!(authelia_api::first_factor, sign_in),
+    )))),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/secondfactor/totp",
+        open!(authelia_api::second_factor_totp, sign_in),
+    )))),
+    from_own_pages(api(Post, "/api/logout", maybe!(authelia_api::logout, sign_in))),
     // -- reverse proxies
     proxy(Get, "/api/authz/auth-request", Endpoint::new(Dialect::AuthRequest)),
     proxy(Get, "/api/authz/auth-request/basic", Endpoint::basic(Dialect::AuthRequest)),

@@ -5,9 +5,11 @@
 //! success ends in `complete`, whose commit consumes what was proven and grants the session in one step (GEN-03).
 
 pub mod api;
+pub mod authelia_api;
 mod destinations;
 pub mod devices;
 mod errors;
+mod hops;
 pub mod join_pages;
 pub mod lockout;
 pub mod pages;

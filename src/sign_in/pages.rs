@@ -5,6 +5,7 @@ use url::Url;
 
 use super::api::{ambiguous_cookie, visit};
 use super::destinations::Way;
+use super::hops::Hops;
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
 use super::{Attempt, SignIn, SignInError, SignedIn, Step};
@@ -413,13 +414,15 @@ pub async fn portal(
 ) -> Result<Option<Reply>, Problem> {
     let Some(rd) = request.query("rd") else { return Ok(None) };
     let Some(principal) = caller else {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", &rd).finish();
+        let onward = onward_from_sign_in(rd, request.query("rm").as_deref());
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", &onward).finish();
         return Ok(Some(Reply::see_other(&format!("/signin?{query}"))));
     };
     let way = Way::to(room, Some(&rd));
     let Some(target) = way.target() else { return Ok(None) };
     let host = target.host_str().unwrap_or_default().to_owned();
-    if is_going_in_circles(room, request) || request.query("stuck").is_some() {
+    let hops = hops(request);
+    if hops.is_circle(&host) || request.query("stuck").is_some() {
         return circle(room, request, principal, target).map(Some);
     }
     if wanted.is_some_and(|level| principal.level() < level) {
@@ -435,7 +438,7 @@ pub async fn portal(
         }
     }
     let asked = handoff::Asked { mark: mark.as_deref(), is_again: request.query("again").is_some() };
-    let hop = hop_cookie(room, hops(request) + 1);
+    let hop = hop_cookie(room, &hops.counted(&host));
     if let Some(reply) = handoff::begin(&room.sessions, principal, target, asked).await? {
         // Once for each time that the app is gone to, not for each host on the way.
         return Ok(Some(if mark.is_some() { reply.with_cookie(hop) } else { reply }));
@@ -449,6 +452,19 @@ pub async fn portal(
     Ok(Some(reply))
 }
 
+/// Returns where a sign-in leads that `rd` and `rm` asked for. A browser comes back with GET, whatever it was kept from;
+/// if that was another method, the portal looks again at what the rules ask for that one, and asks for the second factor
+/// before the person has filled the form in once more.
+fn onward_from_sign_in(rd: String, rm: Option<&str>) -> String {
+    match rm.filter(|method| !matches!(*method, "" | "GET" | "HEAD")) {
+        Some(method) => {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            format!("/?{}", query.append_pair("rd", &rd).append_pair("rm", method).finish())
+        }
+        None => rd,
+    }
+}
+
 /// Says that a browser comes back from an app again and again, or from the host that should have let it in.
 fn circle(room: &SignIn, request: &Request, principal: &Principal, target: &Url) -> Result<Reply, Problem> {
     let host = target.host_str().unwrap_or_default();
@@ -459,7 +475,7 @@ fn circle(room: &SignIn, request: &Request, principal: &Principal, target: &Url)
     );
     let frame = frames::personal(&room.site, &room.sessions, request, principal, "That is a circle", "");
     let page = views::Message { frame, text, button: "Try again".to_owned(), url: target.to_string() };
-    Ok(Reply::html(StatusCode::FORBIDDEN, &page)?.with_cookie(hop_cookie(room, 0)))
+    Ok(Reply::html(StatusCode::FORBIDDEN, &page)?.with_cookie(hop_cookie(room, &hops(request).without(host))))
 }
 
 /// Leads a person with one factor to the second: to prove it, or to have one first.
@@ -484,20 +500,15 @@ fn missing_factor(
     Reply::html(StatusCode::FORBIDDEN, &page)
 }
 
-/// The browser counts how often the portal sent it on within half a minute; more than a few times is a loop.
+/// The browser counts how often the portal sent it on within half a minute.
 const HOP_COOKIE: &str = "dw_hops";
-const MOST_HOPS: u32 = 4;
 
-fn hops(request: &Request) -> u32 {
-    request.cookie(HOP_COOKIE).ok().flatten().and_then(|value| value.parse().ok()).unwrap_or(0)
+fn hops(request: &Request) -> Hops {
+    request.cookie(HOP_COOKIE).ok().flatten().map(Hops::parse).unwrap_or_default()
 }
 
-fn is_going_in_circles(_room: &SignIn, request: &Request) -> bool {
-    hops(request) >= MOST_HOPS
-}
-
-fn hop_cookie(room: &SignIn, hops: u32) -> crate::http::SetCookie {
-    let cookie = crate::http::SetCookie::host_only(HOP_COOKIE, &hops.to_string())
+fn hop_cookie(room: &SignIn, hops: &Hops) -> crate::http::SetCookie {
+    let cookie = crate::http::SetCookie::host_only(HOP_COOKIE, &hops.write())
         .max_age(std::time::Duration::from_secs(30));
     if room.site.has_secure_cookies() { cookie } else { cookie.insecure() }
 }

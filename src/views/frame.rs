@@ -94,7 +94,7 @@ pub struct Frame {
     /// The signed-in person; `None` when anonymous.
     pub viewer: Option<Viewer>,
     /// Which navigation entry is current: `home`, `profile`, `security`, `sessions`, `activity`, `people`,
-    /// `apps`, `rules`, `audit` or empty.
+    /// `apps`, `domains`, `rules`, `audit` or empty.
     pub current: &'static str,
     /// One message above the content.
     pub notice: Option<Notice>,
@@ -143,7 +143,7 @@ impl Frame {
 
     /// Whether the current page belongs to the admin part.
     pub fn is_admin_page(&self) -> bool {
-        matches!(self.current, "people" | "apps" | "rules" | "audit")
+        matches!(self.current, "people" | "apps" | "domains" | "rules" | "audit")
     }
 
     /// Whether the current page belongs to the account part.

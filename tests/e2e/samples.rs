@@ -9,6 +9,7 @@ use super::admin::{
 };
 use super::apps;
 use super::chart::HourBar;
+use super::domains;
 use super::errors::{ErrorPage, WrongHost};
 use super::home::{AppTile, Home};
 use super::oidc;
@@ -966,6 +967,47 @@ fn admin_app_pages() -> Vec<Sample> {
     ]
 }
 
+fn admin_domain_pages() -> Vec<Sample> {
+    let row = |domain: &str, sentence: &str| domains::DomainRow {
+        url: format!("/admin/domains/{domain}"),
+        domain: domain.into(),
+        sentence: sentence.into(),
+    };
+    let list = |rows, errors| domains::Domains {
+        frame: shell("Domains", "domains"),
+        rows,
+        is_fixed: false,
+        portal_host: "auth.linden.example".into(),
+        domain: NASTY.into(),
+        portal: String::new(),
+        cookies: chosen(&[("domain", "One for all of its apps"), ("host", "One for each app")], 0),
+        errors,
+    };
+    let rows = vec![
+        row("linden.example", "One cookie for all of its apps."),
+        row("other.example", "One cookie for all of its apps, set by https://auth.other.example."),
+        row("third.example", "Each app has a cookie of its own."),
+    ];
+    let fixed = domains::Domains { is_fixed: true, ..list(rows.clone(), FieldErrors::none()) };
+    vec![
+        sample("admin-domains", list(rows, FieldErrors::one("domain", "“co.uk” is a public suffix."))),
+        sample("admin-domains-fixed", fixed),
+        sample("admin-domains-empty", list(Vec::new(), FieldErrors::none())),
+        sample(
+            "admin-domain",
+            domains::Domain {
+                frame: shell("other.example", "domains"),
+                url: "/admin/domains/other.example".into(),
+                is_fixed: false,
+                portal_host: "auth.linden.example".into(),
+                portal: "auth.other.example".into(),
+                cookies: chosen(&[("domain", "One for all of its apps"), ("host", "One for each app")], 0),
+                errors: FieldErrors::one("portal", "A portal looks like auth.other.example."),
+            },
+        ),
+    ]
+}
+
 fn consent() -> oidc::Consent {
     oidc::Consent {
         frame: gate("Sign in to Immich?"),
@@ -1077,6 +1119,7 @@ pub(crate) fn all() -> Vec<Sample> {
         account_pages(),
         admin_pages(),
         admin_app_pages(),
+        admin_domain_pages(),
         app_pages(),
         error_pages(),
     ];

@@ -1,5 +1,6 @@
 //! Every kind of caller, made without the cost of a real sign-in, and requests that reach the handler of any route.
 
+use doorward::access::Dialect;
 use doorward::accounts::records::{Role, Status};
 use doorward::accounts::users::NewUser;
 use doorward::kernel::ids::{SessionId, UserId};
@@ -79,7 +80,8 @@ impl Server {
         WebSession {
             id: started.id,
             cookie: started.cookie.unwrap().expose().clone(),
-            app_cookie: started.forward_cookie.unwrap().expose().clone(),
+            // There is none while no domain is protected.
+            app_cookie: started.forward_cookie.map(|cookie| cookie.expose().clone()).unwrap_or_default(),
             refresh: started.refresh_token.unwrap().expose().clone(),
             csrf: self.app().sessions.csrf_token(&started.id),
         }
@@ -133,7 +135,11 @@ pub(crate) fn knock(client: &mut Client, route: &Route) -> Answer {
     if is_write {
         headers.extend([("Origin", ORIGIN), ("Content-Type", content_type(route))]);
     }
-    if let Action::Proxy(_) = route.action {
+    if let Action::Proxy(endpoint) = route.action {
+        if endpoint.dialect == Dialect::ExtAuthz {
+            // The app's own request, with a path of ours in front of its own.
+            headers.push(("Host", "app.home.localhost"));
+        }
         headers.extend([
             ("X-Original-URL", "https://app.home.localhost/"),
             ("X-Original-Method", "GET"),

@@ -82,3 +82,31 @@ fn exports_and_imports_are_events() {
     }
     server.stop();
 }
+
+/// `doorward domain`, beside a running server and without one.
+#[test]
+fn domains_are_protected_from_the_command_line() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=https://auth.home.example".to_owned());
+    let server = installation.serve();
+    assert_eq!(installation.run(["domain", "list"]).succeed().out, "No domain is protected yet.\n");
+    let all = installation.run(["domain", "add", "Home.Example"]).succeed().out;
+    assert_eq!(all, "home.example\n");
+    installation.run(["domain", "add", "third.example", "--cookie", "host"]).succeed();
+    for wrong in [
+        ["domain", "add", "co.uk"].as_slice(),
+        &["domain", "add", "home.example"],
+        &["domain", "add", "other.example"],
+        &["domain", "add", "other.example", "--cookie", "both"],
+        &["domain", "remove", "other.example"],
+    ] {
+        let outcome = installation.run(wrong.iter().copied());
+        assert!(outcome.code != Some(0) && !outcome.err.is_empty(), "{wrong:?}: {outcome:?}");
+    }
+    server.stop();
+    let line = ["domain", "add", "other.example", "--portal", "auth.other.example"];
+    let all = installation.run(line).succeed().out;
+    assert_eq!(all, "home.example\nthird.example cookie=host\nother.example portal=auth.other.example\n");
+    let left = installation.run(["domain", "remove", "home.example"]).succeed().out;
+    assert!(!left.contains("home.example"), "{left}");
+}

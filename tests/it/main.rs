@@ -24,9 +24,13 @@ mod commands;
 #[cfg(test)]
 mod configured;
 #[cfg(test)]
+mod domains;
+#[cfg(test)]
 mod enrolment;
 #[cfg(test)]
 mod failures;
+#[cfg(test)]
+mod forward_auth;
 #[cfg(test)]
 mod fuzz_seeds;
 #[cfg(test)]

@@ -447,7 +447,15 @@ fn plain_http_from_another_machine_is_refused() {
             "/.well-known/oauth-authorization-server",
             "/jwks.json",
             "/api/authz/auth-request",
-            "/api/authz/forward-auth"
+            "/api/authz/auth-request/basic",
+            "/api/authz/forward-auth",
+            "/api/authz/forward-auth/basic",
+            "/api/authz/ext-authz",
+            "/api/authz/ext-authz/",
+            "/api/authz/ext-authz/{*path}",
+            "/api/verify",
+            "/api/verify/",
+            "/api/verify/{*path}",
         ]
     );
     let mut client = server.client().with_header("X-Forwarded-For", "203.0.113.5");

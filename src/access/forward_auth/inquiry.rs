@@ -336,8 +336,10 @@ fn assemble<'a>(
 }
 
 fn method<'a>(method: &'a str, place: &'static str) -> Result<&'a str, Refusal> {
-    let is_method = !method.is_empty()
-        && method.len() <= LONGEST_METHOD
-        && method.bytes().all(|byte| byte.is_ascii_uppercase());
-    if is_method { Ok(method) } else { Err(Refusal::Invalid(place)) }
+    if is_method(method) { Ok(method) } else { Err(Refusal::Invalid(place)) }
+}
+
+/// Tells whether a text is a request method as rules know them: letters A to Z.
+pub fn is_method(text: &str) -> bool {
+    (1..=LONGEST_METHOD).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }

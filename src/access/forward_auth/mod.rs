@@ -30,5 +30,5 @@ pub(super) use check::admit;
 pub use check::{check, check_in_time};
 pub use endpoint::{Dialect, Endpoint, ForwardAuthSettings};
 pub(super) use identity::Identities;
-pub use inquiry::{EXT_AUTHZ, Inquiry, Question, Refusal, parse_url, read};
+pub use inquiry::{EXT_AUTHZ, Inquiry, Question, Refusal, is_method, parse_url, read};
 pub(super) use notes::{Complaints, Denials};

@@ -322,7 +322,7 @@ fn paths_are_canonical_or_ambiguous() {
 #[tokio::test]
 async fn only_trusted_peers_are_answered() {
     let access = with_rules("bypass domain=*.home.example").await;
-    for dialect in BOTH {
+    for dialect in ALL {
         let ask = |peer: &str, is_trusted_peer: bool| {
             let mut request = request(dialect, headers(lines(dialect)), peer);
             request.client.is_trusted_peer = is_trusted_peer;
