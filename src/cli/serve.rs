@@ -32,7 +32,7 @@ use crate::sign_in::registration::Policy;
 use crate::site::Fixed;
 use crate::store::{self, OpenSettings};
 
-/// Verified tokens that are remembered: about 7 MB if there are that many at a time.
+/// Verified tokens that are remembered: about 12 MB if there are that many at a time.
 const TOKEN_CACHE: usize = 8192;
 
 /// Password hashes that wait, however many threads there are (RES-01).

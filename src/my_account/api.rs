@@ -1,6 +1,9 @@
 //! One's own account as JSON. Browsers and programs call the same addresses; only a new session comes to a browser as
 //! cookies and to a program as tokens.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +11,7 @@ use super::{MyAccount, ProfileChange};
 use crate::accounts::User;
 use crate::audit::AuditRow;
 use crate::http::{Problem, Reply, Request};
+use crate::kernel::ids::SessionId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{DisplayName, Email, TextError};
 use crate::sessions::cookies;
@@ -58,6 +62,38 @@ struct MeDto<'a> {
     recovery_codes_left: u8,
     second_factor_required: bool,
     session: String,
+}
+
+/// What sessions were shown of their account, as long as nothing of it changed: programs ask for it all the time.
+pub(super) struct Glances(quick_cache::sync::Cache<SessionId, Glance>);
+
+#[derive(Clone)]
+struct Glance {
+    user: Arc<User>,
+    body: Bytes,
+}
+
+impl Default for Glances {
+    fn default() -> Self {
+        Glances(quick_cache::sync::Cache::new(1024))
+    }
+}
+
+impl Glances {
+    /// Returns the document that `make` makes of this state of the user.
+    fn of(&self, principal: &Principal, make: impl FnOnce() -> Reply) -> Reply {
+        // A user is replaced as a whole when anything of them changes.
+        let known = self.0.get(&principal.session).filter(|known| Arc::ptr_eq(&known.user, &principal.user));
+        if let Some(known) = known {
+            return Reply::bytes(StatusCode::OK, "application/json", known.body);
+        }
+        let reply = make();
+        if reply.status == StatusCode::OK {
+            let glance = Glance { user: principal.user.clone(), body: reply.body.clone() };
+            self.0.insert(principal.session, glance);
+        }
+        reply
+    }
 }
 
 #[derive(Deserialize)]
@@ -139,7 +175,7 @@ impl From<AuditRow> for ActivityDto {
 
 /// `GET /api/v1/users/me`.
 pub fn show(room: &MyAccount, principal: &Principal) -> Reply {
-    me(room, principal, &principal.user)
+    room.glances.of(principal, || me(room, principal, &principal.user))
 }
 
 fn me(room: &MyAccount, principal: &Principal, user: &User) -> Reply {

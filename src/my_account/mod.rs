@@ -7,6 +7,8 @@ pub mod api;
 pub mod pages;
 pub mod profile_api;
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use parking_lot::Mutex;
 
@@ -26,13 +28,16 @@ use crate::store::Batch;
 
 /// The use-cases of one's own account. Cheap to clone.
 #[derive(Clone)]
-pub struct MyAccount(SignIn);
+pub struct MyAccount {
+    sign_in: SignIn,
+    glances: Arc<api::Glances>,
+}
 
 /// The rooms below, as signing in holds them.
 impl std::ops::Deref for MyAccount {
     type Target = SignIn;
     fn deref(&self) -> &SignIn {
-        &self.0
+        &self.sign_in
     }
 }
 
@@ -88,7 +93,7 @@ impl<'a> Next<'a> {
 impl MyAccount {
     /// Takes the rooms that signing in is made of.
     pub fn new(sign_in: SignIn) -> Self {
-        MyAccount(sign_in)
+        MyAccount { sign_in, glances: Arc::default() }
     }
 
     fn event(&self, kind: Kind, principal: &Principal, visit: &Visit<'_>) -> Event {

@@ -18,7 +18,6 @@ use super::principal::Factors;
 use crate::accounts::User;
 use crate::crypto::jws::{self, Expected, SigningKey, TokenError};
 use crate::crypto::key_ring::{KeyRing, Plan, RingKey, RingKeyRecord, Schedule};
-use crate::crypto::mac::sha256;
 use crate::http::Problem;
 use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::random::Random;
@@ -97,6 +96,16 @@ pub struct Verified {
     pub session: SessionId,
     /// The user.
     pub user: UserId,
+    /// The token itself, so that only the very same one counts as verified.
+    token: Box<str>,
+}
+
+impl Verified {
+    /// Finds a token among the verified ones: the end of its signature, which differs from token to token. `None` if
+    /// it is too short to be one.
+    fn key(token: &str) -> Option<[u8; 32]> {
+        token.as_bytes().last_chunk().copied()
+    }
 }
 
 /// Why a token was refused; the client branches on the code.
@@ -299,10 +308,10 @@ impl Tokens {
 
     /// Verifies signature and claims; whether the session still lives is for the caller to ask.
     pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, TokenRefusal> {
-        let digest = sha256(token.as_bytes());
-        if let Some(verified) = self.verified.get(&digest) {
+        let key = Verified::key(token).ok_or(TokenRefusal::Malformed)?;
+        if let Some(verified) = self.verified.get(&key).filter(|verified| *verified.token == *token) {
             if now.as_secs() >= verified.claims.exp {
-                self.verified.remove(&digest);
+                self.verified.remove(&key);
                 return Err(TokenRefusal::Expired);
             }
             // The public origin may have changed since the token was verified.
@@ -333,12 +342,12 @@ impl Tokens {
             return Err(TokenRefusal::InvalidClaims);
         }
         let shown = to_raw_value(&claims).map_err(|_| TokenRefusal::InvalidClaims)?;
-        let verified = Arc::new(Verified { claims, shown, session, user });
-        self.verified.insert(digest, verified.clone());
+        let verified = Arc::new(Verified { claims, shown, session, user, token: token.into() });
+        self.verified.insert(key, verified.clone());
         // If the keys changed meanwhile, the cache was perhaps cleared before this token came in: its key may be gone,
         // so the token is judged once more by the present keys (TOK-15). Keys change before the cache is cleared.
         if !Arc::ptr_eq(&ring, &self.ring.load_full()) {
-            self.verified.remove(&digest);
+            self.verified.remove(&key);
             return self.verify(token, now);
         }
         Ok(verified)

@@ -453,6 +453,28 @@ fn twisted_signatures_are_refused() {
     }
 }
 
+/// TOK-10: a token that was accepted a moment ago lends its signature to no other text, wherever the two differ.
+#[test]
+fn a_verified_token_vouches_for_no_other_text_with_its_signature() {
+    let forge = Forge::new();
+    let (signed, signature) = forge.honest.rsplit_once('.').unwrap();
+    let other_claims = forge.with_claims(json!({"jti": "another"}));
+    let (other_signed, other_signature) = other_claims.rsplit_once('.').unwrap();
+    let half = signature.len() / 2;
+    let forgeries = [
+        format!("{other_signed}.{signature}"),
+        format!("{signed}.{}{}", &other_signature[..half], &signature[half..]),
+        format!("{signed}.{}{}", &signature[..half], &other_signature[half..]),
+    ];
+    for round in ["before", "after"] {
+        for forgery in &forgeries {
+            forge.refuses(round, forgery, SIGNATURE);
+        }
+        assert_eq!(forge.ask(&forge.honest), "active");
+        assert_eq!(forge.ask(&other_claims), "active");
+    }
+}
+
 /// TOK-08: size, alphabet and number of segments come first; a token has one spelling.
 #[test]
 fn other_spellings_of_a_good_token_are_refused() {
