@@ -10,6 +10,7 @@
 mod certificate;
 mod findings;
 mod lines;
+pub mod pages;
 mod probes;
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,11 @@ impl Outside {
     /// Answers a visit of the doctor that came as far as the app.
     pub fn note_app(&self, request: &Request) -> Option<Reply> {
         self.probes.note_app(request)
+    }
+
+    fn example_host(&self) -> String {
+        let domain = self.site.protected_domain();
+        format!("photos.{}", domain.as_deref().unwrap_or("home.example"))
     }
 
     /// Looks at a host and returns what was found, the most important first.
