@@ -230,6 +230,7 @@ impl App {
             &options.master,
         )
         .map_err(|error| reading(&error))?;
+        access.attend_programs(sign_in.clone(), oidc.bearers());
         let setup = Setup::open(setup::Parts {
             sign_in: sign_in.clone(),
             access: access.clone(),

@@ -386,6 +386,8 @@ impl Service {
 
     /// Answers a reverse proxy where a password has to be hashed, or a browser arrives from the portal.
     async fn answer_proxy_in_time(&self, request: &Request, endpoint: Endpoint) -> Reply {
+        // It takes its turn like everybody who tries to sign in.
+        self.wait_for_turn().await;
         let (access, sessions) = (&self.app.access, &self.app.sessions);
         let reply = forward_auth::check_in_time(access, sessions, request, endpoint).await;
         self.leave_proxy(request, endpoint, reply)

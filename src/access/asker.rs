@@ -1,6 +1,7 @@
 //! Who asks by way of a reverse proxy, and what an `Authorization` header proves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::matcher::Caller;
 use crate::accounts::User;
@@ -50,6 +51,11 @@ pub enum Credential {
     Caller(Asker),
     /// It is for us and wrong. Whoever may pass without a name passes all the same.
     Refused,
+    /// A password would have to be hashed, and there is no room for one more. nginx takes nothing but 403 for it.
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Nobody can tell without hashing a password: ask [`super::programs::prove`].
     Unproven,
 }

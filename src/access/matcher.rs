@@ -289,6 +289,25 @@ impl Matcher {
         decision
     }
 
+    /// Tells whether a rule that reads passwords may come to decide this request, for one person or another. Looks at no
+    /// person: who asks is not known before the password is.
+    pub fn may_read_basic(&self, asked: Asked<'_>) -> bool {
+        let request = Request::new(asked, None);
+        let mut candidates: Vec<u32> = Vec::new();
+        self.index.each_source(asked.host, |more| candidates.extend_from_slice(more));
+        candidates.sort_unstable();
+        for index in candidates {
+            let Some(rule) = self.rules.get(index as usize) else { continue };
+            match request.judge(rule) {
+                Judgment::Decides(Outcome::NeedSignIn { .. }) if rule.allows_basic() => return true,
+                // Whoever it is not for comes to the next one.
+                judgment if judgment.outcome().is_some() && !rule.is_about_people() => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// Tells what every rule makes of a request up to the one that decides, for the test box.
     pub fn trail(&self, asked: Asked<'_>, caller: Option<Caller<'_>>) -> Vec<Judgment> {
         let request = Request::new(asked, caller);

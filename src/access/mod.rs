@@ -26,7 +26,7 @@ pub use rules::{Policy, Rule, RuleError, RuleParts};
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
@@ -130,6 +130,7 @@ struct Shared {
     complaints: forward_auth::Complaints,
     denials: forward_auth::Denials,
     identities: forward_auth::Identities,
+    programs: OnceLock<programs::Programs>,
     assertions: forward_auth::Assertions,
     settings: ForwardAuthSettings,
 }
@@ -171,6 +172,7 @@ impl Access {
                 complaints: forward_auth::Complaints::default(),
                 denials: forward_auth::Denials::default(),
                 identities: forward_auth::Identities::default(),
+                programs: OnceLock::new(),
                 assertions: forward_auth::Assertions::default(),
                 settings,
             }),

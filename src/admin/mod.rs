@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app_pages;
+pub mod app_token_api;
 pub mod audit;
 pub mod audit_pages;
 pub mod authority;

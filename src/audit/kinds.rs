@@ -81,6 +81,10 @@ kinds! {
     RegistrationTokenMade = "app.registration_token_made", "A token for apps to register themselves was made or dropped.";
     AppRegistered = "app.registered", "An app registered itself.";
     ScopeChanged = "scope.changed", "A scope was changed.";
+    AppTokenMade = "app_token.made", "An app token was made.";
+    AppTokenRevoked = "app_token.revoked", "An app token was revoked.";
+    ProgramSignedIn = "program.signed_in", "A program signed in with name and password.";
+    ProgramRefused = "program.refused", "A program sent a right password that does not suffice for the account.";
     AccessDenied = "access.denied", "A signed-in user was kept out of an app by the access rules.";
     ClientLogoutFailed = "client.logout_failed", "An app could not be told that a session ended.";
     SettingChanged = "setting.changed", "A setting was changed.";

@@ -1,5 +1,7 @@
 //! `doorward user`: people, from the machine itself. Works also when nobody can sign in.
 
+mod app_token;
+
 use std::fmt::Write as _;
 use std::io::Read;
 
@@ -99,6 +101,11 @@ pub(super) enum UserCommand {
         #[arg(long, value_name = "KEY")]
         unset: Vec<String>,
     },
+    /// Tokens for programs that cannot sign in by themselves.
+    AppToken {
+        #[command(subcommand)]
+        command: app_token::AppTokenCommand,
+    },
     /// Print a one-time link for choosing a new password. Earlier links of the person end.
     Link {
         /// The username.
@@ -150,6 +157,7 @@ pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failu
         UserCommand::Enable { username } => set_status(app, &username, Status::Active).await,
         UserCommand::ResetSecondFactor { username } => reset_second_factor(app, &username).await,
         UserCommand::Profile { username, claims, unset } => profile(app, &username, &claims, &unset).await,
+        UserCommand::AppToken { command } => app_token::run(app, command).await,
         UserCommand::Link { username } => {
             let user = find(app, &username)?;
             link(app, &user, RESET_LIFETIME).await

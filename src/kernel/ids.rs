@@ -68,6 +68,10 @@ id!(
     GrantId
 );
 id!(
+    /// An app token: the handle by which its owner revokes it. Not a secret.
+    AppTokenId
+);
+id!(
     /// One request, for the log and for the person who reports a problem.
     RequestId
 );

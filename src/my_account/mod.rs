@@ -69,12 +69,14 @@ struct Next<'a> {
     factors: Factors,
     proven_at: Timestamp,
     visit: &'a Visit<'a>,
+    /// Whether app tokens go on too: what they stand on has not changed.
+    spares_app_tokens: bool,
     staged: Mutex<Option<Result<Renewal, Problem>>>,
 }
 
 impl<'a> Next<'a> {
     fn new(principal: &'a Principal, factors: Factors, proven_at: Timestamp, visit: &'a Visit<'a>) -> Self {
-        Next { principal, factors, proven_at, visit, staged: Mutex::new(None) }
+        Next { principal, factors, proven_at, visit, spares_app_tokens: false, staged: Mutex::new(None) }
     }
 
     /// Returns the session once the change is on disk, `None` if there was no room for one; or why there is no change.
@@ -344,6 +346,7 @@ impl MyAccount {
         self.require_fresh(principal)?;
         self.require_second_factor(principal)?;
         let next = Next::new(principal, principal.factors, principal.authenticated_at, visit);
+        let next = Next { spares_app_tokens: true, ..next };
         let also = |batch: &mut Batch, record: &UserRecord| {
             self.stage_next(batch, record, &next);
             self.audit.write(batch, self.event(Kind::RecoveryCodesMade, principal, visit));
@@ -368,6 +371,9 @@ impl MyAccount {
         }
         let spared = staged.is_ok().then_some(principal.session);
         self.stage_end_everything_but(batch, principal.user.id, spared);
+        if !next.spares_app_tokens {
+            self.sessions.stage_end_app_tokens(batch, principal.user.id);
+        }
         *next.staged.lock() = Some(staged);
     }
 

@@ -38,7 +38,9 @@ fn frame(
     let frame = frames::personal(&room.site, &room.sessions, request, principal, title, current);
     let done = match request.query("done").as_deref() {
         Some("saved") => "Saved.",
-        Some("password") => "Your password is changed. You are signed out everywhere else.",
+        Some("password") => {
+            "Your password is changed. You are signed out everywhere else, and your app tokens ended."
+        }
         Some("totp-removed") => "The authenticator app is removed. You are signed out everywhere else.",
         Some("ended") => "The session is ended.",
         Some("others-ended") => "All other sessions are ended.",
@@ -511,7 +513,7 @@ pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
 
 /// What a person should look at twice (AUD-07).
 fn is_noteworthy(kind: &str) -> bool {
-    ["password.", "totp.", "recovery_code", "sign_in.new_device", "user.", "link."]
+    ["password.", "totp.", "app_token.", "recovery_code", "sign_in.new_device", "user.", "link."]
         .iter()
         .any(|prefix| kind.starts_with(prefix))
 }

@@ -18,12 +18,15 @@ use super::error::OAuthError;
 use super::records::{Permission, RevokedTokenRecord};
 use super::request::acr_of;
 use super::scopes::Scopes;
+use crate::access::asker::{Asker, Credential};
+use crate::access::programs::{Bearers, SCOPES};
 use crate::accounts::User;
+use crate::crypto::client_jws::unverified_issuer;
 use crate::crypto::mac::sha256;
 use crate::kernel::ids::GrantId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::Timestamp;
-use crate::sessions::TokenRefusal;
+use crate::sessions::{Factors, TokenRefusal};
 use crate::store::{Batch, Store, StoreError};
 
 /// The longest life of an access token of an app.
@@ -246,6 +249,39 @@ impl Oidc {
         batch.after(move || {
             room.access_tokens.revoked.write().insert(jti, until);
         });
+    }
+}
+
+/// Access tokens of apps where a reverse proxy asks (RFC 6750): those whose audience is the app that is asked about, and
+/// whose scope says that they may.
+impl Bearers for Oidc {
+    fn identify(&self, token: &str, origin: &str, now: Timestamp) -> Credential {
+        let admitted = match self.admit_access(token, now) {
+            Ok(admitted) => admitted,
+            Err(_) if self.looks_like_ours(token) => return Credential::Refused,
+            Err(_) => return Credential::Unknown,
+        };
+        let claims = &admitted.token.claims;
+        let is_meant = claims.aud.strip_suffix('/').unwrap_or(&claims.aud) == origin;
+        let scopes = admitted.scopes();
+        let may = SCOPES.iter().any(|scope| scopes.has(scope));
+        // Whoever sends a bound token without a proof may have stolen it (RFC 9449 section 7.2).
+        if !is_meant || !may || claims.cnf.is_some() {
+            return Credential::Refused;
+        }
+        let client = Some(Box::from(admitted.client.id.as_str()));
+        let (user, factors) = match admitted.person {
+            Some((user, permission)) => (Some(user), permission.factors),
+            None => (None, Factors::NONE),
+        };
+        Credential::Caller(Asker { user, client, level: factors.level(), factors })
+    }
+}
+
+impl Oidc {
+    /// Tells whether a token claims to be an access token that we signed. Nothing of it is believed.
+    fn looks_like_ours(&self, token: &str) -> bool {
+        unverified_issuer(token).is_some_and(|issuer| self.site.is_origin(&issuer))
     }
 }
 

@@ -539,6 +539,7 @@ pub(super) fn in_words(scope: &str) -> Option<String> {
         "address" => "Your postal address".to_owned(),
         "phone" => "Your telephone number".to_owned(),
         "groups" => "The groups you are in".to_owned(),
+        "doorward.forward_auth" | "authelia.bearer.authz" => "Open pages of this server as you".to_owned(),
         "offline_access" => "Stay signed in while you are away".to_owned(),
         other => format!(
             "“{}”",

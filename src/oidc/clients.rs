@@ -11,6 +11,7 @@ use super::claims::CustomScope;
 use super::client::{Client, ClientId, ClientSettings, Objection};
 use super::records::{ClientPartRecord, ClientRecord, ScopeRecord};
 use super::scopes;
+use crate::access::programs::SCOPES;
 use crate::accounts::users::AccountError;
 use crate::crypto::mac::sha256;
 use crate::http::Problem;
@@ -204,7 +205,9 @@ impl Oidc {
 
     /// Tells whether there is a scope of this name.
     pub fn is_scope(&self, name: &str) -> bool {
-        scopes::KNOWN.contains(&name) || self.clients.scopes.load().iter().any(|(own, _)| own == name)
+        scopes::KNOWN.contains(&name)
+            || SCOPES.contains(&name)
+            || self.clients.scopes.load().iter().any(|(own, _)| own == name)
     }
 
     /// Tells whether scripts of an origin belong to a client (WEB-06).
@@ -476,7 +479,7 @@ impl Oidc {
         also: impl FnOnce(&mut Batch),
     ) -> Result<(), AddError> {
         let objection = |why: &str| Err(AddError::Objections(vec![("claims", why.to_owned())]));
-        if scopes::KNOWN.contains(&name) || !scopes::is_name(name) {
+        if scopes::KNOWN.contains(&name) || SCOPES.contains(&name) || !scopes::is_name(name) {
             return objection(
                 "This name is taken by a standard scope, or holds characters that are not allowed.",
             );

@@ -45,6 +45,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
+use crate::access::asker::Credential;
+use crate::access::programs::Bearers;
 use crate::accounts::users::AccountError;
 use crate::accounts::{Accounts, ProfileRecord, User};
 use crate::audit::Audit;
@@ -160,6 +162,15 @@ impl Destinations for SeenFromBelow {
     }
 }
 
+impl Bearers for SeenFromBelow {
+    fn identify(&self, token: &str, origin: &str, now: Timestamp) -> Credential {
+        match self.0.upgrade() {
+            Some(inner) => Oidc(inner).identify(token, origin, now),
+            None => Credential::Refused,
+        }
+    }
+}
+
 impl std::ops::Deref for Oidc {
     type Target = Inner;
     fn deref(&self) -> &Inner {
@@ -210,6 +221,11 @@ impl Oidc {
         room.sign_in.add_destinations(Arc::new(SeenFromBelow(Arc::downgrade(&room.0))));
         room.give_up_unagreed()?;
         Ok(room)
+    }
+
+    /// Returns what tells whom access tokens speak for at apps behind reverse proxies.
+    pub fn bearers(&self) -> Arc<dyn Bearers> {
+        Arc::new(SeenFromBelow(Arc::downgrade(&self.0)))
     }
 
     /// Lets the public documents be made anew: something that they show has changed.

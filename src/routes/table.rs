@@ -3,10 +3,11 @@
 use http::StatusCode;
 
 use super::{Action, Face, Forgery, Method2, Rate, Route};
+use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
-    api as admin, app_pages, audit_pages, client_api, domain_pages, domains, people_pages,
-    profiles as admin_profiles, rule_pages, system_api,
+    api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, domain_pages,
+    domains, people_pages, profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
@@ -295,6 +296,9 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/sessions", signed_in!(User, account::list_sessions, my_account)),
     api(Delete, "/api/v1/sessions", signed_in!(User, account::end_other_sessions, my_account)),
     api(Delete, "/api/v1/sessions/{handle}", signed_in!(User, account::end_session, my_account)),
+    api(Get, "/api/v1/users/me/app-tokens", signed_in!(User, app_tokens::list, sign_in)),
+    api(Post, "/api/v1/users/me/app-tokens", signed_in!(User, app_tokens::make, sign_in)),
+    api(Delete, "/api/v1/users/me/app-tokens/{token}", signed_in!(User, app_tokens::revoke, sign_in)),
     // -- one's own account, for people
     page(Get, "/", Action::Maybe(|app, request, caller| Box::pin(home(app, request, caller)))),
     page(Get, "/account", signed_in!(Browser, account_pages::show_profile, my_account)),
@@ -318,6 +322,9 @@ pub const ROUTES: &[Route] = &[
         "/account/sessions/end-others",
         signed_in!(Browser, account_pages::end_other_sessions, my_account),
     ),
+    page(Get, "/account/app-tokens", signed_in!(Browser, app_token_pages::show, sign_in)),
+    page(Post, "/account/app-tokens", signed_in!(Browser, app_token_pages::submit, sign_in)),
+    page(Post, "/account/app-tokens/revoke", signed_in!(Browser, app_token_pages::revoke, sign_in)),
     page(Get, "/account/activity", signed_in!(Browser, account_pages::show_activity, my_account)),
     // -- the first start; gone once it is finished
     first_start(Get, "/setup", maybe!(setup::show, setup)),
@@ -358,6 +365,12 @@ pub const ROUTES: &[Route] = &[
     ),
     api(Post, "/api/v1/admin/users/{id}/sign-out", signed_in!(Admin, admin::sign_person_out, admin)),
     api(Post, "/api/v1/admin/users/{id}/lift", signed_in!(Admin, admin::lift_suspension, admin)),
+    api(Get, "/api/v1/admin/users/{id}/app-tokens", signed_in!(Admin, admin_app_tokens::list, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/users/{id}/app-tokens/{token}",
+        signed_in!(Admin, admin_app_tokens::revoke, admin),
+    ),
     api(Get, "/api/v1/admin/groups", signed_in!(Admin, admin::list_groups, admin)),
     api(Post, "/api/v1/admin/groups", signed_in!(Admin, admin::create_group, admin)),
     api(Delete, "/api/v1/admin/groups/{name}", signed_in!(Admin, admin::delete_group, admin)),

@@ -185,6 +185,7 @@ impl Sessions {
                 Err(error) => return Err(error),
             }
         }
+        self.sweep_app_tokens(now).await?;
         while self.0.store.purge::<SessionRecord>(now, 500).await? == 500 {}
         while self.0.store.purge::<RevokedRecord>(now, 500).await? == 500 {}
         Ok(())

@@ -1,6 +1,7 @@
 //! Browser sessions, refresh token families, access tokens and revocation; and the one function that decides who a
 //! caller is: [`Sessions::admit`], which every way in ends at (GEN-01).
 
+pub mod app_tokens;
 pub mod cookies;
 mod ending;
 mod forward;
@@ -41,6 +42,7 @@ use crate::kernel::time::{SharedClock, Timestamp};
 use crate::store::clock_mark::ClockMark;
 use crate::store::{Batch, Store, StoreError, Versioned};
 
+use app_tokens::live::LiveAppTokens;
 use live::{Live, LiveSessions};
 use records::{RevokedRecord, SessionRecord};
 use tokens::Tokens;
@@ -146,6 +148,7 @@ struct Inner {
     random: Random,
     lifetimes: Lifetimes,
     live: LiveSessions,
+    app_tokens: LiveAppTokens,
     tokens: Tokens,
     refresh_key: SecretKey,
     csrf_key: SecretKey,
@@ -174,6 +177,7 @@ impl Sessions {
         // Also those that ended while nobody was looking: the first sweep tells what is to be told of them.
         for_each::<SessionRecord>(&store, |id, record| live.put(id, record))?;
         for_each::<RevokedRecord>(&store, |id, record| live.revoke(id, record.until))?;
+        let app_tokens = app_tokens::load(&store)?;
         Ok(Sessions(Arc::new(Inner {
             store,
             accounts,
@@ -182,6 +186,7 @@ impl Sessions {
             random,
             lifetimes,
             live,
+            app_tokens,
             tokens,
             refresh_key: master.derive("refresh token"),
             csrf_key: master.derive("csrf token"),

@@ -14,6 +14,7 @@ pub mod join_pages;
 pub mod lockout;
 pub mod pages;
 pub mod pending;
+mod programs;
 mod proving;
 pub mod registration;
 mod renewal;
@@ -22,6 +23,7 @@ pub mod tally;
 
 pub use destinations::{Destination, Destinations};
 pub use errors::SignInError;
+pub use programs::ProgramRefusal;
 pub use renewal::{Renewal, step_up_first};
 
 use std::net::IpAddr;

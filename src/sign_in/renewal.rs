@@ -66,13 +66,14 @@ impl SignIn {
     }
 
     /// Adds the end of everything that speaks for a user to `batch`, except what is to follow: sessions, one-time
-    /// links and, once it is on disk, waiting sign-ins (PWD-09).
+    /// links, app tokens and, once it is on disk, waiting sign-ins (PWD-09, REF-07).
     pub fn stage_end_everything(&self, batch: &mut Batch, user: UserId) {
         self.stage_end_everything_but(batch, user, None);
+        self.sessions.stage_end_app_tokens(batch, user);
     }
 
-    /// Like [`SignIn::stage_end_everything`], but spares a session, or the stay that goes on because the batch has put
-    /// another session in its place.
+    /// Like [`SignIn::stage_end_everything`], but spares app tokens, and a session or the stay that goes on because the
+    /// batch has put another session in its place.
     pub fn stage_end_everything_but(&self, batch: &mut Batch, user: UserId, spared: Option<SessionId>) {
         self.sessions.stage_end_all(batch, &user, spared);
         self.accounts.stage_withdraw_links(batch, user);

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::{Frame, Kind};
-use super::parts::{Event, FieldErrors, Pager, SessionRow, Svg, When};
+use super::parts::{Choice, Event, FieldErrors, Pager, SessionRow, Svg, When};
 
 /// How well an account is protected, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,4 +161,63 @@ pub struct Activity {
     pub events: Vec<Event>,
     /// Older and newer pages.
     pub pager: Pager,
+}
+
+/// An app token that was just made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAppToken {
+    /// What its owner calls it.
+    pub name: String,
+    /// The token itself, shown once.
+    pub token: String,
+}
+
+/// An app token in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppTokenRow {
+    /// Value of the field `handle`.
+    pub handle: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// The hosts that it opens; empty for every app of the owner.
+    pub hosts: String,
+    /// When it was made.
+    pub made: When,
+    /// When it expires by itself.
+    pub expires: Option<When>,
+    /// Whether it has expired.
+    pub is_expired: bool,
+    /// When it was last used.
+    pub last_used: Option<When>,
+    /// Whether it opens apps that ask for two factors.
+    pub proves_two: bool,
+}
+
+/// `GET /account/app-tokens`: tokens for programs that cannot sign in by themselves.
+///
+/// Forms: POST `/account/app-tokens` (`csrf`, `name`, `hosts`, `expires_in_days`); POST `/account/app-tokens/revoke`
+/// (`csrf`, `handle`).
+#[derive(Debug, Template)]
+#[template(path = "account/app_tokens.html", config = "web/askama.toml")]
+pub struct AppTokens {
+    /// Common parts.
+    pub frame: Frame,
+    /// Username, for programs that ask for one.
+    pub username: String,
+    /// The token that was just made.
+    pub made: Option<NewAppToken>,
+    /// All tokens, the newest first.
+    pub rows: Vec<AppTokenRow>,
+    /// Whether a token can be made without confirming first who is there.
+    pub is_fresh: bool,
+    /// Whether a token that is made now opens apps that ask for two factors.
+    pub proves_two: bool,
+    /// What was typed as the name.
+    pub name: String,
+    /// What was typed as the hosts.
+    pub hosts: String,
+    /// How long it may live.
+    pub lives: Vec<Choice>,
+    /// Errors on `name`, `hosts`.
+    pub errors: FieldErrors,
 }

@@ -58,6 +58,33 @@ fn qr() -> Svg {
     qr_svg(URI).unwrap_or_default()
 }
 
+fn app_tokens(made: Option<account::NewAppToken>) -> account::AppTokens {
+    let row = |name: &str, hosts: &str, is_expired: bool| account::AppTokenRow {
+        handle: format!("h-{is_expired}"),
+        name: name.into(),
+        hosts: hosts.into(),
+        made: at(1, "10:00"),
+        expires: is_expired.then(|| at(2, "10:00")),
+        is_expired,
+        last_used: (!is_expired).then(|| at(3, "10:00")),
+        proves_two: !is_expired,
+    };
+    account::AppTokens {
+        frame: shell("App tokens", "app-tokens"),
+        username: "ana".into(),
+        is_fresh: made.is_none(),
+        errors: made
+            .as_ref()
+            .map_or_else(|| FieldErrors::one("hosts", "“https://x” is no host."), |_| FieldErrors::none()),
+        made,
+        rows: vec![row(NASTY, "", false), row("NAS", "dav.linden.example, *.files.linden.example", true)],
+        proves_two: true,
+        name: String::new(),
+        hosts: "https://x".into(),
+        lives: vec![Choice::new("365", "One year", true), Choice::new("0", "Until I revoke it", false)],
+    }
+}
+
 fn codes() -> Vec<String> {
     (0..10).map(|n| format!("k7wq{n}-x2m4p-9tr{n}d-hf3vz")).collect()
 }
@@ -595,6 +622,14 @@ fn account_pages() -> Vec<Sample> {
         sample(
             "account-sessions",
             account::Sessions { frame: shell("Sessions", "sessions"), rows: sessions() },
+        ),
+        sample("account-app-tokens", app_tokens(None)),
+        sample(
+            "account-app-tokens-made",
+            app_tokens(Some(account::NewAppToken {
+                name: NASTY.into(),
+                token: "dwa_4kq7x2m4p9tr3dhf3vz5kq7x2m4p6trdhf3vzkq7x2m4p4trdh2f".into(),
+            })),
         ),
         sample(
             "account-activity",

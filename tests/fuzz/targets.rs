@@ -4,8 +4,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use doorward::access::forward_auth::{self, Dialect, Inquiry, Question};
+use doorward::access::programs::header::{self as authorization_header, Authorization};
 use doorward::access::{domain, rule_text};
 use doorward::crypto::client_assertion::{self, Expected};
 use doorward::crypto::client_jws::{ClientAlgorithm, unverified_issuer, verify_client};
@@ -49,6 +50,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("authorize_query", authorize_query),
     ("token_form", token_form),
     ("redirect_matching", redirect_matching),
+    ("authorization", authorization),
 ];
 
 /// Runs the target of this name.
@@ -69,6 +71,52 @@ fn headers_of(bytes: &[u8]) -> HeaderMap {
         }
     }
     headers
+}
+
+/// The `Authorization` header of an app's request: at most one reading of at most one header; what is taken for a name,
+/// a password or a token stands in it, whole, and nothing else is taken for one.
+fn authorization(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(3) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(header::AUTHORIZATION, value);
+        }
+    }
+    let count = headers.get_all(header::AUTHORIZATION).iter().count();
+    let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let scheme = text.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+    let decoded = || {
+        let rest = text.split_once(' ').map_or("", |(_, rest)| rest.trim_matches(' '));
+        let plain = rest.trim_end_matches('=');
+        String::from_utf8(BASE64_NOPAD.decode(plain.as_bytes()).unwrap()).unwrap()
+    };
+    let found = authorization_header::read(&headers);
+    match &found {
+        Authorization::None => assert_eq!(count, 0),
+        Authorization::Unknown => assert!(count > 0),
+        _ => assert_eq!(count, 1),
+    }
+    match found {
+        Authorization::None | Authorization::Unknown => {}
+        Authorization::NoPassword => assert_eq!(scheme, "basic"),
+        Authorization::Bearer(token) => {
+            assert!(scheme == "bearer" && text.contains(token) && !token.starts_with("dwa_"));
+        }
+        Authorization::AppToken { token, name } => {
+            assert!(token.expose().starts_with("dwa_"));
+            if scheme == "bearer" {
+                assert!(name.is_empty() && text.contains(token.expose().as_str()));
+            } else {
+                assert!(decoded().ends_with(&format!(":{}", token.expose())), "{name}");
+            }
+        }
+        Authorization::Password { name, password } => {
+            let (all, password) = (decoded(), password.expose());
+            assert!(scheme == "basic" && !name.contains(':') && password.len() <= 1024);
+            assert!(all.ends_with(&format!(":{password}")) && all.trim_start().starts_with(&name));
+            assert!(!all.chars().any(char::is_control));
+        }
+    }
 }
 
 /// Cookies: one value of plain bytes or none; two of one name are refused (SES-11).

@@ -110,3 +110,35 @@ fn domains_are_protected_from_the_command_line() {
     let left = installation.run(["domain", "remove", "home.example"]).succeed().out;
     assert!(!left.contains("home.example"), "{left}");
 }
+
+/// App tokens from the machine itself: printed once, refused as soon as they are removed.
+#[test]
+fn app_tokens_are_made_listed_and_removed_by_command() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=http://auth.home.localhost".to_owned());
+    installation.settings.push("protect.domain=home.localhost".to_owned());
+    let server = installation.serve();
+    installation.type_in(["user", "add", "bob", "--password-stdin"], PASSWORD).succeed();
+    installation.run(["rules", "add", "allow", "one_factor", "domain=dav.home.localhost"]).succeed();
+    let made = ["user", "app-token", "add", "bob", "NAS sync", "--host", "*.home.localhost", "--days", "30"];
+    let made = installation.run(made).succeed().out;
+    let token = made.lines().next().unwrap().to_owned();
+    assert!(token.starts_with("dwa_"), "{made}");
+    let ask = || {
+        let headers = [
+            ("X-Original-URL", "http://dav.home.localhost/"),
+            ("X-Original-Method", "GET"),
+            ("Authorization", &*format!("Bearer {token}")),
+        ];
+        server.client().send("GET", "/api/authz/auth-request", &headers, b"").status
+    };
+    assert_eq!(ask(), 200);
+    let listed = installation.run(["user", "app-token", "list", "bob"]).succeed().out;
+    assert!(listed.contains("NAS sync\t*.home.localhost\tone_factor\texpires 20"), "{listed}");
+    assert!(!listed.contains("dwa_"));
+    let handle = listed.split('\t').next().unwrap();
+    installation.run(["user", "app-token", "remove", "bob", handle]).succeed();
+    assert_eq!(ask(), 401);
+    assert_ne!(installation.run(["user", "app-token", "remove", "bob", handle]).code, Some(0));
+    server.stop();
+}

@@ -54,6 +54,8 @@ mod outgoing;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod response_headers;
 #[cfg(test)]
 mod return_to;

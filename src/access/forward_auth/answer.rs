@@ -1,5 +1,7 @@
 //! How proxies are answered: the statuses, the redirect and the challenge of each dialect.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -7,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::endpoint::Dialect;
 use super::inquiry::Inquiry;
 use crate::http::Reply;
+use crate::http::problem::seconds_rounded_up;
 
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
@@ -47,6 +50,16 @@ pub(super) fn forbidden() -> Reply {
 pub(super) fn challenge() -> Reply {
     let challenge = HeaderValue::from_static("Basic realm=\"Authorization Required\"");
     Reply::empty(StatusCode::UNAUTHORIZED).with(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// Answers that no more passwords can be looked at for the moment. nginx, which asks at the old endpoint too, makes a broken
+/// server of anything but 401 and 403.
+pub(super) fn busy(dialect: Dialect, retry_after: Duration) -> Reply {
+    if matches!(dialect, Dialect::AuthRequest | Dialect::Legacy) {
+        return Reply::empty(StatusCode::FORBIDDEN);
+    }
+    let wait = HeaderValue::from(seconds_rounded_up(retry_after).max(1));
+    Reply::empty(StatusCode::SERVICE_UNAVAILABLE).with(header::RETRY_AFTER, wait)
 }
 
 /// Sends people to `portal`, an address without query; `None` is the old endpoint without one, which only says no.

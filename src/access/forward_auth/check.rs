@@ -181,9 +181,13 @@ impl Turn<'_> {
         let inquiry = &self.admitted.inquiry;
         let settings = &self.access.shared.settings;
         let is_refused = match credential {
-            Credential::Refused | Credential::Unproven => true,
+            Credential::Refused | Credential::Unproven | Credential::Busy { .. } => true,
             Credential::Unknown => settings.refuse_unknown_authorization,
             Credential::None | Credential::Caller(_) => false,
+        };
+        let busy = match credential {
+            Credential::Busy { retry_after } => Some(retry_after),
+            _ => None,
         };
         let (asker, is_program) = match credential {
             Credential::Caller(asker) => (Some(asker), true),
@@ -200,8 +204,11 @@ impl Turn<'_> {
                 }
                 answer::forbidden()
             }
-            Outcome::NeedSignIn { .. } if is_program => answer::challenge(),
-            Outcome::NeedSignIn { .. } => self.to_sign_in(),
+            Outcome::NeedSignIn { .. } => match busy {
+                Some(retry_after) => answer::busy(self.endpoint.dialect, retry_after),
+                None if is_program => answer::challenge(),
+                None => self.to_sign_in(),
+            },
         };
         without_body(self.request, reply)
     }

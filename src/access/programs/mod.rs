@@ -1,18 +1,245 @@
-//! Programs that bring a credential in the `Authorization` header of the app's request. So far none is known, and the
-//! cookie decides.
+//! Programs behind forward-auth: what they bring in the `Authorization` header of the app's request, and whom it speaks
+//! for.
+//!
+//! * An **app token**, as bearer or as the password of `Basic`: wherever its owner and its hosts allow.
+//! * The **password** of an account in `Basic`: only where the rule that decides says so, and never for an account that a
+//!   password alone does not open.
+//! * An **access token** of an OAuth client whose audience is the app and whose scope says so.
+//!
+//! Everything else is the business of the app, and the cookie decides. What is recognisably for us and wrong is refused.
+//! All but a password that was not judged lately is answered from memory, without waiting.
 
-use http::header;
+pub mod api;
+pub mod app_tokens;
+pub mod header;
+pub mod pages;
+mod verified;
 
-use super::asker::Credential;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::asker::{Asker, Credential};
+use super::domain::is_below;
+use super::matcher::Caller;
 use super::{Access, Inquiry};
+use crate::accounts::User;
 use crate::http::Request;
+use crate::kernel::secret::SecretText;
+use crate::kernel::time::Timestamp;
+use crate::sessions::{Factors, Level};
+use crate::sign_in::{ProgramRefusal, SignIn, Visit};
 
-/// Tells at once what the credential of a proxied request comes to.
-pub fn identify(_access: &Access, request: &Request, _inquiry: &Inquiry<'_>) -> Credential {
-    if request.headers.contains_key(header::AUTHORIZATION) { Credential::Unknown } else { Credential::None }
+use header::Authorization;
+use verified::{State, Tag, Verified};
+
+/// The scopes that let an access token open apps: our own, and the one that Authelia made known.
+pub const SCOPES: [&str; 2] = ["doorward.forward_auth", "authelia.bearer.authz"];
+
+/// How long a password may take, with all its turns. Proxies give up on whoever takes much longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whoever issues access tokens to OAuth clients.
+pub trait Bearers: Send + Sync {
+    /// Tells whom an access token speaks for at the app whose origin is `origin`, such as `https://photos.home.example`:
+    /// [`Credential::Caller`], [`Credential::Refused`] for one of our own that does not open it, and
+    /// [`Credential::Unknown`] for all that is none of ours. Must not wait.
+    fn identify(&self, token: &str, origin: &str, now: Timestamp) -> Credential;
+}
+
+/// What proves programs.
+pub(super) struct Programs {
+    sign_in: SignIn,
+    bearers: Arc<dyn Bearers>,
+    verified: Verified,
+}
+
+impl Access {
+    /// Lets programs pass with credentials of their own from now on. Once, at the start; without it every `Authorization`
+    /// header is unknown.
+    pub fn attend_programs(&self, sign_in: SignIn, bearers: Arc<dyn Bearers>) {
+        let verified = Verified::new(&sign_in.random);
+        // A second call changes nothing.
+        let _ = self.shared.programs.set(Programs { sign_in, bearers, verified });
+    }
+}
+
+/// Tells at once what the credential of a proxied request comes to, if that can be told without hashing a password.
+pub fn identify(access: &Access, request: &Request, inquiry: &Inquiry<'_>) -> Credential {
+    let authorization = header::read(&request.headers);
+    let Some(programs) = access.shared.programs.get() else {
+        return if matches!(authorization, Authorization::None) {
+            Credential::None
+        } else {
+            Credential::Unknown
+        };
+    };
+    match authorization {
+        Authorization::None => Credential::None,
+        Authorization::Unknown => Credential::Unknown,
+        Authorization::AppToken { token, name } => programs.by_app_token(request, inquiry, &token, &name),
+        Authorization::Bearer(token) => programs.bearers.identify(token, &inquiry.origin(), request.now),
+        Authorization::NoPassword if access.reads_basic(request, inquiry) => Credential::Refused,
+        Authorization::NoPassword => Credential::Unknown,
+        Authorization::Password { .. } if !access.reads_basic(request, inquiry) => Credential::Unknown,
+        Authorization::Password { name, password } => {
+            let tag = programs.verified.tag(&name, &password);
+            match programs.known(request, &name, &tag) {
+                Some(Known::Right(user)) => access.as_password(request, inquiry, user),
+                Some(Known::Wrong) => Credential::Refused,
+                None => Credential::Unproven,
+            }
+        }
+    }
 }
 
 /// Proves a credential that takes time to prove. Called only after [`identify`] returned [`Credential::Unproven`].
 pub async fn prove(access: &Access, request: &Request, inquiry: &Inquiry<'_>) -> Credential {
-    identify(access, request, inquiry)
+    // What waited for its turn may be known by now.
+    let credential = identify(access, request, inquiry);
+    if !matches!(credential, Credential::Unproven) {
+        return credential;
+    }
+    let (Some(programs), Authorization::Password { name, password }) =
+        (access.shared.programs.get(), header::read(&request.headers))
+    else {
+        return Credential::Refused;
+    };
+    let tag = programs.verified.tag(&name, &password);
+    match programs.judge(request, &name, &password, tag).await {
+        Ok(user) => access.as_password(request, inquiry, user),
+        Err(ProgramRefusal::Busy { retry_after }) => Credential::Busy { retry_after },
+        Err(ProgramRefusal::Wrong | ProgramRefusal::NotNow) => Credential::Refused,
+    }
+}
+
+enum Known {
+    Right(Arc<User>),
+    Wrong,
+}
+
+impl Access {
+    /// Tells whether a password is read for this request at all, whoever sent it: whether one of the rules that may come
+    /// to decide it says so. Does not look at the name, so that the answer tells nothing about it (ENU-01).
+    fn reads_basic(&self, request: &Request, inquiry: &Inquiry<'_>) -> bool {
+        let asked = super::asked(inquiry, request.client.ip);
+        self.shared.list.load().matcher.may_read_basic(asked)
+    }
+
+    /// Returns the person whose password was right, if the rule that decides for them reads passwords. If another rule
+    /// does, the header was for the app.
+    fn as_password(&self, request: &Request, inquiry: &Inquiry<'_>, user: Arc<User>) -> Credential {
+        let caller = Caller {
+            username: user.username.as_str(),
+            groups: &user.groups,
+            level: Level::OneFactor,
+            client: None,
+        };
+        if !self.decide(inquiry, request.client.ip, Some(caller)).allows_basic {
+            return Credential::Unknown;
+        }
+        Credential::Caller(Asker {
+            user: Some(user),
+            client: None,
+            level: Level::OneFactor,
+            factors: Factors::PASSWORD,
+        })
+    }
+}
+
+fn visit(request: &Request) -> Visit<'_> {
+    let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let (ip, label) = (request.client.ip, label.unwrap_or("unknown"));
+    // Known devices are known by a cookie of ours, which no app gets to see.
+    Visit { ip, request: request.id, label, device: None, session: None }
+}
+
+/// Tells whether one of `patterns`, each `host` or `*.parent`, names `host`; none at all names every host.
+fn opens(patterns: &[Box<str>], host: &str) -> bool {
+    patterns.is_empty()
+        || patterns.iter().any(|pattern| match pattern.strip_prefix("*.") {
+            Some(parent) => is_below(host, parent),
+            None => **pattern == *host,
+        })
+}
+
+impl Programs {
+    fn by_app_token(
+        &self,
+        request: &Request,
+        inquiry: &Inquiry<'_>,
+        token: &SecretText,
+        name: &str,
+    ) -> Credential {
+        let is_open = |hosts: &[Box<str>]| opens(hosts, &inquiry.host);
+        let found = self.sign_in.sessions.identify_app_token(token.expose(), request.now, is_open);
+        let Some(found) = found else { return Credential::Refused };
+        let user = found.user;
+        let is_named = name.is_empty() || name.eq_ignore_ascii_case(user.username.as_str());
+        if !is_named || self.sign_in.is_suspended_here(&user, &visit(request)) {
+            return Credential::Refused;
+        }
+        let factors = found.token.factors;
+        Credential::Caller(Asker { user: Some(user), client: None, level: factors.level(), factors })
+    }
+
+    /// Returns what is known of a name and a password without hashing.
+    fn known(&self, request: &Request, name: &str, tag: &Tag) -> Option<Known> {
+        let sign_in = &self.sign_in;
+        if let Some(state) = self.verified.right(tag, sign_in.clock.monotonic()) {
+            let user = sign_in.accounts.user(&state.user).filter(|user| State::of(user) == state);
+            if let Some(user) = user.filter(|user| sign_in.password_suffices(user)) {
+                // A suspension holds for whoever knows the password too (LIM-06).
+                let is_suspended = sign_in.is_suspended_here(&user, &visit(request));
+                return Some(if is_suspended { Known::Wrong } else { Known::Right(user) });
+            }
+            self.verified.forget(tag);
+            return None;
+        }
+        let state = self.verified.wrong(tag)?;
+        let now = sign_in.accounts.resolve(name).ok()?;
+        if now.as_deref().map(State::of) == state {
+            return Some(Known::Wrong);
+        }
+        self.verified.forget(tag);
+        None
+    }
+
+    async fn judge(
+        &self,
+        request: &Request,
+        name: &str,
+        password: &SecretText,
+        tag: Tag,
+    ) -> Result<Arc<User>, ProgramRefusal> {
+        let sign_in = &self.sign_in;
+        let busy = |_| ProgramRefusal::Busy { retry_after: PATIENCE };
+        let before = sign_in.accounts.resolve(name).map_err(busy)?.as_deref().map(State::of);
+        let visit = visit(request);
+        let judging = sign_in.prove_program(name, password, &visit);
+        let too_long = || Err(ProgramRefusal::Busy { retry_after: PATIENCE });
+        let judged = tokio::time::timeout(PATIENCE, judging).await.unwrap_or_else(|_| too_long());
+        match &judged {
+            Ok(user) => self.verified.put_right(tag, State::of(user), sign_in.clock.monotonic()),
+            Err(ProgramRefusal::Wrong) => self.verified.put_wrong(tag, before),
+            Err(ProgramRefusal::NotNow | ProgramRefusal::Busy { .. }) => {}
+        }
+        judged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_token_opens_its_hosts_and_no_neighbours() {
+        let patterns: Vec<Box<str>> = vec!["photos.home.example".into(), "*.dav.home.example".into()];
+        for host in ["photos.home.example", "a.dav.home.example", "a.b.dav.home.example"] {
+            assert!(opens(&patterns, host), "{host}");
+            assert!(opens(&[], host), "{host}");
+        }
+        for host in ["home.example", "x.photos.home.example", "dav.home.example", "evildav.home.example"] {
+            assert!(!opens(&patterns, host), "{host}");
+        }
+    }
 }

@@ -134,6 +134,63 @@ fn every_cell_of_the_table_of_answers() {
     }
 }
 
+/// The last row of the table: what is for us and wrong is refused with a challenge and without a way to a page, whatever
+/// the client and the cookie it has besides. `bypass` wins even then, and a denial stays one.
+#[test]
+fn a_wrong_credential_is_refused_with_a_challenge() {
+    use data_encoding::BASE64;
+    let server = start();
+    let ada = person(&server, "ada", &["family", "readers"], two_factors());
+    let with_basic = serde_json::from_value::<doorward::access::RuleParts>(serde_json::json!({
+        "domains": ["dav.home.example"], "policy": "one_factor", "programs": ["basic"],
+    }));
+    let mut rules = server.app().access.list().rules().to_vec();
+    rules.push(doorward::access::Rule::build(&with_basic.unwrap()).unwrap());
+    let lines = rules.len();
+    let event = doorward::audit::Event::succeeded(doorward::audit::Kind::RuleChanged).by_system("test");
+    let access = &server.app().access;
+    server.block_on(access.replace_all(rules, access.list().version(), event)).unwrap();
+    assert_eq!(access.list().rules().len(), lines);
+    let basic = |password: &str| format!("Basic {}", BASE64.encode(format!("ada:{password}").as_bytes()));
+    let wrong = [basic("wrong password"), "Basic !!!".to_owned(), format!("Bearer dwa_{}", "A".repeat(43))];
+    let right = basic(crate::harness::PASSWORD);
+    for by in ALL {
+        for (method, _) in METHODS {
+            for headers in [PAGE, ANYTHING, NOTHING, JSON, XHR] {
+                for (index, credential) in wrong.iter().enumerate() {
+                    for cookie in [None, Some(&ada)] {
+                        let visit = |host| {
+                            let mut visit = visit(method, host, "/a");
+                            visit.headers = headers.to_vec();
+                            visit.cookie = cookie.cloned();
+                            visit.with("Authorization", credential)
+                        };
+                        let answer = ask(&server, by, &visit("dav.home.example")).expect(401);
+                        let challenge = answer.header("www-authenticate");
+                        assert_eq!(
+                            challenge,
+                            Some("Basic realm=\"Authorization Required\""),
+                            "{by:?} {method}"
+                        );
+                        assert_eq!((answer.header("location"), identity(&answer)), (None, NONE));
+                        // Only where the rules read passwords is a password for us; a token of ours always is.
+                        let status = ask(&server, by, &visit("family.home.example")).status;
+                        let is_by_cookie = index < 2 && cookie.is_some();
+                        assert_eq!(status == 200, is_by_cookie, "{by:?} {method} {credential} {cookie:?}");
+                        ask(&server, by, &visit("open.home.example")).expect(200);
+                        ask(&server, by, &visit("closed.home.example")).expect(403);
+                    }
+                }
+            }
+        }
+        let mut known = visit("GET", "dav.home.example", "/a").with("Authorization", &right);
+        look(by, &known, &ask(&server, by, &known), Outcome::Known, None);
+        // Where no rule reads passwords the header is the app's own, and the cookie decides.
+        known.host = "bank.home.example";
+        look(by, &known, &ask(&server, by, &known), Outcome::SignIn, Some(302));
+    }
+}
+
 /// A WebSocket's request is a request: the headers of the upgrade change nothing, and `wss` is https.
 #[test]
 fn websockets_are_asked_about_like_everything_else() {
