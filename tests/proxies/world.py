@@ -199,7 +199,7 @@ class World:
                 ["home.example", "other.example portal=auth.other.example", "third.example cookie=host"])
             self.rules += "allow one_factor domain=*.other.example\nallow one_factor domain=*.third.example\n"
         if self.has("programs"):
-            self.rules += "allow one_factor domain=mail.home.example program=basic\n"
+            self.rules += "allow one_factor domain=mail.home.example programs=basic\n"
         people = [
             ("ada", "Ada Lövelace", "family", "owner"), ("carl", "Carl", "family", "member"), ("eve", "Eve", "guests", "member"),
         ]
