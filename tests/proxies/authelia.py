@@ -10,7 +10,7 @@ APPS = ["photos", "notes", "public"]
 #: What of the table these recipes can do.
 COMMON = {
     "anonymous", "form", "claims", "ada", "socket_of_ada", "ada_claims", "bypass", "foreign_scheme", "wrong_group", "step_up", "deny", "killed", "logout", "expiry",
-    "app_token", "domains",
+    "domains",
 }
 
 
@@ -128,7 +128,7 @@ error_page 401 =302 $redirection_url;
 class AutheliaCaddy(Published):
     """https://www.authelia.com/integration/proxies/caddy/"""
 
-    traits = {"is_published": True, "cases": COMMON | {"script"}, "address": "127.0.0.12"}
+    traits = {"is_published": True, "cases": COMMON | {"script", "app_token"}, "address": "127.0.0.12"}
 
     def recipe(self):
         w = self.world

@@ -72,6 +72,17 @@ class Driver:
         return {}
 
 
+class Scripted(Driver):
+    """A proxy that asks by a script of ours."""
+
+    def break_script(self):
+        path = self.place / "doorward.lua"
+        path.write_text(replace(path.read_text(), *self.breakage))
+        self.world.stop(self.name)
+        self.world.start(self.name, self.command(), self.environment())
+        self.world.wait_for_port(self.world.port, self.name)
+
+
 class NginxLike(Driver):
     """nginx from Debian, over whatever sites the driver makes."""
 
@@ -290,8 +301,10 @@ providers:
 
 
 @driver("haproxy")
-class Haproxy(Driver):
+class Haproxy(Scripted):
     """The files of packaging/proxy/haproxy, in Debian's HAProxy."""
+
+    breakage = [("    local seen = txn.http:req_get_headers()", '    error("broken")\n    local seen = {}')]
 
     def configure(self):
         files = self.world.snippet("haproxy", HOSTS[0])
@@ -334,8 +347,10 @@ class Envoy(Driver):
 
 
 @driver("apache")
-class Apache(Driver):
+class Apache(Scripted):
     """The files of packaging/proxy/apache, in Debian's Apache."""
+
+    breakage = [("function check(r)\n", 'function check(r)\n    error("broken")\n')]
 
     modules = [
         "mpm_event", "authz_core", "ssl", "lua", "headers", "proxy", "proxy_http", "socache_shmcb", "setenvif",
