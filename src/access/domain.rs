@@ -341,6 +341,54 @@ mod tests {
         }
     }
 
+    /// A name in front of a parent must be the caller's, whatever the case; a program without a person has none.
+    #[test]
+    fn names_in_hosts_are_the_callers() {
+        use crate::kernel::text::GroupName;
+        let groups = [GroupName::parse("dev").unwrap()];
+        let caller = |username| Caller {
+            username,
+            groups: &groups,
+            level: crate::sessions::Level::OneFactor,
+            client: None,
+        };
+        let (ada, program) = (caller("ada"), caller(""));
+        let user = DomainPattern::parse("{user}.Home.example").unwrap();
+        let group = DomainPattern::parse("{group}.home.example").unwrap();
+        assert_eq!(
+            (user.to_string(), group.to_string()),
+            ("{user}.home.example".into(), "{group}.home.example".into())
+        );
+        for (pattern, host, caller, names) in [
+            (&user, "ada.home.example", Some(&ada), true),
+            (&user, "bob.home.example", Some(&ada), false),
+            (&user, "x.ada.home.example", Some(&ada), false),
+            (&user, "home.example", Some(&ada), false),
+            (&user, ".home.example", Some(&program), false),
+            (&user, "bob.home.example", None, true),
+            (&user, "home.example", None, false),
+            (&group, "dev.home.example", Some(&ada), true),
+            (&group, "dev.home.example", Some(&program), true),
+            (&group, "ada.home.example", Some(&ada), false),
+        ] {
+            assert_eq!(pattern.names_for(host, caller), names, "{pattern} {host}");
+        }
+        let below = DomainPattern::parse("*.home.example").unwrap();
+        assert!(below.covers(&user) && !user.covers(&group) && user.covers(&user) && !user.covers(&below));
+        assert!(!user.covers(&DomainPattern::parse("ada.home.example").unwrap()));
+        for bad in [
+            "{user}",
+            "{user}.",
+            "{name}.a.example",
+            "a.{user}.example",
+            "*.{user}.example",
+            "{user}a.example",
+        ] {
+            let sentence = DomainPattern::parse(bad).unwrap_err();
+            assert!(sentence.ends_with('.'), "{bad}: {sentence}");
+        }
+    }
+
     #[test]
     fn the_parent_domain_is_ones_own() {
         for (text, portal) in [

@@ -73,9 +73,12 @@ impl HostIndex {
     }
 
     /// Hands `visit` every list of rules that name `host`, each in the order of the rules. A rule may be in several
-    /// lists, and one that names hosts by a caller or an expression may turn out not to name this one.
-    pub(super) fn each_source(&self, host: &str, mut visit: impl FnMut(&[u32])) {
-        let mut show = |span: &Span| visit(self.numbers.get(span.start..span.end).unwrap_or_default());
+    /// lists, and one that names hosts by a caller or an expression may turn out not to name this one. `visit` answers
+    /// with the first rule that decides so far: expressions of later rules are not tried.
+    pub(super) fn each_source(&self, host: &str, mut visit: impl FnMut(&[u32]) -> Option<usize>) {
+        let mut decided = None;
+        let mut show =
+            |span: &Span| decided = visit(self.numbers.get(span.start..span.end).unwrap_or_default());
         if let Some(span) = self.exact.get(host) {
             show(span);
         }
@@ -88,7 +91,10 @@ impl HostIndex {
                 rest = parent;
             }
         }
-        self.patterns.show(host, visit);
+        let first = self.patterns.owners.first().map(|owner| *owner as usize);
+        if first.is_some_and(|first| decided.is_none_or(|decided| first < decided)) {
+            self.patterns.show(host, visit);
+        }
     }
 }
 
@@ -110,16 +116,14 @@ impl HostPatterns {
         HostPatterns { all, owners, set }
     }
 
-    fn show(&self, host: &str, mut visit: impl FnMut(&[u32])) {
-        match &self.set {
-            _ if self.owners.is_empty() => {}
-            None => visit(&self.all),
-            Some(set) => {
-                for index in &set.matches(host.as_bytes()) {
-                    if let Some(owner) = self.owners.get(index) {
-                        visit(std::slice::from_ref(owner));
-                    }
-                }
+    fn show(&self, host: &str, mut visit: impl FnMut(&[u32]) -> Option<usize>) {
+        let Some(set) = &self.set else {
+            visit(&self.all);
+            return;
+        };
+        for index in &set.matches(host.as_bytes()) {
+            if let Some(owner) = self.owners.get(index) {
+                visit(std::slice::from_ref(owner));
             }
         }
     }

@@ -194,6 +194,10 @@ impl<'a> Request<'a> {
     }
 
     fn is_host_meant(&self, rule: &Rule) -> bool {
+        // The index has looked at plain names.
+        if !rule.is_about_people() && rule.host_patterns().is_empty() {
+            return true;
+        }
         let (host, caller) = (self.asked.host, self.caller.as_ref());
         rule.domains().iter().any(|domain| domain.names_for(host, caller))
             || rule.host_patterns().iter().any(|pattern| pattern.matches(host, caller))
@@ -285,6 +289,7 @@ impl Matcher {
                     break;
                 }
             }
+            decision.rule
         });
         decision
     }
@@ -294,7 +299,11 @@ impl Matcher {
     pub fn may_read_basic(&self, asked: Asked<'_>) -> bool {
         let request = Request::new(asked, None);
         let mut candidates: Vec<u32> = Vec::new();
-        self.index.each_source(asked.host, |more| candidates.extend_from_slice(more));
+        self.index.each_source(asked.host, |more| {
+            candidates.extend_from_slice(more);
+            // All of them may come to decide.
+            None
+        });
         candidates.sort_unstable();
         for index in candidates {
             let Some(rule) = self.rules.get(index as usize) else { continue };
@@ -328,3 +337,11 @@ impl Matcher {
 #[cfg(test)]
 #[path = "matcher_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "reference_tests.rs"]
+mod reference_tests;
+
+#[cfg(test)]
+#[path = "authelia_tests.rs"]
+mod authelia_tests;

@@ -6,6 +6,9 @@
 pub mod api;
 pub mod asker;
 pub mod domain;
+pub mod drafts;
+pub mod edits;
+mod explain;
 pub mod forward_auth;
 mod host_index;
 pub mod matcher;
@@ -14,16 +17,20 @@ pub mod programs;
 pub mod query;
 mod records;
 pub mod rule_text;
+pub mod rule_words;
 pub mod rules;
 pub mod snippet;
 pub mod subjects;
 
 pub use asker::{Asker, Credential};
 pub use domain::{DomainPattern, ParentDomain, validate_parent_domain};
+pub use drafts::{Draft, Seen};
+pub use edits::{Edit, Step};
 pub use forward_auth::{Dialect, Endpoint, ForwardAuthSettings, Inquiry, Refusal};
 pub use matcher::{Asked, Caller, Decision, Outcome};
 pub use rules::{Policy, Rule, RuleError, RuleParts};
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -47,6 +54,10 @@ pub struct RuleList {
 }
 
 impl RuleList {
+    fn new(version: u64, rules: Vec<Rule>) -> Self {
+        RuleList { version, matcher: Matcher::new(rules) }
+    }
+
     /// Returns the version, which a change must name.
     pub fn version(&self) -> u64 {
         self.version
@@ -65,6 +76,8 @@ pub enum ChangeError {
     Stale,
     /// There is no rule with this number.
     NoSuchRule(usize),
+    /// No draft is open.
+    NoDraft,
     /// A rule or the list as a whole is not sound.
     Unsound(RuleError),
     /// The store did not take it.
@@ -78,6 +91,7 @@ impl fmt::Display for ChangeError {
                 f.write_str("Someone else changed the rules meanwhile. Look at them again first.")
             }
             ChangeError::NoSuchRule(number) => write!(f, "There is no rule {number}."),
+            ChangeError::NoDraft => f.write_str("There is no draft; it was put in force or dropped."),
             ChangeError::Unsound(error) => error.fmt(f),
             ChangeError::Commit(error) => error.fmt(f),
         }
@@ -99,21 +113,13 @@ impl From<ChangeError> for Problem {
             ChangeError::NoSuchRule(_) => {
                 Problem::new(http::StatusCode::NOT_FOUND, "no_such_rule", error.to_string())
             }
+            ChangeError::NoDraft => Problem::new(http::StatusCode::NOT_FOUND, "no_draft", error.to_string()),
             ChangeError::Unsound(error) => {
                 Problem::unprocessable(error.field, "unsound_rule", error.sentence)
             }
             ChangeError::Commit(error) => error.into(),
         }
     }
-}
-
-/// In which direction a rule moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// One place towards the start.
-    Up,
-    /// One place towards the end.
-    Down,
 }
 
 /// The access rules. Cheap to clone; all clones see a change at once.
@@ -126,6 +132,7 @@ struct Shared {
     store: Store,
     audit: Audit,
     list: ArcSwap<RuleList>,
+    desk: ArcSwap<drafts::Desk>,
     site: Site,
     complaints: forward_auth::Complaints,
     denials: forward_auth::Denials,
@@ -162,12 +169,14 @@ impl Access {
         if u32::try_from(rules.len()) != Ok(list.count) {
             return Err(damaged);
         }
-        let list = RuleList { version: list.version, matcher: Matcher::new(rules) };
+        let list = RuleList::new(list.version, rules);
+        let desk = drafts::Desk::load(&store)?;
         Ok(Access {
             shared: Arc::new(Shared {
                 store,
                 audit,
                 list: ArcSwap::from_pointee(list),
+                desk: ArcSwap::from_pointee(desk),
                 site,
                 complaints: forward_auth::Complaints::default(),
                 denials: forward_auth::Denials::default(),
@@ -190,115 +199,29 @@ impl Access {
     /// # Errors
     /// See [`ChangeError`].
     pub async fn replace_all(&self, rules: Vec<Rule>, seen: u64, event: Event) -> Result<u64, ChangeError> {
-        rules::check_size(&rules).map_err(ChangeError::Unsound)?;
-        let store = &self.shared.store;
-        let stored = store.get::<ListRecord>(ListRecord::ROW)?;
-        let old = stored.as_ref().map_or_else(ListRecord::default, |list| list.value);
-        if old.version != seen {
-            return Err(ChangeError::Stale);
-        }
-        let count = u32::try_from(rules.len()).unwrap_or(u32::MAX);
-        let new = ListRecord { version: seen.saturating_add(1), count };
-        let mut batch = store.batch();
-        match &stored {
-            Some(stored) => batch.replace(ListRecord::ROW, stored, &new),
-            None => batch.insert_new(ListRecord::ROW, &new),
-        };
-        for (position, rule) in (0_u32..).zip(&rules) {
-            batch.put(&position.to_be_bytes(), &RuleRecord::from(rule));
-        }
-        for position in count..old.count {
-            batch.remove::<RuleRecord>(&position.to_be_bytes());
-        }
-        self.shared.audit.write(&mut batch, event.detail("rules", count).detail("version", new.version));
-        let list = Arc::new(RuleList { version: new.version, matcher: Matcher::new(rules) });
+        let mut batch = self.shared.store.batch();
+        let list = self.write_list(&mut batch, rules, seen, event)?;
+        let version = list.version;
         let shared = self.shared.clone();
         batch.after(move || shared.list.store(list));
-        match store.commit(batch).await {
-            Ok(()) => Ok(new.version),
+        match self.shared.store.commit(batch).await {
+            Ok(()) => Ok(version),
             Err(CommitError::Conflict) => Err(ChangeError::Stale),
             Err(error) => Err(ChangeError::Commit(error)),
         }
     }
 
-    /// Adds a rule before rule `number` (from 1), or at the end.
+    /// Changes one rule of the list that has version `seen`; returns the new version.
     ///
     /// # Errors
     /// See [`ChangeError`].
-    pub async fn add(
-        &self,
-        rule: Rule,
-        number: Option<usize>,
-        seen: u64,
-        event: Event,
-    ) -> Result<u64, ChangeError> {
+    pub async fn edit(&self, edit: Edit, seen: u64, event: Event) -> Result<u64, ChangeError> {
         let list = self.list_at(seen)?;
-        let mut rules = list.rules().to_vec();
-        let index = match number {
-            None => rules.len(),
-            Some(number) => number
-                .checked_sub(1)
-                .filter(|index| *index <= rules.len())
-                .ok_or(ChangeError::NoSuchRule(number))?,
-        };
-        let event = event.on(&rule);
-        rules.insert(index, rule);
-        self.replace_all(rules, seen, event).await
-    }
-
-    /// Puts another rule in the place of rule `number` (from 1).
-    ///
-    /// # Errors
-    /// See [`ChangeError`].
-    pub async fn change(
-        &self,
-        number: usize,
-        rule: Rule,
-        seen: u64,
-        event: Event,
-    ) -> Result<u64, ChangeError> {
-        let list = self.list_at(seen)?;
-        let mut rules = list.rules().to_vec();
-        let place = number.checked_sub(1).and_then(|index| rules.get_mut(index));
-        let event = event.on(&rule);
-        *place.ok_or(ChangeError::NoSuchRule(number))? = rule;
-        self.replace_all(rules, seen, event).await
-    }
-
-    /// Removes rule `number` (from 1).
-    ///
-    /// # Errors
-    /// See [`ChangeError`].
-    pub async fn remove(&self, number: usize, seen: u64, event: Event) -> Result<u64, ChangeError> {
-        let list = self.list_at(seen)?;
-        let mut rules = list.rules().to_vec();
-        let index = number.checked_sub(1).filter(|index| *index < rules.len());
-        let removed = rules.remove(index.ok_or(ChangeError::NoSuchRule(number))?);
-        self.replace_all(rules, seen, event.on(&removed)).await
-    }
-
-    /// Moves rule `number` (from 1) by one place. At the end of the list nothing changes.
-    ///
-    /// # Errors
-    /// See [`ChangeError`].
-    pub async fn move_by(
-        &self,
-        number: usize,
-        step: Step,
-        seen: u64,
-        event: Event,
-    ) -> Result<u64, ChangeError> {
-        let list = self.list_at(seen)?;
-        let mut rules = list.rules().to_vec();
-        let index = number.checked_sub(1).filter(|index| *index < rules.len());
-        let index = index.ok_or(ChangeError::NoSuchRule(number))?;
-        let other = match step {
-            Step::Up => index.checked_sub(1),
-            Step::Down => Some(index + 1).filter(|next| *next < rules.len()),
-        };
-        let Some(other) = other else { return Ok(seen) };
-        rules.swap(index, other);
-        self.replace_all(rules, seen, event).await
+        let (rules, rule) = edit.apply(list.rules())?;
+        if rules == list.rules() {
+            return Ok(seen);
+        }
+        self.replace_all(rules, seen, event.on(&rule)).await
     }
 
     /// Returns the list if it has the version that a change was made for: a number means nothing in another one.
@@ -312,26 +235,27 @@ impl Access {
         self.shared.list.load().matcher.decide(asked(inquiry, address), caller)
     }
 
-    /// Returns the hosts that rules name outright and that `caller` may open from `address`, perhaps after one more
+    /// Returns the hosts that rules name outright, or by the caller's username, and that `caller` may open from `address`, perhaps after one more
     /// factor; in the order of the rules, each once.
     pub fn hosts_for(&self, caller: &Principal, address: IpAddr) -> Vec<String> {
         let list = self.shared.list.load();
-        let mut hosts: Vec<String> = Vec::new();
-        for domain in list.rules().iter().flat_map(Rule::domains) {
-            let DomainPattern::Exact(host) = domain else { continue };
+        let who = Caller::person(caller);
+        let own = |domain: &DomainPattern| match domain {
+            DomainPattern::Exact(host) => Some(host.to_string()),
+            DomainPattern::OfUser(parent) => Some(format!("{}.{parent}", who.username)),
+            DomainPattern::Below(_) | DomainPattern::OfGroup(_) => None,
+        };
+        let is_open = |host: &str| {
             let asked = Asked { host, path: Some("/"), query: None, method: "GET", address };
-            let is_open = || {
-                let outcome = list.matcher.decide(asked, Some(Caller::person(caller))).outcome;
-                !matches!(outcome, Outcome::Forbidden)
-            };
-            if !hosts.iter().any(|known| **known == **host)
-                && self.shared.site.is_protected_host(host)
-                && is_open()
-            {
-                hosts.push(host.to_string());
-            }
-        }
-        hosts
+            !matches!(list.matcher.decide(asked, Some(who)).outcome, Outcome::Forbidden)
+        };
+        let mut seen = HashSet::new();
+        let named = list.rules().iter().flat_map(Rule::domains).filter_map(own);
+        named
+            .filter(|host| {
+                seen.insert(host.clone()) && self.shared.site.is_protected_host(host) && is_open(host)
+            })
+            .collect()
     }
 
     /// Decides a return address of the sign-in pages (`rd` and `rm`) for a browser at `address`: whether signing in at a

@@ -63,6 +63,25 @@ fn reason(error: &regex::Error) -> String {
     last.trim().trim_start_matches("error: ").trim_end_matches('.').to_owned()
 }
 
+/// Tells whether an expression has alternatives outside of every group, each of which would need an anchor of its own.
+fn has_alternatives(source: &str) -> bool {
+    let (mut depth, mut is_class, mut is_escaped) = (0_u32, false, false);
+    for byte in source.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b']' => is_class = false,
+            _ if is_class => {}
+            b'[' => is_class = true,
+            b'(' => depth = depth.saturating_add(1),
+            b')' => depth = depth.saturating_sub(1),
+            b'|' if depth == 0 => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
 /// A path pattern: a regular expression that must match from the first character of the canonical path on (FWD-06).
 #[derive(Clone, Debug)]
 pub struct PathPattern {
@@ -149,6 +168,16 @@ impl NamedPattern {
         &self.source
     }
 
+    /// Tells whether it plainly matches from the start of the text on.
+    pub fn is_anchored_at_start(&self) -> bool {
+        self.source.starts_with('^') && !has_alternatives(&self.source)
+    }
+
+    /// Tells whether it plainly matches nothing but the whole text.
+    pub fn is_anchored_at_both_ends(&self) -> bool {
+        self.is_anchored_at_start() && self.source.ends_with('$') && !self.source.ends_with("\\$")
+    }
+
     /// Tells whether the expression names people, so that it can only be judged once the caller is known.
     pub fn is_about_people(&self) -> bool {
         self.user.is_some() || self.group.is_some()
@@ -232,5 +261,49 @@ mod tests {
             let sentence = PathPattern::parse(bad).unwrap_err();
             assert!(sentence.ends_with('.') && !sentence.contains('\n'), "{bad}: {sentence}");
         }
+    }
+
+    #[test]
+    fn loose_expressions_are_told_apart() {
+        let host = |source| NamedPattern::parse_host(source).unwrap();
+        for tight in ["^a$", "^(a|b)$", r"^a[|]b\|c$", "^(?P<User>x|y)$"] {
+            assert!(host(tight).is_anchored_at_both_ends(), "{tight}");
+        }
+        for loose in ["a", "^a", "a$", "^a|b$", r"^a\$", "^(a)|(b)$"] {
+            assert!(!host(loose).is_anchored_at_both_ends(), "{loose}");
+        }
+    }
+
+    /// The names in an address must be the caller's, whatever the case of their letters; an empty one is nobody's.
+    #[test]
+    fn named_groups_name_the_caller() {
+        let groups = [crate::kernel::text::GroupName::parse("dev").unwrap()];
+        let caller = |username| Caller {
+            username,
+            groups: &groups,
+            level: crate::sessions::Level::OneFactor,
+            client: Some("x"),
+        };
+        let user = NamedPattern::parse_host(r"^(?P<User>\w*)\.home\.example$").unwrap();
+        let both = NamedPattern::parse_resource(r"^/(?<Group>[^/]+)/(?P<User>\w+)(/|$)").unwrap();
+        assert!(user.is_about_people() && both.is_about_people());
+        assert!(user.matches("ada.home.example", Some(&caller("ada"))));
+        assert!(user.matches("ada.home.example", None), "it could be anyone");
+        assert!(!user.matches("bob.home.example", Some(&caller("ada"))));
+        assert!(!user.matches(".home.example", Some(&caller(""))), "a program has no name");
+        assert!(both.matches("/DEV/Ada/x", Some(&caller("ada"))));
+        assert!(!both.matches("/ops/ada/x", Some(&caller("ada"))));
+        let optional = NamedPattern::parse_host("^(?P<User>x)?y").unwrap();
+        assert!(!optional.matches("y", Some(&caller(""))) && optional.matches("y", None));
+    }
+
+    /// What Go's expressions can do and ours cannot with all of Unicode is read as ASCII.
+    #[test]
+    fn ignoring_case_works() {
+        let pattern = NamedPattern::parse_resource("(?i)^/API/").unwrap();
+        assert!(pattern.matches("/api/x", None) && !pattern.matches("/app/", None));
+        assert!(PathPattern::parse("^(?i)/admin").unwrap().matches("/ADMIN/x"));
+        assert!(NamedPattern::parse_host(r"(?i)^A\.b$").unwrap().matches("a.b", None));
+        assert!(ValuePattern::parse("(?i)yes").unwrap().matches(b"YES"));
     }
 }

@@ -17,7 +17,9 @@ const LONGEST_TEXT: usize = 500;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryParts {
-    /// `equal`, `not equal`, `present`, `absent`, `pattern` or `not pattern`.
+    /// `equal`, `not equal`, `present`, `absent`, `pattern` or `not pattern`; if empty, `equal` where there is a value and
+    /// `present` where there is none.
+    #[serde(default)]
     pub operator: String,
     /// The name of the parameter.
     pub key: String,
@@ -58,7 +60,12 @@ impl QueryTest {
         if key.is_empty() || !is_text(key) || !is_text(value) {
             return Err("A condition on the query names a parameter, in one line.".into());
         }
-        let test = match operator.as_str() {
+        let operator = match (operator.as_str(), value.is_empty()) {
+            ("", true) => "present",
+            ("", false) => "equal",
+            (operator, _) => operator,
+        };
+        let test = match operator {
             "equal" => Test::Equal(value.as_str().into()),
             "not equal" => Test::NotEqual(value.as_str().into()),
             "present" | "absent" if !value.is_empty() => {
@@ -150,4 +157,74 @@ fn decode(text: &str) -> Cow<'_, [u8]> {
     }
     let spaced: Vec<u8> = text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
     Cow::Owned(percent_encoding::percent_decode(&spaced).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(operator: &str, key: &str, value: &str) -> QueryTest {
+        QueryTest::build(&QueryParts { operator: operator.into(), key: key.into(), value: value.into() })
+            .unwrap()
+    }
+
+    #[test]
+    fn parameters_count_with_their_first_decoded_value() {
+        for (query, test, holds) in [
+            ("k=v", test("equal", "k", "v"), true),
+            ("k=v&k=w", test("equal", "k", "w"), false),
+            ("a=1&k=v%20w", test("equal", "k", "v w"), true),
+            ("k=v+w", test("equal", "k", "v w"), true),
+            ("%6b=v", test("equal", "k", "v"), true),
+            ("", test("equal", "k", ""), true),
+            ("k", test("equal", "k", ""), true),
+            ("", test("equal", "k", "v"), false),
+            ("", test("not equal", "k", "v"), true),
+            ("k=v", test("not equal", "k", "v"), false),
+            ("k", test("present", "k", ""), true),
+            ("k=", test("present", "k", ""), true),
+            ("kk=", test("present", "k", ""), false),
+            ("K=", test("present", "k", ""), false),
+            ("", test("present", "k", ""), false),
+            ("", test("absent", "k", ""), true),
+            ("&&k&&", test("absent", "k", ""), false),
+            ("k=abc123", test("pattern", "k", "c1"), true),
+            ("k=abc", test("pattern", "k", "^(abc123|zyx789)$"), false),
+            ("", test("pattern", "k", "^$"), true),
+            ("", test("not pattern", "k", "^(1|2)$"), true),
+            ("k=2", test("not pattern", "k", "^(1|2)$"), false),
+            ("k=a=b", test("equal", "k", "a=b"), true),
+            ("k=%ff", test("equal", "k", "\u{fffd}"), false),
+        ] {
+            assert_eq!(test.holds(query), holds, "?{query} {test:?}");
+        }
+    }
+
+    /// FWD-06: what servers read in different ways has no reading here.
+    #[test]
+    fn queries_that_are_read_in_two_ways_are_told() {
+        for sound in ["", "k=v&w", "k=%41+b", "k=a%26b"] {
+            assert!(is_sound(sound), "{sound}");
+        }
+        for odd in ["a;k=v", "k=%", "k=%4", "k=100%&x", "%zz"] {
+            assert!(!is_sound(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn conditions_that_are_not_understood_are_refused_with_a_sentence() {
+        for (operator, key, value) in [
+            ("equals", "k", "v"),
+            ("equal", "", "v"),
+            ("equal", "k", "a\nb"),
+            ("present", "k", "v"),
+            ("pattern", "k", "("),
+            ("pattern", "k", ""),
+            ("not pattern", "k", &"x".repeat(600)),
+        ] {
+            let parts = QueryParts { operator: operator.into(), key: key.into(), value: value.into() };
+            let sentence = QueryTest::build(&parts).unwrap_err();
+            assert!(sentence.ends_with('.'), "{sentence}");
+        }
+    }
 }

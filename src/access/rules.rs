@@ -6,6 +6,7 @@
 //! puts no condition; hosts cannot be left out. Rules are read in order, the first one that matches decides, and what
 //! no rule matches is refused (see [`super::matcher`] for the exact order of steps).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -24,6 +25,8 @@ pub const MOST_RULES: usize = 1000;
 pub const MOST_DOMAINS: usize = 10_000;
 /// Most regular expressions in all rules together; bounds the memory of the matcher.
 pub const MOST_PATTERNS: usize = 2000;
+/// Most bytes of all rules as lines, so that a list fits one commit.
+pub const MOST_TEXT: usize = 400_000;
 /// Most bytes of a rule as one line, so that it fits a stored value.
 const LONGEST_RULE: usize = 2500;
 /// Most characters of a note.
@@ -151,6 +154,7 @@ pub struct Rule {
     clients: Vec<ClientName>,
     subjects: Vec<Vec<Subject>>,
     allows_basic: bool,
+    is_about_people: bool,
     policy: Policy,
     note: Box<str>,
 }
@@ -182,12 +186,13 @@ impl Rule {
             })?,
             clients: each_once(&parts.clients, "clients", ClientName::parse)?,
             subjects: each_list(&parts.subjects, "subjects", |text| Subject::parse(text))?,
-            allows_basic: false,
+            allows_basic: allows_basic(&parts.programs)?,
+            is_about_people: false,
             policy,
             note: parts.note.trim().into(),
         };
         rule.sort_out_single_subjects();
-        rule.allows_basic = allows_basic(&parts.programs)?;
+        rule.is_about_people = rule.names_people() || rule.has_names_in_addresses();
         rule.check()?;
         Ok(rule)
     }
@@ -326,6 +331,15 @@ impl Rule {
         &self.note
     }
 
+    /// Returns every group that the rule names, alone or together with others; one may come twice.
+    pub fn named_groups(&self) -> impl Iterator<Item = &GroupName> {
+        let together = self.subjects.iter().flatten().filter_map(|subject| match subject {
+            Subject::Group(name) => Some(name),
+            _ => None,
+        });
+        self.groups.iter().chain(together)
+    }
+
     /// Tells whether the rule lists whom it is for.
     pub fn names_people(&self) -> bool {
         !(self.groups.is_empty()
@@ -337,8 +351,11 @@ impl Rule {
     /// Tells whether the rule is about people, by naming them or by a host or path that holds a name, so that it can
     /// only be judged once the caller is known.
     pub fn is_about_people(&self) -> bool {
-        self.names_people()
-            || self.domains.iter().any(DomainPattern::is_about_people)
+        self.is_about_people
+    }
+
+    fn has_names_in_addresses(&self) -> bool {
+        self.domains.iter().any(DomainPattern::is_about_people)
             || self.host_patterns.iter().any(NamedPattern::is_about_people)
             || self.resources.iter().any(NamedPattern::is_about_people)
     }
@@ -492,6 +509,12 @@ pub fn check_size(rules: &[Rule]) -> Result<(), RuleError> {
             format!("All rules together can name at most {MOST_DOMAINS} domains."),
         ));
     }
+    if rules.iter().map(|rule| rule.to_string().len()).sum::<usize>() > MOST_TEXT {
+        return Err(RuleError::new(
+            "rule",
+            format!("All rules together can hold at most {} kB of text.", MOST_TEXT / 1000),
+        ));
+    }
     if rules.iter().map(Rule::patterns).sum::<usize>() > MOST_PATTERNS {
         return Err(RuleError::new(
             "rule",
@@ -501,93 +524,57 @@ pub fn check_size(rules: &[Rule]) -> Result<(), RuleError> {
     Ok(())
 }
 
-/// Returns a sentence for each rule that can never decide because an earlier one always does: its number, the
-/// number of the earlier rule.
+/// Returns, for each rule that can never decide because an earlier one always does, its number and the number of the
+/// earlier rule.
 pub fn shadowed(rules: &[Rule]) -> Vec<(usize, usize)> {
+    let mut naming: HashMap<Name<'_>, Vec<usize>> = HashMap::new();
     let mut found = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        if let Some(earlier) = rules.iter().take(index).position(|earlier| earlier.covers(rule)) {
-            found.push((index + 1, earlier + 1));
+        // A rule that covers this one names its first host, so only few have to be compared.
+        let first = names(rule).next();
+        let earlier = first.into_iter().flat_map(wider).filter_map(|name| naming.get(&name)).flatten();
+        let covering = earlier.filter(|at| rules.get(**at).is_some_and(|earlier| earlier.covers(rule))).min();
+        if let Some(covering) = covering {
+            found.push((index + 1, covering + 1));
+        }
+        for name in names(rule) {
+            naming.entry(name).or_default().push(index);
         }
     }
     found
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parts(policy: &str, domain: &str) -> RuleParts {
-        RuleParts { domains: vec![domain.into()], policy: policy.into(), ..RuleParts::default() }
-    }
-
-    #[test]
-    fn bad_rules_name_the_field() {
-        let ok = parts("one_factor", "a.example");
-        assert!(Rule::build(&ok).is_ok());
-        for (bad, field) in [
-            (RuleParts { policy: "allow".into(), ..ok.clone() }, "policy"),
-            (RuleParts { domains: vec![], ..ok.clone() }, "domains"),
-            (RuleParts { domains: vec!["a b".into()], ..ok.clone() }, "domains"),
-            (RuleParts { path: Some("/x".into()), ..ok.clone() }, "path"),
-            (RuleParts { methods: vec!["G T".into()], ..ok.clone() }, "methods"),
-            (RuleParts { groups: vec!["a,b".into()], ..ok.clone() }, "groups"),
-            (RuleParts { users: vec!["a b".into()], ..ok.clone() }, "users"),
-            (RuleParts { policy: "bypass".into(), users: vec!["ada".into()], ..ok.clone() }, "policy"),
-            (RuleParts { note: "x".repeat(201), ..ok.clone() }, "note"),
-            (RuleParts { note: "a\nb".into(), ..ok.clone() }, "note"),
-            (
-                RuleParts { domains: (0..300).map(|n| format!("host-{n}.example")).collect(), ..ok.clone() },
-                "rule",
-            ),
-        ] {
-            let error = Rule::build(&bad).unwrap_err();
-            assert_eq!(error.field, field, "{error}");
-            assert!(error.sentence.ends_with('.'), "{error}");
-        }
-    }
-
-    #[test]
-    fn parts_come_back_folded_and_each_once() {
-        let given = RuleParts {
-            domains: vec!["A.Example.".into(), "a.example".into(), "*.B.example".into()],
-            path: Some("^/x".into()),
-            methods: vec!["get".into(), "GET".into()],
-            groups: vec!["Family".into()],
-            users: vec!["Ada".into()],
-            policy: "two_factor".into(),
-            note: " hi ".into(),
-            ..RuleParts::default()
-        };
-        let parts = Rule::build(&given).unwrap().parts();
-        assert_eq!(parts.domains, ["a.example", "*.b.example"]);
-        assert_eq!(
-            (parts.methods, parts.groups, parts.users),
-            (vec!["GET".into()], vec!["family".into()], vec!["ada".into()])
-        );
-        assert_eq!(parts.note, "hi");
-    }
-
-    #[test]
-    fn lists_are_bounded() {
-        let many = vec![parts("deny", "a.example"); MOST_RULES + 1];
-        assert_eq!(build_all(&many).unwrap_err().1.field, "rule");
-        let wide =
-            RuleParts { domains: (0..50).map(|n| format!("h{n}.example")).collect(), ..parts("deny", "x") };
-        assert_eq!(build_all(&vec![wide; 201]).unwrap_err().1.field, "domains");
-        assert_eq!(build_all(&[parts("deny", "a.example"), parts("deny", "")]).unwrap_err().0, 2);
-    }
-
-    #[test]
-    fn a_rule_behind_a_wider_one_is_told() {
-        let rules = build_all(&[
-            RuleParts { groups: vec!["family".into()], ..parts("one_factor", "*.home.example") },
-            RuleParts { users: vec!["ada".into()], ..parts("one_factor", "a.home.example") },
-            parts("one_factor", "*.home.example"),
-            RuleParts { path: Some("^/api".into()), ..parts("bypass", "a.home.example") },
-            parts("deny", "home.example"),
-        ])
-        .unwrap();
-        assert_eq!(shadowed(&rules), [(4, 3)]);
-    }
+/// What a rule names hosts by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Name<'a> {
+    Host(&'a str),
+    Below(&'a str),
+    OfUser(&'a str),
+    OfGroup(&'a str),
+    Like(&'a str),
 }
+
+fn names(rule: &Rule) -> impl Iterator<Item = Name<'_>> {
+    let plain = rule.domains.iter().map(|domain| match domain {
+        DomainPattern::Exact(host) => Name::Host(host),
+        DomainPattern::Below(parent) => Name::Below(parent),
+        DomainPattern::OfUser(parent) => Name::OfUser(parent),
+        DomainPattern::OfGroup(parent) => Name::OfGroup(parent),
+    });
+    plain.chain(rule.host_patterns.iter().map(|pattern| Name::Like(pattern.as_str())))
+}
+
+/// Returns everything by which a rule can name all hosts that `name` names.
+fn wider(name: Name<'_>) -> impl Iterator<Item = Name<'_>> {
+    let start = match name {
+        Name::Host(host) => host.split_once('.').map(|(_, parent)| parent),
+        Name::Below(parent) | Name::OfUser(parent) | Name::OfGroup(parent) => Some(parent),
+        Name::Like(_) => None,
+    };
+    let parents = std::iter::successors(start, |parent| parent.split_once('.').map(|(_, above)| above));
+    std::iter::once(name).chain(parents.map(Name::Below))
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -117,29 +117,35 @@ async fn single_rules_are_added_changed_moved_and_removed() {
             .map(|rule| rule.domains()[0].to_string()[..1].to_owned())
             .collect::<String>()
     };
-    access.add(rule("b"), None, 0, event()).await.unwrap();
-    access.add(rule("d"), Some(2), 1, event()).await.unwrap();
-    access.add(rule("a"), Some(1), 2, event()).await.unwrap();
+    access.edit(Edit::Add(rule("b"), None), 0, event()).await.unwrap();
+    access.edit(Edit::Add(rule("d"), Some(2)), 1, event()).await.unwrap();
+    access.edit(Edit::Add(rule("a"), Some(1)), 2, event()).await.unwrap();
     assert_eq!(hosts(&access), "abd");
-    access.change(3, rule("c"), 3, event()).await.unwrap();
-    access.move_by(3, Step::Up, 4, event()).await.unwrap();
+    access.edit(Edit::Change(3, rule("c")), 3, event()).await.unwrap();
+    access.edit(Edit::Move(3, Step::Up), 4, event()).await.unwrap();
     assert_eq!(hosts(&access), "acb");
-    assert_eq!(access.move_by(1, Step::Up, 5, event()).await.unwrap(), 5, "already first");
-    access.move_by(1, Step::Down, 5, event()).await.unwrap();
-    access.remove(2, 6, event()).await.unwrap();
+    assert_eq!(access.edit(Edit::Move(1, Step::Up), 5, event()).await.unwrap(), 5, "already first");
+    access.edit(Edit::Move(1, Step::Down), 5, event()).await.unwrap();
+    access.edit(Edit::Remove(2), 6, event()).await.unwrap();
     assert_eq!(hosts(&access), "cb");
     for number in [0, 3] {
-        assert!(matches!(access.remove(number, 7, event()).await, Err(ChangeError::NoSuchRule(_))));
         assert!(matches!(
-            access.move_by(number, Step::Up, 7, event()).await,
+            access.edit(Edit::Remove(number), 7, event()).await,
             Err(ChangeError::NoSuchRule(_))
         ));
         assert!(matches!(
-            access.change(number, rule("x"), 7, event()).await,
+            access.edit(Edit::Move(number, Step::Up), 7, event()).await,
+            Err(ChangeError::NoSuchRule(_))
+        ));
+        assert!(matches!(
+            access.edit(Edit::Change(number, rule("x")), 7, event()).await,
             Err(ChangeError::NoSuchRule(_))
         ));
     }
-    assert!(matches!(access.add(rule("x"), Some(4), 7, event()).await, Err(ChangeError::NoSuchRule(4))));
+    assert!(matches!(
+        access.edit(Edit::Add(rule("x"), Some(4)), 7, event()).await,
+        Err(ChangeError::NoSuchRule(4))
+    ));
 }
 
 #[tokio::test]
@@ -152,7 +158,7 @@ async fn of_two_changes_to_the_same_version_one_wins() {
         access.replace_all(rules("deny domain=c.example"), 0, event()),
     );
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
-    assert!(matches!(access.remove(1, 0, event()).await, Err(ChangeError::Stale)));
+    assert!(matches!(access.edit(Edit::Remove(1), 0, event()).await, Err(ChangeError::Stale)));
     assert_eq!(lines(&access), lines(&open(&store)));
 }
 
@@ -177,6 +183,121 @@ async fn damaged_rules_are_never_skipped() {
     assert!(
         Access::load(store.clone(), audit(&store), site(&store), ForwardAuthSettings::default()).is_err()
     );
+}
+
+/// An installation from before has rules of version 1, and they stay in force.
+#[tokio::test]
+async fn rules_from_before_are_read_and_stay_in_force() {
+    let store = store();
+    let access = open(&store);
+    let rules =
+        parse_file("allow two_factor domain=a.home.example path=^/x group=family user=ada # why").unwrap();
+    access.replace_all(rules, 0, event()).await.unwrap();
+    let old = records::old_row(&access.list().rules()[0]);
+    let mut batch = store.batch();
+    batch.put(&0_u32.to_be_bytes(), &old);
+    store.commit(batch).await.unwrap();
+    assert_eq!(lines(&open(&store)), lines(&access));
+}
+
+#[tokio::test]
+async fn a_draft_changes_nothing_until_it_is_put_in_force_as_a_whole() {
+    let store = store();
+    let access = open(&store);
+    let rules = |text: &str| parse_file(text).unwrap();
+    access.replace_all(rules("deny domain=a.home.example"), 0, event()).await.unwrap();
+    let start = access.draft_state();
+    assert_eq!(start, Seen { version: 0, based_on: 1 });
+    let add = Edit::Add(parse_line("bypass domain=b.home.example").unwrap(), Some(1));
+    let version = access.edit_draft(add, start, event()).await.unwrap();
+    assert_eq!((version, lines(&access).len()), (1, 1));
+    let draft = access.draft().unwrap();
+    assert_eq!((draft.version(), draft.based_on(), draft.rules().len()), (1, 1, 2));
+    let again = open(&store);
+    assert_eq!(again.draft().unwrap().rules(), draft.rules(), "it is kept");
+    let seen = access.draft_state();
+    access.edit_draft(Edit::Move(1, Step::Down), seen, event()).await.unwrap();
+    let stale = access.edit_draft(Edit::Remove(1), seen, event()).await;
+    assert!(matches!(stale, Err(ChangeError::Stale)), "{stale:?}");
+    assert!(matches!(access.apply_draft(1, event()).await, Err(ChangeError::Stale)));
+    assert_eq!(access.apply_draft(2, event()).await.unwrap(), 2);
+    assert!(access.draft().is_none() && open(&store).draft().is_none());
+    let expected = ["deny domain=a.home.example", "bypass domain=b.home.example"];
+    assert_eq!(
+        (lines(&access), lines(&open(&store))),
+        (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
+    );
+    assert!(matches!(access.apply_draft(2, event()).await, Err(ChangeError::NoDraft)));
+    assert!(matches!(access.edit_draft(Edit::Remove(1), seen, event()).await, Err(ChangeError::Stale)));
+}
+
+#[tokio::test]
+async fn a_draft_of_a_list_that_was_changed_meanwhile_is_not_put_in_force() {
+    let store = store();
+    let access = open(&store);
+    let rules = |text: &str| parse_file(text).unwrap();
+    access.put_draft(rules("bypass domain=a.home.example"), access.draft_state(), event()).await.unwrap();
+    access.replace_all(rules("deny domain=b.home.example"), 0, event()).await.unwrap();
+    assert!(matches!(access.apply_draft(1, event()).await, Err(ChangeError::Stale)));
+    assert_eq!(lines(&access), ["deny domain=b.home.example"]);
+    // Somebody looked at both lists and says so.
+    let seen = Seen { version: 1, based_on: 1 };
+    access.put_draft(rules("bypass domain=a.home.example"), seen, event()).await.unwrap();
+    access.apply_draft(2, event()).await.unwrap();
+    assert_eq!(lines(&access), ["bypass domain=a.home.example"]);
+    access.put_draft(rules(""), access.draft_state(), event()).await.unwrap();
+    assert!(matches!(access.discard_draft(3, event()).await, Err(ChangeError::Stale)));
+    access.discard_draft(access.draft_state().version, event()).await.unwrap();
+    assert!(matches!(access.discard_draft(5, event()).await, Err(ChangeError::NoDraft)));
+    let based_on_the_past = Seen { based_on: 1, ..access.draft_state() };
+    assert!(matches!(access.put_draft(rules(""), based_on_the_past, event()).await, Err(ChangeError::Stale)));
+    assert!(open(&store).draft().is_none());
+}
+
+/// Of two who put drafts in force at the same moment, and of a draft and a change of the list, one wins.
+#[tokio::test]
+async fn drafts_and_changes_at_the_same_moment_never_mix() {
+    let store = store();
+    let access = open(&store);
+    let rules = |text: &str| parse_file(text).unwrap();
+    access
+        .put_draft(
+            rules("bypass domain=a.home.example\ndeny domain=b.home.example"),
+            access.draft_state(),
+            event(),
+        )
+        .await
+        .unwrap();
+    let (one, two, other) = tokio::join!(
+        access.apply_draft(1, event()),
+        access.apply_draft(1, event()),
+        access.replace_all(rules("deny domain=c.home.example"), 0, event()),
+    );
+    assert_eq!([one.is_ok(), two.is_ok(), other.is_ok()].iter().filter(|won| **won).count(), 1);
+    assert_eq!(lines(&access), lines(&open(&store)));
+}
+
+#[tokio::test]
+async fn a_damaged_draft_is_dropped_and_the_rules_in_force_stay() {
+    let store = store();
+    let access = open(&store);
+    access.replace_all(parse_file("deny domain=a.home.example").unwrap(), 0, event()).await.unwrap();
+    access
+        .put_draft(
+            parse_file("deny domain=a.home.example\ndeny domain=b.home.example").unwrap(),
+            access.draft_state(),
+            event(),
+        )
+        .await
+        .unwrap();
+    let mut batch = store.batch();
+    batch.remove::<records::DraftRuleRecord>(&0_u32.to_be_bytes());
+    store.commit(batch).await.unwrap();
+    let reopened = open(&store);
+    assert!(reopened.draft().is_none());
+    assert_eq!(lines(&reopened), ["deny domain=a.home.example"]);
+    reopened.put_draft(Vec::new(), reopened.draft_state(), event()).await.unwrap();
+    assert_eq!(open(&store).draft().unwrap().rules().len(), 0);
 }
 
 #[tokio::test]
@@ -245,10 +366,9 @@ async fn the_test_box_tells_what_happens_and_why() {
     let ask = |url: &str, user: Option<&Arc<User>>, level| {
         let question = CheckDto {
             url: url.into(),
-            method: None,
             username: user.map(|user| user.username.to_string()),
             level,
-            address: None,
+            ..CheckDto::default()
         };
         check_rules(&access, &question, user)
     };
@@ -295,15 +415,16 @@ async fn the_test_box_tells_what_happens_and_why() {
             "{url}"
         );
     }
-    assert_eq!(ask("photos.home.example/a", Some(&ada), two).unwrap().trail, ["Rule 1 is for other paths."]);
+    assert_eq!(
+        ask("photos.home.example/a", Some(&ada), two).unwrap().trail,
+        [
+            "Rule 1 is for paths that match ^/share/, and /a does not.",
+            "Rule 2 fits, and Ada Lovelace has proven enough.",
+        ]
+    );
     assert_eq!(ask("https://elsewhere.example/", None, None).unwrap().outcome, "forbidden");
     assert_eq!(ask("ftp://photos.home.example/", None, None).unwrap_err().status, 422);
-    let unknown = CheckDto {
-        url: "a.home.example".into(),
-        method: None,
-        username: Some("nobody".into()),
-        level: None,
-        address: None,
-    };
+    let unknown =
+        CheckDto { url: "a.home.example".into(), username: Some("nobody".into()), ..CheckDto::default() };
     assert_eq!(check_rules(&access, &unknown, None).unwrap_err().code, "no_such_user");
 }

@@ -1,6 +1,6 @@
 //! Groups: those that were made, and those that somebody is in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ impl Admin {
             }
         }
         for rule in self.access.list().rules() {
-            for group in rule.groups() {
+            for group in rule.named_groups().collect::<BTreeSet<_>>() {
                 if let Some((_, rules)) = counts.get_mut(group) {
                     *rules += 1;
                 }

@@ -17,6 +17,7 @@ pub mod groups;
 pub mod people;
 pub mod people_pages;
 pub mod profiles;
+mod rule_form;
 pub mod rule_pages;
 pub mod system_api;
 

@@ -1,104 +1,223 @@
 //! The pages about access rules.
 //!
-//! The address of a rule holds the version of the list beside its number (`/admin/rules/7-3`): a form that was opened
-//! before somebody else changed the list is refused and never hits another rule.
+//! People change a draft: the first change opens one, and nothing is in force until the draft is applied as a whole. The
+//! address of a rule holds the versions of what was looked at beside its number (`/admin/rules/4.7-3`: draft 4, based on
+//! list 7, rule 3): a form that was opened before somebody else changed something is refused and never hits another rule.
+
+use std::collections::HashSet;
 
 use http::StatusCode;
 
 use super::Admin;
-use crate::access::api::{CheckDto, check_rules};
-use crate::access::rule_text::pieces;
-use crate::access::{ChangeError, Policy, Rule, RuleParts, Step};
+use super::rule_form::{METHODS, Typed, form_page};
+use crate::access::api::{CheckDto, CheckedDto, check_rules, warnings};
+use crate::access::rule_words::pieces;
+use crate::access::{ChangeError, Draft, Edit, Policy, Rule, RuleList, Seen, Step};
 use crate::audit::Kind as EventKind;
-use crate::http::{Form, Problem, Reply, Request};
+use crate::http::{Problem, Reply, Request};
 use crate::sessions::{Level, Principal};
 use crate::sign_in::api::visit;
 use crate::views::admin as views;
-use crate::views::admin::{RuleRow, RuleTest, Verdict, Words};
+use crate::views::admin::{DraftNote, RuleRow, RuleTest, Verdict, Words};
 use crate::views::{Badge, Choice, FieldErrors, Kind};
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
-/// `GET /admin/rules?user=…&address=…`.
+/// `GET /admin/rules?user=…&address=…&method=…&from=…`; `?show=live` shows the rules in force beside a draft.
 pub async fn show_rules(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let list = room.access.list();
-    let text = |name| request.query(name).unwrap_or_default();
-    let mut test = RuleTest { user: text("user"), address: text("address"), verdict: None };
-    let mut errors = FieldErrors::none();
-    let (mut decided, mut otherwise_decided) = (None, false);
-    if !test.address.trim().is_empty() {
-        match try_out(room, &test) {
-            Ok(checked) => {
-                let kind = match checked.outcome {
-                    "allow" => Kind::Ok,
-                    "sign_in" => Kind::Warn,
-                    _ => Kind::Danger,
-                };
-                decided = checked.rule;
-                otherwise_decided = checked.rule.is_none() && !checked.trail.is_empty();
-                test.verdict = Some(Verdict { kind, text: checked.sentence });
-            }
-            Err(problem) => {
-                for (field, sentence) in problem.fields {
-                    errors.push(if field == "username" { "user" } else { "address" }, sentence);
-                }
-            }
-        }
-    }
-    let mut frame = room.frame(request, actor, "Access rules", "rules");
-    frame = match request.query("done").as_deref() {
-        Some("saved") => frame.with_notice(Kind::Ok, "Saved. It is in force now."),
-        Some("removed") => frame.with_notice(Kind::Ok, "Removed. The other rules are in force."),
-        Some("stale") => frame.with_notice(
-            Kind::Warn,
-            "Someone else changed the rules meanwhile. Look at them again, then repeat what you wanted.",
-        ),
-        _ => frame,
-    };
-    let count = list.rules().len();
-    let rules = (1..).zip(list.rules()).map(|(number, rule)| RuleRow {
-        url: rule_url(list.version(), number),
+    let (list, draft) = (room.access.list(), room.access.draft());
+    let shows_live = request.query("show").as_deref() == Some("live");
+    let draft_shown = draft.as_deref().filter(|_| !shows_live);
+    let rules = draft_shown.map_or_else(|| list.rules(), Draft::rules);
+    let (test, answers, errors) = tried(room, request, draft.is_some())?;
+    let shown = answers.iter().find(|answer| answer.is_draft == draft_shown.is_some());
+    let decided = shown.and_then(|answer| answer.checked.rule);
+    let otherwise_decided = shown.is_some_and(|answer| answer.checked.rule.is_none() && answer.was_asked());
+    let frame = with_notice(room.frame(request, actor, "Access rules", "rules"), request);
+    let seen = room.access.draft_state();
+    let count = rules.len();
+    let in_force = lines(list.rules());
+    let rows = (1..).zip(rules).map(|(number, rule)| RuleRow {
+        url: rule_url(seen, number),
         position: number,
         sentence: words(rule),
+        note: rule.note().to_owned(),
         badge: policy_badge(rule.policy()),
+        is_new: draft_shown.is_some() && !in_force.contains(&rule.to_string()),
         is_first: number == 1,
         is_last: number == count,
         decided: decided == Some(number),
     });
     let page = views::Rules {
         frame,
-        rules: rules.collect(),
+        rules: rows.collect(),
+        is_fixed: draft.is_some() && shows_live,
+        draft: draft.as_deref().map(|draft| draft_note(draft, &list, shows_live)),
+        warnings: warnings(&room.access, rules),
         otherwise: "Everything else is refused.".to_owned(),
         otherwise_decided,
-        test,
+        test: RuleTest { verdicts: answers.into_iter().map(Answer::into_verdict).collect(), ..test },
         errors,
     };
     Reply::html(StatusCode::OK, &page)
 }
 
-fn try_out(room: &Admin, test: &RuleTest) -> Result<crate::access::api::CheckedDto, Problem> {
-    let name = Some(test.user.trim().to_owned()).filter(|name| !name.is_empty());
-    let user = match &name {
+fn with_notice(frame: crate::views::Frame, request: &Request) -> crate::views::Frame {
+    match request.query("done").as_deref() {
+        Some("drafted") => frame.with_notice(Kind::Info, "Saved in the draft. Try it, then put it in force."),
+        Some("applied") => frame.with_notice(Kind::Ok, "The rules are in force now."),
+        Some("discarded") => {
+            frame.with_notice(Kind::Ok, "The draft is gone. The rules in force were not touched.")
+        }
+        Some("stale") => frame.with_notice(
+            Kind::Warn,
+            "Someone else changed the rules meanwhile. Look at them again, then repeat what you wanted.",
+        ),
+        _ => frame,
+    }
+}
+
+/// Returns the rules in a form that is quick to look up.
+fn lines(rules: &[Rule]) -> HashSet<String> {
+    rules.iter().map(ToString::to_string).collect()
+}
+
+fn draft_note(draft: &Draft, list: &RuleList, shows_live: bool) -> DraftNote {
+    let (new, old) = (lines(draft.rules()), lines(list.rules()));
+    let (added, gone) = (new.difference(&old).count(), old.difference(&new).count());
+    let rules = |count: usize| if count == 1 { "1 rule".to_owned() } else { format!("{count} rules") };
+    let summary = match (added, gone) {
+        (0, 0) if draft.rules() == list.rules() => {
+            "The draft says the same as the rules in force.".to_owned()
+        }
+        (0, 0) => "The order of the rules changes.".to_owned(),
+        (added, 0) => format!("{} new or changed.", rules(added)),
+        (0, gone) => format!("{} gone.", rules(gone)),
+        (added, gone) => {
+            format!("{} new or changed, {} gone or as they were before.", rules(added), rules(gone))
+        }
+    };
+    DraftNote {
+        summary,
+        version: draft.version(),
+        is_current: draft.based_on() == list.version(),
+        is_shown: !shows_live,
+    }
+}
+
+/// What one of the lists answers to the test.
+struct Answer {
+    is_draft: bool,
+    is_alone: bool,
+    checked: CheckedDto,
+}
+
+impl Answer {
+    fn was_asked(&self) -> bool {
+        !self.checked.trail.is_empty()
+    }
+
+    fn into_verdict(self) -> Verdict {
+        let kind = match self.checked.outcome {
+            "allow" => Kind::Ok,
+            "sign_in" => Kind::Warn,
+            _ => Kind::Danger,
+        };
+        let title = match (self.is_alone, self.is_draft) {
+            (true, _) => "",
+            (false, true) => "By the draft",
+            (false, false) => "By the rules in force",
+        };
+        Verdict { kind, title: title.to_owned(), text: self.checked.sentence, reasons: self.checked.trail }
+    }
+}
+
+/// Runs the test box, against the draft too if there is one.
+fn tried(
+    room: &Admin,
+    request: &Request,
+    has_draft: bool,
+) -> Result<(RuleTest, Vec<Answer>, FieldErrors), Problem> {
+    let text = |name| request.query(name).unwrap_or_default();
+    let method = text("method");
+    let methods = METHODS.map(|name| Choice::new(name, name, name == method));
+    let test = RuleTest {
+        user: text("user"),
+        address: text("address"),
+        from: text("from"),
+        methods: methods.into(),
+        verdicts: Vec::new(),
+    };
+    let (mut answers, mut errors) = (Vec::new(), FieldErrors::none());
+    if test.address.trim().is_empty() {
+        return Ok((test, answers, errors));
+    }
+    for is_draft in [true, false] {
+        if is_draft && !has_draft {
+            continue;
+        }
+        match try_out(room, &test, &method, is_draft) {
+            Ok(checked) => answers.push(Answer { is_draft, is_alone: !has_draft, checked }),
+            Err(problem) if problem.fields.is_empty() => return Err(problem),
+            Err(problem) => {
+                for (field, sentence) in problem.fields {
+                    let field = match field {
+                        "username" => "user",
+                        "from" => "from",
+                        _ => "address",
+                    };
+                    if errors.of(field).is_empty() {
+                        errors.push(field, sentence);
+                    }
+                }
+            }
+        }
+    }
+    Ok((test, answers, errors))
+}
+
+fn try_out(room: &Admin, test: &RuleTest, method: &str, draft: bool) -> Result<CheckedDto, Problem> {
+    let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let username = filled(&test.user);
+    let user = match &username {
         Some(name) => room.accounts.resolve(name)?,
         None => None,
     };
+    let address = match filled(&test.from) {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Problem::unprocessable("from", "invalid_value", "Give an address such as 192.168.1.5.")
+        })?),
+    };
     // The person is judged with everything they can prove.
     let level = user.as_ref().map(|user| if user.has_totp { Level::TwoFactor } else { Level::OneFactor });
-    let question = CheckDto { url: test.address.clone(), method: None, username: name, level, address: None };
+    let (url, method) = (test.address.clone(), filled(method));
+    let question = CheckDto { url, method, username, client: None, level, address, draft };
     check_rules(&room.access, &question, user.as_ref())
 }
 
-fn rule_url(version: u64, number: usize) -> String {
-    format!("/admin/rules/{version}-{number}")
+fn rule_url(seen: Seen, number: usize) -> String {
+    format!("/admin/rules/{}.{}-{number}", seen.version, seen.based_on)
 }
 
-/// Reads the version of the list and the number of the rule from the path.
-fn named_rule(request: &Request) -> Result<(u64, usize), Problem> {
-    let (version, number) = request.param("id").split_once('-').ok_or_else(Problem::not_found)?;
-    match (version.parse(), number.parse()) {
-        (Ok(version), Ok(number)) => Ok((version, number)),
-        _ => Err(Problem::not_found()),
+/// Reads what was looked at and the number of the rule from the path.
+fn named_rule(request: &Request) -> Result<(Seen, usize), Problem> {
+    let read = || {
+        let (seen, number) = request.param("id").split_once('-')?;
+        let (version, based_on) = seen.split_once('.')?;
+        let seen = Seen { version: version.parse().ok()?, based_on: based_on.parse().ok()? };
+        Some((seen, number.parse().ok()?))
+    };
+    read().ok_or_else(Problem::not_found)
+}
+
+/// Returns the rule that the path names, in the draft or else in the list in force; `None` if that was changed.
+fn find_rule(room: &Admin, seen: Seen, number: usize) -> Result<Option<Rule>, Problem> {
+    if room.access.draft_state() != seen {
+        return Ok(None);
     }
+    let (draft, list) = (room.access.draft(), room.access.list());
+    let rules = draft.as_ref().map_or_else(|| list.rules(), |draft| draft.rules());
+    let rule = number.checked_sub(1).and_then(|index| rules.get(index));
+    rule.cloned().map(Some).ok_or_else(Problem::not_found)
 }
 
 fn stale() -> Reply {
@@ -134,237 +253,99 @@ fn policy_badge(policy: Policy) -> Badge {
 
 /// `GET /admin/rules/new`.
 pub async fn show_new(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let parts = RuleParts { policy: Policy::OneFactor.as_str().to_owned(), ..RuleParts::default() };
-    form_page(room, request, actor, "/admin/rules/new", &Typed::of_parts(parts), None)
+    form_page(room, request, actor, "/admin/rules/new", Typed::new_rule(), None)
 }
 
 /// `GET /admin/rules/{id}`.
 pub async fn show_rule(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let (version, number) = named_rule(request)?;
-    let list = room.access.list();
-    if list.version() != version {
-        return Ok(stale());
-    }
-    let rule =
-        number.checked_sub(1).and_then(|index| list.rules().get(index)).ok_or_else(Problem::not_found)?;
-    let url = rule_url(version, number);
-    form_page(room, request, actor, &url, &Typed::of_parts(rule.parts()), None)
+    let (seen, number) = named_rule(request)?;
+    let Some(rule) = find_rule(room, seen, number)? else { return Ok(stale()) };
+    form_page(room, request, actor, &rule_url(seen, number), Typed::of_rule(&rule), None)
 }
 
-/// A rule as the form holds it.
-struct Typed {
-    domains: String,
-    paths: String,
-    methods: Vec<String>,
-    is_for_some: bool,
-    groups: Vec<String>,
-    users: String,
-    policy: String,
-}
-
-impl Typed {
-    fn of_parts(parts: RuleParts) -> Self {
-        Typed {
-            is_for_some: !(parts.groups.is_empty() && parts.users.is_empty()),
-            domains: parts.domains.join("\n"),
-            paths: parts.path.unwrap_or_default(),
-            methods: parts.methods,
-            groups: parts.groups,
-            users: parts.users.join(" "),
-            policy: parts.policy,
-        }
-    }
-
-    fn of_form(form: &Form) -> Self {
-        let list = |name| form.all(name).map(str::to_owned).collect();
-        Typed {
-            domains: form.text("domains").to_owned(),
-            paths: form.text("paths").to_owned(),
-            methods: list("method"),
-            is_for_some: form.text("who") == "some",
-            groups: list("group"),
-            users: form.text("users").to_owned(),
-            policy: form.text("policy").to_owned(),
-        }
-    }
-
-    /// Returns the rule, with the remark of the one it takes the place of.
-    fn build(&self, note: &str) -> Result<Rule, Problem> {
-        let split = |text: &str| {
-            let parts = text.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty());
-            parts.map(str::to_owned).collect::<Vec<_>>()
-        };
-        let (groups, users) = if self.is_for_some {
-            (self.groups.clone(), split(&self.users))
-        } else {
-            (Vec::new(), Vec::new())
-        };
-        if self.is_for_some && groups.is_empty() && users.is_empty() {
-            let sentence = "Choose a group or name a person.";
-            return Err(Problem::unprocessable("who", "unsound_rule", sentence));
-        }
-        let parts = RuleParts {
-            domains: split(&self.domains),
-            path: join_paths(&self.paths)?,
-            methods: self.methods.clone(),
-            groups,
-            users,
-            policy: self.policy.clone(),
-            note: note.to_owned(),
-            ..RuleParts::default()
-        };
-        Rule::build(&parts).map_err(|error| {
-            let field = match error.field {
-                "path" => "paths",
-                "methods" => "method",
-                "groups" => "group",
-                "users" => "users",
-                "policy" => "policy",
-                _ => "domains",
-            };
-            Problem::unprocessable(field, "unsound_rule", error.sentence)
-        })
-    }
-}
-
-/// Joins patterns, one a line, into the one pattern of a rule.
-fn join_paths(text: &str) -> Result<Option<String>, Problem> {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if let Some(bad) = lines.iter().find(|line| !line.starts_with('^')) {
-        let sentence = format!("A path pattern begins with ^, as in ^/api/. “{bad}” does not.");
-        return Err(Problem::unprocessable("paths", "unsound_rule", sentence));
-    }
-    match lines.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some((*one).to_owned())),
-        several => {
-            // Each keeps its own group, so that an alternative inside one stays inside.
-            let alternatives: Vec<String> =
-                several.iter().map(|line| format!("(?:{})", line.trim_start_matches('^'))).collect();
-            Ok(Some(format!("^(?:{})", alternatives.join("|"))))
-        }
-    }
-}
-
-fn form_page(
+/// Changes the draft and goes back to the list.
+async fn change_draft(
     room: &Admin,
     request: &Request,
     actor: &Principal,
-    action_url: &str,
-    typed: &Typed,
-    refused: Option<Problem>,
+    (edit, name): (Edit, &'static str),
+    seen: Seen,
 ) -> Result<Reply, Problem> {
-    let title = if action_url.ends_with("/new") { "Add a rule" } else { "Change a rule" };
-    let mut groups: Vec<String> =
-        room.list_groups()?.into_iter().map(|group| group.name.to_string()).collect();
-    groups.extend(typed.groups.iter().cloned());
-    groups.sort();
-    groups.dedup();
-    let mut methods: Vec<String> = METHODS.into_iter().map(str::to_owned).collect();
-    methods.extend(typed.methods.iter().filter(|method| !METHODS.contains(&method.as_str())).cloned());
-    let boxes = |names: Vec<String>, ticked: &[String]| -> Vec<Choice> {
-        names
-            .into_iter()
-            .map(|name| Choice::new(name.clone(), name.clone(), ticked.contains(&name)))
-            .collect()
-    };
-    let status = refused.as_ref().map_or(StatusCode::OK, |problem| problem.status);
-    let errors = match refused {
-        Some(problem) => crate::my_account::pages::field_errors(problem, "domains")?,
-        None => FieldErrors::none(),
-    };
-    let page = views::RuleForm {
-        frame: room.frame(request, actor, title, "rules"),
-        action_url: action_url.to_owned(),
-        domains: typed.domains.clone(),
-        paths: typed.paths.clone(),
-        methods: boxes(methods, &typed.methods),
-        who: vec![
-            Choice::new("everyone", "Everyone", !typed.is_for_some),
-            Choice::new("some", "Only these groups and people", typed.is_for_some),
-        ],
-        groups: boxes(groups, &typed.groups),
-        users: typed.users.clone(),
-        policies: policy_choices(&typed.policy),
-        errors,
-    };
-    Reply::html(status, &page)
+    let event = room.event(EventKind::RuleDrafted, actor, &visit(room, request)?).detail("change", name);
+    finish(room.access.edit_draft(edit, seen, event).await.map(|_| ()), "drafted")
 }
 
-fn policy_choices(chosen: &str) -> Vec<Choice> {
-    [
-        (Policy::OneFactor, "Sign in with a password", ""),
-        (Policy::TwoFactor, "Sign in with two factors", ""),
-        (Policy::Bypass, "Nothing", "Open to everyone on the network, without signing in."),
-        (Policy::Deny, "They are refused", ""),
-    ]
-    .into_iter()
-    .map(|(policy, label, hint)| Choice {
-        value: policy.as_str().to_owned(),
-        label: label.to_owned(),
-        hint: hint.to_owned(),
-        selected: policy.as_str() == chosen,
-    })
-    .collect()
-}
-
-/// Ends a change of the list: back to it, or the form with what is wrong.
-fn finish(result: Result<u64, ChangeError>, done: &str) -> Result<Reply, Problem> {
+/// Ends a change: back to the list, with what happened.
+fn finish(result: Result<(), ChangeError>, done: &str) -> Result<Reply, Problem> {
     match result {
-        Ok(_) => Ok(Reply::see_other(&format!("/admin/rules?done={done}"))),
-        Err(ChangeError::Stale | ChangeError::NoSuchRule(_)) => Ok(stale()),
+        Ok(()) => Ok(Reply::see_other(&format!("/admin/rules?done={done}"))),
+        Err(ChangeError::Stale | ChangeError::NoSuchRule(_) | ChangeError::NoDraft) => Ok(stale()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// `POST /admin/rules/new`: adds the rule at the end.
+/// `POST /admin/rules/new`: adds the rule at the end of the draft.
 pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let typed = Typed::of_form(&request.form()?);
-    let rule = match typed.build("") {
-        Ok(rule) => rule,
-        Err(problem) => {
-            return form_page(room, request, actor, "/admin/rules/new", &typed, Some(problem));
+    match typed.build() {
+        Ok(rule) => {
+            let edit = (Edit::Add(rule, None), "added");
+            change_draft(room, request, actor, edit, room.access.draft_state()).await
         }
-    };
-    let event = room.event(EventKind::RuleChanged, actor, &visit(room, request)?).detail("change", "added");
-    finish(room.access.add(rule, None, room.access.list().version(), event).await, "saved")
+        Err(problem) => form_page(room, request, actor, "/admin/rules/new", typed, Some(problem)),
+    }
 }
 
 /// `POST /admin/rules/{id}`.
 pub async fn submit_rule(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let (version, number) = named_rule(request)?;
-    let list = room.access.list();
-    let before = number.checked_sub(1).and_then(|index| list.rules().get(index));
-    let (true, Some(before)) = (list.version() == version, before) else { return Ok(stale()) };
+    let (seen, number) = named_rule(request)?;
+    if find_rule(room, seen, number)?.is_none() {
+        return Ok(stale());
+    }
     let typed = Typed::of_form(&request.form()?);
-    let rule = match typed.build(before.note()) {
-        Ok(rule) => rule,
-        Err(problem) => {
-            let url = rule_url(version, number);
-            return form_page(room, request, actor, &url, &typed, Some(problem));
-        }
-    };
-    let event = room.event(EventKind::RuleChanged, actor, &visit(room, request)?).detail("change", "edited");
-    finish(room.access.change(number, rule, version, event).await, "saved")
+    match typed.build() {
+        Ok(rule) => change_draft(room, request, actor, (Edit::Change(number, rule), "edited"), seen).await,
+        Err(problem) => form_page(room, request, actor, &rule_url(seen, number), typed, Some(problem)),
+    }
 }
 
 /// `POST /admin/rules/{id}/move`: `direction` is `up` or `down`.
 pub async fn move_rule(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let (version, number) = named_rule(request)?;
+    let (seen, number) = named_rule(request)?;
     let step = match request.form()?.text("direction") {
         "up" => Step::Up,
         "down" => Step::Down,
         _ => return Err(Problem::unprocessable("direction", "invalid_value", "A rule moves up or down.")),
     };
-    let event = room.event(EventKind::RuleChanged, actor, &visit(room, request)?).detail("change", "moved");
-    finish(room.access.move_by(number, step, version, event).await, "saved")
+    change_draft(room, request, actor, (Edit::Move(number, step), "moved"), seen).await
 }
 
 /// `POST /admin/rules/{id}/remove`.
 pub async fn remove_rule(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let (version, number) = named_rule(request)?;
-    let event = room.event(EventKind::RuleChanged, actor, &visit(room, request)?).detail("change", "removed");
-    finish(room.access.remove(number, version, event).await, "removed")
+    let (seen, number) = named_rule(request)?;
+    change_draft(room, request, actor, (Edit::Remove(number), "removed"), seen).await
+}
+
+/// Reads the version of the draft that a form was made for.
+fn draft_version(request: &Request) -> Result<u64, Problem> {
+    request.form()?.text("version").parse().map_err(|_| {
+        Problem::unprocessable("version", "invalid_value", "The version of a draft is a number.")
+    })
+}
+
+/// `POST /admin/rules/draft/apply`: puts the draft that has `version` in force.
+pub async fn apply_draft(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let version = draft_version(request)?;
+    let event = room.event(EventKind::RuleChanged, actor, &visit(room, request)?).detail("change", "applied");
+    finish(room.access.apply_draft(version, event).await.map(|_| ()), "applied")
+}
+
+/// `POST /admin/rules/draft/discard`: drops the draft that has `version`.
+pub async fn discard_draft(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let version = draft_version(request)?;
+    let event =
+        room.event(EventKind::RuleDrafted, actor, &visit(room, request)?).detail("change", "discarded");
+    finish(room.access.discard_draft(version, event).await, "discarded")
 }
 
 #[cfg(test)]
@@ -379,16 +360,5 @@ mod tests {
         let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         assert_eq!(text.join(" "), "People in x, and ada may open a.example or b.example with two factors.");
         assert!(words.iter().any(|word| word.is_name && word.text == "a.example"));
-    }
-
-    #[test]
-    fn paths_on_lines_become_one_pattern() {
-        assert_eq!(join_paths(" \n").unwrap(), None);
-        assert_eq!(join_paths("^/api/\n").unwrap().as_deref(), Some("^/api/"));
-        let joined = join_paths("^/a|^/x\r\n^/b").unwrap().unwrap();
-        let pattern = crate::access::patterns::PathPattern::parse(&joined).unwrap();
-        assert!(pattern.matches("/a") && pattern.matches("/x") && pattern.matches("/b"));
-        assert!(!pattern.matches("/c/a"));
-        assert!(join_paths("/api").is_err());
     }
 }

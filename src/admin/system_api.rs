@@ -23,7 +23,41 @@ pub async fn put_rules(room: &Admin, request: &Request, actor: &Principal) -> Re
     Ok(Reply::json(StatusCode::OK, &rules::put_rules(&room.access, &body, event).await?))
 }
 
-/// `POST /api/v1/admin/rules/check`: `{url, method?, username?, level?}` tells what would happen.
+/// `GET /api/v1/admin/rules/draft`: the draft, or what one would start from.
+pub async fn show_draft(room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    Ok(Reply::json(StatusCode::OK, &rules::show_draft(&room.access)))
+}
+
+/// `PUT /api/v1/admin/rules/draft`: `{version, based_on, rules}` replaces the draft, or opens one.
+pub async fn put_draft(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let body: rules::PutDraftDto = request.json()?;
+    let event = room.event(Kind::RuleDrafted, actor, &visit(room, request)?);
+    Ok(Reply::json(StatusCode::OK, &rules::put_draft(&room.access, &body, event).await?))
+}
+
+/// `DELETE /api/v1/admin/rules/draft?version=…` drops the draft; without a version, whatever it is by now.
+pub async fn discard_draft(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let version = match request.query("version") {
+        None => room.access.draft_state().version,
+        Some(text) => text.parse().map_err(|_| {
+            Problem::unprocessable("version", "invalid_value", "The version of a draft is a number.")
+        })?,
+    };
+    let event = room.event(Kind::RuleDrafted, actor, &visit(room, request)?).detail("change", "discarded");
+    room.access.discard_draft(version, event).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// `POST /api/v1/admin/rules/draft/apply`: `{version}` puts the draft in force and answers with the list.
+pub async fn apply_draft(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let body: rules::ApplyDraftDto = request.json()?;
+    let event = room.event(Kind::RuleChanged, actor, &visit(room, request)?).detail("change", "applied");
+    room.access.apply_draft(body.version, event).await?;
+    Ok(Reply::json(StatusCode::OK, &rules::list_rules(&room.access)))
+}
+
+/// `POST /api/v1/admin/rules/check`: `{url, method?, username?, client?, level?, address?, draft?}` tells what would
+/// happen by the rules in force, or by the draft, and why.
 pub async fn check_rules(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
     let body: rules::CheckDto = request.json()?;
     let user = match &body.username {

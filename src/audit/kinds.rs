@@ -70,6 +70,7 @@ kinds! {
     LinkRefused = "link.refused", "A one-time link was refused.";
     LinkWithdrawn = "link.withdrawn", "A one-time link was withdrawn.";
     RuleChanged = "rule.changed", "The access rules were changed.";
+    RuleDrafted = "rule.drafted", "A draft of the access rules was changed; nothing of it is in force yet.";
     AppSignedIn = "app.signed_in", "Signed in to an app.";
     AppRefused = "app.refused", "A sign-in to an app was refused.";
     AppTokenReused = "app.token_reused", "A used code or token of an app came back; what it gave was taken back.";

@@ -22,7 +22,7 @@ use crate::kernel::random::Random;
 use crate::kernel::time::SystemClock;
 
 /// The longest order.
-const LONGEST_ORDER: u64 = 1024 * 1024;
+const LONGEST_ORDER: u64 = 4 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A command as it travels.

@@ -171,7 +171,13 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
         }
         Command::Rules(command) => {
             let command = command.with_input()?;
-            control::run(control::Order::Rules(command), &global.settings(Vec::new())?, out).map(|()| done)
+            let file = command.output();
+            let (order, settings) = (control::Order::Rules(command), global.settings(Vec::new())?);
+            let Some(file) = file else { return control::run(order, &settings, out).map(|()| done) };
+            let mut text = Vec::new();
+            control::run(order, &settings, &mut text)?;
+            let unwritable = |error| Failure::new(format!("{} cannot be written: {error}", file.display()));
+            std::fs::write(&file, text).map_err(unwritable).map(|()| done)
         }
         Command::Domain(command) => {
             control::run(control::Order::Domain(command), &global.settings(Vec::new())?, out).map(|()| done)

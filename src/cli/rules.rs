@@ -2,25 +2,30 @@
 
 use std::fmt::Write as _;
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use crate::access::api::{CheckDto, check_rules, warnings};
 use crate::access::rule_text;
-use crate::access::{Access, ChangeError};
+use crate::access::{Access, ChangeError, Edit};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::http::Problem;
+use crate::sessions::Level;
 
-const LONGEST_FILE: u64 = 1024 * 1024;
+const LONGEST_FILE: u64 = 3 * 1024 * 1024;
 
 /// What to do with access rules.
 #[derive(Subcommand, Serialize, Deserialize)]
 pub(super) enum RulesCommand {
     /// List the rules in order; the first that fits decides, and what fits none is refused.
     List,
+    /// Tell which rule decides a request, and why each rule before it does not.
+    Check(CheckOptions),
     /// Replace all rules by the lines of a file.
     Apply {
         /// The file; `-` reads standard input.
@@ -29,8 +34,16 @@ pub(super) enum RulesCommand {
         #[serde(default)]
         text: String,
     },
-    /// Add a rule at the end, such as: allow two_factor domain=app.home.example group=family
+    /// Write the rules as a file that `apply` reads.
+    Export {
+        /// The file; standard output if left out.
+        file: Option<PathBuf>,
+    },
+    /// Add a rule, such as: allow two_factor domain=app.home.example group=family
     Add {
+        /// Put it before the rule with this number instead of at the end.
+        #[arg(long)]
+        before: Option<usize>,
         /// The rule, in words.
         #[arg(required = true)]
         words: Vec<String>,
@@ -42,19 +55,60 @@ pub(super) enum RulesCommand {
     },
 }
 
+/// The request that `check` is about.
+#[derive(Args, Serialize, Deserialize)]
+pub(super) struct CheckOptions {
+    /// The host of the app, such as photos.home.example.
+    #[arg(long)]
+    host: String,
+    /// The path, with the query if there is one.
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// The request method.
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// Who asks, by username; somebody who is not signed in if left out.
+    #[arg(long)]
+    user: Option<String>,
+    /// The OAuth client that asks, alone or for that person.
+    #[arg(long)]
+    client: Option<String>,
+    /// Where the request comes from.
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// As if two factors had been proven.
+    #[arg(long)]
+    two_factor: bool,
+    /// Ask the draft instead of the rules in force.
+    #[arg(long)]
+    draft: bool,
+}
+
 impl RulesCommand {
     /// Reads the file, before the command travels.
     pub(super) fn with_input(mut self) -> Result<Self, Failure> {
         if let RulesCommand::Apply { file, text } = &mut self {
             let unreadable =
                 |error: std::io::Error| Failure::new(format!("{} cannot be read: {error}", file.display()));
-            if file.as_os_str() == "-" {
-                std::io::stdin().lock().take(LONGEST_FILE).read_to_string(text).map_err(unreadable)?;
+            let input: Box<dyn Read> = if file.as_os_str() == "-" {
+                Box::new(std::io::stdin().lock())
             } else {
-                *text = std::fs::read_to_string(&file).map_err(unreadable)?;
+                Box::new(std::fs::File::open(&file).map_err(unreadable)?)
+            };
+            input.take(LONGEST_FILE + 1).read_to_string(text).map_err(unreadable)?;
+            if text.len() as u64 > LONGEST_FILE {
+                return Err(Failure::usage("This file is too long for a list of rules."));
             }
         }
         Ok(self)
+    }
+
+    /// Returns the file that the answer goes to, if not to standard output.
+    pub(super) fn output(&self) -> Option<PathBuf> {
+        match self {
+            RulesCommand::Export { file } => file.clone(),
+            _ => None,
+        }
     }
 }
 
@@ -63,19 +117,21 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
     let event = Event::succeeded(Kind::RuleChanged).by_system("cli");
     let seen = access.list().version();
     match command {
-        RulesCommand::List => return Ok(list(access)),
+        RulesCommand::List => {}
+        RulesCommand::Check(options) => return check(app, options),
+        RulesCommand::Export { .. } => return Ok(rule_text::write_file(access.list().rules())),
         RulesCommand::Apply { text, .. } => {
             let rules = rule_text::parse_file(&text)
                 .map_err(|(line, error)| Failure::usage(format!("Line {line}: {error}")))?;
             access.replace_all(rules, seen, event).await.map_err(refused)?;
         }
-        RulesCommand::Add { words } => {
-            let rule =
-                rule_text::parse_line(&words.join(" ")).map_err(|error| Failure::usage(error.to_string()))?;
-            access.add(rule, None, seen, event).await.map_err(refused)?;
+        RulesCommand::Add { before, words } => {
+            let line = rule_text::join_words(&words);
+            let rule = rule_text::parse_line(&line).map_err(|error| Failure::usage(error.to_string()))?;
+            access.edit(Edit::Add(rule, before), seen, event).await.map_err(refused)?;
         }
         RulesCommand::Remove { number } => {
-            access.remove(number, seen, event).await.map_err(refused)?;
+            access.edit(Edit::Remove(number), seen, event).await.map_err(refused)?;
         }
     }
     Ok(list(access))
@@ -87,9 +143,45 @@ fn refused(error: ChangeError) -> Failure {
 
 fn list(access: &Access) -> String {
     let mut text = String::new();
-    for (index, rule) in access.list().rules().iter().enumerate() {
+    let list = access.list();
+    for (index, rule) in list.rules().iter().enumerate() {
         let _ = writeln!(text, "{}\t{rule}", index + 1);
     }
     text.push_str("\tEverything else is refused.\n");
+    for warning in warnings(access, list.rules()) {
+        let _ = writeln!(text, "Note: {warning}");
+    }
+    if access.draft().is_some() {
+        text.push_str("Note: There is a draft that is not in force yet.\n");
+    }
     text
+}
+
+fn check(app: &App, options: CheckOptions) -> Result<String, Failure> {
+    let user = match &options.user {
+        Some(name) => app.accounts.resolve(name).map_err(|error| Failure::new(error.to_string()))?,
+        None => None,
+    };
+    let CheckOptions { host, path, method, user: username, client, address, two_factor, draft } = options;
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let level = Some(if two_factor { Level::TwoFactor } else { Level::OneFactor });
+    let question = CheckDto {
+        url: format!("https://{host}{slash}{path}"),
+        method: Some(method),
+        username,
+        client,
+        level,
+        address,
+        draft,
+    };
+    let answer = check_rules(&app.access, &question, user.as_ref()).map_err(|problem| {
+        let detail = problem.fields.into_iter().map(|(_, sentence)| sentence).next();
+        Failure::usage(detail.unwrap_or(problem.detail))
+    })?;
+    let mut text = String::new();
+    for line in answer.trail {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = writeln!(text, "{}", answer.sentence);
+    Ok(text)
 }

@@ -111,7 +111,7 @@ const fn over_plain_http(mut route: Route) -> Route {
 
 /// A whole list of rules comes at once.
 const fn with_large_body(mut route: Route) -> Route {
-    route.body = 1024 * 1024;
+    route.body = 4 * 1024 * 1024;
     route
 }
 
@@ -388,6 +388,10 @@ pub const ROUTES: &[Route] = &[
             Box::pin(async move { desk(app).look_api(request, &caller).await })
         }),
     ),
+    api(Get, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::show_draft, admin)),
+    with_large_body(api(Put, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::put_draft, admin))),
+    api(Delete, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::discard_draft, admin)),
+    api(Post, "/api/v1/admin/rules/draft/apply", signed_in!(Admin, system_api::apply_draft, admin)),
     api(Get, "/api/v1/admin/audit", signed_in!(Admin, system_api::list_events, admin)),
     api(Get, "/api/v1/admin/audit/export", signed_in!(Admin, system_api::export_events, admin)),
     api(Post, "/api/v1/admin/keys/rotate", signed_in!(Admin, system_api::rotate_keys, admin)),
@@ -432,6 +436,8 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/rules/new", signed_in!(AdminBrowser, rule_pages::submit_new, admin)),
     page(Get, "/admin/rules/{id}", signed_in!(AdminBrowser, rule_pages::show_rule, admin)),
     page(Post, "/admin/rules/{id}", signed_in!(AdminBrowser, rule_pages::submit_rule, admin)),
+    page(Post, "/admin/rules/draft/apply", signed_in!(AdminBrowser, rule_pages::apply_draft, admin)),
+    page(Post, "/admin/rules/draft/discard", signed_in!(AdminBrowser, rule_pages::discard_draft, admin)),
     page(Post, "/admin/rules/{id}/move", signed_in!(AdminBrowser, rule_pages::move_rule, admin)),
     page(Post, "/admin/rules/{id}/remove", signed_in!(AdminBrowser, rule_pages::remove_rule, admin)),
     page(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::Setup;
 use crate::access::domain::normal_host;
 use crate::access::snippet::{Addresses, Proxy, SnippetFile, files};
-use crate::access::{ChangeError, Policy, Rule, RuleParts};
+use crate::access::{ChangeError, Edit, Policy, Rule, RuleParts};
 use crate::accounts::User;
 use crate::audit::Kind;
 use crate::http::Problem;
@@ -111,8 +111,11 @@ impl Setup {
             let own = list.rules().iter().position(|rule| rule.parts().note == NOTE);
             let event = self.event(Kind::RuleChanged, Some(owner.id), visit);
             let result = match own {
-                Some(index) => self.access.change(index + 1, rule.clone(), list.version(), event).await,
-                None => self.access.add(rule.clone(), Some(1), list.version(), event).await,
+                Some(index) => {
+                    let edit = Edit::Change(index + 1, rule.clone());
+                    self.access.edit(edit, list.version(), event).await
+                }
+                None => self.access.edit(Edit::Add(rule.clone(), Some(1)), list.version(), event).await,
             };
             match result {
                 Err(ChangeError::Stale) => {}

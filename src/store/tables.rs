@@ -83,6 +83,8 @@ tables! {
     SIGNING_KEY = sealed(b'k', "signing_key");
     /// Access rules. Row: position.
     ACCESS_RULE = plain(b'R', "access_rule");
+    /// Access rules that are not in force yet. Row: position.
+    ACCESS_DRAFT = plain(b'w', "access_draft");
     /// Settings that an administrator changed in the UI. Row: key.
     SETTING = plain(b'c', "setting");
     /// Audit events. Row: time in ms (u64 BE), sequence (u64 BE).

@@ -213,8 +213,18 @@ async function addRuleByKeyboard(person) {
   assert.ok(await page.isChecked("[name=group][value=family]"));
   await tabTo("#save");
   await keyboard.press("Enter");
-  await person.at("/admin/rules?done=saved", "Access rules");
+  await person.at("/admin/rules?done=drafted", "Access rules");
+  assert.equal((await visitApp(guest)).status, 403, "a draft lets nobody in");
+  await tabTo("#apply");
+  await keyboard.press("Enter");
+  await person.at("/admin/rules?done=applied", "Access rules");
   assert.deepEqual(await visitApp(guest), { status: 200, text: "Photos of ben" });
+}
+
+/** Puts the draft in force. */
+async function apply(person) {
+  await person.press("Put in force");
+  await person.at("/admin/rules?done=applied", "Access rules", "/admin/rules applied");
 }
 
 async function tryRules(person, verdict, rule) {
@@ -224,7 +234,7 @@ async function tryRules(person, verdict, rule) {
   await person.press("Try");
   await page.locator("#verdict").waitFor();
   await person.look(`/admin/rules tried ${rule}`);
-  assert.equal((await page.locator("#verdict").textContent()).trim(), verdict);
+  assert.equal((await page.locator("#verdict p").first().textContent()).trim(), verdict);
   assert.equal(await page.locator("#rules > li.decided").getAttribute("aria-label"), `Rule ${rule}, decided the test`);
 }
 
@@ -247,12 +257,18 @@ async function changeRules(person) {
   await person.look("/admin/rules/new paths refused");
   await page.fill("#paths", "");
   await person.press("Save rule");
-  await person.at("/admin/rules?done=saved", "Access rules", "/admin/rules two");
+  await person.at("/admin/rules?done=drafted", "Access rules", "/admin/rules two");
+  await apply(person);
   assert.equal((await visitApp(guest)).status, 200, "the first rule that fits decides");
   await person.send(page.getByRole("button", { name: "Move rule 2 up" }));
-  await person.at("/admin/rules?done=saved", "Access rules", "/admin/rules two");
+  await person.at("/admin/rules?done=drafted", "Access rules", "/admin/rules two");
+  assert.equal((await visitApp(guest)).status, 200, "nothing is in force yet");
+  await tryRules(person, "By the draft: Ben Okoro-Lind is kept out, by rule 1.", 1);
+  assert.equal((await page.locator("#verdict-2 p").first().textContent()).trim(), "By the rules in force: Ben Okoro-Lind gets in, by rule 1.");
+  await page.locator("#verdict summary").click();
+  assert.match(await page.locator("#verdict li").first().textContent(), /^Rule 1 fits and refuses/);
+  await apply(person);
   assert.equal((await visitApp(guest)).status, 403);
-  await tryRules(person, "Ben Okoro-Lind is kept out, by rule 1.", 1);
   // The refusal becomes one of another host.
   await page.getByRole("link", { name: "Edit rule 1" }).click();
   await page.getByRole("heading", { level: 1, name: "Change a rule" }).waitFor();
@@ -262,11 +278,18 @@ async function changeRules(person) {
   assert.ok(await page.isChecked("#policy-deny"));
   await page.fill("#domains", "notes.home.localhost");
   await person.press("Save rule");
-  await person.at("/admin/rules?done=saved", "Access rules", "/admin/rules two");
+  await person.at("/admin/rules?done=drafted", "Access rules", "/admin/rules two");
+  await apply(person);
   assert.equal((await visitApp(guest)).status, 200);
   await pressAndConfirm(person, page.getByRole("button", { name: "Remove rule 2" }), "/admin/rules asks");
-  await person.at("/admin/rules?done=removed", "Access rules");
+  await person.at("/admin/rules?done=drafted", "Access rules", "/admin/rules draft");
   assert.equal(await page.locator("#rules > li").count(), 1);
+  await pressAndConfirm(person, page.getByRole("button", { name: "Discard the draft" }), "/admin/rules asks to discard");
+  await person.at("/admin/rules?done=discarded", "Access rules", "/admin/rules discarded");
+  assert.equal(await page.locator("#rules > li").count(), 2);
+  await pressAndConfirm(person, page.getByRole("button", { name: "Remove rule 2" }), "/admin/rules asks");
+  await person.at("/admin/rules?done=drafted", "Access rules", "/admin/rules draft");
+  await apply(person);
   assert.equal((await visitApp(guest)).status, 403);
 }
 

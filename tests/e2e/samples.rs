@@ -4,8 +4,8 @@
 
 use super::account::{self, Strip, TotpState};
 use super::admin::{
-    Audit, AuditRow, FilterLink, OneTimeLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
-    RuleTest, Rules, Suspension, Verdict, Words,
+    Audit, AuditRow, DraftNote, FilterLink, OneTimeLink, People, Person, PersonNew, PersonRow, RuleForm,
+    RuleRow, RuleTest, Rules, Suspension, Verdict, Words,
 };
 use super::apps;
 use super::chart::HourBar;
@@ -732,12 +732,14 @@ fn person() -> Person {
     }
 }
 
-fn rules(test: RuleTest, decided: bool) -> Rules {
+fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
     let rule = |position: usize, sentence: Vec<Words>, badge: Badge| RuleRow {
         url: format!("/admin/rules/r{position}"),
         position,
         sentence,
+        note: if position == 3 { "Dashboards and the like".into() } else { String::new() },
         badge,
+        is_new: is_draft && position == 2,
         is_first: position == 1,
         is_last: position == 3,
         decided: decided && position == 2,
@@ -778,6 +780,14 @@ fn rules(test: RuleTest, decided: bool) -> Rules {
                 Badge::new(Kind::Ok, "Two factors"),
             ),
         ],
+        is_fixed: false,
+        draft: is_draft.then(|| DraftNote {
+            summary: "1 rule new or changed, 2 rules gone or as they were before.".into(),
+            version: 4,
+            is_current: true,
+            is_shown: true,
+        }),
+        warnings: Vec::new(),
         otherwise: "Everything else is refused.".into(),
         otherwise_decided: false,
         test,
@@ -851,6 +861,14 @@ fn rule_form() -> RuleForm {
         ],
         groups: groups(),
         users: "ben".into(),
+        domain_regex: String::new(),
+        resources: String::new(),
+        query: "mode==raw and !token".into(),
+        networks: "192.168.1.0/24".into(),
+        clients: String::new(),
+        subjects: "user:ben group:family".into(),
+        programs: vec![Choice::new("basic", "A password in every request (Basic)", false)],
+        note: String::new(),
         policies: vec![
             policy("one_factor", "A password", "", true),
             policy("two_factor", "Two factors", "A password and a code.", false),
@@ -865,11 +883,30 @@ fn admin_pages() -> Vec<Sample> {
     let asked = RuleTest {
         user: "ben".into(),
         address: "https://photos.linden.example/albums".into(),
-        verdict: Some(Verdict {
+        from: "192.168.1.5".into(),
+        methods: ["GET", "POST"].into_iter().map(|m| Choice::new(m, m, false)).collect(),
+        verdicts: vec![Verdict {
             kind: Kind::Ok,
-            text: "Allowed: rule 2 fits, and ben has proven a password.".into(),
-        }),
+            title: String::new(),
+            text: "Ben Okafor gets in, by rule 2.".into(),
+            reasons: vec![
+                "Rule 1 is for paths that match ^/share/, and /albums does not.".into(),
+                "Rule 2 fits, and Ben Okafor has proven enough.".into(),
+            ],
+        }],
     };
+    let mut both = asked.clone();
+    both.verdicts.push(Verdict {
+        kind: Kind::Danger,
+        title: "By the rules in force".into(),
+        text: "Ben Okafor is kept out, because no rule matches.".into(),
+        reasons: vec!["Rules 1 to 3 are for other hosts than photos.linden.example.".into()],
+    });
+    both.verdicts.iter_mut().take(1).for_each(|verdict| verdict.title = "By the draft".into());
+    let mut live = rules(RuleTest::default(), false, true);
+    live.is_fixed = true;
+    live.warnings = vec!["Rule 3 never decides: rule 2 comes first and always matches.".into()];
+    live.draft = live.draft.map(|draft| DraftNote { is_current: false, is_shown: false, ..draft });
     vec![
         sample("admin-people", people()),
         sample(
@@ -905,8 +942,10 @@ fn admin_pages() -> Vec<Sample> {
                 ..person()
             },
         ),
-        sample("admin-rules", rules(asked, true)),
-        sample("admin-rules-empty", Rules { rules: Vec::new(), ..rules(RuleTest::default(), false) }),
+        sample("admin-rules", rules(asked, true, false)),
+        sample("admin-rules-draft", rules(both, true, true)),
+        sample("admin-rules-in-force", live),
+        sample("admin-rules-empty", Rules { rules: Vec::new(), ..rules(RuleTest::default(), false, false) }),
         sample("admin-rule", rule_form()),
         sample("admin-audit", audit()),
     ]

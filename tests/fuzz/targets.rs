@@ -499,10 +499,13 @@ fn rule_line(bytes: &[u8]) {
         let again = rule_text::parse_line(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
         assert_eq!(again.to_string(), line);
         assert_eq!(format!("{:?}", again.parts()), format!("{:?}", rule.parts()));
-        assert!(!rule_text::sentence(&rule).is_empty());
+        assert!(!doorward::access::rule_words::sentence(&rule).is_empty());
         if let Some(path) = rule.path() {
             let _ = path.matches("/a/b");
         }
+    }
+    if let Ok(tests) = rule_text::parse_tests(text) {
+        assert!(!tests.is_empty());
     }
     if let Ok(rules) = rule_text::parse_file(text) {
         let _ = doorward::access::rules::shadowed(&rules);

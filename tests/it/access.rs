@@ -345,3 +345,53 @@ fn a_change_of_the_rules_is_in_force_at_once_and_after_a_restart() {
     server.set_rules(&[]);
     ask_nginx(&ada, &format!("{APP}/")).expect(403);
 }
+
+/// A rule change is in force at the next request, on the same connection and in both directions.
+#[test]
+fn a_rule_change_is_in_force_at_the_next_request() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mut olga = crate::my_account::program(&server, "olga", None);
+    let stranger = server.client();
+    let url = "http://wiki.home.localhost/";
+    for round in 0..20 {
+        ask_nginx(&stranger, url).expect(403);
+        let version = server.app().access.list().version();
+        let open =
+            json!({"version": version, "rules": [{"domains": ["wiki.home.localhost"], "policy": "bypass"}]});
+        olga.json("PUT", "/api/v1/admin/rules", &open).expect(200);
+        ask_nginx(&stranger, url).expect(200);
+        let seen = server.app().access.draft_state();
+        let closed = json!({"version": seen.version, "based_on": seen.based_on, "rules": []});
+        let draft = olga.json("PUT", "/api/v1/admin/rules/draft", &closed).expect(200).json();
+        ask_nginx(&stranger, url).expect(200);
+        olga.post("/api/v1/admin/rules/draft/apply", json!({"version": draft["version"]})).expect(200);
+        assert_eq!(server.app().access.list().rules().len(), 0, "round {round}");
+    }
+}
+
+/// Rules see the query and where the request comes from, as trusted proxies tell it.
+#[test]
+fn query_networks_and_names_in_hosts_decide_over_http() {
+    let server = Server::start();
+    server.set_rules(&[
+        "bypass domain=a.home.localhost query=key==secret",
+        "bypass domain=b.home.localhost resource=^/api/x$",
+        "bypass domain=c.home.localhost network=203.0.113.0/24",
+        "allow one_factor domain={user}.home.localhost",
+    ]);
+    server.add_user("ada", Role::Member, &[]);
+    let (nobody, ada) = (server.client(), sign_in(&server, "ada"));
+    ask_nginx(&nobody, "http://a.home.localhost/?key=secret").expect(200);
+    ask_nginx(&nobody, "http://a.home.localhost/?x=1&key=%73ecret").expect(200);
+    ask_nginx(&nobody, "http://a.home.localhost/?key=secret&%").expect(403);
+    ask_nginx(&nobody, "http://a.home.localhost/?key=other").expect(401);
+    ask_nginx(&ada, "http://a.home.localhost/?key=other").expect(403);
+    ask_nginx(&nobody, "http://b.home.localhost/api/x").expect(200);
+    ask_nginx(&nobody, "http://b.home.localhost/api/x?y").expect(401);
+    ask_nginx(&nobody, "http://b.home.localhost/api%2fx").expect(403);
+    ask_nginx(&nobody, "http://c.home.localhost/").expect(401);
+    ask_nginx(&ada, "http://ada.home.localhost/").expect(200);
+    ask_nginx(&ada, "http://bob.home.localhost/").expect(403);
+    ask_nginx(&nobody, "http://ada.home.localhost/").expect(401);
+}

@@ -359,6 +359,71 @@ fn rules_are_read_replaced_and_tried() {
     assert_eq!(events(&server, "rule.changed", "olga"), 1);
 }
 
+#[test]
+fn a_draft_of_the_rules_is_kept_tried_applied_and_discarded() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &["family"]);
+    let mut olga = program(&server, "olga", None);
+    let (url, check) = ("/api/v1/admin/rules/draft", "/api/v1/admin/rules/check");
+    let start = olga.get_json(url).expect(200).json();
+    assert_eq!((&start["is_open"], &start["rules"]), (&json!(false), &json!([])));
+    let asked = json!({"url": "a.home.localhost", "username": "olga", "address": "10.1.2.3", "draft": true});
+    refuses(olga.post(check, asked.clone()), 404, "no_draft");
+    let rules =
+        json!([{"domains": ["a.home.localhost"], "networks": ["10.0.0.0/8"], "policy": "one_factor"}]);
+    let put = |version: &serde_json::Value, based_on: &serde_json::Value| json!({"version": version, "based_on": based_on, "rules": rules});
+    let body = put(&start["version"], &start["based_on"]);
+    let draft = olga.json("PUT", url, &body).expect(200).json();
+    assert_eq!((&draft["is_open"], &draft["is_current"]), (&json!(true), &json!(true)));
+    refuses(olga.json("PUT", url, &body), 409, "rules_changed");
+    let answer = olga.post(check, asked.clone()).expect(200).json();
+    assert_eq!(
+        (&answer["outcome"], &answer["trail"][0]),
+        (&json!("allow"), &json!("Rule 1 fits, and olga Person has proven enough."))
+    );
+    let live = json!({"url": "a.home.localhost", "username": "olga", "address": "10.1.2.3"});
+    assert_eq!(olga.post(check, live).expect(200).json()["outcome"], "forbidden");
+    let apply = "/api/v1/admin/rules/draft/apply";
+    refuses(olga.post(apply, json!({"version": 0})), 409, "rules_changed");
+    let list = olga.post(apply, json!({"version": draft["version"]})).expect(200).json();
+    assert_eq!((list["rules"].as_array().unwrap().len(), &list["version"]), (1, &json!(1)));
+    refuses(olga.post(apply, json!({"version": draft["version"]})), 404, "no_draft");
+    let start = olga.get_json(url).expect(200).json();
+    olga.json("PUT", url, &put(&start["version"], &start["based_on"])).expect(200);
+    refuses(olga.json("DELETE", &format!("{url}?version=1"), &json!({})), 409, "rules_changed");
+    olga.json("DELETE", url, &json!({})).expect(204);
+    refuses(olga.json("DELETE", url, &json!({})), 404, "no_draft");
+    assert_eq!((events(&server, "rule.changed", "olga"), events(&server, "rule.drafted", "olga")), (1, 3));
+}
+
+/// A thousand rules for ten thousand hosts come in as one list, and as a draft.
+#[test]
+fn the_largest_list_comes_in_through_the_api() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mut olga = program(&server, "olga", None);
+    let rule = |number: usize| {
+        let hosts: Vec<String> = (0..10).map(|host| format!("app-{number}-{host}.home.localhost")).collect();
+        json!({"domains": hosts, "networks": ["192.168.0.0/16"], "policy": "one_factor"})
+    };
+    let rules: Vec<_> = (0..1000).map(rule).collect();
+    let put =
+        olga.json("PUT", "/api/v1/admin/rules", &json!({"version": 0, "rules": rules})).expect(200).json();
+    assert_eq!(put["rules"].as_array().unwrap().len(), 1000);
+    let start = olga.get_json("/api/v1/admin/rules/draft").expect(200).json();
+    let reversed: Vec<_> = rules.iter().rev().collect();
+    let body = json!({"version": start["version"], "based_on": start["based_on"], "rules": reversed});
+    let draft = olga.json("PUT", "/api/v1/admin/rules/draft", &body).expect(200).json();
+    olga.post("/api/v1/admin/rules/draft/apply", json!({"version": draft["version"]})).expect(200);
+    let decided = olga
+        .post(
+            "/api/v1/admin/rules/check",
+            json!({"url": "app-999-9.home.localhost", "address": "192.168.7.7"}),
+        )
+        .json();
+    assert_eq!((&decided["rule"], &decided["outcome"]), (&json!(1), &json!("sign_in")), "{decided}");
+}
+
 /// AUD-01, ADM-01: the log is read by questions; its export is for a fresh admin and is itself an event.
 #[test]
 fn the_log_is_read_and_exported() {

@@ -132,39 +132,78 @@ fn the_pages_add_edit_move_try_and_remove_rules() {
         ("paths", "^/a\r\n^/b"),
         ("policy", "one_factor"),
     ];
-    leads_to(add(&mut olga, &first), "/admin/rules?done=saved");
+    leads_to(add(&mut olga, &first), "/admin/rules?done=drafted");
     leads_to(
         add(&mut olga, &[("domains", "*.home.localhost"), ("who", "everyone"), ("policy", "deny")]),
-        "/admin/rules?done=saved",
+        "/admin/rules?done=drafted",
     );
-    let line = server.app().access.list().rules()[0].to_string();
+    let access = &server.app().access;
+    assert!(access.list().rules().is_empty(), "nothing is in force yet");
+    let line = access.draft().unwrap().rules()[0].to_string();
     assert_eq!(
         line,
         "allow one_factor domain=photos.home.localhost,pics.home.localhost path=^(?:(?:/a)|(?:/b)) method=GET,HEAD group=family,kids user=mia,ben"
     );
     let list = olga.get("/admin/rules").expect(200).text();
-    assert!(list.contains("/admin/rules/2-1") && list.contains("<strong>photos.home.localhost</strong>"));
-    let form = olga.get("/admin/rules/2-1").expect(200).text();
+    assert!(list.contains("/admin/rules/2.0-1") && list.contains("<strong>photos.home.localhost</strong>"));
+    assert!(list.contains("This is a draft") && list.contains("2 rules new or changed."), "{list}");
+    let live = olga.get("/admin/rules?show=live").expect(200).text();
+    assert!(
+        live.contains("There is a draft")
+            && live.contains("No rules yet")
+            && !live.contains("/admin/rules/2.0-1")
+    );
+    let form = olga.get("/admin/rules/2.0-1").expect(200).text();
     assert!(form.contains("value=\"mia ben\""));
-    leads_to(olga.get("/admin/rules/1-1"), "/admin/rules?done=stale");
-    olga.get("/admin/rules/2-9").expect(404);
+    leads_to(olga.get("/admin/rules/1.0-1"), "/admin/rules?done=stale");
+    olga.get("/admin/rules/2.0-9").expect(404);
     olga.get("/admin/rules/nonsense").expect(404);
     leads_to(
-        olga.form("/admin/rules/2-2/move", &[("csrf", &csrf), ("direction", "up")]),
-        "/admin/rules?done=saved",
+        olga.form("/admin/rules/2.0-2/move", &[("csrf", &csrf), ("direction", "up")]),
+        "/admin/rules?done=drafted",
     );
     // A form from before the move hits nothing.
-    leads_to(olga.form("/admin/rules/2-1/remove", &[("csrf", &csrf)]), "/admin/rules?done=stale");
+    leads_to(olga.form("/admin/rules/2.0-1/remove", &[("csrf", &csrf)]), "/admin/rules?done=stale");
     let edit =
         [("csrf", csrf.as_str()), ("domains", "x.home.localhost"), ("who", "everyone"), ("policy", "bypass")];
-    leads_to(olga.form("/admin/rules/3-1", &edit), "/admin/rules?done=saved");
+    leads_to(olga.form("/admin/rules/3.0-1", &edit), "/admin/rules?done=drafted");
     let tried = olga.get("/admin/rules?user=&address=https://x.home.localhost/").expect(200).text();
     assert!(tried.contains("gets in, by rule 1") && tried.contains("Decided the test"), "{tried}");
-    let wrong = olga.get("/admin/rules?user=nobody&address=x.home.localhost").expect(200).text();
-    assert!(wrong.contains("There is no account"));
-    leads_to(olga.form("/admin/rules/4-1/remove", &[("csrf", &csrf)]), "/admin/rules?done=removed");
-    assert_eq!(server.app().access.list().rules().len(), 1);
-    assert_eq!(events(&server, "rule.changed", "olga"), 5);
+    assert!(tried.contains("By the rules in force") && tried.contains("because no rule matches"), "{tried}");
+    assert!(tried.contains("Rule 1 fits and lets everyone in."), "{tried}");
+    let wrong = olga.get("/admin/rules?user=nobody&address=x.home.localhost&from=here").expect(200).text();
+    assert!(wrong.contains("There is no account") || wrong.contains("Give an address such as 192.168.1.5."));
+    leads_to(olga.form("/admin/rules/4.0-2/remove", &[("csrf", &csrf)]), "/admin/rules?done=drafted");
+    assert_eq!(events(&server, "rule.changed", "olga"), 0);
+    assert_eq!(events(&server, "rule.drafted", "olga"), 5);
+    let apply = |client: &mut Client, version: &str| {
+        client.form("/admin/rules/draft/apply", &[("csrf", &csrf), ("version", version)])
+    };
+    leads_to(apply(&mut olga, "4"), "/admin/rules?done=stale");
+    leads_to(apply(&mut olga, "5"), "/admin/rules?done=applied");
+    leads_to(apply(&mut olga, "5"), "/admin/rules?done=stale");
+    assert_eq!(access.list().rules()[0].to_string(), "bypass domain=x.home.localhost");
+    assert_eq!(events(&server, "rule.changed", "olga"), 1);
+    leads_to(olga.form("/admin/rules/6.1-1/remove", &[("csrf", &csrf)]), "/admin/rules?done=drafted");
+    let discard = [("csrf", csrf.as_str()), ("version", "7")];
+    leads_to(olga.form("/admin/rules/draft/discard", &discard), "/admin/rules?done=discarded");
+    assert_eq!(access.list().rules().len(), 1);
+}
+
+#[test]
+fn a_draft_is_not_put_in_force_over_a_list_that_was_changed_meanwhile() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mut olga = browser(&server, "olga");
+    let csrf = token(&mut olga, "/admin/rules/new");
+    let rule = [("csrf", &*csrf), ("domains", "a.home.localhost"), ("who", "everyone"), ("policy", "bypass")];
+    leads_to(olga.form("/admin/rules/new", &rule), "/admin/rules?done=drafted");
+    server.set_rules(&["deny domain=a.home.localhost"]);
+    let page = olga.get("/admin/rules").expect(200).text();
+    assert!(page.contains("id=\"outdated\"") && !page.contains("id=\"apply\""), "{page}");
+    let apply = [("csrf", &*csrf), ("version", "1")];
+    leads_to(olga.form("/admin/rules/draft/apply", &apply), "/admin/rules?done=stale");
+    assert_eq!(server.app().access.list().rules()[0].to_string(), "deny domain=a.home.localhost");
 }
 
 #[test]

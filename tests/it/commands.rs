@@ -142,3 +142,76 @@ fn app_tokens_are_made_listed_and_removed_by_command() {
     assert_ne!(installation.run(["user", "app-token", "remove", "bob", handle]).code, Some(0));
     server.stop();
 }
+
+/// `rules check` says which rule decides and why the others do not; what `export` writes, `apply` reads.
+#[test]
+fn rules_are_explained_exported_and_applied_from_the_command_line() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=https://auth.home.example".to_owned());
+    installation.settings.push("protect.domain=home.example".to_owned());
+    let file = installation.dir.0.join("rules.txt");
+    let file = file.to_str().unwrap();
+    let server = installation.serve();
+    installation.run(["user", "add", "mia", "--name", "Mia", "--group", "family"]).succeed();
+    for rule in [
+        &["bypass", "domain=photos.home.example", "path=^/share/", "method=GET"][..],
+        &["deny", "domain=photos.home.example", "network=203.0.113.0/24", "#", "not", "from", "there"],
+        &["allow", "one_factor", "domain=wiki.home.example", "user=bob"],
+        &[
+            "allow",
+            "two_factor",
+            "domain=photos.home.example",
+            "resource=^/a b",
+            "subject=user:mia+group:family",
+        ],
+    ] {
+        let words = ["rules", "add"].into_iter().chain(rule.iter().copied());
+        installation.run(words).succeed();
+    }
+    let check = |more: &[&str]| {
+        let words =
+            ["rules", "check", "--host", "photos.home.example"].into_iter().chain(more.iter().copied());
+        installation.run(words)
+    };
+    let outcome =
+        check(&["--user", "mia", "--path", "/a%20b", "--method", "POST", "--address", "192.168.1.5"])
+            .succeed();
+    assert_eq!(
+        outcome.out,
+        "Rule 1 is for GET, and this is POST.\n\
+         Rule 2 is for requests from 203.0.113.0/24, and this one comes from 192.168.1.5.\n\
+         Rule 3 is for other hosts than photos.home.example.\n\
+         Rule 4 fits and asks for two factors, and Mia has proven one.\n\
+         Mia is asked to sign in with two factors, by rule 4.\n"
+    );
+    let outcome = check(&["--user", "mia", "--two-factor", "--path", "/other"]).succeed();
+    assert_eq!(
+        outcome.out,
+        "Rule 1 is for paths that match ^/share/, and /other does not.\n\
+         Rule 2 is for requests from 203.0.113.0/24, and nobody said where this one comes from.\n\
+         Rule 3 is for other hosts than photos.home.example.\n\
+         Rule 4 is for a path and query that match ^/a b, and /other does not.\n\
+         Mia is kept out, because no rule matches.\n"
+    );
+    let outcome = check(&["--path", "/share/%2e%2e%2fx", "--address", "203.0.113.9"]).succeed();
+    assert!(
+        outcome.out.starts_with("Rule 1 looks at the path, and this path could be read in two ways"),
+        "{outcome:?}"
+    );
+    assert!(outcome.out.ends_with("Someone who is not signed in is kept out, by rule 1.\n"), "{outcome:?}");
+    for (more, why) in
+        [(&["--user", "nobody"][..], "There is no account “nobody”."), (&["--draft"], "There is no draft")]
+    {
+        let outcome = check(more);
+        assert!(outcome.code != Some(0) && outcome.err.contains(why), "{outcome:?}");
+    }
+    let before = installation.run(["rules", "list"]).succeed().out;
+    installation.run(["rules", "export", file]).succeed();
+    installation.run(["rules", "remove", "2"]).succeed();
+    installation.run(["rules", "add", "--before", "1", "deny", "domain=x.home.example"]).succeed();
+    installation.run(["rules", "apply", file]).succeed();
+    assert_eq!(installation.run(["rules", "list"]).succeed().out, before);
+    assert_eq!(installation.run(["rules", "export"]).succeed().out, std::fs::read_to_string(file).unwrap());
+    server.stop();
+    assert_eq!(installation.run(["rules", "list"]).succeed().out, before, "also without a server");
+}
