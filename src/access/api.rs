@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::domain::{DomainPattern, is_below};
+use super::domain::DomainPattern;
 use super::drafts::Seen;
 use super::explain::{Explanation, explain};
 use super::forward_auth::{admit, parse_url};
@@ -201,16 +201,16 @@ fn all_warnings(access: &Access, rules: &[Rule]) -> Vec<String> {
         warnings.extend(loose_patterns(rule).map(|text| format!("Rule {number} {text}")));
     }
     let site = &access.shared.site;
-    let Some(parent) = site.protected_domain() else { return warnings };
+    let Some(parents) = site.domain_names() else { return warnings };
     for (number, rule) in (1..).zip(rules) {
         let is_reached = rule.domains().iter().any(|domain| match domain {
             DomainPattern::Exact(host) => site.is_protected_host(host),
             DomainPattern::Below(above) | DomainPattern::OfUser(above) | DomainPattern::OfGroup(above) => {
-                **above == *parent || is_below(above, &parent) || is_below(&parent, above)
+                site.has_apps_below(above)
             }
         });
         if !is_reached && rule.host_patterns().is_empty() {
-            warnings.push(format!("Rule {number} never decides: it names no app below {parent}."));
+            warnings.push(format!("Rule {number} never decides: it names no app below {parents}."));
         }
     }
     warnings
@@ -311,9 +311,9 @@ pub fn check_rules(
 fn out_of_reach(access: &Access, inquiry: &Inquiry<'_>) -> Option<String> {
     let site = &access.shared.site;
     admit(inquiry, site).err()?;
-    Some(match site.protected_domain() {
-        Some(parent) => format!(
-            "Doorward keeps out everything that is not an app below {parent} reached over HTTPS, whatever the rules say."
+    Some(match site.domain_names() {
+        Some(parents) => format!(
+            "Doorward keeps out everything that is not an app below {parents} reached over HTTPS, whatever the rules say."
         ),
         None => "No domain is protected yet, so nothing is let through, whatever the rules say.".to_owned(),
     })

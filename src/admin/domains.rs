@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::Admin;
 use crate::access::validate_parent_domain;
 use crate::audit::{Event, Kind};
-use crate::config::{check_domains, check_reach};
+use crate::config::{as_sentence, check_domains, check_reach};
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::site::{CookieScope, ProtectedDomain, Setting, SettingRecord};
-use crate::store::CommitError;
+use crate::store::{CommitError, Versioned};
 
 /// A domain as somebody typed it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -45,7 +45,8 @@ impl TypedDomain {
         let domain = self.domain.trim();
         let domain = validate_parent_domain(domain, domain).map_err(|why| refuse("domain", why))?;
         let portal = self.portal.as_deref().map(str::trim).filter(|portal| !portal.is_empty());
-        ProtectedDomain::new(domain.as_str(), portal, cookie).map_err(|why| refuse("portal", sentence(&why)))
+        ProtectedDomain::new(domain.as_str(), portal, cookie)
+            .map_err(|why| refuse("portal", as_sentence(&why)))
     }
 }
 
@@ -60,13 +61,6 @@ impl<'a> From<&'a ProtectedDomain> for DomainDto<'a> {
     fn from(own: &'a ProtectedDomain) -> Self {
         DomainDto { domain: &own.domain, portal: own.portal.as_deref(), cookie: own.cookie.as_str() }
     }
-}
-
-/// Makes a sentence of the end of one.
-fn sentence(why: &str) -> String {
-    let mut characters = why.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", characters.as_str())
 }
 
 /// What changes.
@@ -121,16 +115,15 @@ impl Admin {
                 "The configuration says which domains are protected. Change protect.domains there, and start Doorward again.",
             ));
         }
-        // Read before the list: a change in between fails the commit.
         let row = setting.key().as_bytes();
         let seen = self.store.get::<SettingRecord>(row)?;
-        let mut domains = self.site.protected_domains();
+        let mut domains = self.stored_domains(seen.as_ref())?;
         change.apply(&mut domains)?;
-        let refuse = |why: String| Problem::unprocessable("domain", "invalid_value", sentence(&why));
+        let refuse = |why: String| Problem::unprocessable("domain", "invalid_value", as_sentence(&why));
         check_domains(&domains).map_err(refuse)?;
         if self.site.is_origin_set() && !matches!(change, DomainChange::Remove(_)) {
             check_reach(&domains, &self.site.origin().host)
-                .map_err(|why| Problem::unprocessable("portal", "invalid_value", sentence(&why)))?;
+                .map_err(|why| Problem::unprocessable("portal", "invalid_value", as_sentence(&why)))?;
         }
         let text = domains.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let mut batch = self.store.batch();
@@ -147,6 +140,25 @@ impl Admin {
             )),
             result => Ok(result?),
         }
+    }
+}
+
+impl Admin {
+    /// Returns the domains that a row holds, or the one of an installation from before there could be several. Not the list
+    /// in memory, which follows a little after the row.
+    fn stored_domains(
+        &self,
+        seen: Option<&Versioned<SettingRecord>>,
+    ) -> Result<Vec<ProtectedDomain>, Problem> {
+        let one;
+        let text = match seen {
+            Some(seen) => seen.value.value.as_str(),
+            None => {
+                one = self.store.get::<SettingRecord>(Setting::ONE_DOMAIN.as_bytes())?;
+                one.as_ref().map_or("", |one| one.value.value.as_str())
+            }
+        };
+        ProtectedDomain::parse_list(text).map_err(Problem::internal)
     }
 }
 

@@ -194,6 +194,13 @@ pub fn check_reach(domains: &[ProtectedDomain], host: &str) -> Result<(), String
     Ok(())
 }
 
+/// Makes a sentence of the end of one.
+pub fn as_sentence(why: &str) -> String {
+    let mut characters = why.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ mod values;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use domains::{CookieScope, MOST_DOMAINS, ProtectedDomain, check_domains, check_reach};
+pub use domains::{CookieScope, MOST_DOMAINS, ProtectedDomain, as_sentence, check_domains, check_reach};
 pub use keys::{KEYS, Key, Settings, find};
 pub use load::{Sources, parse_assignment};
 pub use show::documentation_table;

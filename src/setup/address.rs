@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::Setup;
 use crate::access::validate_parent_domain;
 use crate::audit::Kind;
+use crate::config::{as_sentence, check_reach};
 use crate::http::Problem;
 use crate::http::address::{is_loopback_name, parse_network};
 use crate::kernel::ids::UserId;
@@ -43,17 +44,24 @@ impl Setup {
                             or tick the box to continue without HTTPS.";
             return Err(refuse("origin", sentence.to_owned()));
         }
-        // The address must lie below a domain that the configuration fixes, too: the next start would refuse it.
-        let fixed = site.protected_domain().filter(|_| site.is_fixed(Setting::ProtectedDomain));
-        let (field, domain) = match &fixed {
-            Some(fixed) => ("origin", fixed.as_str()),
-            None => ("cookie_domain", domain.trim()),
-        };
-        if domain.is_empty() || (fixed.is_some() && site.is_fixed(Setting::PublicOrigin)) {
-            return Ok(Address { origin, protected_domain: fixed });
+        if site.is_fixed(Setting::ProtectedDomain) {
+            // The address must fit the domains that the configuration fixes, too: the next start would refuse it.
+            if !site.is_fixed(Setting::PublicOrigin) {
+                check_reach(&site.protected_domains(), &origin.host)
+                    .map_err(|why| refuse("origin", as_sentence(&why)))?;
+            }
+            return Ok(Address { origin, protected_domain: site.protected_domain() });
         }
-        let domain =
-            validate_parent_domain(domain, &origin.host).map_err(|sentence| refuse(field, sentence))?;
+        let domain = domain.trim();
+        if domain.is_empty() {
+            return Ok(Address { origin, protected_domain: None });
+        }
+        let domain = validate_parent_domain(domain, &origin.host)
+            .map_err(|sentence| refuse("cookie_domain", sentence))?;
+        if site.protected_domain().as_deref() == Some(domain.as_str()) {
+            check_reach(&site.protected_domains(), &origin.host)
+                .map_err(|why| refuse("origin", as_sentence(&why)))?;
+        }
         Ok(Address { origin, protected_domain: Some(domain.to_string()) })
     }
 
@@ -72,7 +80,10 @@ impl Setup {
                 |record| record.is_addressed = true,
                 |batch| {
                     for (setting, value) in values {
-                        if self.sign_in.site.is_fixed(setting) {
+                        // There may be more about the domain, and more domains, than the wizard knows of.
+                        let is_known = setting == Setting::ProtectedDomain
+                            && self.sign_in.site.protected_domain().as_deref() == Some(value);
+                        if self.sign_in.site.is_fixed(setting) || is_known {
                             continue;
                         }
                         self.sign_in.site.stage_set(batch, setting, value);

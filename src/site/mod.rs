@@ -355,6 +355,22 @@ impl Site {
         state.domains.main(&state.origin.host).map(|own| own.domain.clone())
     }
 
+    /// Names the protected domains in a sentence: `home.example or other.example`.
+    pub fn domain_names(&self) -> Option<String> {
+        let state = self.0.state.load();
+        let names: Vec<&str> = state.domains.listed().iter().map(|own| own.domain.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(" or "))
+    }
+
+    /// Tells whether there can be protected apps below `above`, a host in normal form.
+    pub fn has_apps_below(&self, above: &str) -> bool {
+        let state = self.0.state.load();
+        let is_around = |own: &ProtectedDomain| {
+            own.covers(above) || own.domain.strip_suffix(above).is_some_and(|head| head.ends_with('.'))
+        };
+        state.domains.find(is_around).is_some()
+    }
+
     /// Returns the protected domain that an app belongs to; `None` if `host` (no port) is no protected app: outside of
     /// all domains, or one under which Doorward itself is reached.
     pub fn protected_domain_of(&self, host: &str) -> Option<Arc<ProtectedDomain>> {
