@@ -29,6 +29,7 @@ use crate::limits::{LimitSettings, Limits, Rule};
 use crate::metrics::{Metrics, Sample, TokenFault};
 use crate::my_account::MyAccount;
 use crate::oidc::{self, Oidc, OidcSettings};
+use crate::operations::doctor::outside::Outside;
 use crate::operations::health::{Health, State};
 use crate::operations::lifecycle;
 use crate::operations::metrics as metrics_server;
@@ -110,6 +111,8 @@ pub struct App {
     pub oidc: Oidc,
     /// The first start.
     pub setup: Setup,
+    /// The doctor's look from outside.
+    pub outside: Outside,
     /// Events.
     pub audit: Audit,
     /// Rate counters.
@@ -214,6 +217,8 @@ impl App {
         let sign_in = SignIn::open(parts, &options.master).map_err(|error| reading(&error))?;
         let access = Access::load(store.clone(), audit.clone(), site.clone(), options.forward_auth)
             .map_err(|error| reading(&error))?;
+        let outgoing = Outgoing::new(options.outgoing.clone())
+            .map_err(|why| because("Calls to apps could not be prepared")(&why))?;
         let oidc = Oidc::open(
             oidc::Parts {
                 sign_in: sign_in.clone(),
@@ -221,8 +226,7 @@ impl App {
                 keys: options.keys,
                 token_cache: options.token_cache,
                 settings: options.oidc,
-                outgoing: Outgoing::new(options.outgoing.clone())
-                    .map_err(|why| because("Calls to apps could not be prepared")(&why))?,
+                outgoing: outgoing.clone(),
             },
             &options.master,
         )
@@ -236,7 +240,9 @@ impl App {
         })
         .map_err(|error| because("The setup could not be prepared")(&error))?;
         setup.keep_closed().await;
+        let outside = Outside::new(site.clone(), outgoing, sign_in.random.clone(), clock.clone());
         let app = Arc::new(App {
+            outside,
             site,
             accounts,
             sessions,

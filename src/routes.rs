@@ -393,8 +393,9 @@ impl Service {
         self.leave_proxy(request, endpoint, reply)
     }
 
-    fn leave_proxy(&self, request: &Request, endpoint: Endpoint, reply: Reply) -> Reply {
+    fn leave_proxy(&self, request: &Request, endpoint: Endpoint, mut reply: Reply) -> Reply {
         self.app.setup.observe(endpoint.dialect, request, &reply);
+        self.app.outside.note_question(endpoint.dialect, request, &mut reply);
         // Some proxies hand the answer on in the name of the app.
         reply.for_other_host()
     }
@@ -577,7 +578,11 @@ impl Handler for Service {
             }
             Found::Route(_) => return None,
             Found::OtherMethods => self.wrong_method(request),
-            Found::Nothing => self.refuse(found, request, Problem::not_found()),
+            Found::Nothing => self
+                .app
+                .outside
+                .note_app(request)
+                .unwrap_or_else(|| self.refuse(found, request, Problem::not_found())),
         })
     }
 

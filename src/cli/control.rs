@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{Failure, app, doctor, domain, import, keys, rules, serve, user};
+use super::{Failure, app, doctor, domain, import, keys, proxy_snippet, rules, serve, user};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -36,6 +36,10 @@ pub(super) enum Order {
     Import(import::ImportOrder),
     /// What only the process that has the store open can tell the doctor.
     Doctor,
+    /// Where people sign in.
+    PublicOrigin,
+    /// How a host looks from outside.
+    Outside(doctor::LookOrder),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,6 +129,8 @@ async fn carry_out(app: &App, order: Order) -> Answer {
         Order::Keys(command) => keys::run(app, command).await,
         Order::Import(order) => import::carry_out(app, order).await,
         Order::Doctor => doctor::look_inside(app),
+        Order::Outside(order) => doctor::look_outside(app, order).await,
+        Order::PublicOrigin => Ok(proxy_snippet::origin_of(&app.site)),
     };
     match result {
         Ok(text) => Answer { is_done: true, text },

@@ -1,6 +1,8 @@
-//! `doorward doctor`: looks at this installation and says what to mend. Changes none of the data.
+//! `doorward doctor`: looks at this installation, or at hosts of apps from outside, and says what to mend. Changes none
+//! of the data.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,12 +10,14 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, control, serve};
+use crate::access::snippet::Proxy;
 use crate::app::App;
 use crate::config::{Settings, WebOrigin};
 use crate::crypto::key_file;
 use crate::crypto::sealed::Sealer;
 use crate::kernel::random::Random;
 use crate::kernel::time::{SystemClock, Timestamp};
+use crate::operations::doctor::outside::Look;
 use crate::operations::doctor::{
     self, Facts, Finding, ProgressFacts, RefusedSetting, Severity, SnapshotFacts, StoreState, look,
 };
@@ -25,14 +29,29 @@ use crate::store::{self, Store, progress, snapshots};
 const FINDINGS: u8 = 2;
 
 /// Flags of `doctor`.
+///
+/// With hosts it visits these through their proxy, as strangers and forgers would; Doorward must be running. What an app
+/// receives is seen where Doorward itself is the app: give a host of its own to it in the proxy, with the same lines as
+/// for an app, and add the rule: bypass domain=THAT-HOST path=^/doorward-probe-
 #[derive(Args)]
 pub(super) struct DoctorArgs {
+    /// Protected hosts to look at from outside, such as photos.home.example.
+    hosts: Vec<String>,
+    /// The reverse proxy, if its answers do not tell: nginx, caddy, traefik, haproxy, npm, swag, apache or envoy.
+    #[arg(long, value_parser = super::proxy_snippet::proxy)]
+    proxy: Option<Proxy>,
+    /// Connect to this address instead of those of the host, such as 192.168.1.5:443.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    connect: Option<SocketAddr>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &DoctorArgs, settings: &Settings, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    if !args.hosts.is_empty() {
+        return look_from_outside(args, settings, out);
+    }
     let findings = doctor::examine(&gather(settings));
     let written = if args.json {
         let text =
@@ -46,16 +65,94 @@ pub(super) fn run(args: &DoctorArgs, settings: &Settings, out: &mut dyn Write) -
 }
 
 fn print(finding: &Finding, out: &mut dyn Write) -> std::io::Result<()> {
-    let mark = match finding.severity {
+    let line = finding.line_to_paste.as_deref();
+    print_parts(finding.severity, finding.title, &finding.sentence, line, out)
+}
+
+fn print_parts(
+    severity: Severity,
+    title: &str,
+    sentence: &str,
+    line: Option<&str>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let mark = match severity {
         Severity::Ok => "ok  ",
         Severity::Fix => "FIX ",
         Severity::Skipped => "-   ",
     };
-    writeln!(out, "{mark} {}: {}", finding.title, finding.sentence)?;
-    match &finding.line_to_paste {
+    writeln!(out, "{mark} {title}: {sentence}")?;
+    match line {
         Some(line) => writeln!(out, "       {line}"),
         None => Ok(()),
     }
+}
+
+/// What the running server is asked to look at.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LookOrder {
+    host: String,
+    proxy: Option<String>,
+    connect: Option<SocketAddr>,
+}
+
+/// A finding as it comes back.
+#[derive(Serialize, Deserialize)]
+struct Shown {
+    code: String,
+    severity: Severity,
+    title: String,
+    sentence: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line_to_paste: Option<String>,
+}
+
+fn look_from_outside(
+    args: &DoctorArgs,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+    let mut all = serde_json::Map::new();
+    let mut is_to_be_mended = false;
+    for host in &args.hosts {
+        let order = LookOrder {
+            host: host.clone(),
+            proxy: args.proxy.map(|proxy| proxy.as_str().to_owned()),
+            connect: args.connect,
+        };
+        let answer = control::ask_server(&control::Order::Outside(order), settings)
+            .ok_or_else(|| Failure::new("Doorward is not running here. Start it, and ask again."))??;
+        let findings: Vec<Shown> = serde_json::from_str(&answer).map_err(|error| failed(&error))?;
+        is_to_be_mended |= findings.iter().any(|finding| finding.severity == Severity::Fix);
+        if args.json {
+            all.insert(host.clone(), serde_json::to_value(&findings).map_err(|error| failed(&error))?);
+            continue;
+        }
+        writeln!(out, "{host}").map_err(|error| failed(&error))?;
+        for finding in &findings {
+            let line = finding.line_to_paste.as_deref();
+            print_parts(finding.severity, &finding.title, &finding.sentence, line, out)
+                .map_err(|error| failed(&error))?;
+        }
+    }
+    if args.json {
+        let text = serde_json::to_string_pretty(&all).map_err(|error| failed(&error))?;
+        writeln!(out, "{text}").map_err(|error| failed(&error))?;
+    }
+    Ok(if is_to_be_mended { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
+}
+
+/// What the running server answers about a host.
+pub(super) async fn look_outside(app: &App, order: LookOrder) -> Result<String, Failure> {
+    let look = Look {
+        host: order.host,
+        proxy: order.proxy.as_deref().and_then(Proxy::parse),
+        address: order.connect,
+        doorward: app.setup.own_url(),
+    };
+    let findings = app.outside.examine(&look).await.map_err(Failure::new)?;
+    serde_json::to_string(&findings).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// What only the process that has the store open can see.

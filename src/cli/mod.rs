@@ -13,6 +13,7 @@ mod generate;
 mod health;
 mod import;
 mod keys;
+mod proxy_snippet;
 mod rules;
 pub mod serve;
 mod setup;
@@ -87,6 +88,8 @@ enum Command {
     /// Check and show the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print the configuration for a reverse proxy in front of an app.
+    ProxySnippet(proxy_snippet::ProxySnippetArgs),
     /// Check this installation and say what to mend.
     Doctor(doctor::DoctorArgs),
     /// Ask the running server whether it is ready.
@@ -194,6 +197,9 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
             store::run(&command, &context, out).map_err(Failure::new).map(|()| done)
         }
         Command::Config(command) => config::run(command, || global.settings(Vec::new()), out).map(|()| done),
+        Command::ProxySnippet(args) => {
+            proxy_snippet::run(&args, &global.settings(Vec::new())?, out).map(|()| done)
+        }
         Command::Doctor(args) => doctor::run(&args, &global.settings(Vec::new())?, out),
         Command::Health => health::run(&global.settings(Vec::new())?, out).map(|()| done),
         Command::Generate(command) => generate::run(&command, &mut Cli::command(), out).map(|()| done),

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use super::headers::finish;
 use super::server::{Handler, LARGE_BODY, RouteLimits, Shared};
 use super::wire::{Flow, Patience, Wire};
-use super::{Client, Problem, Reply, Request};
+use super::{Client, HAD_UNDERSCORES, Problem, Reply, Request};
 
 /// Serves one connection until it ends, or, once `stopped` says so, until the request under way is answered.
 pub(super) async fn run<H: Handler, S: AsyncRead + AsyncWrite + Unpin>(
@@ -100,7 +100,11 @@ fn respond<H: Handler>(
     request: http::Request<Incoming>,
     flow: &Arc<Flow>,
 ) -> Responding {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // Only the doctor looks at it, so it may as well come from a client.
+    if flow.had_underscores.load(Ordering::Relaxed) {
+        parts.headers.insert(HAD_UNDERSCORES.clone(), HeaderValue::from_static("1"));
+    }
     let client = Client::resolve(peer, &parts.headers, &shared.settings.trusted_proxies);
     let (route, limits) = shared.handler.route(&parts.method, parts.uri.path());
     let request = Box::new(Request {

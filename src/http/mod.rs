@@ -30,5 +30,5 @@ pub use cookies::SetCookie;
 pub use form::Form;
 pub use problem::Problem;
 pub use reply::Reply;
-pub use request::{Ambiguous, Request};
+pub use request::{Ambiguous, HAD_UNDERSCORES, Request};
 pub use server::{Handler, RouteLimits, ServerSettings, serve};

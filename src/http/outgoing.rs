@@ -1,4 +1,5 @@
-//! The one way out of this program (OA-12): short calls to addresses that an administrator entered for an app.
+//! The one way out of this program (OA-12): short calls to addresses that an administrator entered for an app, and
+//! the doctor's visits to hosts of this installation ([`Visit`]).
 //!
 //! A name is resolved once, each of its addresses is judged ([`super::destinations`]), and the connection goes to a
 //! judged address: a name that resolves to something else a moment later gains nothing. No redirect is followed, no
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::response::Parts;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -26,6 +28,10 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::destinations::{is_allowed, likely_network, special};
+
+mod visit;
+
+pub use visit::{Visit, Visited};
 
 /// The largest head of an answer.
 const LARGEST_HEAD: usize = 16 * 1024;
@@ -161,9 +167,10 @@ impl Outgoing {
     /// Why there was no answer. A redirect is an error; any other status is an answer.
     pub async fn post_form(&self, url: &Url, body: Bytes) -> Result<StatusCode, OutgoingError> {
         let deadline = tokio::time::Instant::now() + self.settings.timeout;
-        let (status, rest) = tokio::time::timeout_at(deadline, self.exchange(url, body))
+        let (head, rest) = tokio::time::timeout_at(deadline, self.exchange(url, body))
             .await
             .unwrap_or(Err(OutgoingError::TooSlow))?;
+        let status = head.status;
         if status.is_redirection() {
             return Err(OutgoingError::Redirected(status));
         }
@@ -172,7 +179,7 @@ impl Outgoing {
         Ok(status)
     }
 
-    async fn exchange(&self, url: &Url, body: Bytes) -> Result<(StatusCode, Rest), OutgoingError> {
+    async fn exchange(&self, url: &Url, body: Bytes) -> Result<(Parts, Rest), OutgoingError> {
         let is_https = judge_url(url)?;
         let stream = self.connect(url, is_https).await?;
         let request = request(url, body)?;
@@ -289,7 +296,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(StatusCode, Rest), OutgoingError>
+async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(Parts, Rest), OutgoingError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -302,7 +309,8 @@ where
         let _ = connection.await;
     }));
     let answer = sender.send_request(request).await.map_err(bad)?;
-    Ok((answer.status(), Rest { body: answer.into_body(), connection }))
+    let (head, body) = answer.into_parts();
+    Ok((head, Rest { body, connection }))
 }
 
 async fn read_away(rest: Rest, limit: usize) {

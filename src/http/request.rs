@@ -8,6 +8,9 @@ use super::address::Client;
 use crate::kernel::ids::RequestId;
 use crate::kernel::time::Timestamp;
 
+/// Stands in a request whose head had names with an underscore; they were taken out. For the doctor alone.
+pub static HAD_UNDERSCORES: HeaderName = HeaderName::from_static("doorward-had-underscores");
+
 /// One request.
 pub struct Request {
     /// The method.

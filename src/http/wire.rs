@@ -36,6 +36,8 @@ pub(super) struct Flow {
     pub in_flight: AtomicUsize,
     /// Set when the answer under way must be the last, because what follows on the wire cannot be trusted to be a head.
     pub is_last: AtomicBool,
+    /// Whether the last head had names with an underscore, which were taken out.
+    pub had_underscores: AtomicBool,
 }
 
 /// Where the next unread byte stands.
@@ -133,6 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Takes lines out of the head of `end` bytes at the front of the buffer. Returns how many bytes went.
     fn drop_lines(&mut self, end: usize, lines: &[std::ops::Range<usize>]) -> usize {
+        self.flow.had_underscores.store(!lines.is_empty(), Ordering::Relaxed);
         if lines.is_empty() {
             return 0;
         }

@@ -13,11 +13,14 @@ use crate::app::App;
 use crate::http::{Problem, Reply, Request};
 use crate::my_account::{api as account, pages as account_pages, profile_api};
 use crate::oidc::{self, account_api as account_apps};
+use crate::operations::doctor::outside::pages as doctor_pages;
 use crate::operations::health::Health;
+use crate::sessions::frames;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
 use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages};
+use crate::views::Frame;
 
 use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
 
@@ -219,6 +222,14 @@ async fn arrive(app: &App, request: &Request) -> Result<Reply, Problem> {
     Ok(handoff::arrive(&app.sessions, arrival).await)
 }
 
+fn desk(app: &App) -> doctor_pages::Desk<'_> {
+    doctor_pages::Desk { outside: &app.outside, limits: &app.limits, doorward: app.setup.own_url() }
+}
+
+fn doctor_frame(app: &App, request: &Request, caller: &Principal) -> Frame {
+    frames::personal(&app.site, &app.sessions, request, caller, "Doctor", "doctor")
+}
+
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
     let rd = request.query("rd")?;
@@ -370,6 +381,13 @@ pub const ROUTES: &[Route] = &[
     api(Post, "/api/v1/admin/domains", signed_in!(Admin, domains::add, admin)),
     api(Put, "/api/v1/admin/domains/{domain}", signed_in!(Admin, domains::change, admin)),
     api(Delete, "/api/v1/admin/domains/{domain}", signed_in!(Admin, domains::remove, admin)),
+    api(
+        Post,
+        "/api/v1/admin/doctor",
+        Action::Admin(|app, request, caller| {
+            Box::pin(async move { desk(app).look_api(request, &caller).await })
+        }),
+    ),
     api(Get, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::show_draft, admin)),
     with_large_body(api(Put, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::put_draft, admin))),
     api(Delete, "/api/v1/admin/rules/draft", signed_in!(Admin, system_api::discard_draft, admin)),
@@ -422,6 +440,23 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/rules/draft/discard", signed_in!(AdminBrowser, rule_pages::discard_draft, admin)),
     page(Post, "/admin/rules/{id}/move", signed_in!(AdminBrowser, rule_pages::move_rule, admin)),
     page(Post, "/admin/rules/{id}/remove", signed_in!(AdminBrowser, rule_pages::remove_rule, admin)),
+    page(
+        Get,
+        "/admin/doctor",
+        Action::AdminBrowser(|app, request, caller| {
+            Box::pin(async move { desk(app).show(doctor_frame(app, request, &caller)) })
+        }),
+    ),
+    page(
+        Post,
+        "/admin/doctor",
+        Action::AdminBrowser(|app, request, caller| {
+            Box::pin(async move {
+                let frame = doctor_frame(app, request, &caller);
+                desk(app).submit(frame, request, &caller).await
+            })
+        }),
+    ),
     page(Get, "/admin/audit", signed_in!(AdminBrowser, audit_pages::show_audit, admin)),
     page(Get, "/admin/audit/export", signed_in!(AdminBrowser, audit_pages::export, admin)),
     // -- apps, for administrators

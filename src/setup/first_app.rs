@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Setup;
 use crate::access::domain::normal_host;
-use crate::access::snippet::{Addresses, nginx};
+use crate::access::snippet::{Addresses, Proxy, SnippetFile, files};
 use crate::access::{ChangeError, Edit, Policy, Rule, RuleParts};
 use crate::accounts::User;
 use crate::audit::Kind;
@@ -149,23 +149,28 @@ impl Setup {
         Ok(host.into_owned())
     }
 
+    /// Returns where a proxy on this machine reaches Doorward.
+    pub fn own_url(&self) -> String {
+        let ip = self.listen().ip();
+        let ip = if ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
+        format!("http://{}", SocketAddr::new(ip, self.listen().port()))
+    }
+
     /// Returns the files for the proxy in front of an app.
     ///
     /// # Errors
     /// 500 if an address of ours is no address.
-    pub(super) fn snippets(&self, host: &str) -> Result<Vec<Snippet>, Problem> {
-        let ip = self.listen().ip();
-        let ip = if ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
+    pub(super) fn snippets(&self, proxy: Proxy, host: &str) -> Result<Vec<Snippet>, Problem> {
         let addresses = Addresses {
             portal_origin: self.sign_in.site.origin().text,
-            doorward: format!("http://{}", SocketAddr::new(ip, self.listen().port())),
+            doorward: self.own_url(),
             host: host.to_owned(),
             app: USUAL_APP.to_owned(),
         };
-        let files = nginx(&addresses).map_err(Problem::internal)?;
-        let snippet = |file: crate::access::snippet::SnippetFile| Snippet {
-            title: format!("nginx: {}", file.path.rsplit('/').next().unwrap_or_default()),
-            place: format!("Save it as {}.", file.path),
+        let files = files(proxy, &addresses).map_err(Problem::internal)?;
+        let snippet = |file: SnippetFile| Snippet {
+            title: format!("{}: {}", proxy.title(), file.path.rsplit('/').next().unwrap_or_default()),
+            place: file.place(),
             text: file.text,
         };
         Ok(files.into_iter().map(snippet).collect())

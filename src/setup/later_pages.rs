@@ -7,6 +7,7 @@ use http::StatusCode;
 use super::owner::Confirmed;
 use super::pages::{Here, enter, field_errors};
 use super::{Setup, checks};
+use crate::access::snippet::Proxy;
 use crate::accounts::enrolment::Asker;
 use crate::accounts::{Role, User};
 use crate::crypto::recovery_code;
@@ -14,6 +15,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::ct_eq;
 use crate::sign_in::api::visit;
 use crate::sign_in::pages::in_groups;
+use crate::views::admin::FilterLink;
 use crate::views::setup::{self as views, NextStep, Step};
 use crate::views::{Check, CheckState, Fact, FieldErrors};
 
@@ -154,7 +156,8 @@ pub async fn show_protect(room: &Setup, request: &Request) -> Result<Reply, Prob
         Ok((here, _)) => {
             let host = here.progress.app_host.clone().unwrap_or_default();
             let who = here.progress.app_who.clone();
-            protect_page(&here, &host, &who, Vec::new(), FieldErrors::none())
+            let proxy = request.query("proxy").unwrap_or_default();
+            protect_page(&here, (&host, &who, &proxy), Vec::new(), FieldErrors::none())
         }
         Err(reply) => Ok(reply),
     }
@@ -162,14 +165,14 @@ pub async fn show_protect(room: &Setup, request: &Request) -> Result<Reply, Prob
 
 fn protect_page(
     here: &Here<'_>,
-    app_host: &str,
-    who: &str,
+    (app_host, who, proxy): (&str, &str, &str),
     test: Vec<Check>,
     errors: FieldErrors,
 ) -> Result<Reply, Problem> {
     let room = here.room;
+    let proxy = Proxy::parse(proxy).unwrap_or(Proxy::Nginx);
     let snippets = match &here.progress.app_host {
-        Some(host) => room.snippets(host)?,
+        Some(host) => room.snippets(proxy, host)?,
         None => Vec::new(),
     };
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -179,11 +182,19 @@ fn protect_page(
         app_host: app_host.to_owned(),
         example_host: room.example_host(),
         who: room.audiences(who),
+        proxies: Proxy::ALL.into_iter().map(|other| proxy_link(other, other == proxy)).collect(),
+        proxy: proxy.as_str().to_owned(),
+        reload: proxy.reload().to_owned(),
         snippets,
         test,
         errors,
     };
     here.page(status, &page)
+}
+
+fn proxy_link(proxy: Proxy, is_current: bool) -> FilterLink {
+    let url = format!("{}?proxy={}#lines", Step::Protect.path(), proxy.as_str());
+    FilterLink { label: proxy.title().to_owned(), url, is_current }
 }
 
 /// `POST /setup/protect`: `save` makes the rule, `test` looks what the proxy asked, `finish` and `skip` end the setup.
@@ -194,7 +205,7 @@ pub async fn protect(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     };
     let form = here.form()?;
     let visit = visit(&room.sign_in, request)?;
-    let (host, who) = (form.text("app_host"), form.text("who"));
+    let (host, who, proxy) = (form.text("app_host"), form.text("who"), form.text("proxy"));
     let saved = here.progress.app_host.clone();
     match (form.text("action"), saved) {
         ("skip", _) | ("finish", Some(_)) => {
@@ -204,11 +215,11 @@ pub async fn protect(room: &Setup, request: &Request) -> Result<Reply, Problem> 
         }
         ("test", Some(saved)) => {
             let found = checks::first_app(&saved, &room.watch.seen(&saved));
-            protect_page(&here, &saved, &here.progress.app_who, found, FieldErrors::none())
+            protect_page(&here, (&saved, &here.progress.app_who, proxy), found, FieldErrors::none())
         }
         _ => match room.protect(host, who, &owner, &visit).await {
             Ok(()) => Ok(here.keep(Reply::see_other(Step::Protect.path()))),
-            Err(problem) => protect_page(&here, host, who, Vec::new(), field_errors(problem)?),
+            Err(problem) => protect_page(&here, (host, who, proxy), Vec::new(), field_errors(problem)?),
         },
     }
 }

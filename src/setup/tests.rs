@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::*;
+use crate::access::snippet::Proxy;
 use crate::accounts::Accounts;
 use crate::accounts::users::SecondFactorPolicy;
 use crate::audit::{Audit, DEFAULT_RETENTION, Filter};
@@ -416,8 +417,10 @@ async fn a_second_thought_about_the_first_app_changes_its_rule() {
     assert_eq!(lines(&rig), ["allow two_factor domain=films.home.example group=family # Made by the setup"]);
     rig.setup.protect("films.home.example", "owner", &owner, &visit(1)).await.unwrap();
     assert_eq!(lines(&rig), ["allow two_factor domain=films.home.example user=ada # Made by the setup"]);
-    let snippets = rig.setup.snippets("films.home.example").unwrap();
-    assert!(snippets.iter().any(|file| file.text.contains("http://127.0.0.1:8080")));
+    for proxy in Proxy::ALL {
+        let snippets = rig.setup.snippets(proxy, "films.home.example").unwrap();
+        assert!(snippets.iter().any(|file| file.text.contains("127.0.0.1")), "{}", proxy.title());
+    }
 }
 
 /// The whole setup without a browser, and with a second factor that works right away.

@@ -12,6 +12,7 @@ pub mod admin;
 pub mod apps;
 pub mod assets;
 pub mod chart;
+pub mod doctor;
 pub mod domains;
 pub mod errors;
 mod frame;

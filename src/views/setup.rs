@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::admin::FilterLink;
 use super::frame::Frame;
 use super::parts::{Check, Choice, Fact, FieldErrors, Svg, Wait};
 
@@ -265,7 +266,7 @@ pub struct Snippet {
 
 /// `GET /setup/protect`: the first app behind the door.
 ///
-/// Form: POST `/setup/protect`, fields `csrf`, `app_host`, `who` (one of `who`), and `action`: `save` (make the rule
+/// Form: POST `/setup/protect`, fields `csrf`, `app_host`, `who` (one of `who`), `proxy`, and `action`: `save` (make the rule
 /// and show the snippet), `test` or `skip`; after saving also `finish`.
 #[derive(Debug, Template)]
 #[template(path = "setup/protect.html", config = "web/askama.toml")]
@@ -280,6 +281,12 @@ pub struct Protect {
     pub example_host: String,
     /// Who may open it.
     pub who: Vec<Choice>,
+    /// The proxies that there are lines for.
+    pub proxies: Vec<FilterLink>,
+    /// The word of the one that is shown.
+    pub proxy: String,
+    /// How it loads them, as a sentence.
+    pub reload: String,
     /// Lines to paste; empty before the app was saved.
     pub snippets: Vec<Snippet>,
     /// Result of the live test; empty before it ran.

@@ -9,6 +9,7 @@ use super::admin::{
 };
 use super::apps;
 use super::chart::HourBar;
+use super::doctor;
 use super::domains;
 use super::errors::{ErrorPage, WrongHost};
 use super::home::{AppTile, Home};
@@ -149,6 +150,15 @@ fn setup_pages() -> Vec<Sample> {
         app_host: "photos.linden.example".into(),
         example_host: "photos.linden.example".into(),
         who: who(),
+        proxies: ["nginx", "Caddy", "Traefik", "HAProxy", "Nginx Proxy Manager", "SWAG", "Apache", "Envoy"]
+            .map(|label| FilterLink {
+                label: label.into(),
+                url: "/setup/protect?proxy=nginx#lines".into(),
+                is_current: label == "nginx",
+            })
+            .to_vec(),
+        proxy: "nginx".into(),
+        reload: "Then run nginx -t, and reload nginx.".into(),
         snippets,
         test,
         errors: FieldErrors::none(),
@@ -1034,6 +1044,33 @@ fn admin_app_pages() -> Vec<Sample> {
     ]
 }
 
+fn admin_doctor_pages() -> Vec<Sample> {
+    let page = |checks, errors| doctor::Doctor {
+        frame: shell("Doctor", "doctor"),
+        host: NASTY.into(),
+        example_host: "photos.linden.example".into(),
+        proxies: chosen(&[("auto", "Whatever it says it is"), ("nginx", "nginx"), ("caddy", "Caddy")], 0),
+        checks,
+        errors,
+    };
+    let mut fix = Check::new(
+        CheckState::Fix,
+        "The app sees no claims of the client",
+        "The client’s own Remote-User reaches the app: whoever sends it is taken for somebody else. Delete it.",
+    );
+    fix.snippet = "proxy_set_header Remote-User $doorward_user;".into();
+    let pass =
+        Check::new(CheckState::Pass, "The clocks agree", "The proxy has the same time as this machine.");
+    let skipped = Check::new(CheckState::Skipped, "WebSockets get through", "There was no answer.");
+    vec![
+        sample(
+            "admin-doctor",
+            page(Vec::new(), FieldErrors::one("host", "“x” is no host that is protected.")),
+        ),
+        sample("admin-doctor-found", page(vec![pass, fix, skipped], FieldErrors::none())),
+    ]
+}
+
 fn admin_domain_pages() -> Vec<Sample> {
     let row = |domain: &str, sentence: &str| domains::DomainRow {
         url: format!("/admin/domains/{domain}"),
@@ -1186,6 +1223,7 @@ pub(crate) fn all() -> Vec<Sample> {
         account_pages(),
         admin_pages(),
         admin_app_pages(),
+        admin_doctor_pages(),
         admin_domain_pages(),
         app_pages(),
         error_pages(),

@@ -53,6 +53,7 @@ mod my_account;
 mod oidc;
 #[cfg(test)]
 mod outgoing;
+mod outside;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
