@@ -41,7 +41,8 @@ pub(in crate::cli) enum AppTokenCommand {
     Remove {
         /// The username.
         username: String,
-        /// The handle that `list` shows.
+        /// The handle that `list` shows; it may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         handle: String,
     },
 }
