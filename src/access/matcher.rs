@@ -301,10 +301,10 @@ impl Matcher {
         let mut candidates: Vec<u32> = Vec::new();
         self.index.each_source(asked.host, |more| {
             candidates.extend_from_slice(more);
-            // All of them may come to decide.
             None
         });
         candidates.sort_unstable();
+        candidates.dedup();
         for index in candidates {
             let Some(rule) = self.rules.get(index as usize) else { continue };
             match request.judge(rule) {

@@ -61,5 +61,15 @@ pub fn unverified_issuer(token: &str) -> Option<String> {
     }
 }
 
+/// Returns the `typ` of a token before anything of it is believed: whether to look at it at all. Nothing else may rest on
+/// it.
+pub fn unverified_type(token: &str) -> Option<String> {
+    let parts = jws::split(token).ok()?;
+    match strict_json::object(&jws::decode(parts.header).ok()?)?.remove("typ") {
+        Some(Value::String(typ)) => Some(typ),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests;

@@ -21,11 +21,12 @@ use super::scopes::Scopes;
 use crate::access::asker::{Asker, Credential};
 use crate::access::programs::{Bearers, SCOPES};
 use crate::accounts::User;
-use crate::crypto::client_jws::unverified_issuer;
+use crate::crypto::client_jws::{unverified_issuer, unverified_type};
 use crate::crypto::mac::sha256;
 use crate::kernel::ids::GrantId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::Timestamp;
+use crate::sessions::tokens::ACCESS_TYPE;
 use crate::sessions::{Factors, TokenRefusal};
 use crate::store::{Batch, Store, StoreError};
 
@@ -281,7 +282,8 @@ impl Bearers for Oidc {
 impl Oidc {
     /// Tells whether a token claims to be an access token that we signed. Nothing of it is believed.
     fn looks_like_ours(&self, token: &str) -> bool {
-        unverified_issuer(token).is_some_and(|issuer| self.site.is_origin(&issuer))
+        unverified_type(token).is_some_and(|typ| typ.eq_ignore_ascii_case(ACCESS_TYPE))
+            && unverified_issuer(token).is_some_and(|issuer| self.site.is_origin(&issuer))
     }
 }
 

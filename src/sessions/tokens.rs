@@ -28,7 +28,7 @@ use crate::site::Site;
 use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
 
 /// The `typ` of an access token (RFC 9068 section 2.1).
-const ACCESS_TYPE: &str = "at+jwt";
+pub(crate) const ACCESS_TYPE: &str = "at+jwt";
 /// The `client_id` of tokens that Doorward's own API issues.
 const OWN_CLIENT: &str = "doorward";
 /// What an access token may do.

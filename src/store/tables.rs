@@ -74,7 +74,7 @@ tables! {
     /// Revoked sessions until their last access token has expired. Row: session id.
     REVOKED = plain(b'v', "revoked");
     /// App tokens, and of whom there are any. Row: user id, alone or with the id of the token.
-    APP_TOKEN = sealed(b'w', "app_token");
+    APP_TOKEN = sealed(b'b', "app_token");
     /// Suspensions of an account for a place. Row: keyed hash of both.
     SUSPENSION = plain(b'l', "suspension");
     /// Failures that suspend nobody yet. Row: what they are counted against, keyed hash.

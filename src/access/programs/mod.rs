@@ -229,7 +229,69 @@ impl Programs {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::access::matcher::{Asked, Matcher};
+    use crate::access::{Rule, RuleParts};
+    use crate::kernel::text::GroupName;
+
+    /// Every list of up to three rules, every person and address: where a rule that reads passwords decides for anybody,
+    /// passwords are read; and where no list of rules could let that happen, they are not.
+    #[test]
+    fn passwords_are_read_wherever_a_rule_for_somebody_says_so() {
+        let host = json!(["a.home.example"]);
+        let pool: Vec<Rule> = [
+            json!({"domains": host, "policy": "bypass", "path": "^/open/"}),
+            json!({"domains": host, "policy": "deny", "groups": ["robots"]}),
+            json!({"domains": host, "policy": "one_factor", "groups": ["robots"], "programs": ["basic"]}),
+            json!({"domains": host, "policy": "one_factor", "users": ["ada"], "path": "^/dav/", "programs": ["basic"]}),
+            json!({"domains": ["*.home.example"], "policy": "one_factor", "methods": ["PUT"], "programs": ["basic"]}),
+            json!({"domains": ["*.home.example"], "policy": "one_factor"}),
+            json!({"domains": host, "policy": "two_factor", "groups": ["family"]}),
+            json!({"domains": host, "policy": "bypass"}),
+        ]
+        .into_iter()
+        .map(|parts| Rule::build(&serde_json::from_value::<RuleParts>(parts).unwrap()).unwrap())
+        .collect();
+        let group = |name: &str| vec![GroupName::parse(name).unwrap()];
+        let people = [("ada", group("family")), ("robot", group("robots")), ("eve", Vec::new())];
+        let mut unread = 0;
+        let numbers = || 0..=pool.len();
+        for (first, second, third) in numbers().flat_map(|first| {
+            numbers().flat_map(move |second| numbers().map(move |third| (first, second, third)))
+        }) {
+            let rules: Vec<Rule> =
+                [first, second, third].iter().filter_map(|index| pool.get(*index).cloned()).collect();
+            let matcher = Matcher::new(rules.clone());
+            for (path, method) in
+                [("/", "GET"), ("/", "PUT"), ("/dav/x", "GET"), ("/open/x", "PUT")].map(|(p, m)| (Some(p), m))
+            {
+                let address = std::net::IpAddr::from([192, 0, 2, 1]);
+                let asked = Asked { host: "a.home.example", path, query: None, method, address };
+                let for_somebody = people.iter().any(|(username, groups)| {
+                    let caller = Caller { username, groups, level: Level::OneFactor, client: None };
+                    matcher.decide(asked, Some(caller)).allows_basic
+                });
+                let is_read = matcher.may_read_basic(asked);
+                assert!(is_read || !for_somebody, "{rules:?} {asked:?}");
+                unread += usize::from(!is_read);
+            }
+        }
+        assert!(unread > 1000, "{unread}");
+        let alone = |index: usize| Matcher::new(pool.get(index).cloned().into_iter().collect());
+        let asked = |path, method| Asked {
+            host: "a.home.example",
+            path: Some(path),
+            query: None,
+            method,
+            address: std::net::IpAddr::from([192, 0, 2, 1]),
+        };
+        assert!(alone(3).may_read_basic(asked("/dav/x", "GET")));
+        assert!(!alone(3).may_read_basic(asked("/", "GET")));
+        assert!(!alone(4).may_read_basic(asked("/", "GET")));
+        assert!(!alone(5).may_read_basic(asked("/", "GET")));
+    }
 
     #[test]
     fn an_app_token_opens_its_hosts_and_no_neighbours() {
