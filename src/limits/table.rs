@@ -68,11 +68,11 @@ impl<E: Entry> Table<E> {
         if (self.len >= self.max || self.is_crowded()) && !self.make_room(now) {
             return false;
         }
-        self.next_sweep = self.next_sweep.min(entry.expires());
         while !self.place(entry) {
             // The tail is full; rare, and more homes thin it out.
             self.rebuild(self.homes + self.homes / 8 + 8, None);
         }
+        self.next_sweep = self.next_sweep.min(entry.expires());
         self.len += 1;
         true
     }
@@ -269,6 +269,21 @@ mod tests {
                 model.retain(|id, _| table.get(*id).is_some());
                 prop_assert_eq!(model.len(), table.len());
             }
+        }
+    }
+
+    /// An entry that did not fit into the tail at first makes room in time all the same.
+    #[test]
+    fn whatever_expires_first_makes_room_first() {
+        let max = 40;
+        for early in 0..max as u64 {
+            let mut table = Table::<Item>::new(max);
+            for number in 0..max as u64 {
+                let expires = if number == early { 1 } else { 20 };
+                assert!(table.insert(Item { id: u64::MAX - number, value: 1, expires }, 0));
+            }
+            assert!(!table.insert(Item { id: 7, value: 1, expires: 20 }, 0));
+            assert!(table.insert(Item { id: 7, value: 1, expires: 20 }, 1), "{early}");
         }
     }
 
