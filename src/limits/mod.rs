@@ -266,8 +266,8 @@ impl Limits {
                 let is_last = table.get(key.id).is_some_and(|log| log.live(0) == [end]);
                 if is_last {
                     table.remove(key.id);
-                } else if let Some(log) = table.get_mut(key.id) {
-                    log.take_back(end);
+                } else {
+                    table.shorten(key.id, |log| log.take_back(end));
                 }
             }
             Held::Interval => {
@@ -275,10 +275,10 @@ impl Limits {
                 let moment = self.moment(rule);
                 let interval = Pace::new(moment.limit, moment.window).interval;
                 let mut table = shard.lock();
-                let Some(rate) = table.get_mut(key.id) else { return };
+                let Some(rate) = table.get(key.id) else { return };
                 let whole_at = rate.whole_at.saturating_sub(interval);
                 if whole_at > moment.nanos {
-                    rate.whole_at = whole_at;
+                    table.shorten(key.id, |rate| rate.whole_at = whole_at);
                 } else {
                     table.remove(key.id);
                 }

@@ -57,9 +57,18 @@ impl<E: Entry> Table<E> {
         self.find(id).ok().and_then(|index| self.slots.get(index))
     }
 
-    /// Returns the entry of `id` for changing all but its key.
+    /// Returns the entry of `id` for changing all but its key. It must not come to expire any sooner; for that there is
+    /// [`Table::shorten`].
     pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut E> {
         self.find(id).ok().and_then(|index| self.slots.get_mut(index))
+    }
+
+    /// Changes the entry of `id`, if there is one, in a way that may let it expire sooner.
+    pub(super) fn shorten(&mut self, id: Id, change: impl FnOnce(&mut E)) {
+        let Some(entry) = self.get_mut(id) else { return };
+        change(entry);
+        let expires = entry.expires();
+        self.next_sweep = self.next_sweep.min(expires);
     }
 
     /// Inserts an entry whose key is not in the table. `false` if the table is full of entries that still count at
@@ -253,11 +262,11 @@ mod tests {
                     }
                     8 => now += number / 4,
                     _ => {
-                        if let Some(item) = table.get_mut(id) {
+                        table.shorten(id, |item| {
                             item.value = number;
                             item.expires = now + number;
                             model.insert(id, *item);
-                        }
+                        });
                     }
                 }
                 check_order(&table);
@@ -285,6 +294,19 @@ mod tests {
             assert!(!table.insert(Item { id: 7, value: 1, expires: 20 }, 0));
             assert!(table.insert(Item { id: 7, value: 1, expires: 20 }, 1), "{early}");
         }
+    }
+
+    /// What was given back makes room in time.
+    #[test]
+    fn an_entry_that_expires_sooner_than_it_did_makes_room_sooner() {
+        let max = 40;
+        let mut table = Table::<Item>::new(max);
+        for number in 1..=max as u64 {
+            assert!(table.insert(Item { id: number << 50, value: 1, expires: 20 }, 0));
+        }
+        table.shorten(3 << 50, |item| item.expires = 2);
+        assert!(!table.insert(Item { id: 7, value: 1, expires: 20 }, 1));
+        assert!(table.insert(Item { id: 7, value: 1, expires: 20 }, 2));
     }
 
     #[test]
