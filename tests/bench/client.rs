@@ -24,8 +24,9 @@ use tokio::net::TcpStream;
 
 /// How many codes one client exchanges: as many as one signed-in stay may fetch, and a few less.
 const CODES: usize = 250;
-/// How often one client of a probe asks. Not a whole millisecond, so that it does not run in step with anything.
-const PROBE_INTERVAL: Duration = Duration::from_micros(1_370);
+/// How often one client of a probe asks, unless BENCH_INTERVAL says so in microseconds. Not a whole millisecond, so that
+/// it does not run in step with anything.
+const PROBE_INTERVAL: u64 = 1_370;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -162,6 +163,8 @@ struct Plan {
     address: String,
     length: Duration,
     rest: Vec<String>,
+    /// How often one client of a probe asks.
+    interval: Duration,
     clock: SharedClock,
     random: Random,
 }
@@ -266,7 +269,7 @@ async fn client(plan: Arc<Plan>, number: usize, start: Arc<tokio::sync::Barrier>
         if plan.mode == "probe" {
             // Asked at fixed times, and what comes too late because the one before took so long is measured from when it
             // was due: who asks only after an answer skips the very moments at which the server stands still.
-            due += PROBE_INTERVAL;
+            due += plan.interval;
             if let Some(early) = due.checked_sub(begun) {
                 tokio::time::sleep(early).await;
                 due = plan.clock.monotonic();
@@ -316,11 +319,13 @@ fn main() -> Result<(), Failure> {
     let mut next = || arguments.next().ok_or("usage: bench-client MODE ADDRESS SECONDS CLIENTS ...");
     let (mode, address) = (next()?, next()?);
     let (seconds, clients): (u64, usize) = (next()?.parse()?, next()?.parse()?);
+    let interval = std::env::var("BENCH_INTERVAL").ok().map(|text| text.parse()).transpose()?;
     let plan = Arc::new(Plan {
         mode,
         address,
         length: Duration::from_secs(seconds),
         rest: arguments.collect(),
+        interval: Duration::from_micros(interval.unwrap_or(PROBE_INTERVAL)),
         clock: SystemClock::shared(),
         random: Random::os(),
     });
