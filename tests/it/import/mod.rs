@@ -38,8 +38,15 @@ fn files() -> Vec<SourceFile> {
 }
 
 fn import(server: &Server, is_applied: bool) -> Vec<Line> {
+    import_files(server, &files(), is_applied)
+}
+
+fn import_files(server: &Server, files: &[SourceFile], is_applied: bool) -> Vec<Line> {
     let secret = |named: &str| std::fs::read_to_string(folder().join(named.strip_prefix("/config/")?)).ok();
-    let found = authelia::read(&files(), &secret).without_doubles();
+    carry_over(server, authelia::read(files, &secret).without_doubles(), is_applied)
+}
+
+fn carry_over(server: &Server, found: doorward::import::Found, is_applied: bool) -> Vec<Line> {
     let app = server.app();
     let rooms = Rooms {
         accounts: &app.accounts,
@@ -211,6 +218,55 @@ fn rules_decide_as_they_did() {
         let url = format!("http://{host}.home.localhost{target}");
         assert_eq!(ask(client, &url, method), status, "{who} {method} {url}");
     }
+}
+
+/// Carries over these rules, with the people of the file of users in the folder.
+fn moved_with(access_control: &str, more_people: &str) -> (Server, Vec<Line>) {
+    let server = Server::start_with(lift_limits);
+    let people = std::fs::read_to_string(folder().join("users_database.yml")).unwrap();
+    let file = |name: &str, text: String| SourceFile { name: name.to_owned(), text };
+    let files = [
+        file("configuration.yml", access_control.to_owned()),
+        file("users_database.yml", format!("{people}{more_people}")),
+    ];
+    let lines = import_files(&server, &files, true);
+    (server, lines)
+}
+
+/// A condition with an empty value asks for that value, and not for any.
+#[test]
+fn an_empty_value_in_a_query_stays_one() {
+    let (server, _) = moved_with(
+        "access_control:\n  rules:\n  - domain: search.home.localhost\n    policy: bypass\n    query:\n\
+         \x20   - - {key: mode, value: ''}\n\
+         \x20 - domain: [any.home.localhost]\n    policy: bypass\n    query: [[{key: mode, value: null}]]\n",
+        "",
+    );
+    for (host, target, status) in [
+        ("search", "/", 200),
+        ("search", "/?mode=", 200),
+        ("search", "/?mode=admin", 403),
+        ("any", "/?mode=admin", 200),
+        ("any", "/", 403),
+    ] {
+        let url = format!("http://{host}.home.localhost{target}");
+        assert_eq!(ask(&server.client(), &url, "GET"), status, "{url}");
+    }
+}
+
+/// A network without addresses lets nobody in, and not everybody.
+#[test]
+fn an_empty_network_opens_nothing() {
+    let (server, lines) = moved_with(
+        "definitions: {network: {lan: []}}\n\
+         access_control: {rules: [{domain: secret.home.localhost, policy: bypass, networks: [lan]}]}\n",
+        "",
+    );
+    assert_eq!(ask(&server.client(), "http://secret.home.localhost/", "GET"), 403);
+    assert!(
+        lines.iter().any(|line| line.kind == "rules" && line.outcome == Outcome::NotCarried),
+        "{lines:#?}"
+    );
 }
 
 /// OA-19: apps keep their secrets and know people by the `sub` they always had.
