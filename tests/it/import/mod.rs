@@ -295,6 +295,25 @@ fn names_in_other_capitals_give_no_rights() {
     }
 }
 
+/// OTP-10: whoever had to show a code there does not get in without one here.
+#[test]
+fn a_password_without_its_second_factor_opens_nothing() {
+    let server = Server::start_with(lift_limits);
+    let hash = "$2b$04$fWz9Mhl4b72Fc0WUN6DWnuysIFGO.t/nAL.7LkEZcT9dAXNznrNam";
+    // A seed of 80 bits, which is not taken here.
+    let text = format!("mia:{hash}:JBSWY3DPEHPK3PXP\nnils:{hash}\n");
+    let file = SourceFile { name: "users".to_owned(), text };
+    let lines = carry_over(&server, doorward::import::tinyauth::read(&file), true);
+    assert_eq!(outcome(&lines, "user", "mia"), Outcome::Carried);
+    let stored = |name: &str| {
+        let user = server.app().accounts.resolve(name).unwrap().unwrap();
+        server.app().store().get::<ForeignPasswordRecord>(user.id.as_bytes()).unwrap().is_some()
+    };
+    assert!(stored("nils") && !stored("mia"));
+    let told = &lines.iter().find(|line| line.name == "mia").unwrap().why;
+    assert!(told.contains("doorward user link mia"), "{told}");
+}
+
 /// OA-19: apps keep their secrets and know people by the `sub` they always had.
 #[test]
 fn apps_sign_people_in_with_their_old_secrets_and_subjects() {
