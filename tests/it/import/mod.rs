@@ -268,6 +268,30 @@ fn an_empty_network_opens_nothing() {
     );
 }
 
+/// `\w`, `\d` and `\b` know ASCII alone there, so a rule must not open more here.
+#[test]
+fn expressions_mean_the_same_letters() {
+    let (server, _) = moved_with(
+        "access_control:\n  rules:\n\
+         \x20 - {domain: public.home.localhost, policy: deny, resources: ['^/admin\\b']}\n\
+         \x20 - {domain: public.home.localhost, policy: bypass, resources: ['^/s/\\w+$', '^/n/\\d+$', '^/ä/.+$', '^/admin']}\n",
+        "",
+    );
+    for (target, status) in [
+        ("/s/abc_9", 200),
+        ("/s/%C3%A4", 403),
+        ("/n/12", 200),
+        ("/n/%D9%A3", 403),
+        ("/%C3%A4/%C3%B6", 200),
+        ("/admin/x", 403),
+        ("/admin%C3%A4", 403),
+        ("/adminx", 200),
+    ] {
+        let url = format!("http://public.home.localhost{target}");
+        assert_eq!(ask(&server.client(), &url, "GET"), status, "{url}");
+    }
+}
+
 /// Capitals tell groups and people apart there and not here: nobody is meant by a rule who was not.
 #[test]
 fn names_in_other_capitals_give_no_rights() {
