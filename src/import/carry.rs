@@ -242,7 +242,6 @@ impl Carrier<'_> {
 
     async fn user(&self, found: FoundUser, lines: &mut Vec<Line>) -> Result<(), CommitError> {
         let name = found.username.clone();
-        let has_totp = found.totp.is_some();
         let (user, mut notes) = match prepare(&found) {
             Ok(prepared) => prepared,
             Err(why) => {
@@ -250,6 +249,7 @@ impl Carrier<'_> {
                 return Ok(());
             }
         };
+        let has_totp = user.totp.is_some();
         let username = user.username.clone();
         let mut user = Some(user);
         let mut batch = self.rooms.store.batch();
@@ -426,16 +426,6 @@ fn prepare(found: &FoundUser) -> Result<(ImportedUser, Vec<String>), String> {
             Err(error) => notes.push(format!("The group “{group}” was left out. {error}")),
         }
     }
-    let password = found.password.as_ref().filter(|hash| match ForeignHash::parse(hash) {
-        Ok(_) => true,
-        Err(why) => {
-            notes.push(why.to_owned());
-            false
-        }
-    });
-    if password.is_none() {
-        notes.push(format!("There is no password: doorward user link {username}."));
-    }
     let totp = found.totp.as_ref().and_then(|totp| {
         let key = TotpKey::build(&totp.secret, totp.algorithm, totp.digits, totp.period);
         if key.is_none() {
@@ -443,6 +433,19 @@ fn prepare(found: &FoundUser) -> Result<(ImportedUser, Vec<String>), String> {
         }
         key
     });
+    // Nobody gets in by half of what was asked of them there.
+    let is_half = found.totp.is_some() && totp.is_none();
+    let password =
+        found.password.as_ref().filter(|_| !is_half).filter(|hash| match ForeignHash::parse(hash) {
+            Ok(_) => true,
+            Err(why) => {
+                notes.push(why.to_owned());
+                false
+            }
+        });
+    if password.is_none() {
+        notes.push(format!("There is no password: doorward user link {username}."));
+    }
     let profile = profile_of(found, email.is_some(), &mut notes);
     let password = password.cloned();
     let is_disabled = found.is_disabled;

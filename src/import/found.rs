@@ -133,6 +133,49 @@ impl Found {
         }
         self.users = users;
         self.lines.append(&mut lines);
+        self.without_mixed_spellings()
+    }
+
+    /// Names that differ in capitals alone are different ones elsewhere and the same here. Of such groups only the one in
+    /// small letters is carried over; and where a rule would mean people whom it did not, no rule is.
+    fn without_mixed_spellings(mut self) -> Self {
+        let mut spellings: HashMap<String, HashSet<String>> = HashMap::new();
+        let mut add = |subject: String| {
+            spellings.entry(subject.to_ascii_lowercase()).or_default().insert(subject);
+        };
+        for user in &self.users {
+            add(format!("user:{}", user.username));
+            user.groups.iter().for_each(|group| add(format!("group:{group}")));
+        }
+        let is_group = |subject: &str| subject.starts_with("group:");
+        let named = || {
+            let subjects = self.rules.iter().flat_map(|rule| rule.subjects.iter().flatten());
+            subjects.filter(|subject| is_group(subject) || subject.starts_with("user:"))
+        };
+        named().for_each(|subject| add(subject.clone()));
+        let is_mixed = |subject: &str| {
+            spellings.get(&subject.to_ascii_lowercase()).is_some_and(|spellings| spellings.len() > 1)
+        };
+        let strange = named().find(|subject| {
+            is_mixed(subject) && !(is_group(subject) && **subject == subject.to_ascii_lowercase())
+        });
+        if let Some(subject) = strange {
+            let why = "There is the same name in other capitals, and here they are one. So no rule was carried over: it \
+                       would mean people whom it did not.";
+            self.lines.push(Line::not_carried("rules", subject, why));
+            self.rules.clear();
+        }
+        for user in &mut self.users {
+            let is_other = |group: &mut String| {
+                group.bytes().any(|byte| byte.is_ascii_uppercase()) && is_mixed(&format!("group:{group}"))
+            };
+            for group in user.groups.extract_if(.., is_other) {
+                let why = format!(
+                    "“{group}” is another group than the one in small letters, and here they would be one."
+                );
+                self.lines.push(Line::not_carried("group", &user.username, why));
+            }
+        }
         self
     }
 

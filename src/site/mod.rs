@@ -426,6 +426,12 @@ impl Site {
         one.is_some_and(|one| other.is_some_and(|other| one.domain == other.domain))
     }
 
+    /// Tells whether `host` (no port) is the portal of the domain that the app `app` belongs to.
+    pub fn is_portal_of(&self, host: &str, app: &str) -> bool {
+        let domain = self.protected_domain_of(app);
+        domain.is_some_and(|own| own.portal_host().is_some_and(|portal| portal.eq_ignore_ascii_case(host)))
+    }
+
     /// The networks whose forwarded headers are believed.
     pub fn trusted_proxies(&self) -> &TrustedProxies {
         &self.0.proxies

@@ -539,6 +539,35 @@ fn what_fails_twice_ends_with_a_page_and_not_with_a_loop() {
     assert!(pages >= 1);
 }
 
+/// Recipes of several domains name the portal of each (`authelia_url`). It leads on to where people sign in.
+#[test]
+fn a_proxy_may_name_the_portal_of_the_domain() {
+    let server = server();
+    let ask = |portal: &str, host: &str| {
+        let path = format!("/api/authz/forward-auth?authelia_url={}", encoded(portal));
+        let headers = [
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", host),
+            ("X-Forwarded-Uri", "/"),
+            ("Accept", "text/html"),
+        ];
+        server.client().send("GET", &path, &headers, b"")
+    };
+    for portal in [PORTAL, "https://auth.other.example/"] {
+        let answer = ask(portal, "notes.other.example").expect(302);
+        let location = answer.header("location").unwrap();
+        assert!(location.starts_with("https://auth.other.example/?rd="), "{location}");
+        let answer = Browser::new(&server, Proxy::Nginx).look(location).expect(303);
+        assert!(answer.header("location").unwrap().starts_with(&format!("{MAIN}/?rd=")));
+    }
+    // Of another domain, and none at all.
+    ask(PORTAL, "photos.home.example").expect(400);
+    ask(PORTAL, "a.third.example").expect(400);
+    ask("https://auth.third.example/", "notes.other.example").expect(400);
+    ask("http://auth.other.example/", "notes.other.example").expect(400);
+}
+
 /// WEB-11: what arrives goes on to the host or domain it is of, or to the portal.
 #[test]
 fn a_handoff_leads_nowhere_else() {

@@ -157,7 +157,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::Contradicts(name) => write!(
                 f,
-                "the header {name} says something else than x-original-url; let the proxy set or delete both"
+                "the header {name} says something else than x-original-url or x-original-method; let the proxy set or delete both"
             ),
             Refusal::ForeignPortal => f.write_str(
                 "the sign-in address that the proxy names (authelia_url, rd or x-authelia-url) is neither Doorward's nor an https address below the domain of the app",
@@ -286,7 +286,7 @@ fn sub_target(target: &str) -> Option<Cow<'_, str>> {
 /// and they agree; where they do not, nobody can tell which is the client's, so it is refused.
 fn legacy<'a>(question: Question<'a>) -> Result<Inquiry<'a>, Refusal> {
     let headers = question.headers;
-    let method = method(or(one_plain(headers, &X_FORWARDED_METHOD), question.method)?, "x-forwarded-method")?;
+    let method = legacy_method(question)?;
     if !headers.contains_key(&X_ORIGINAL_URL) {
         return forwarded(headers, method);
     }
@@ -302,6 +302,21 @@ fn legacy<'a>(question: Question<'a>) -> Result<Inquiry<'a>, Refusal> {
         return Err(Refusal::Contradicts("x-forwarded-uri"));
     }
     Ok(inquiry)
+}
+
+/// Reads the method for the old endpoint. nginx asks by GET whatever the browser does, so a method beside the address
+/// counts before that of the question.
+fn legacy_method<'a>(question: Question<'a>) -> Result<&'a str, Refusal> {
+    let headers = question.headers;
+    let forwarded = one_plain(headers, &X_FORWARDED_METHOD);
+    if headers.contains_key(&X_ORIGINAL_URL) && headers.contains_key(&X_ORIGINAL_METHOD) {
+        let original = method(one_plain(headers, &X_ORIGINAL_METHOD)?, "x-original-method")?;
+        return match or(forwarded, original)? {
+            same if same == original => Ok(original),
+            _ => Err(Refusal::Contradicts("x-forwarded-method")),
+        };
+    }
+    method(or(forwarded, question.method)?, "x-forwarded-method")
 }
 
 /// Returns the scheme that the browser speaks, as the proxy says; without a word of it, the one that we were asked by,

@@ -59,7 +59,8 @@ pub(super) fn judge(site: &Site, inquiry: &Inquiry<'_>, address: &str) -> Option
     if address.starts_with('/') {
         return None;
     }
-    let below = |host: &str| site.share_domain(host, &inquiry.host);
+    let app = &inquiry.host;
+    let below = |host: &str| site.share_domain(host, app) || site.is_portal_of(host, app);
     let mut url = [site.origin().text, site.portal_for(&inquiry.host)]
         .iter()
         .find_map(|own| safe_return_target(address, own, below))?;

@@ -57,6 +57,10 @@ fn policy_of(mut fields: Fields) -> Option<AppPolicy> {
             _ => None,
         });
         let groups: Vec<GroupName> = groups.collect::<Option<_>>()?;
+        // An app without groups is for everybody.
+        if groups.is_empty() {
+            return None;
+        }
         let so_far = found.get_or_insert(AppPolicy { level, groups: Vec::new() });
         if so_far.level != level {
             return None;
@@ -82,7 +86,8 @@ pub(super) fn read(node: Node, common: &Common<'_>) -> Result<FoundClient, (Stri
     let settings = read.map_err(|why| (id.clone(), why))?;
     let secret = either(&mut fields, "client_secret", "secret").ok_or_else(|| malformed(&id))?;
     let secret = match secret.strip_prefix("$plaintext$") {
-        Some(plain) => FoundSecret::Sha256(sha256(plain)),
+        Some(plain) if !plain.is_empty() => FoundSecret::Sha256(sha256(plain)),
+        Some(_) => FoundSecret::Nothing,
         None if secret.is_empty() => FoundSecret::Nothing,
         None if secret == UNREAD => {
             notes.push(

@@ -46,6 +46,8 @@ pub(super) fn read_rule(node: Node, networks: &Networks) -> Result<RuleParts, St
     };
     for name in texts("networks")? {
         match networks.get(&name) {
+            // A rule without a network is for all of them.
+            Some(list) if list.is_empty() => return Err(format!("its network {name} is empty")),
             Some(list) => parts.networks.extend(list.iter().cloned()),
             None => parts.networks.push(name),
         }
@@ -77,15 +79,16 @@ fn query_of(node: Node) -> Option<Vec<Vec<QueryParts>>> {
 
 fn condition(node: Node) -> Option<QueryParts> {
     let mut fields: Fields = node.fields()?;
-    let value = match fields.take("value") {
-        Some(node) => node.text()?.to_owned(),
-        None => String::new(),
+    // An empty text is a value, nothing is none.
+    let value = match fields.take("value").filter(|node| !node.is_nothing()) {
+        Some(node) => Some(node.text()?.to_owned()),
+        None => None,
     };
-    let operator = match fields.text("operator")?.as_str() {
-        "" if value.is_empty() => "present".to_owned(),
-        "" => "equal".to_owned(),
-        other => other.to_owned(),
+    let operator = match (fields.text("operator")?.as_str(), &value) {
+        ("", None) => "present".to_owned(),
+        ("", Some(_)) => "equal".to_owned(),
+        (other, _) => other.to_owned(),
     };
-    let parts = QueryParts { operator, key: fields.text("key")?, value };
+    let parts = QueryParts { operator, key: fields.text("key")?, value: value.unwrap_or_default() };
     fields.rest().is_empty().then_some(parts)
 }

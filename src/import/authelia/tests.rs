@@ -90,6 +90,17 @@ fn apps_are_read_with_what_their_secrets_are() {
     assert!(told(&found, "app")[0].starts_with("d: "));
 }
 
+/// What says nothing of whom it is for is for nobody.
+#[test]
+fn an_app_whose_policy_names_nobody_is_switched_off() {
+    let found = config(
+        "identity_providers:\n  oidc:\n    authorization_policies:\n      staff: {default_policy: deny, rules: [{policy: one_factor, subject: []}]}\n\
+         \x20   clients:\n    - {client_id: a, client_secret: '$plaintext$', redirect_uris: 'https://a.home.example/cb', authorization_policy: staff}\n",
+    );
+    assert!(found.clients[0].settings.is_disabled);
+    assert!(matches!(found.clients[0].secret, FoundSecret::Nothing), "no secret is no secret");
+}
+
 #[test]
 fn the_first_key_of_a_kind_comes_last_so_that_it_signs() {
     let found = config(

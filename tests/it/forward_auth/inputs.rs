@@ -21,7 +21,13 @@ fn own_headers(by: By) -> &'static [&'static str] {
         }
         By::ExtAuthz => &["X-Forwarded-Proto"],
         // It takes both families, and refuses two that contradict each other.
-        By::LegacyUrl => &["X-Original-URL", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Method"],
+        By::LegacyUrl => &[
+            "X-Original-URL",
+            "X-Original-Method",
+            "X-Forwarded-Host",
+            "X-Forwarded-Uri",
+            "X-Forwarded-Method",
+        ],
     }
 }
 
@@ -65,7 +71,7 @@ fn a_doubled_header_of_the_own_family_is_refused() {
         for name in own_headers(by) {
             let (_, value) = FOREIGN.iter().find(|(foreign, _)| foreign == name).unwrap();
             // Sent beside the one that the proxy sets.
-            if by != By::LegacyUrl || name.ends_with("URL") || name.ends_with("Method") {
+            if by != By::LegacyUrl || matches!(*name, "X-Original-URL" | "X-Forwarded-Method") {
                 let mut twice = open.clone();
                 twice.headers.push((name, value));
                 ask(&server, by, &twice).expect(bad);
@@ -210,6 +216,24 @@ fn the_old_endpoint_is_not_talked_over_by_the_client() {
     let mut both = visit("GET", "open.home.example", "/a?b");
     both.headers.push(("X-Original-URL", "https://open.home.example/a?b"));
     ask(&server, By::LegacyForwarded, &both).expect(200);
+}
+
+/// nginx asks by GET whatever the browser does, and hands on what the client says of the method, unless its recipe sets
+/// that very header.
+#[test]
+fn the_old_endpoint_is_told_the_method_beside_the_address() {
+    let server = start();
+    let ask = |headers: &[(&str, &str)]| {
+        let mut all = vec![("X-Original-URL", "https://forms.home.example/send"), ("Accept", "text/html")];
+        all.extend(headers);
+        server.client().send("GET", "/api/verify", &all, b"")
+    };
+    ask(&[("X-Original-Method", "GET")]).expect(200);
+    ask(&[("X-Original-Method", "GET"), ("X-Forwarded-Method", "GET")]).expect(200);
+    ask(&[("X-Original-Method", "POST")]).expect(401);
+    ask(&[("X-Original-Method", "POST"), ("X-Forwarded-Method", "GET")]).expect(401);
+    ask(&[("X-Original-Method", "GET"), ("X-Forwarded-Method", "POST")]).expect(401);
+    ask(&[("X-Original-Method", "get")]).expect(401);
 }
 
 /// Envoy may send the app's body along. It is neither read nor waited for, whatever its head says of it.
