@@ -170,7 +170,7 @@ fn list(accounts: &Accounts) -> String {
     for user in accounts.directory().list(|_| true) {
         let groups: Vec<&str> = user.groups.iter().map(GroupName::as_str).collect();
         let state = if user.is_active() { "active" } else { "disabled" };
-        let factor = if user.has_totp { "2fa" } else { "-" };
+        let factor = if user.has_second_factor() { "2fa" } else { "-" };
         let _ = writeln!(
             text,
             "{}\t{}\t{state}\t{factor}\t{}\t{}",
@@ -317,7 +317,7 @@ async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Fai
 async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
     let user = find(app, name)?;
     app.accounts
-        .remove_totp(
+        .reset_second_factor(
             user.id,
             |record| {
                 record.not_before = end_of_sessions(record.not_before, app.now());

@@ -11,7 +11,7 @@ use crate::admin::{
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
-use crate::my_account::{api as account, pages as account_pages, profile_api};
+use crate::my_account::{api as account, pages as account_pages, passkey_api, profile_api};
 use crate::oidc::{self, account_api as account_apps};
 use crate::operations::doctor::outside::pages as doctor_pages;
 use crate::operations::health::Health;
@@ -256,12 +256,20 @@ pub const ROUTES: &[Route] = &[
         open!(sign_in::mfa_web, sign_in),
     )))),
     in_turn(limited_inside(api(Post, "/api/v1/auth/mfa/api", open!(sign_in::mfa_api, sign_in)))),
+    api(Post, "/api/v1/auth/passkey/options", open!(sign_in::passkey_options, sign_in)),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/v1/auth/passkey/web",
+        open!(sign_in::passkey_web, sign_in),
+    )))),
+    in_turn(limited_inside(api(Post, "/api/v1/auth/passkey/api", open!(sign_in::passkey_api, sign_in)))),
     from_own_pages(api(Post, "/api/v1/auth/refresh/web", open!(sign_in::refresh_web, sign_in))),
     api(Post, "/api/v1/auth/refresh/api", open!(sign_in::refresh_api, sign_in)),
     over_plain_http(api(Post, "/api/v1/auth/validate", open!(sign_in::validate, sign_in))),
     api(Post, "/api/v1/auth/logout", signed_in!(User, sign_in::logout, sign_in)),
     api(Post, "/api/v1/auth/logout/all", signed_in!(User, sign_in::logout_all, sign_in)),
     api(Post, "/api/v1/auth/step-up", signed_in!(User, sign_in::step_up, sign_in)),
+    api(Post, "/api/v1/auth/step-up/options", signed_in!(User, sign_in::step_up_options, sign_in)),
     over_plain_http(api(Get, "/api/v1/keys", open!(sign_in::public_keys, sign_in))),
     // -- sign-in, for people
     page(Get, "/signin", maybe!(sign_in_pages::show, sign_in)),
@@ -292,6 +300,11 @@ pub const ROUTES: &[Route] = &[
     api(Post, "/api/v1/users/me/totp/confirm", signed_in!(User, account::confirm_totp, my_account)),
     api(Delete, "/api/v1/users/me/totp", signed_in!(User, account::remove_totp, my_account)),
     api(Post, "/api/v1/users/me/recovery-codes", signed_in!(User, account::renew_recovery_codes, my_account)),
+    api(Get, "/api/v1/users/me/passkeys", signed_in!(User, passkey_api::list, my_account)),
+    api(Post, "/api/v1/users/me/passkeys", signed_in!(User, passkey_api::add, my_account)),
+    api(Post, "/api/v1/users/me/passkeys/options", signed_in!(User, passkey_api::options, my_account)),
+    api(Patch, "/api/v1/users/me/passkeys/{passkey}", signed_in!(User, passkey_api::rename, my_account)),
+    api(Delete, "/api/v1/users/me/passkeys/{passkey}", signed_in!(User, passkey_api::remove, my_account)),
     api(Get, "/api/v1/users/me/activity", signed_in!(User, account::activity, my_account)),
     api(Get, "/api/v1/sessions", signed_in!(User, account::list_sessions, my_account)),
     api(Delete, "/api/v1/sessions", signed_in!(User, account::end_other_sessions, my_account)),

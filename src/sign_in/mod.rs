@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod authelia_api;
+pub mod ceremonies;
 mod destinations;
 pub mod devices;
 mod errors;
@@ -13,6 +14,7 @@ mod hops;
 pub mod join_pages;
 pub mod lockout;
 pub mod pages;
+pub mod passkeys;
 pub mod pending;
 mod programs;
 mod proving;
@@ -44,11 +46,12 @@ use crate::kernel::secret::{SecretKey, SecretText};
 use crate::kernel::time::SharedClock;
 use crate::limits::{Key, Limits, Rule};
 use crate::metrics::{Metrics, SignIn as SignInResult};
-use crate::sessions::{Factors, NewSession, Principal, SessionKind, Sessions, StartedSession};
+use crate::sessions::{Factors, Level, NewSession, Principal, SessionKind, Sessions, StartedSession};
 use crate::site::Site;
 use crate::store::clock_mark::TOLERANCE;
 use crate::store::{Batch, CommitError, Store, StoreError};
 
+use ceremonies::{Ceremony, Credential};
 use lockout::Lockout;
 use pending::{PendingSignIn, PendingTable, Wanted};
 
@@ -105,6 +108,35 @@ pub struct Attempt<'a> {
     pub return_to: Option<String>,
 }
 
+/// What comes after the password.
+#[derive(Clone, Copy)]
+pub enum Second<'a> {
+    /// A code of an authenticator app, or a recovery code.
+    Code(&'a str),
+    /// What a passkey answered.
+    Passkey(&'a Credential),
+}
+
+impl Second<'_> {
+    fn wrong(self) -> SignInError {
+        match self {
+            Second::Code(_) => SignInError::WrongCode,
+            Second::Passkey(_) => SignInError::WrongPasskey,
+        }
+    }
+}
+
+/// What proves again who is there.
+#[derive(Clone, Copy, Default)]
+pub struct Proofs<'a> {
+    /// The password; not needed beside a passkey that makes sure who is there.
+    pub password: Option<&'a SecretText>,
+    /// A code, where there is a second factor.
+    pub code: Option<&'a str>,
+    /// What a passkey answered.
+    pub passkey: Option<&'a Credential>,
+}
+
 /// What an attempt came to.
 pub enum Step {
     /// Signed in.
@@ -158,6 +190,8 @@ pub struct Inner {
     /// Set once, by a room above, when everything is opened.
     destinations: RwLock<Vec<Arc<dyn Destinations>>>,
     device_key: SecretKey,
+    /// Makes challenges, and knows them again.
+    passkey_key: SecretKey,
 }
 
 /// The parts that signing in is made of.
@@ -216,6 +250,7 @@ impl SignIn {
             registration: parts.registration,
             destinations: RwLock::default(),
             device_key: master.derive("known device"),
+            passkey_key: master.derive("passkey challenge"),
         })))
     }
 
@@ -223,7 +258,7 @@ impl SignIn {
     pub async fn attempt(&self, attempt: Attempt<'_>, visit: &Visit<'_>) -> Result<Step, SignInError> {
         let user = self.accounts.resolve(attempt.name)?;
         let user = self.prove_password(user, attempt.name, attempt.password, visit).await?;
-        let wanted = if user.has_totp {
+        let wanted = if user.has_second_factor() {
             Wanted::SecondFactor
         } else if self.accounts.second_factor_policy().requires(user.role) {
             Wanted::Enrolment
@@ -246,8 +281,9 @@ impl SignIn {
         let token = self.pending.insert(&self.random, waiting, now);
         match (attempt.code, wanted) {
             (Some(code), Wanted::SecondFactor) => {
+                let second = Second::Code(code);
                 let signed_in =
-                    self.finish(token.expose(), code, attempt.kind, attempt.with_refresh, visit).await?;
+                    self.finish(token.expose(), second, attempt.kind, attempt.with_refresh, visit).await?;
                 Ok(Step::SignedIn(Box::new(signed_in)))
             }
             _ => Ok(Step::Pending { token, wanted }),
@@ -258,7 +294,7 @@ impl SignIn {
     pub async fn finish(
         &self,
         token: &str,
-        code: &str,
+        second: Second<'_>,
         kind: SessionKind,
         with_refresh: bool,
         visit: &Visit<'_>,
@@ -273,7 +309,14 @@ impl SignIn {
         let user = self.still_waiting(&waiting);
         let Some(user) = user else { return Err(SignInError::NothingPending) };
         let mut batch = self.store.batch();
-        let proven = self.prove_second_factor(&mut batch, &user, code, visit).await;
+        let proven = match second {
+            Second::Code(code) => self.prove_second_factor(&mut batch, &user, code, visit).await,
+            Second::Passkey(credential) => {
+                let ceremony = Ceremony::SecondFactor(user.id, token);
+                let proven = self.prove_passkey(&mut batch, &user, &ceremony, credential, visit);
+                proven.map(|factors| (factors, None))
+            }
+        };
         let result = match proven {
             Ok((factors, recovery_codes_left)) => {
                 let done = Completion {
@@ -293,11 +336,11 @@ impl SignIn {
             Err(SignInError::Commit(CommitError::Conflict)) => {
                 // Someone used this very code a moment earlier: it is a replay, and answers like a wrong one (OTP-05).
                 waiting.failures += 1;
-                Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode))
+                Err(self.put_back_or_kill(token, waiting, second.wrong()))
             }
-            Err(SignInError::WrongCode) => {
+            Err(error @ (SignInError::WrongCode | SignInError::WrongPasskey)) => {
                 waiting.failures += 1;
-                Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode))
+                Err(self.put_back_or_kill(token, waiting, error))
             }
             Err(error) => Err(self.put_back_or_kill(token, waiting, error)),
             Ok(signed_in) => Ok(signed_in),
@@ -328,7 +371,7 @@ impl SignIn {
             return Err(SignInError::NothingPending);
         }
         let user = self.still_waiting(&waiting).ok_or(SignInError::NothingPending)?;
-        if user.has_totp {
+        if user.has_second_factor() {
             return Err(SignInError::EnrolledElsewhere);
         }
         let event = |name: &crate::kernel::text::Username| {
@@ -423,9 +466,9 @@ impl SignIn {
         let (now, at) = (self.clock.now(), principal.authenticated_at);
         // A clock that was set back cannot tell how long ago that was (FAIL-03).
         let is_recent = now.since(at) <= FRESH_FOR && at <= now.plus(TOLERANCE);
-        let has_all = principal.factors.has(Factors::PASSWORD)
-            && (!principal.user.has_totp || principal.level() == crate::sessions::Level::TwoFactor);
-        is_recent && has_all
+        let is_two_factor = principal.level() == Level::TwoFactor;
+        let is_enough = principal.factors.has(Factors::PASSWORD) && !principal.user.has_second_factor();
+        is_recent && (is_two_factor || is_enough)
     }
 
     /// Proves the password of a signed-in user again, under the same limits as a sign-in.
@@ -440,18 +483,18 @@ impl SignIn {
         self.prove_password(Some(user), &name, password, visit).await.map(|_| ())
     }
 
-    /// Steps up: proves password and, where there is one, the second factor again. A browser gets a new session in
+    /// Steps up: proves password and, where there is one, the second factor again; or a passkey that makes sure who is
+    /// there, in place of both. A browser gets a new session in
     /// place of the old one (SES-02); a program keeps its tokens, whose session now counts as fresh.
     pub async fn step_up(
         &self,
         principal: &Principal,
-        password: &SecretText,
-        code: Option<&str>,
+        proofs: Proofs<'_>,
         is_remembered: bool,
         visit: &Visit<'_>,
     ) -> Result<Option<SignedIn>, SignInError> {
-        let result = self.try_step_up(principal, password, code, is_remembered, visit).await;
-        if let Err(SignInError::Wrong | SignInError::WrongCode) = &result {
+        let result = self.try_step_up(principal, proofs, is_remembered, visit).await;
+        if let Err(SignInError::Wrong | SignInError::WrongCode | SignInError::WrongPasskey) = &result {
             let user = &principal.user;
             let event = Event::new(Kind::StepUpFailed, Outcome::Refused).by(user.id, &user.username);
             self.audit.note(event.from(visit.ip).request(visit.request));
@@ -462,21 +505,29 @@ impl SignIn {
     async fn try_step_up(
         &self,
         principal: &Principal,
-        password: &SecretText,
-        code: Option<&str>,
+        proofs: Proofs<'_>,
         is_remembered: bool,
         visit: &Visit<'_>,
     ) -> Result<Option<SignedIn>, SignInError> {
-        self.confirm_password(principal, password, visit).await?;
+        let wrong = if proofs.passkey.is_some() { SignInError::WrongPasskey } else { SignInError::WrongCode };
+        let mut batch = self.store.batch();
+        let mut factors = Factors::NONE;
+        if let Some(passkey) = proofs.passkey {
+            let ceremony = Ceremony::StepUp(principal.user.id, principal.session);
+            self.refuse_suspended(&principal.user, visit)?;
+            factors = self.prove_passkey(&mut batch, &principal.user, &ceremony, passkey, visit)?;
+        }
+        if !factors.has(Factors::PASSKEY_UV) {
+            self.confirm_password(principal, proofs.password.ok_or_else(password_missing)?, visit).await?;
+            factors = factors.with(Factors::PASSWORD);
+        }
         let user = self.accounts.user(&principal.user.id);
         let user = user.filter(|user| user.not_before == principal.user.not_before);
         let user = user.ok_or(SignInError::NothingPending)?;
-        let mut batch = self.store.batch();
-        let mut factors = Factors::PASSWORD;
         let mut recovery_codes_left = None;
-        if user.has_totp {
-            let (second, left) =
-                self.prove_second_factor(&mut batch, &user, code.unwrap_or_default(), visit).await?;
+        if user.has_second_factor() && factors.level() != Level::TwoFactor {
+            let code = proofs.code.unwrap_or_default();
+            let (second, left) = self.prove_second_factor(&mut batch, &user, code, visit).await?;
             factors = factors.with(second);
             recovery_codes_left = left;
         }
@@ -492,7 +543,7 @@ impl SignIn {
             self.sessions.stage_step_up(&mut batch, principal.session, factors)?;
             return match self.store.commit(batch).await {
                 Ok(()) => Ok(None),
-                Err(CommitError::Conflict) => Err(SignInError::WrongCode),
+                Err(CommitError::Conflict) => Err(wrong),
                 Err(error) => Err(error.into()),
             };
         }
@@ -507,7 +558,7 @@ impl SignIn {
             recovery_codes_left,
         };
         match self.complete(&user, done, batch, visit).await {
-            Err(SignInError::Commit(CommitError::Conflict)) => Err(SignInError::WrongCode),
+            Err(SignInError::Commit(CommitError::Conflict)) => Err(wrong),
             other => other.map(Some),
         }
     }
@@ -575,6 +626,11 @@ impl SignIn {
     pub fn active_user(&self, id: &UserId) -> Option<Arc<User>> {
         self.accounts.user(id).filter(|user| user.is_active())
     }
+}
+
+fn password_missing() -> SignInError {
+    let sentence = "Send your password, or a passkey that checks who you are.";
+    crate::http::Problem::unprocessable("password", "missing_field", sentence).into()
 }
 
 struct Completion {

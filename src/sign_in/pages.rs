@@ -8,7 +8,7 @@ use super::destinations::Way;
 use super::hops::Hops;
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
-use super::{Attempt, SignIn, SignInError, SignedIn, Step};
+use super::{Attempt, Proofs, Second, SignIn, SignInError, SignedIn, Step};
 use crate::accounts::enrolment::Asker;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
@@ -173,7 +173,7 @@ fn waiting<'a>(
     let found = cookie.and_then(|token| room.waiting(token).map(|(waiting, user)| (token, waiting, user)));
     Ok(match found {
         Some((token, waiting, user)) if waiting.wanted == wanted => {
-            if wanted == Wanted::Enrolment && user.has_totp {
+            if wanted == Wanted::Enrolment && user.has_second_factor() {
                 return Ok(Err(start_again(room, request, &waiting, SignInError::EnrolledElsewhere)?));
             }
             Ok((token, waiting))
@@ -279,7 +279,7 @@ async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf
     };
     let form = request.form()?;
     let visit = visit(room, request)?;
-    match room.finish(token, form.text(field), SessionKind::Web, false, &visit).await {
+    match room.finish(token, Second::Code(form.text(field)), SessionKind::Web, false, &visit).await {
         Ok(signed_in) => welcome(room, request, &signed_in),
         Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
         Err(error) => page(room, request, &before, Some(error)),
@@ -486,7 +486,7 @@ fn missing_factor(
     principal: &Principal,
     host: &str,
 ) -> Result<Reply, Problem> {
-    if principal.user.has_totp {
+    if principal.user.has_second_factor() {
         let here = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
         return Ok(Reply::see_other(&format!("/step-up?{query}")));
@@ -543,7 +543,7 @@ fn step_up_page(
         username: principal.user.username.to_string(),
         purpose: String::new(),
         asks_password: true,
-        asks_code: principal.user.has_totp,
+        asks_code: principal.user.has_second_factor(),
         digits: room.accounts.totp_digits(principal.user.id)?,
         error,
         wait,
@@ -568,7 +568,8 @@ pub async fn submit_step_up(
     let next = form.get("next");
     let visit = visit(room, request)?;
     let is_remembered = room.sessions.is_remembered(&principal.session);
-    match room.step_up(principal, &password, form.get("code"), is_remembered, &visit).await {
+    let proofs = Proofs { password: Some(&password), code: form.get("code"), passkey: None };
+    match room.step_up(principal, proofs, is_remembered, &visit).await {
         Ok(Some(signed_in)) => {
             let reply = Reply::see_other(&next_path(room, &Way::to_own(room, next)));
             Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
