@@ -6,6 +6,7 @@
 pub mod api;
 pub mod pages;
 pub mod passkey_api;
+pub mod passkey_pages;
 pub mod passkeys;
 pub mod profile_api;
 

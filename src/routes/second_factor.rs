@@ -10,7 +10,8 @@ use crate::sign_in::step_up_first;
 
 /// What a session may reach that falls short of the policy (GEN-02): the way to a second factor, and the way out. The
 /// pages of the setup are no routes of a signed-in person, and reverse proxies ask for the level that their rules name.
-const TO_A_SECOND_FACTOR: [&str; 11] = [
+const TO_A_SECOND_FACTOR: [&str; 12] = [
+    "/account/passkeys",
     "/account/totp",
     "/step-up",
     "/signout",

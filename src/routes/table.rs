@@ -11,7 +11,7 @@ use crate::admin::{
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
-use crate::my_account::{api as account, pages as account_pages, passkey_api, profile_api};
+use crate::my_account::{api as account, pages as account_pages, passkey_api, passkey_pages, profile_api};
 use crate::oidc::{self, account_api as account_apps};
 use crate::operations::doctor::outside::pages as doctor_pages;
 use crate::operations::health::Health;
@@ -274,6 +274,7 @@ pub const ROUTES: &[Route] = &[
     // -- sign-in, for people
     page(Get, "/signin", maybe!(sign_in_pages::show, sign_in)),
     in_turn(with_target(page(Post, "/signin", open!(sign_in_pages::submit, sign_in)))),
+    in_turn(with_target(page(Post, "/signin/passkey", open!(sign_in_pages::submit_passkey, sign_in)))),
     page(Get, "/signin/second-factor", open!(sign_in_pages::show_second_factor, sign_in)),
     in_turn(page(Post, "/signin/second-factor", open!(sign_in_pages::submit_second_factor, sign_in))),
     page(Get, "/signin/recovery", open!(sign_in_pages::show_recovery, sign_in)),
@@ -320,6 +321,10 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/account/delete", signed_in!(Browser, account_pages::submit_delete, my_account)),
     page(Get, "/account/security", signed_in!(Browser, account_pages::show_security, my_account)),
     page(Post, "/account/password", signed_in!(Browser, account_pages::submit_password, my_account)),
+    page(Get, "/account/passkeys", signed_in!(Browser, passkey_pages::show, my_account)),
+    page(Post, "/account/passkeys", signed_in!(Browser, passkey_pages::add, my_account)),
+    page(Post, "/account/passkeys/rename", signed_in!(Browser, passkey_pages::rename, my_account)),
+    page(Post, "/account/passkeys/remove", signed_in!(Browser, passkey_pages::remove, my_account)),
     page(Get, "/account/totp", signed_in!(Browser, account_pages::show_totp, my_account)),
     page(Post, "/account/totp", signed_in!(Browser, account_pages::submit_totp, my_account)),
     page(Post, "/account/totp/remove", signed_in!(Browser, account_pages::remove_totp, my_account)),

@@ -4,11 +4,14 @@ use http::StatusCode;
 use url::Url;
 
 use super::api::{ambiguous_cookie, visit};
+use super::ceremonies::{Ceremony, Credential};
 use super::destinations::Way;
 use super::hops::Hops;
+use super::passkeys::PasskeyAttempt;
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
 use super::{Attempt, Proofs, Second, SignIn, SignInError, SignedIn, Step};
+use crate::accounts::User;
 use crate::accounts::enrolment::Asker;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
@@ -75,6 +78,7 @@ fn sign_in_page(
         remember_for: crate::views::plural(room.sessions.remembered_days(), "day"),
         error,
         wait,
+        passkey: room.proof_options(&Ceremony::SignIn).ok().map(|options| options.to_string()),
         is_registration_open: room.registration == Policy::Open,
         is_insecure: !own.is_https && !request.client.is_local(),
     };
@@ -199,10 +203,37 @@ fn start_again(
     Ok(Cookie::Pending.clear(&room.site, reply))
 }
 
+/// `POST /signin/passkey`: what the browser answered, as JSON in `credential`.
+pub async fn submit_passkey(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let form = request.form()?;
+    let rd = form.get("rd");
+    let remember = form.is_ticked("remember");
+    let result = match Credential::parse(form.text("credential")) {
+        Some(credential) => {
+            let attempt = PasskeyAttempt {
+                credential: &credential,
+                kind: SessionKind::Web,
+                is_remembered: remember,
+                with_refresh: false,
+                return_to: Way::to(room, rd).target().map(|url| url.to_string()),
+            };
+            room.attempt_passkey(attempt, &visit(room, request)?).await
+        }
+        None => Err(SignInError::WrongPasskey),
+    };
+    match result {
+        Ok(signed_in) => welcome(room, request, &signed_in),
+        Err(error) => {
+            let form = SignInForm { rd, username: "", remember };
+            sign_in_page(room, request, &form, Some(error))
+        }
+    }
+}
+
 /// `GET /signin/second-factor`.
 pub async fn show_second_factor(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     match waiting(room, request, Wanted::SecondFactor)? {
-        Ok((_, waiting)) => second_factor_page(room, request, &waiting, None),
+        Ok((token, waiting)) => second_factor_page(room, request, token, &waiting, None),
         Err(reply) => Ok(reply),
     }
 }
@@ -210,22 +241,39 @@ pub async fn show_second_factor(room: &SignIn, request: &Request) -> Result<Repl
 fn second_factor_page(
     room: &SignIn,
     request: &Request,
+    token: &str,
     waiting: &PendingSignIn,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
+    let hint_clock = matches!(error, Some(SignInError::WrongCode));
     let (status, error, wait) = explain(error)?;
+    let user = room.accounts.user(&waiting.user).ok_or(SignInError::NothingPending)?;
+    let ceremony = Ceremony::SecondFactor(waiting.user, token);
     let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::SecondFactor {
-        frame: frames::anonymous(&room.site, request, "Enter your code"),
+        frame: frames::anonymous(
+            &room.site,
+            request,
+            if user.has_totp { "Enter your code" } else { "Use your passkey" },
+        ),
         hidden: Vec::new(),
         continue_to: way.name(),
         recovery_url: "/signin/recovery".to_owned(),
-        hint_clock: error.is_some(),
+        passkey: own_passkey(room, &user, &ceremony),
+        passkey_unavailable: room.passkeys_unavailable(),
+        asks_code: user.has_totp,
+        hint_clock,
         digits: room.accounts.totp_digits(waiting.user)?,
         error,
         wait,
     };
     Ok(way.allow(Reply::html(status, &page)?))
+}
+
+/// Returns what a browser needs to prove a passkey of this person, if there is one and it works here.
+fn own_passkey(room: &SignIn, user: &User, ceremony: &Ceremony<'_>) -> Option<String> {
+    let options = room.proof_options(ceremony).ok().filter(|_| user.passkeys > 0);
+    options.map(|options| options.to_string())
 }
 
 /// `POST /signin/second-factor`.
@@ -236,7 +284,7 @@ pub async fn submit_second_factor(room: &SignIn, request: &Request) -> Result<Re
 /// `GET /signin/recovery`.
 pub async fn show_recovery(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     match waiting(room, request, Wanted::SecondFactor)? {
-        Ok((_, waiting)) => recovery_page(room, request, &waiting, None),
+        Ok((token, waiting)) => recovery_page(room, request, token, &waiting, None),
         Err(reply) => Ok(reply),
     }
 }
@@ -244,6 +292,7 @@ pub async fn show_recovery(room: &SignIn, request: &Request) -> Result<Reply, Pr
 fn recovery_page(
     room: &SignIn,
     request: &Request,
+    _token: &str,
     waiting: &PendingSignIn,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
@@ -270,7 +319,7 @@ pub async fn submit_recovery(room: &SignIn, request: &Request) -> Result<Reply, 
     submit_code(room, request, "recovery_code", recovery_page).await
 }
 
-type PageOf = fn(&SignIn, &Request, &PendingSignIn, Option<SignInError>) -> Result<Reply, Problem>;
+type PageOf = fn(&SignIn, &Request, &str, &PendingSignIn, Option<SignInError>) -> Result<Reply, Problem>;
 
 async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf) -> Result<Reply, Problem> {
     let (token, before) = match waiting(room, request, Wanted::SecondFactor)? {
@@ -279,10 +328,18 @@ async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf
     };
     let form = request.form()?;
     let visit = visit(room, request)?;
-    match room.finish(token, Second::Code(form.text(field)), SessionKind::Web, false, &visit).await {
+    let passkey = form.get("credential").filter(|text| !text.is_empty());
+    let result = match passkey.map(Credential::parse) {
+        None => room.finish(token, Second::Code(form.text(field)), SessionKind::Web, false, &visit).await,
+        Some(Some(passkey)) => {
+            room.finish(token, Second::Passkey(&passkey), SessionKind::Web, false, &visit).await
+        }
+        Some(None) => Err(SignInError::WrongPasskey),
+    };
+    match result {
         Ok(signed_in) => welcome(room, request, &signed_in),
         Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
-        Err(error) => page(room, request, &before, Some(error)),
+        Err(error) => page(room, request, token, &before, Some(error)),
     }
 }
 
@@ -528,7 +585,7 @@ fn step_up_page(
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
     let (status, error, wait) = match error {
-        Some(SignInError::Wrong | SignInError::WrongCode) => {
+        Some(SignInError::Wrong | SignInError::WrongCode | SignInError::WrongPasskey) => {
             (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
         }
         other => explain(other)?,
@@ -543,6 +600,8 @@ fn step_up_page(
         username: principal.user.username.to_string(),
         purpose: String::new(),
         asks_password: true,
+        passkey: own_passkey(room, &principal.user, &Ceremony::StepUp(principal.user.id, principal.session)),
+        has_app: principal.user.has_totp,
         asks_code: principal.user.has_second_factor(),
         digits: room.accounts.totp_digits(principal.user.id)?,
         error,
@@ -568,7 +627,9 @@ pub async fn submit_step_up(
     let next = form.get("next");
     let visit = visit(room, request)?;
     let is_remembered = room.sessions.is_remembered(&principal.session);
-    let proofs = Proofs { password: Some(&password), code: form.get("code"), passkey: None };
+    let passkey = form.get("credential").and_then(Credential::parse);
+    let typed = Some(&password).filter(|password| !password.expose().is_empty() || passkey.is_none());
+    let proofs = Proofs { password: typed, code: form.get("code"), passkey: passkey.as_ref() };
     match room.step_up(principal, proofs, is_remembered, &visit).await {
         Ok(Some(signed_in)) => {
             let reply = Reply::see_other(&next_path(room, &Way::to_own(room, next)));
