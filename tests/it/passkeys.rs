@@ -254,6 +254,7 @@ fn a_change_ends_every_other_session() {
     let (key, mut client, added) = with_passkey(&server, "ada", PRESENT | VERIFIED);
     let mut other = bearer(&server, &sign_in(&server, &key).expect(200).json());
     let mut second = SoftwareKey::new();
+    server.clock.advance(Duration::from_secs(1));
     let answer = add(&mut client, &mut second).expect(201).json();
     assert!(answer.get("recovery_codes").is_none(), "there were some already");
     assert_eq!(other.get_json(MINE).expect(401).code(), "token_revoked");
