@@ -185,7 +185,8 @@ impl Accounts {
     }
 
     /// Removes a passkey, and ends every session of the user in the same commit (REF-07). With the last second factor the
-    /// recovery codes go, because they would stand for nothing.
+    /// recovery codes go, because they would stand for nothing. `notice` is what the owner is told at the next sign-in, if
+    /// somebody else did it.
     ///
     /// # Errors
     /// [`AccountError::NotFound`]; [`AccountError::LastCredential`] if nothing else opens the account (PK-08);
@@ -194,6 +195,7 @@ impl Accounts {
         &self,
         user: UserId,
         id: PasskeyId,
+        notice: Option<&str>,
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<(), AccountError> {
         let old = self.recovery_rows(user)?;
@@ -210,6 +212,9 @@ impl Accounts {
                         return Err(AccountError::SecondFactorRequired);
                     }
                     own.recovery_codes_left = 0;
+                }
+                if let Some(notice) = notice {
+                    own.notice = Some(notice.to_owned());
                 }
                 own.not_before = end_of_sessions(own.not_before, self.clock.now());
                 Ok(())

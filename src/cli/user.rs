@@ -1,6 +1,7 @@
 //! `doorward user`: people, from the machine itself. Works also when nobody can sign in.
 
 mod app_token;
+mod passkeys;
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -83,7 +84,7 @@ pub(super) enum UserCommand {
         /// The username.
         username: String,
     },
-    /// Remove the second factor and the recovery codes.
+    /// Remove every second factor: authenticator app, passkeys and recovery codes.
     #[command(name = "reset-2fa")]
     ResetSecondFactor {
         /// The username.
@@ -105,6 +106,11 @@ pub(super) enum UserCommand {
     AppToken {
         #[command(subcommand)]
         command: app_token::AppTokenCommand,
+    },
+    /// Passkeys of a person.
+    Passkeys {
+        #[command(subcommand)]
+        command: passkeys::PasskeyCommand,
     },
     /// Print a one-time link for choosing a new password. Earlier links of the person end.
     Link {
@@ -158,6 +164,7 @@ pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failu
         UserCommand::ResetSecondFactor { username } => reset_second_factor(app, &username).await,
         UserCommand::Profile { username, claims, unset } => profile(app, &username, &claims, &unset).await,
         UserCommand::AppToken { command } => app_token::run(app, command).await,
+        UserCommand::Passkeys { command } => passkeys::run(app, command).await,
         UserCommand::Link { username } => {
             let user = find(app, &username)?;
             link(app, &user, RESET_LIFETIME).await

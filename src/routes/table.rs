@@ -7,7 +7,7 @@ use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
     api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, domain_pages,
-    domains, people_pages, profiles as admin_profiles, rule_pages, system_api,
+    domains, passkeys as admin_passkeys, people_pages, profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
@@ -388,6 +388,12 @@ pub const ROUTES: &[Route] = &[
         Delete,
         "/api/v1/admin/users/{id}/app-tokens/{token}",
         signed_in!(Admin, admin_app_tokens::revoke, admin),
+    ),
+    api(Get, "/api/v1/admin/users/{id}/passkeys", signed_in!(Admin, admin_passkeys::list, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/users/{id}/passkeys/{passkey}",
+        signed_in!(Admin, admin_passkeys::remove, admin),
     ),
     api(Get, "/api/v1/admin/groups", signed_in!(Admin, admin::list_groups, admin)),
     api(Post, "/api/v1/admin/groups", signed_in!(Admin, admin::create_group, admin)),

@@ -77,8 +77,12 @@ fn sign_in_page(
         remember: form.remember,
         remember_for: crate::views::plural(room.sessions.remembered_days(), "day"),
         error,
+        // Whoever has to wait has to wait with a passkey too.
+        passkey: Some(Ceremony::SignIn)
+            .filter(|_| wait.is_none())
+            .and_then(|ceremony| room.proof_options(&ceremony).ok())
+            .map(|options| options.to_string()),
         wait,
-        passkey: room.proof_options(&Ceremony::SignIn).ok().map(|options| options.to_string()),
         is_registration_open: room.registration == Policy::Open,
         is_insecure: !own.is_https && !request.client.is_local(),
     };

@@ -393,6 +393,7 @@ fn sign_in_pages() -> Vec<Sample> {
             sign_in::SignIn {
                 username: "ana".into(),
                 wait: Some(Wait::suspended(&at(12, "14:02"), 43_200)),
+                passkey: None,
                 ..sign_in()
             },
         ),

@@ -373,3 +373,91 @@ fn at_most_twenty() {
     }
     assert_eq!(add(&mut client, &mut SoftwareKey::new()).expect(409).code(), "too_many_passkeys");
 }
+
+/// Returns what a page gives the browser for a passkey.
+fn options_of(page: &Answer) -> Value {
+    let text = page.text();
+    let rest = text.split("data-options=\"").nth(1).unwrap_or_else(|| panic!("no options: {text}"));
+    let escaped = rest.split('"').next().unwrap();
+    serde_json::from_str(&escaped.replace("&#34;", "\"").replace("&quot;", "\"")).unwrap()
+}
+
+/// The pages carry the answer of the browser as text: adding with recovery codes, signing in, the second factor, step-up,
+/// naming, removing.
+#[test]
+fn the_pages_take_what_the_browser_answers() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut browser = server.client();
+    browser.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(303);
+    let page = browser.get("/account/passkeys").expect(200);
+    let mut key = SoftwareKey::new();
+    let (csrf, made) = (page.input("csrf").unwrap(), key.create(&options_of(&page)).to_string());
+    let nothing = [("csrf", csrf.as_str()), ("name", "Phone"), ("credential", "")];
+    assert!(browser.form("/account/passkeys", &nothing).expect(422).text().contains("Please use the button"));
+    let add = [("csrf", csrf.as_str()), ("name", "Phone"), ("credential", made.as_str())];
+    let codes = browser.form("/account/passkeys", &add).expect(200).text();
+    assert!(codes.contains("Keep these recovery codes"), "{codes}");
+    // Without a name.
+    let mut browser = server.client();
+    let answer = key.get(&options_of(&browser.get("/signin").expect(200))).to_string();
+    let fields = [("rd", "/account/security"), ("credential", answer.as_str())];
+    let reply = browser.form("/signin/passkey", &fields).expect(303);
+    assert!(reply.header("location").unwrap().ends_with("/account/security"), "{reply:?}");
+    let again = server.client().form("/signin/passkey", &fields).expect(401).text();
+    assert!(again.contains("That passkey was not accepted"), "{again}");
+    server.client().form("/signin/passkey", &[("credential", "{}")]).expect(401);
+    // Behind the password.
+    let mut browser = server.client();
+    let reply = browser.form("/signin", &[("username", "ada"), ("password", PASSWORD)]).expect(303);
+    assert_eq!(reply.header("location"), Some("/signin/second-factor"));
+    let page = browser.get("/signin/second-factor").expect(200);
+    assert!(!page.text().contains("id=\"code\""), "there is no app");
+    let wrong = browser.form("/signin/second-factor", &[("credential", "nonsense")]).expect(401);
+    let answer = key.get(&options_of(&wrong)).to_string();
+    browser.form("/signin/second-factor", &[("credential", &answer)]).expect(303);
+    // Before a change.
+    let page = browser.get("/step-up").expect(200);
+    let csrf = page.input("csrf").unwrap();
+    let answer = key.get(&options_of(&page)).to_string();
+    let fields = [("csrf", csrf.as_str()), ("password", ""), ("code", ""), ("credential", answer.as_str())];
+    browser.form("/step-up", &fields).expect(303);
+    let page = browser.get("/account/security").expect(200);
+    let (csrf, id) = (page.input("csrf").unwrap(), page.input("passkey").unwrap());
+    let fields = [("csrf", csrf.as_str()), ("passkey", id.as_str()), ("name", "Blue <key>")];
+    browser.form("/account/passkeys/rename", &fields).expect(303);
+    assert!(browser.get("/account/security").expect(200).text().contains("Blue &#60;key&#62;"));
+    browser.form("/account/passkeys/remove", &fields[..2]).expect(303);
+    assert!(!browser.get("/account/security").expect(200).text().contains("Blue"));
+}
+
+/// OTP-11, ADM-01: administrators see and remove the passkeys of others with a fresh proof, and their owner is told.
+#[test]
+fn administrators_remove_passkeys_of_others() {
+    let server = Server::start();
+    let (key, mut adas, added) = with_passkey(&server, "ada", PRESENT | VERIFIED);
+    let (boss_key, _, _) = {
+        server.add_user("olga", Role::Admin, &[]);
+        let mut client = bearer(&server, &password_step(&server, "olga"));
+        let mut key = SoftwareKey::new();
+        let added = add(&mut client, &mut key).expect(201).json();
+        (key, client, added)
+    };
+    let mut olga = bearer(&server, &sign_in(&server, &boss_key).expect(200).json());
+    let ada = server.app().accounts.resolve("ada").unwrap().unwrap().id;
+    let path = format!("/api/v1/admin/users/{ada}/passkeys");
+    let listed = olga.get_json(&path).expect(200).json();
+    assert_eq!(listed["passkeys"][0]["id"], added["id"]);
+    adas.get_json(&path).expect(403);
+    let one = format!("{path}/{}", added["id"].as_str().unwrap());
+    let (now, ten_minutes) = (olga.clone(), Duration::from_secs(601));
+    server.clock.advance(ten_minutes);
+    assert_eq!(now.clone().json("DELETE", &one, &json!({})).expect(403).code(), "step_up_required");
+    let mut olga = bearer(&server, &sign_in(&server, &boss_key).expect(200).json());
+    olga.json("DELETE", &one, &json!({})).expect(204);
+    olga.json("DELETE", &one, &json!({})).expect(404);
+    adas.get_json(MINE).expect(401);
+    sign_in(&server, &key).expect(401);
+    let told = password_step(&server, "ada");
+    assert!(told["notice"].as_str().unwrap().contains("removed your passkey"), "{told}");
+}
