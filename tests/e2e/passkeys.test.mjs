@@ -38,7 +38,8 @@ async function signInWithCode(page, server) {
   await page.fill("#username", OWNER.username);
   await page.fill("#password", OWNER.password);
   await page.click("#sign-in-submit");
-  await page.fill("#code", totp(server.owner.totp_secret ?? server.owner.secret ?? server.owner.totp.secret));
+  await page.fill("#code", totp(server.owner.totp_secret));
+  if (!page.scripts) await page.click("#second-factor-submit");
   await page.waitForURL(`${server.origin}/`);
 }
 

@@ -120,7 +120,8 @@ fn lies_are_refused() {
     let server = Server::start();
     let (mut key, _, _) = with_passkey(&server, "ada", PRESENT | VERIFIED);
     let handle = key.handle.clone();
-    let lies: [(&str, fn(&mut SoftwareKey)); 11] = [
+    type Lie = fn(&mut SoftwareKey);
+    let lies: [(&str, Lie); 11] = [
         ("another site", |key| key.origin = "http://badlocalhost".to_owned()),
         ("another port", |key| key.origin = "http://localhost:81".to_owned()),
         ("another scheme", |key| key.origin = "https://localhost".to_owned()),
