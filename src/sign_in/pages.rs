@@ -631,7 +631,21 @@ pub async fn submit_step_up(
     let next = form.get("next");
     let visit = visit(room, request)?;
     let is_remembered = room.sessions.is_remembered(&principal.session);
-    let passkey = form.get("credential").and_then(Credential::parse);
+    let passkey = match form.get("credential").filter(|text| !text.is_empty()) {
+        None => None,
+        Some(text) => match Credential::parse(text) {
+            Some(credential) => Some(credential),
+            None => {
+                return step_up_page(
+                    room,
+                    request,
+                    principal,
+                    form.get("next"),
+                    Some(SignInError::WrongPasskey),
+                );
+            }
+        },
+    };
     let typed = Some(&password).filter(|password| !password.expose().is_empty() || passkey.is_none());
     let proofs = Proofs { password: typed, code: form.get("code"), passkey: passkey.as_ref() };
     match room.step_up(principal, proofs, is_remembered, &visit).await {

@@ -421,6 +421,7 @@ fn the_pages_take_what_the_browser_answers() {
     let page = browser.get("/step-up").expect(200);
     let csrf = page.input("csrf").unwrap();
     let answer = key.get(&options_of(&page)).to_string();
+    browser.form("/step-up", &[("csrf", &csrf), ("credential", "nonsense")]).expect(401);
     let fields = [("csrf", csrf.as_str()), ("password", ""), ("code", ""), ("credential", answer.as_str())];
     browser.form("/step-up", &fields).expect(303);
     let page = browser.get("/account/security").expect(200);
