@@ -19,7 +19,7 @@ use crate::sessions::frames;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
-use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages};
+use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages, step_up_pages};
 use crate::views::Frame;
 
 use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
@@ -284,8 +284,8 @@ pub const ROUTES: &[Route] = &[
     with_target(page(Post, "/signin/recovery-codes", open!(sign_in_pages::leave_recovery_codes, sign_in))),
     page(Get, "/signout", maybe!(sign_in_pages::show_sign_out, sign_in)),
     with_target(page(Post, "/signout", signed_in!(Browser, sign_in_pages::sign_out, sign_in))),
-    page(Get, "/step-up", signed_in!(Browser, sign_in_pages::show_step_up, sign_in)),
-    with_target(page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in))),
+    page(Get, "/step-up", signed_in!(Browser, step_up_pages::show_step_up, sign_in)),
+    with_target(page(Post, "/step-up", signed_in!(Browser, step_up_pages::submit_step_up, sign_in))),
     page(Get, "/link/{secret}", open!(join_pages::show_link, sign_in)),
     in_turn(page(Post, "/link/{secret}", open!(join_pages::submit_link, sign_in))),
     page(Get, "/register", open!(join_pages::show_registration, sign_in)),

@@ -20,6 +20,8 @@ mod programs;
 mod proving;
 pub mod registration;
 mod renewal;
+mod step_up;
+pub mod step_up_pages;
 mod suspensions;
 pub mod tally;
 
@@ -27,10 +29,10 @@ pub use destinations::{Destination, Destinations};
 pub use errors::SignInError;
 pub use programs::ProgramRefusal;
 pub use renewal::{Renewal, step_up_first};
+pub use step_up::{FRESH_FOR, Proofs};
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -46,17 +48,13 @@ use crate::kernel::secret::{SecretKey, SecretText};
 use crate::kernel::time::SharedClock;
 use crate::limits::{Key, Limits, Rule};
 use crate::metrics::{Metrics, SignIn as SignInResult};
-use crate::sessions::{Factors, Level, NewSession, Principal, SessionKind, Sessions, StartedSession};
+use crate::sessions::{Factors, NewSession, Principal, SessionKind, Sessions, StartedSession};
 use crate::site::Site;
-use crate::store::clock_mark::TOLERANCE;
 use crate::store::{Batch, CommitError, Store, StoreError};
 
 use ceremonies::{Ceremony, Credential};
 use lockout::Lockout;
 use pending::{PendingSignIn, PendingTable, Wanted};
-
-/// How long a proof counts as fresh for sensitive changes (ADM-01).
-pub const FRESH_FOR: Duration = Duration::from_secs(600);
 
 /// The rules that attempts are counted by.
 #[derive(Clone, Debug)]
@@ -124,17 +122,6 @@ impl Second<'_> {
             Second::Passkey(_) => SignInError::WrongPasskey,
         }
     }
-}
-
-/// What proves again who is there.
-#[derive(Clone, Copy, Default)]
-pub struct Proofs<'a> {
-    /// The password; not needed beside a passkey that makes sure who is there.
-    pub password: Option<&'a SecretText>,
-    /// A code, where there is a second factor.
-    pub code: Option<&'a str>,
-    /// What a passkey answered.
-    pub passkey: Option<&'a Credential>,
 }
 
 /// What an attempt came to.
@@ -461,108 +448,6 @@ impl SignIn {
         Ok(SignedIn { user: user.clone(), started, device, return_to, recovery_codes_left, notice })
     }
 
-    /// Tells whether the caller proved every factor of the account within the last ten minutes (OTP-08, PK-07).
-    pub fn is_fresh(&self, principal: &Principal) -> bool {
-        let (now, at) = (self.clock.now(), principal.authenticated_at);
-        // A clock that was set back cannot tell how long ago that was (FAIL-03).
-        let is_recent = now.since(at) <= FRESH_FOR && at <= now.plus(TOLERANCE);
-        let is_two_factor = principal.level() == Level::TwoFactor;
-        let is_enough = principal.factors.has(Factors::PASSWORD) && !principal.user.has_second_factor();
-        is_recent && (is_two_factor || is_enough)
-    }
-
-    /// Proves the password of a signed-in user again, under the same limits as a sign-in.
-    pub async fn confirm_password(
-        &self,
-        principal: &Principal,
-        password: &SecretText,
-        visit: &Visit<'_>,
-    ) -> Result<(), SignInError> {
-        let user = principal.user.clone();
-        let name = user.username.as_str().to_owned();
-        self.prove_password(Some(user), &name, password, visit).await.map(|_| ())
-    }
-
-    /// Steps up: proves password and, where there is one, the second factor again; or a passkey that makes sure who is
-    /// there, in place of both. A browser gets a new session in
-    /// place of the old one (SES-02); a program keeps its tokens, whose session now counts as fresh.
-    pub async fn step_up(
-        &self,
-        principal: &Principal,
-        proofs: Proofs<'_>,
-        is_remembered: bool,
-        visit: &Visit<'_>,
-    ) -> Result<Option<SignedIn>, SignInError> {
-        let result = self.try_step_up(principal, proofs, is_remembered, visit).await;
-        if let Err(SignInError::Wrong | SignInError::WrongCode | SignInError::WrongPasskey) = &result {
-            let user = &principal.user;
-            let event = Event::new(Kind::StepUpFailed, Outcome::Refused).by(user.id, &user.username);
-            self.audit.note(event.from(visit.ip).request(visit.request));
-        }
-        result
-    }
-
-    async fn try_step_up(
-        &self,
-        principal: &Principal,
-        proofs: Proofs<'_>,
-        is_remembered: bool,
-        visit: &Visit<'_>,
-    ) -> Result<Option<SignedIn>, SignInError> {
-        let wrong = if proofs.passkey.is_some() { SignInError::WrongPasskey } else { SignInError::WrongCode };
-        let mut batch = self.store.batch();
-        let mut factors = Factors::NONE;
-        if let Some(passkey) = proofs.passkey {
-            let ceremony = Ceremony::StepUp(principal.user.id, principal.session);
-            self.refuse_suspended(&principal.user, visit)?;
-            factors = self.prove_passkey(&mut batch, &principal.user, &ceremony, passkey, visit)?;
-        }
-        if !factors.has(Factors::PASSKEY_UV) {
-            self.confirm_password(principal, proofs.password.ok_or_else(password_missing)?, visit).await?;
-            factors = factors.with(Factors::PASSWORD);
-        }
-        let user = self.accounts.user(&principal.user.id);
-        let user = user.filter(|user| user.not_before == principal.user.not_before);
-        let user = user.ok_or(SignInError::NothingPending)?;
-        let mut recovery_codes_left = None;
-        if user.has_second_factor() && factors.level() != Level::TwoFactor {
-            let code = proofs.code.unwrap_or_default();
-            let (second, left) = self.prove_second_factor(&mut batch, &user, code, visit).await?;
-            factors = factors.with(second);
-            recovery_codes_left = left;
-        }
-        let event = |kind| {
-            let event = Event::new(kind, Outcome::Succeeded).by(user.id, &user.username);
-            event.from(visit.ip).request(visit.request)
-        };
-        self.audit.write(&mut batch, event(Kind::StepUpSucceeded));
-        if principal.kind == SessionKind::Api {
-            if recovery_codes_left.is_some() {
-                self.audit.write(&mut batch, event(Kind::RecoveryCodeUsed));
-            }
-            self.sessions.stage_step_up(&mut batch, principal.session, factors)?;
-            return match self.store.commit(batch).await {
-                Ok(()) => Ok(None),
-                Err(CommitError::Conflict) => Err(wrong),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let with_refresh = self.sessions.has_refresh(&principal.session);
-        let done = Completion {
-            kind: SessionKind::Web,
-            in_place_of: Some(principal.session),
-            factors,
-            is_remembered,
-            with_refresh,
-            return_to: None,
-            recovery_codes_left,
-        };
-        match self.complete(&user, done, batch, visit).await {
-            Err(SignInError::Commit(CommitError::Conflict)) => Err(wrong),
-            other => other.map(Some),
-        }
-    }
-
     /// Signs the session out: it is dead on every path once this returns (SES-08).
     pub async fn sign_out(&self, principal: &Principal, visit: &Visit<'_>) -> Result<(), CommitError> {
         let mut batch = self.store.batch();
@@ -626,11 +511,6 @@ impl SignIn {
     pub fn active_user(&self, id: &UserId) -> Option<Arc<User>> {
         self.accounts.user(id).filter(|user| user.is_active())
     }
-}
-
-fn password_missing() -> SignInError {
-    let sentence = "Send your password, or a passkey that checks who you are.";
-    crate::http::Problem::unprocessable("password", "missing_field", sentence).into()
 }
 
 struct Completion {

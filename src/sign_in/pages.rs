@@ -10,7 +10,7 @@ use super::hops::Hops;
 use super::passkeys::PasskeyAttempt;
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
-use super::{Attempt, Proofs, Second, SignIn, SignInError, SignedIn, Step};
+use super::{Attempt, Second, SignIn, SignInError, SignedIn, Step};
 use crate::accounts::User;
 use crate::accounts::enrolment::Asker;
 use crate::http::problem::seconds_rounded_up;
@@ -21,13 +21,15 @@ use crate::limits::Rule;
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{Level, Principal, SessionKind, frames, handoff};
 use crate::views::sign_in as views;
-use crate::views::{FieldErrors, Hidden, Kind, Wait, When};
+use crate::views::{FieldErrors, Kind, Wait, When};
 
 /// The longest name that a link may prefill.
 const LONGEST_HINT: usize = 256;
 
 /// What a page says about an error, if there is one: a sentence, or a pause with a countdown.
-fn explain(error: Option<SignInError>) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
+pub(super) fn explain(
+    error: Option<SignInError>,
+) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
     let Some(error) = error else { return Ok((StatusCode::OK, None, None)) };
     let suspended = match &error {
         SignInError::Suspended { until, now } => {
@@ -275,7 +277,7 @@ fn second_factor_page(
 }
 
 /// Returns what a browser needs to prove a passkey of this person, if there is one and it works here.
-fn own_passkey(room: &SignIn, user: &User, ceremony: &Ceremony<'_>) -> Option<String> {
+pub(super) fn own_passkey(room: &SignIn, user: &User, ceremony: &Ceremony<'_>) -> Option<String> {
     let options = room.proof_options(ceremony).ok().filter(|_| user.passkeys > 0);
     options.map(|options| options.to_string())
 }
@@ -573,87 +575,4 @@ fn hop_cookie(room: &SignIn, hops: &Hops) -> crate::http::SetCookie {
     let cookie = crate::http::SetCookie::host_only(HOP_COOKIE, &hops.write())
         .max_age(std::time::Duration::from_secs(30));
     if room.site.has_secure_cookies() { cookie } else { cookie.insecure() }
-}
-
-/// `GET /step-up`: asks for the factors again before a sensitive change.
-pub async fn show_step_up(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    let next = request.query("next");
-    step_up_page(room, request, principal, next.as_deref(), None)
-}
-
-fn step_up_page(
-    room: &SignIn,
-    request: &Request,
-    principal: &Principal,
-    next: Option<&str>,
-    error: Option<SignInError>,
-) -> Result<Reply, Problem> {
-    let (status, error, wait) = match error {
-        Some(SignInError::Wrong | SignInError::WrongCode | SignInError::WrongPasskey) => {
-            (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
-        }
-        other => explain(other)?,
-    };
-    let way = Way::to_own(room, next);
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");
-    frame.viewer = None;
-    let page = views::StepUp {
-        frame,
-        hidden: vec![Hidden { name: "next", value: next_path(room, &way) }],
-        continue_to: way.name(),
-        username: principal.user.username.to_string(),
-        purpose: String::new(),
-        asks_password: true,
-        passkey: own_passkey(room, &principal.user, &Ceremony::StepUp(principal.user.id, principal.session)),
-        has_app: principal.user.has_totp,
-        asks_code: principal.user.has_second_factor(),
-        digits: room.accounts.totp_digits(principal.user.id)?,
-        error,
-        wait,
-        cancel_url: "/account/security".to_owned(),
-    };
-    Ok(way.allow(Reply::html(status, &page)?))
-}
-
-/// Returns the path of our own to go on to.
-fn next_path(room: &SignIn, way: &Way) -> String {
-    way.own_path(room).unwrap_or_else(|| "/account/security".to_owned())
-}
-
-/// `POST /step-up`.
-pub async fn submit_step_up(
-    room: &SignIn,
-    request: &Request,
-    principal: &Principal,
-) -> Result<Reply, Problem> {
-    let form = request.form()?;
-    let password = SecretText::new(form.text("password").to_owned());
-    let next = form.get("next");
-    let visit = visit(room, request)?;
-    let is_remembered = room.sessions.is_remembered(&principal.session);
-    let passkey = match form.get("credential").filter(|text| !text.is_empty()) {
-        None => None,
-        Some(text) => match Credential::parse(text) {
-            Some(credential) => Some(credential),
-            None => {
-                return step_up_page(
-                    room,
-                    request,
-                    principal,
-                    form.get("next"),
-                    Some(SignInError::WrongPasskey),
-                );
-            }
-        },
-    };
-    let typed = Some(&password).filter(|password| !password.expose().is_empty() || passkey.is_none());
-    let proofs = Proofs { password: typed, code: form.get("code"), passkey: passkey.as_ref() };
-    match room.step_up(principal, proofs, is_remembered, &visit).await {
-        Ok(Some(signed_in)) => {
-            let reply = Reply::see_other(&next_path(room, &Way::to_own(room, next)));
-            Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
-        }
-        Ok(None) => Ok(Reply::see_other(&next_path(room, &Way::to_own(room, next)))),
-        Err(error) => step_up_page(room, request, principal, next, Some(error)),
-    }
 }
