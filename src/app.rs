@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::access::{Access, ForwardAuthSettings};
 use crate::accounts::Accounts;
-use crate::accounts::records::{LinkRecord, PendingTotpRecord};
+use crate::accounts::records::{LinkRecord, PasskeyChallengeRecord, PendingTotpRecord};
 use crate::accounts::users::SecondFactorPolicy;
 use crate::admin::Admin;
 use crate::audit::{Audit, Event, Kind};
@@ -368,6 +368,7 @@ impl App {
         self.oidc.sweep().await?;
         while store.purge::<PendingTotpRecord>(now, 500).await? == 500 {}
         while store.purge::<LinkRecord>(now, 500).await? == 500 {}
+        while store.purge::<PasskeyChallengeRecord>(now, 500).await? == 500 {}
         while store.purge::<HandoffRecord>(now, 500).await? == 500 {}
         self.sessions.tokens().keep_schedule().await
     }

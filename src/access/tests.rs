@@ -60,6 +60,7 @@ pub(super) fn user(name: &str, groups: &[&str]) -> Arc<User> {
         status: Status::Active,
         not_before: Timestamp::ZERO,
         has_totp: false,
+        passkeys: 0,
         created_at: Timestamp::ZERO,
         password_changed_at: None,
         recovery_codes_left: 0,

@@ -34,8 +34,10 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the password was last set.
     pub password_changed_at: Option<Timestamp>,
-    /// Whether a second factor is enrolled.
+    /// Whether an authenticator app is enrolled.
     pub has_totp: bool,
+    /// How many passkeys there are.
+    pub passkeys: u8,
     /// How many recovery codes are left.
     pub recovery_codes_left: u8,
 }
@@ -44,6 +46,11 @@ impl User {
     /// Tells whether the user is a member of `group`.
     pub fn is_in(&self, group: &str) -> bool {
         self.groups.iter().any(|own| own.as_str() == group)
+    }
+
+    /// Tells whether the password alone does not suffice: there is an authenticator app or a passkey.
+    pub fn has_second_factor(&self) -> bool {
+        self.has_totp || self.passkeys > 0
     }
 
     /// Tells whether the user may sign in.
@@ -64,6 +71,7 @@ impl User {
             created_at: record.created_at,
             password_changed_at: record.password_changed_at,
             has_totp: record.has_totp,
+            passkeys: record.passkeys,
             recovery_codes_left: record.recovery_codes_left,
         }
     }

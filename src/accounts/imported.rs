@@ -58,6 +58,7 @@ impl Accounts {
             has_totp: user.totp.is_some(),
             recovery_codes_left: 0,
             notice: None,
+            passkeys: 0,
         };
         self.stage_record(batch, id, record, false)?;
         if user.profile != ProfileRecord::default() {

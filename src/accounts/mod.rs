@@ -8,6 +8,7 @@ pub mod directory;
 pub mod enrolment;
 pub mod imported;
 pub mod links;
+pub mod passkeys;
 pub mod passwords;
 pub mod profile;
 pub mod profiles;

@@ -85,11 +85,30 @@ pub struct UserRecord {
     pub recovery_codes_left: u8,
     /// Set when an admin reset the second factor and the user has not been told yet (OTP-11).
     pub notice: Option<String>,
+    /// How many passkeys there are; changed in the same commit as the passkeys. The last field: version 1 ends before it.
+    pub passkeys: u8,
+}
+
+impl UserRecord {
+    /// Tells whether the password alone does not suffice.
+    pub fn has_second_factor(&self) -> bool {
+        self.has_totp || self.passkeys > 0
+    }
 }
 
 impl Record for UserRecord {
     const TABLE: Table = Table::USER;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
+        const NO_PASSKEYS: u8 = 0;
+        if version != 1 {
+            return None;
+        }
+        let body = [body, &[NO_PASSKEYS]].concat();
+        let (record, rest) = postcard::take_from_bytes(&body).ok()?;
+        rest.is_empty().then_some(record)
+    }
 }
 
 /// Username to user. Row: canonical username. The row of somebody who was deleted stays and points at nobody (PRI-03).
@@ -272,6 +291,77 @@ pub struct RecoveryCodeRecord {
 impl Record for RecoveryCodeRecord {
     const TABLE: Table = Table::RECOVERY_CODE;
     const VERSION: u8 = 1;
+}
+
+/// A passkey. Row: user id, passkey id. It proves itself by a signature, so nothing of it is secret; it is sealed so that
+/// nobody can put another key in its place.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PasskeyRecord {
+    /// The id that the authenticator gave it.
+    pub credential: Vec<u8>,
+    /// The public key in COSE form.
+    pub key: Vec<u8>,
+    /// The highest counter seen; zero if it does not count.
+    pub counter: u32,
+    /// What its owner calls it.
+    pub name: String,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub last_used: Option<Timestamp>,
+    /// Whether it may be copied to other devices. Never changes (PK-04).
+    pub is_backup_eligible: bool,
+    /// Whether it was.
+    pub is_backed_up: bool,
+    /// Whether it ever made sure who the person is.
+    pub is_user_verified: bool,
+    /// How browsers reach it, as they said.
+    pub transports: Vec<String>,
+}
+
+impl Record for PasskeyRecord {
+    const TABLE: Table = Table::PASSKEY;
+    const VERSION: u8 = 1;
+}
+
+/// Passkey to user: no credential is known twice (PK-04). Row: passkey id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PasskeyOwnerRecord {
+    /// Whose it is.
+    pub user: UserId,
+}
+
+impl Record for PasskeyOwnerRecord {
+    const TABLE: Table = Table::PASSKEY_OWNER;
+    const VERSION: u8 = 1;
+}
+
+/// What authenticators know a user by: 64 random bytes, which tell nothing (PK-05). Row: user id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PasskeyHandleRecord {
+    /// The bytes.
+    pub handle: Vec<u8>,
+}
+
+impl Record for PasskeyHandleRecord {
+    const TABLE: Table = Table::PASSKEY_HANDLE;
+    const VERSION: u8 = 1;
+}
+
+/// A challenge that was answered, so that it is answered once (PK-01). Row: SHA-256 of the challenge.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PasskeyChallengeRecord {
+    /// When it dies by itself.
+    pub expires_at: Timestamp,
+}
+
+impl Record for PasskeyChallengeRecord {
+    const TABLE: Table = Table::PASSKEY_CHALLENGE;
+    const VERSION: u8 = 1;
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at)
+    }
 }
 
 /// What a one-time link is for.

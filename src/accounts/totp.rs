@@ -48,12 +48,11 @@ impl Accounts {
         Ok(self.store.get::<TotpRecord>(user.as_bytes())?.map_or(6, |found| found.value.digits))
     }
 
-    /// Removes the second factor and its recovery codes, and ends every session of the user, in one commit (REF-07). The
-    /// caller has stepped up (OTP-08).
+    /// Removes the authenticator app, and the recovery codes unless a passkey still needs them, and ends every session of
+    /// the user, in one commit (REF-07). The caller has stepped up (OTP-08).
     pub async fn remove_totp(
         &self,
         user: UserId,
-        change: impl Fn(&mut UserRecord),
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<(), AccountError> {
         let old = self.recovery_rows(user)?;
@@ -61,16 +60,19 @@ impl Accounts {
             user,
             |record| {
                 record.has_totp = false;
-                record.recovery_codes_left = 0;
+                if !record.has_second_factor() {
+                    record.recovery_codes_left = 0;
+                }
                 record.not_before = end_of_sessions(record.not_before, self.clock.now());
-                change(record);
                 Ok(())
             },
             |batch, record| {
                 batch.remove::<TotpRecord>(user.as_bytes());
                 self.stage_forget_waiting(batch, user);
-                for row in &old {
-                    batch.remove::<RecoveryCodeRecord>(row);
+                if !record.has_second_factor() {
+                    for row in &old {
+                        batch.remove::<RecoveryCodeRecord>(row);
+                    }
                 }
                 also(batch, record);
             },

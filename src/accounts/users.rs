@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::directory::{Directory, User};
 use super::imported::ForeignPasswords;
+use super::passkeys::MOST_PASSKEYS;
 use super::profile::MOST_ATTRIBUTES;
 use super::profiles::Vouch;
 use super::records::{
-    EmailRecord, PasswordRecord, RecoveryCodeRecord, Role, Status, TotpRecord, UserRecord, UsernameRecord,
+    EmailRecord, PasskeyHandleRecord, PasswordRecord, RecoveryCodeRecord, Role, Status, TotpRecord,
+    UserRecord, UsernameRecord,
 };
 use crate::crypto::password::PasswordHasher;
 use crate::http::Problem;
@@ -65,6 +67,14 @@ pub enum AccountError {
     SubjectTaken,
     /// There are too many custom attributes.
     TooManyAttributes,
+    /// Somebody has that passkey, perhaps the same person (PK-04).
+    PasskeyKnown,
+    /// There are too many passkeys.
+    TooManyPasskeys,
+    /// Nothing else opens the account (PK-08).
+    LastCredential,
+    /// The account must have a second factor.
+    SecondFactorRequired,
     /// There is no e-mail address that could be verified.
     NoEmail,
     /// What was proven of the account does not hold any more (GEN-03).
@@ -122,6 +132,20 @@ impl From<AccountError> for Problem {
                 "attributes",
                 "too_many_attributes",
                 format!("An account has at most {MOST_ATTRIBUTES} attributes. Remove one first."),
+            ),
+            AccountError::PasskeyKnown => {
+                Problem::conflict("passkey_known", "This passkey is known here already. Use another one.")
+            }
+            AccountError::TooManyPasskeys => Problem::conflict(
+                "too_many_passkeys",
+                format!("An account has at most {MOST_PASSKEYS} passkeys. Remove one first."),
+            ),
+            AccountError::LastCredential => {
+                Problem::conflict("last_credential", "Nothing else opens this account. Set a password first.")
+            }
+            AccountError::SecondFactorRequired => Problem::conflict(
+                "second_factor_required",
+                "Your account must have a second factor. Add another one first.",
             ),
             AccountError::NoEmail => Problem::unprocessable(
                 "email_verified",
@@ -280,6 +304,7 @@ impl Accounts {
             has_totp: false,
             recovery_codes_left: 0,
             notice: None,
+            passkeys: 0,
         };
         self.stage_record(batch, id, record, reuse_username)?;
         if let Some(phc) = new.password_hash {
@@ -397,6 +422,8 @@ impl Accounts {
             self.stage_forget_foreign(&mut batch, id);
             batch.remove::<TotpRecord>(id.as_bytes());
             self.stage_forget_waiting(&mut batch, id);
+            self.stage_forget_passkeys(&mut batch, id);
+            batch.remove::<PasskeyHandleRecord>(id.as_bytes());
             self.stage_forget_profile(&mut batch, id)?;
             for (row, _) in self.store.scan::<RecoveryCodeRecord>(id.as_bytes(), None, 100)? {
                 batch.remove::<RecoveryCodeRecord>(&row);

@@ -137,7 +137,7 @@ fn person_dto(room: &Admin, user: &User, suspended: bool) -> PersonDto {
         groups: user.groups.iter().map(ToString::to_string).collect(),
         role: user.role,
         status: user.status,
-        second_factor: user.has_totp,
+        second_factor: user.has_second_factor(),
         suspended,
         last_seen: room.sessions.last_seen(&user.id).map(|at| at.to_rfc3339()),
     }

@@ -14,6 +14,7 @@ pub mod client_api;
 pub mod domain_pages;
 pub mod domains;
 pub mod groups;
+pub mod passkeys;
 pub mod people;
 pub mod people_pages;
 pub mod profiles;

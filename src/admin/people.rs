@@ -120,7 +120,7 @@ impl Admin {
             let is_which = match which {
                 Which::All => true,
                 Which::Admins => user.role.is_admin(),
-                Which::NoSecondFactor => !user.has_totp,
+                Which::NoSecondFactor => !user.has_second_factor(),
                 Which::Suspended => suspended.contains(&user.id),
                 Which::Disabled => !user.is_active(),
             };
@@ -380,7 +380,7 @@ impl Admin {
         Ok(())
     }
 
-    /// Takes a person's authenticator app and recovery codes away, for a lost phone. Ends all sessions; the person is
+    /// Takes a person's authenticator app, passkeys and recovery codes away, for a lost phone. Ends all sessions; the person is
     /// told at the next sign-in (OTP-11). Needs a fresh proof.
     ///
     /// # Errors
@@ -393,12 +393,12 @@ impl Admin {
     ) -> Result<(), Problem> {
         require(&actor.user, target, Deed::Credentials)?;
         self.require_fresh(actor)?;
-        if !target.has_totp {
+        if !target.has_second_factor() {
             return Err(Problem::conflict("no_second_factor", "This person has no second factor to reset."));
         }
         let (id, now) = (target.id, self.clock.now());
         let notice = format!(
-            "{} removed your authenticator app and recovery codes on {}. If you did not ask for this, tell the \
+            "{} removed your second factor (authenticator app, passkeys, recovery codes) on {}. If you did not ask for this, tell the \
              person who runs this server, and change your password.",
             actor.user.display_name,
             crate::views::When::from(now).text
@@ -408,7 +408,7 @@ impl Admin {
             record.not_before = end_of_sessions(record.not_before, self.clock.now());
         };
         self.accounts
-            .remove_totp(id, change, |batch, record| {
+            .reset_second_factor(id, change, |batch, record| {
                 self.stage_end_everything(batch, id);
                 let event: Event = self.event(Kind::TotpRemoved, actor, visit);
                 self.audit.write(batch, event.on_user(id, &record.username));

@@ -120,7 +120,7 @@ fn badges(room: &Admin, user: &User, is_suspended: bool) -> Result<Vec<Badge>, P
     }
     if room.accounts.record(&user.id)?.value.password_changed_at.is_none() {
         badges.push(Badge::new(Kind::Info, "Invited"));
-    } else if !user.has_totp {
+    } else if !user.has_second_factor() {
         badges.push(Badge::new(Kind::Warn, "No second factor"));
     }
     Ok(badges)
@@ -318,7 +318,7 @@ fn person_page(
         badges,
         facts: facts(room, &user)?,
         is_disabled: !user.is_active(),
-        has_second_factor: user.has_totp,
+        has_second_factor: user.has_second_factor(),
         may_change: cannot_change.is_none(),
         cannot_change: cannot_change.unwrap_or_default().to_owned(),
         suspensions: suspensions

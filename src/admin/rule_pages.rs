@@ -188,7 +188,8 @@ fn try_out(room: &Admin, test: &RuleTest, method: &str, draft: bool) -> Result<C
         })?),
     };
     // The person is judged with everything they can prove.
-    let level = user.as_ref().map(|user| if user.has_totp { Level::TwoFactor } else { Level::OneFactor });
+    let level =
+        user.as_ref().map(|user| if user.has_second_factor() { Level::TwoFactor } else { Level::OneFactor });
     let (url, method) = (test.address.clone(), filled(method));
     let question = CheckDto { url, method, username, client: None, level, address, draft };
     check_rules(&room.access, &question, user.as_ref())

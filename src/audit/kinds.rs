@@ -54,6 +54,10 @@ kinds! {
     PasswordReset = "password.reset", "A password was set by a link, an administrator or the command line.";
     TotpEnrolled = "totp.enrolled", "An authenticator app was set up.";
     TotpRemoved = "totp.removed", "An authenticator app was removed.";
+    PasskeyAdded = "passkey.added", "A passkey was added.";
+    PasskeyChanged = "passkey.changed", "A passkey was given another name.";
+    PasskeyRemoved = "passkey.removed", "A passkey was removed.";
+    PasskeySuspicious = "passkey.suspicious", "A passkey counted backwards: there may be a copy of it.";
     RecoveryCodesMade = "recovery_codes.made", "A new set of recovery codes was made.";
     RecoveryCodeUsed = "recovery_code.used", "A recovery code was used.";
     UserCreated = "user.created", "A user was created.";

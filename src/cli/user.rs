@@ -1,6 +1,7 @@
 //! `doorward user`: people, from the machine itself. Works also when nobody can sign in.
 
 mod app_token;
+mod passkeys;
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -83,7 +84,7 @@ pub(super) enum UserCommand {
         /// The username.
         username: String,
     },
-    /// Remove the second factor and the recovery codes.
+    /// Remove every second factor: authenticator app, passkeys and recovery codes.
     #[command(name = "reset-2fa")]
     ResetSecondFactor {
         /// The username.
@@ -105,6 +106,11 @@ pub(super) enum UserCommand {
     AppToken {
         #[command(subcommand)]
         command: app_token::AppTokenCommand,
+    },
+    /// Passkeys of a person.
+    Passkeys {
+        #[command(subcommand)]
+        command: passkeys::PasskeyCommand,
     },
     /// Print a one-time link for choosing a new password. Earlier links of the person end.
     Link {
@@ -158,6 +164,7 @@ pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failu
         UserCommand::ResetSecondFactor { username } => reset_second_factor(app, &username).await,
         UserCommand::Profile { username, claims, unset } => profile(app, &username, &claims, &unset).await,
         UserCommand::AppToken { command } => app_token::run(app, command).await,
+        UserCommand::Passkeys { command } => passkeys::run(app, command).await,
         UserCommand::Link { username } => {
             let user = find(app, &username)?;
             link(app, &user, RESET_LIFETIME).await
@@ -170,7 +177,7 @@ fn list(accounts: &Accounts) -> String {
     for user in accounts.directory().list(|_| true) {
         let groups: Vec<&str> = user.groups.iter().map(GroupName::as_str).collect();
         let state = if user.is_active() { "active" } else { "disabled" };
-        let factor = if user.has_totp { "2fa" } else { "-" };
+        let factor = if user.has_second_factor() { "2fa" } else { "-" };
         let _ = writeln!(
             text,
             "{}\t{}\t{state}\t{factor}\t{}\t{}",
@@ -317,7 +324,7 @@ async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Fai
 async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
     let user = find(app, name)?;
     app.accounts
-        .remove_totp(
+        .reset_second_factor(
             user.id,
             |record| {
                 record.not_before = end_of_sessions(record.not_before, app.now());

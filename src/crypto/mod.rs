@@ -24,6 +24,7 @@ pub mod replay;
 pub mod sealed;
 pub mod signing;
 pub mod totp;
+pub mod webauthn;
 
 mod argon;
 mod compact;

@@ -72,6 +72,10 @@ id!(
     AppTokenId
 );
 id!(
+    /// A passkey: a digest of the id that its authenticator gave it, and the handle in lists. Not a secret.
+    PasskeyId
+);
+id!(
     /// One request, for the log and for the person who reports a problem.
     RequestId
 );

@@ -218,7 +218,7 @@ fn without_session(room: &MyAccount, principal: &Principal, reply: Reply) -> Rep
 
 /// Answers with the session that took the place of the caller's: cookies for a browser, tokens for a program. Without
 /// one the caller has to sign in again.
-fn with_renewal(
+pub(super) fn with_renewal(
     room: &MyAccount,
     principal: &Principal,
     mut document: serde_json::Value,

@@ -5,6 +5,9 @@
 
 pub mod api;
 pub mod pages;
+pub mod passkey_api;
+pub mod passkey_pages;
+pub mod passkeys;
 pub mod profile_api;
 
 use std::sync::Arc;
@@ -239,7 +242,7 @@ impl MyAccount {
             .map_err(|error| Problem::unprocessable("new_password", error.code(), error.to_string()))?;
         let phc = self.accounts.hash_password(new, self.ticket(visit)).await?;
         // The password alone makes an account with a second factor no fresher than it was (OTP-08).
-        let is_whole_proof = current.is_some() && !user.has_totp;
+        let is_whole_proof = current.is_some() && !user.has_second_factor();
         let proven_at = if is_whole_proof { self.clock.now() } else { principal.authenticated_at };
         let next = Next::new(principal, principal.factors, proven_at, visit);
         let also = |batch: &mut Batch, record: &UserRecord| {
@@ -305,12 +308,13 @@ impl MyAccount {
 
     /// Tells why the authenticator app cannot be removed, if it cannot.
     pub fn cannot_remove_totp(&self, principal: &Principal) -> Option<&'static str> {
-        let is_required = self.accounts.second_factor_policy().requires(principal.user.role);
+        let user = &principal.user;
+        let is_required = user.passkeys == 0 && self.accounts.second_factor_policy().requires(user.role);
         is_required.then_some("Your account must have a second factor. You can replace the app.")
     }
 
-    /// Removes the authenticator app and its recovery codes. Everything else that speaks for the caller ends in the same
-    /// commit (REF-07); the new session stands on the password.
+    /// Removes the authenticator app, and the recovery codes unless there are passkeys. Everything else that speaks for the
+    /// caller ends in the same commit (REF-07); the new session stands on what else was proven.
     ///
     /// # Errors
     /// `step_up_required` (OTP-08), `no_second_factor`, `second_factor_required`.
@@ -320,16 +324,26 @@ impl MyAccount {
         visit: &Visit<'_>,
     ) -> Result<Option<Renewal>, Problem> {
         self.require_fresh(principal)?;
-        self.require_second_factor(principal)?;
+        if !principal.user.has_totp {
+            return Err(Problem::conflict(
+                "no_second_factor",
+                "There is no authenticator app on this account.",
+            ));
+        }
         if let Some(sentence) = self.cannot_remove_totp(principal) {
             return Err(Problem::conflict("second_factor_required", sentence));
         }
-        let next = Next::new(principal, Factors::PASSWORD, principal.authenticated_at, visit);
+        let factors = if principal.user.passkeys == 0 {
+            Factors::PASSWORD
+        } else {
+            principal.factors.without(Factors::TOTP.with(Factors::RECOVERY))
+        };
+        let next = Next::new(principal, factors, principal.authenticated_at, visit);
         let also = |batch: &mut Batch, record: &UserRecord| {
             self.stage_next(batch, record, &next);
             self.audit.write(batch, self.event(Kind::TotpRemoved, principal, visit));
         };
-        let committed = self.accounts.remove_totp(principal.user.id, |_| {}, also).await;
+        let committed = self.accounts.remove_totp(principal.user.id, also).await;
         next.of(committed.map_err(Problem::from)).map(|((), renewal)| renewal)
     }
 
@@ -378,10 +392,10 @@ impl MyAccount {
     }
 
     fn require_second_factor(&self, principal: &Principal) -> Result<(), Problem> {
-        if principal.user.has_totp {
+        if principal.user.has_second_factor() {
             return Ok(());
         }
-        Err(Problem::conflict("no_second_factor", "There is no authenticator app on this account."))
+        Err(Problem::conflict("no_second_factor", "There is no second factor on this account."))
     }
 
     /// Lists the caller's sessions: the current one first, then the most recently used.

@@ -4,6 +4,7 @@
 use http::StatusCode;
 
 use super::api::{parse_email, refused};
+use super::passkey_pages::passkey_row;
 use super::{MyAccount, ProfileChange};
 use crate::accounts::enrolment::Enrolment;
 use crate::audit::{AuditRow, Filter, Outcome};
@@ -28,7 +29,7 @@ const PAGE: usize = 50;
 /// With fewer recovery codes than this the page says so.
 const FEW_CODES: u8 = 3;
 
-fn frame(
+pub(super) fn frame(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
@@ -42,6 +43,8 @@ fn frame(
             "Your password is changed. You are signed out everywhere else, and your app tokens ended."
         }
         Some("totp-removed") => "The authenticator app is removed. You are signed out everywhere else.",
+        Some("passkey-removed") => "The passkey is removed. You are signed out everywhere else.",
+        Some("passkey-added") => "The passkey is added. You are signed out everywhere else.",
         Some("ended") => "The session is ended.",
         Some("others-ended") => "All other sessions are ended.",
         _ => return frame,
@@ -50,12 +53,11 @@ fn frame(
 }
 
 /// Returns how well an account is protected, and what to do about it.
-fn strip(has_totp: bool, recovery_codes_left: u8) -> Strip {
-    let (kind, text) = match (has_totp, recovery_codes_left) {
+fn strip(has_second_factor: bool, recovery_codes_left: u8) -> Strip {
+    let (kind, text) = match (has_second_factor, recovery_codes_left) {
         (false, _) => (
             Kind::Warn,
-            "Your password alone opens your account. Add an authenticator app to protect it better."
-                .to_owned(),
+            "Your password alone opens your account. Add a passkey or an authenticator app.".to_owned(),
         ),
         (true, 0) => (
             Kind::Warn,
@@ -88,7 +90,7 @@ pub async fn home(
     let page = Home {
         frame: frame(room, request, principal, "Home", "home"),
         display_name: user.display_name.to_string(),
-        strip: strip(user.has_totp, record.recovery_codes_left),
+        strip: strip(user.has_second_factor(), record.recovery_codes_left),
         apps: hosts.into_iter().map(tile).collect(),
         last_sign_in: before.as_ref().map(|row| row.at.into()),
         last_sign_in_from: before.and_then(|row| row.place).unwrap_or_default(),
@@ -166,7 +168,7 @@ pub(crate) fn field_errors(problem: Problem, otherwise: &'static str) -> Result<
     Ok(errors)
 }
 
-fn needs_step_up(problem: &Problem) -> bool {
+pub(super) fn needs_step_up(problem: &Problem) -> bool {
     problem.code == "step_up_required"
 }
 
@@ -277,13 +279,15 @@ fn security_page(
     let page = views::Security {
         frame: frame(room, request, principal, "Security", "security"),
         username: user.username.to_string(),
-        strip: strip(user.has_totp, record.recovery_codes_left),
+        strip: strip(user.has_second_factor(), record.recovery_codes_left),
         password_changed: record.password_changed_at.map(Into::into),
         min_length: u32::try_from(room.accounts.minimum_password_length(user.role)).unwrap_or(u32::MAX),
         totp,
         cannot_remove_totp: room.cannot_remove_totp(principal).map(str::to_owned),
         recovery_left: record.recovery_codes_left.into(),
         recovery_total: u32::try_from(recovery_code::CODES).unwrap_or(u32::MAX),
+        passkeys: room.list_passkeys(principal)?.iter().map(passkey_row).collect(),
+        passkeys_unavailable: room.passkeys_unavailable(),
         errors,
     };
     Reply::html(status, &page)
@@ -363,7 +367,7 @@ pub async fn submit_totp(
     }
 }
 
-fn codes_page(
+pub(super) fn codes_page(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
@@ -384,7 +388,7 @@ fn codes_page(
 }
 
 /// Gives the browser the session that took the place of its own, or takes its cookies if none did.
-fn go_on(room: &MyAccount, reply: Reply, renewal: Option<Renewal>) -> Reply {
+pub(super) fn go_on(room: &MyAccount, reply: Reply, renewal: Option<Renewal>) -> Reply {
     match renewal {
         Some(renewal) => cookies::grant(&room.site, reply, &renewal.started, &renewal.device),
         None => cookies::revoke(&room.site, reply),

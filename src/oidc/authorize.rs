@@ -284,7 +284,7 @@ impl Oidc {
         Ok(Present {
             level: principal.level(),
             authenticated_at: principal.authenticated_at,
-            has_second_factor: user.has_totp,
+            has_second_factor: user.has_second_factor(),
             is_somebody_else,
             is_admitted: client.admits(user),
             has_consented: is_asked && self.has_consented(&user.id, &client.id, question)?,

@@ -298,7 +298,7 @@ impl Oidc {
             return code_page(self, request, principal, code, Some(&why)).map(Some);
         }
         if client.settings.level == Level::TwoFactor && principal.level() < Level::TwoFactor {
-            if principal.user.has_totp {
+            if principal.user.has_second_factor() {
                 let query =
                     form_urlencoded::Serializer::new(String::new()).append_pair("user_code", code).finish();
                 return Ok(Some(step_up_first(&format!("/device?{query}"))));

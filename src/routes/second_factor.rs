@@ -10,13 +10,17 @@ use crate::sign_in::step_up_first;
 
 /// What a session may reach that falls short of the policy (GEN-02): the way to a second factor, and the way out. The
 /// pages of the setup are no routes of a signed-in person, and reverse proxies ask for the level that their rules name.
-const TO_A_SECOND_FACTOR: [&str; 8] = [
+const TO_A_SECOND_FACTOR: [&str; 12] = [
+    "/account/passkeys",
     "/account/totp",
     "/step-up",
     "/signout",
     "/api/v1/users/me/totp",
     "/api/v1/users/me/totp/confirm",
+    "/api/v1/users/me/passkeys",
+    "/api/v1/users/me/passkeys/options",
     "/api/v1/auth/step-up",
+    "/api/v1/auth/step-up/options",
     "/api/v1/auth/logout",
     "/api/v1/auth/logout/all",
 ];
@@ -52,5 +56,5 @@ pub(super) fn comes_first(
 
 /// Leads to the second factor: to prove it, or to have one first.
 pub(super) fn go_there(caller: &Principal) -> Reply {
-    if caller.user.has_totp { step_up_first("/") } else { Reply::see_other("/account/totp") }
+    if caller.user.has_second_factor() { step_up_first("/") } else { Reply::see_other("/account/totp") }
 }

@@ -7,11 +7,11 @@ use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
     api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, domain_pages,
-    domains, people_pages, profiles as admin_profiles, rule_pages, system_api,
+    domains, passkeys as admin_passkeys, people_pages, profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
-use crate::my_account::{api as account, pages as account_pages, profile_api};
+use crate::my_account::{api as account, pages as account_pages, passkey_api, passkey_pages, profile_api};
 use crate::oidc::{self, account_api as account_apps};
 use crate::operations::doctor::outside::pages as doctor_pages;
 use crate::operations::health::Health;
@@ -19,7 +19,7 @@ use crate::sessions::frames;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::setup::pages as setup;
-use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages};
+use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages, step_up_pages};
 use crate::views::Frame;
 
 use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
@@ -256,16 +256,25 @@ pub const ROUTES: &[Route] = &[
         open!(sign_in::mfa_web, sign_in),
     )))),
     in_turn(limited_inside(api(Post, "/api/v1/auth/mfa/api", open!(sign_in::mfa_api, sign_in)))),
+    api(Post, "/api/v1/auth/passkey/options", open!(sign_in::passkey_options, sign_in)),
+    in_turn(from_own_pages(limited_inside(api(
+        Post,
+        "/api/v1/auth/passkey/web",
+        open!(sign_in::passkey_web, sign_in),
+    )))),
+    in_turn(limited_inside(api(Post, "/api/v1/auth/passkey/api", open!(sign_in::passkey_api, sign_in)))),
     from_own_pages(api(Post, "/api/v1/auth/refresh/web", open!(sign_in::refresh_web, sign_in))),
     api(Post, "/api/v1/auth/refresh/api", open!(sign_in::refresh_api, sign_in)),
     over_plain_http(api(Post, "/api/v1/auth/validate", open!(sign_in::validate, sign_in))),
     api(Post, "/api/v1/auth/logout", signed_in!(User, sign_in::logout, sign_in)),
     api(Post, "/api/v1/auth/logout/all", signed_in!(User, sign_in::logout_all, sign_in)),
     api(Post, "/api/v1/auth/step-up", signed_in!(User, sign_in::step_up, sign_in)),
+    api(Post, "/api/v1/auth/step-up/options", signed_in!(User, sign_in::step_up_options, sign_in)),
     over_plain_http(api(Get, "/api/v1/keys", open!(sign_in::public_keys, sign_in))),
     // -- sign-in, for people
     page(Get, "/signin", maybe!(sign_in_pages::show, sign_in)),
     in_turn(with_target(page(Post, "/signin", open!(sign_in_pages::submit, sign_in)))),
+    in_turn(with_target(page(Post, "/signin/passkey", open!(sign_in_pages::submit_passkey, sign_in)))),
     page(Get, "/signin/second-factor", open!(sign_in_pages::show_second_factor, sign_in)),
     in_turn(page(Post, "/signin/second-factor", open!(sign_in_pages::submit_second_factor, sign_in))),
     page(Get, "/signin/recovery", open!(sign_in_pages::show_recovery, sign_in)),
@@ -275,8 +284,8 @@ pub const ROUTES: &[Route] = &[
     with_target(page(Post, "/signin/recovery-codes", open!(sign_in_pages::leave_recovery_codes, sign_in))),
     page(Get, "/signout", maybe!(sign_in_pages::show_sign_out, sign_in)),
     with_target(page(Post, "/signout", signed_in!(Browser, sign_in_pages::sign_out, sign_in))),
-    page(Get, "/step-up", signed_in!(Browser, sign_in_pages::show_step_up, sign_in)),
-    with_target(page(Post, "/step-up", signed_in!(Browser, sign_in_pages::submit_step_up, sign_in))),
+    page(Get, "/step-up", signed_in!(Browser, step_up_pages::show_step_up, sign_in)),
+    with_target(page(Post, "/step-up", signed_in!(Browser, step_up_pages::submit_step_up, sign_in))),
     page(Get, "/link/{secret}", open!(join_pages::show_link, sign_in)),
     in_turn(page(Post, "/link/{secret}", open!(join_pages::submit_link, sign_in))),
     page(Get, "/register", open!(join_pages::show_registration, sign_in)),
@@ -292,6 +301,11 @@ pub const ROUTES: &[Route] = &[
     api(Post, "/api/v1/users/me/totp/confirm", signed_in!(User, account::confirm_totp, my_account)),
     api(Delete, "/api/v1/users/me/totp", signed_in!(User, account::remove_totp, my_account)),
     api(Post, "/api/v1/users/me/recovery-codes", signed_in!(User, account::renew_recovery_codes, my_account)),
+    api(Get, "/api/v1/users/me/passkeys", signed_in!(User, passkey_api::list, my_account)),
+    api(Post, "/api/v1/users/me/passkeys", signed_in!(User, passkey_api::add, my_account)),
+    api(Post, "/api/v1/users/me/passkeys/options", signed_in!(User, passkey_api::options, my_account)),
+    api(Patch, "/api/v1/users/me/passkeys/{passkey}", signed_in!(User, passkey_api::rename, my_account)),
+    api(Delete, "/api/v1/users/me/passkeys/{passkey}", signed_in!(User, passkey_api::remove, my_account)),
     api(Get, "/api/v1/users/me/activity", signed_in!(User, account::activity, my_account)),
     api(Get, "/api/v1/sessions", signed_in!(User, account::list_sessions, my_account)),
     api(Delete, "/api/v1/sessions", signed_in!(User, account::end_other_sessions, my_account)),
@@ -307,6 +321,10 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/account/delete", signed_in!(Browser, account_pages::submit_delete, my_account)),
     page(Get, "/account/security", signed_in!(Browser, account_pages::show_security, my_account)),
     page(Post, "/account/password", signed_in!(Browser, account_pages::submit_password, my_account)),
+    page(Get, "/account/passkeys", signed_in!(Browser, passkey_pages::show, my_account)),
+    page(Post, "/account/passkeys", signed_in!(Browser, passkey_pages::add, my_account)),
+    page(Post, "/account/passkeys/rename", signed_in!(Browser, passkey_pages::rename, my_account)),
+    page(Post, "/account/passkeys/remove", signed_in!(Browser, passkey_pages::remove, my_account)),
     page(Get, "/account/totp", signed_in!(Browser, account_pages::show_totp, my_account)),
     page(Post, "/account/totp", signed_in!(Browser, account_pages::submit_totp, my_account)),
     page(Post, "/account/totp/remove", signed_in!(Browser, account_pages::remove_totp, my_account)),
@@ -370,6 +388,12 @@ pub const ROUTES: &[Route] = &[
         Delete,
         "/api/v1/admin/users/{id}/app-tokens/{token}",
         signed_in!(Admin, admin_app_tokens::revoke, admin),
+    ),
+    api(Get, "/api/v1/admin/users/{id}/passkeys", signed_in!(Admin, admin_passkeys::list, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/users/{id}/passkeys/{passkey}",
+        signed_in!(Admin, admin_passkeys::remove, admin),
     ),
     api(Get, "/api/v1/admin/groups", signed_in!(Admin, admin::list_groups, admin)),
     api(Post, "/api/v1/admin/groups", signed_in!(Admin, admin::create_group, admin)),

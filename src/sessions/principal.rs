@@ -21,10 +21,19 @@ impl Factors {
     pub const TOTP: Factors = Factors(2);
     /// A recovery code (`kba` is wrong for it; Doorward says `rec`).
     pub const RECOVERY: Factors = Factors(4);
+    /// A passkey that somebody touched (`hwk`): one factor.
+    pub const PASSKEY: Factors = Factors(8);
+    /// A passkey that made sure who the person is (`hwk` and `user`): two factors by itself (PK-03).
+    pub const PASSKEY_UV: Factors = Factors(8 | 16);
 
     /// Returns both sets together.
     pub fn with(self, other: Factors) -> Factors {
         Factors(self.0 | other.0)
+    }
+
+    /// Returns the set without the factors of `other`.
+    pub fn without(self, other: Factors) -> Factors {
+        Factors(self.0 & !other.0)
     }
 
     /// Tells whether every factor of `other` is in the set.
@@ -34,7 +43,9 @@ impl Factors {
 
     /// Returns the level that the set reaches: two factors of different kinds make two.
     pub fn level(self) -> Level {
-        if self.has(Factors::PASSWORD) && (self.has(Factors::TOTP) || self.has(Factors::RECOVERY)) {
+        let seconds = [Factors::TOTP, Factors::RECOVERY, Factors::PASSKEY];
+        let is_password_and_more = self.has(Factors::PASSWORD) && seconds.iter().any(|own| self.has(*own));
+        if is_password_and_more || self.has(Factors::PASSKEY_UV) {
             Level::TwoFactor
         } else {
             Level::OneFactor
@@ -43,7 +54,7 @@ impl Factors {
 
     /// Returns the `amr` claim (RFC 8176 section 2).
     pub fn amr(self) -> Vec<&'static str> {
-        let mut names = Vec::with_capacity(3);
+        let mut names = Vec::with_capacity(4);
         if self.has(Factors::PASSWORD) {
             names.push("pwd");
         }
@@ -52,6 +63,12 @@ impl Factors {
         }
         if self.has(Factors::RECOVERY) {
             names.push("rec");
+        }
+        if self.has(Factors::PASSKEY) {
+            names.push("hwk");
+        }
+        if self.has(Factors::PASSKEY_UV) {
+            names.push("user");
         }
         if self.level() == Level::TwoFactor {
             names.push("mfa");
@@ -92,5 +109,33 @@ impl Principal {
     /// Returns the level of the session.
     pub fn level(&self) -> Level {
         self.factors.level()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PK-03: a passkey that verified its owner is two factors, one that was only touched is one. What sessions of before
+    /// passkeys have stored means what it meant.
+    #[test]
+    fn levels_and_names_of_factors() {
+        let password = Factors::PASSWORD;
+        for (factors, level, amr) in [
+            (password, Level::OneFactor, "pwd"),
+            (password.with(Factors::TOTP), Level::TwoFactor, "pwd otp mfa"),
+            (password.with(Factors::RECOVERY), Level::TwoFactor, "pwd rec mfa"),
+            (Factors::TOTP.with(Factors::RECOVERY), Level::OneFactor, "otp rec"),
+            (Factors::PASSKEY, Level::OneFactor, "hwk"),
+            (Factors::PASSKEY.with(Factors::TOTP), Level::OneFactor, "otp hwk"),
+            (Factors::PASSKEY_UV, Level::TwoFactor, "hwk user mfa"),
+            (password.with(Factors::PASSKEY), Level::TwoFactor, "pwd hwk mfa"),
+        ] {
+            assert_eq!((factors.level(), factors.amr().join(" ").as_str()), (level, amr));
+        }
+        for (stored, factors) in [(1_u8, password), (3, password.with(Factors::TOTP)), (4, Factors::RECOVERY)]
+        {
+            assert_eq!(postcard::from_bytes::<Factors>(&[stored]).unwrap(), factors);
+        }
     }
 }

@@ -3,9 +3,11 @@
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::ceremonies::{Ceremony, Credential};
+use super::passkeys::PasskeyAttempt;
 use super::pending::{self, Wanted};
 use super::registration::Registration;
-use super::{Attempt, SignIn, SignInError, SignedIn, Step, Visit};
+use super::{Attempt, Proofs, Second, SignIn, SignInError, SignedIn, Step, Visit};
 use crate::accounts::User;
 use crate::accounts::enrolment::{Asker, Enrolment};
 use crate::http::{Problem, Reply, Request};
@@ -52,7 +54,7 @@ impl<'a> UserDto<'a> {
             email: user.email.as_ref().map(Email::as_str),
             groups: &user.groups,
             role: user.role.as_str(),
-            second_factor: user.has_totp,
+            second_factor: user.has_second_factor(),
         }
     }
 }
@@ -90,7 +92,18 @@ struct LoginDto {
 struct MfaDto {
     #[serde(default)]
     pending_token: Option<String>,
-    otp: String,
+    #[serde(default)]
+    otp: Option<String>,
+    #[serde(default)]
+    passkey: Option<Credential>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PasskeyDto {
+    credential: Credential,
+    #[serde(default)]
+    remember: bool,
 }
 
 #[derive(Deserialize)]
@@ -121,9 +134,12 @@ struct RegisterDto {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StepUpDto {
-    password: String,
+    #[serde(default)]
+    password: Option<String>,
     #[serde(default)]
     otp: Option<String>,
+    #[serde(default)]
+    passkey: Option<Credential>,
 }
 
 /// `POST /api/v1/users`: registers by policy; 201 with a TOTP secret that waits for its first code.
@@ -192,7 +208,18 @@ async fn pending_json(
     match wanted {
         Wanted::SecondFactor => {
             put(&mut document, "status", "mfa_required");
-            put(&mut document, "methods", vec!["totp", "recovery_code"]);
+            let (_, user) = room.waiting(token.expose()).ok_or(SignInError::NothingPending)?;
+            let mut methods = Vec::with_capacity(3);
+            if user.has_totp {
+                methods.push("totp");
+            }
+            if user.passkeys > 0 && room.passkeys_unavailable().is_none() {
+                methods.push("passkey");
+                let ceremony = Ceremony::SecondFactor(user.id, token.expose());
+                put(&mut document, "passkey_options", room.proof_options(&ceremony)?);
+            }
+            methods.push("recovery_code");
+            put(&mut document, "methods", methods);
         }
         Wanted::Enrolment => {
             put(&mut document, "status", "mfa_enrolment_required");
@@ -213,7 +240,7 @@ pub async fn mfa_web(room: &SignIn, request: &Request) -> Result<Reply, Problem>
     let body: MfaDto = request.json()?;
     let cookie = Cookie::Pending.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let token = cookie.ok_or(SignInError::NothingPending)?;
-    let (signed_in, codes) = mfa(room, request, token, &body.otp, SessionKind::Web).await?;
+    let (signed_in, codes) = mfa(room, request, token, &body, SessionKind::Web).await?;
     web_answer(room, &signed_in, codes)
 }
 
@@ -223,7 +250,7 @@ pub async fn mfa_api(room: &SignIn, request: &Request) -> Result<Reply, Problem>
     let token = body.pending_token.as_deref().ok_or_else(|| {
         Problem::unprocessable("pending_token", "missing_field", "`pending_token` is missing.")
     })?;
-    let (signed_in, codes) = mfa(room, request, token, &body.otp, SessionKind::Api).await?;
+    let (signed_in, codes) = mfa(room, request, token, &body, SessionKind::Api).await?;
     api_answer(room, &signed_in, codes)
 }
 
@@ -231,16 +258,51 @@ async fn mfa(
     room: &SignIn,
     request: &Request,
     token: &str,
-    code: &str,
+    body: &MfaDto,
     kind: SessionKind,
 ) -> Result<(SignedIn, Option<Vec<String>>), Problem> {
     let visit = visit(room, request)?;
     let wanted = room.waiting(token).map(|(waiting, _)| waiting.wanted);
-    if wanted == Some(Wanted::Enrolment) {
+    let second = match (&body.otp, &body.passkey) {
+        (Some(code), None) => Second::Code(code),
+        (None, Some(passkey)) => Second::Passkey(passkey),
+        _ => {
+            let sentence = "Send either `otp` or `passkey`.";
+            return Err(Problem::unprocessable("otp", "missing_field", sentence));
+        }
+    };
+    if let (Some(Wanted::Enrolment), Second::Code(code)) = (wanted, second) {
         let (signed_in, codes) = room.finish_enrolment(token, code, kind, true, &visit).await?;
         return Ok((signed_in, Some(codes)));
     }
-    Ok((room.finish(token, code, kind, true, &visit).await?, None))
+    Ok((room.finish(token, second, kind, true, &visit).await?, None))
+}
+
+/// `POST /api/v1/auth/passkey/options`: what a browser needs to sign in with a passkey, without a name.
+pub async fn passkey_options(room: &SignIn, _request: &Request) -> Result<Reply, Problem> {
+    Ok(Reply::json(StatusCode::OK, &room.proof_options(&Ceremony::SignIn)?))
+}
+
+/// `POST /api/v1/auth/passkey/web`: `{credential, remember?}`; cookies and a CSRF token.
+pub async fn passkey_web(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    web_answer(room, &passkey(room, request, SessionKind::Web).await?, None)
+}
+
+/// `POST /api/v1/auth/passkey/api`: `{credential}`; tokens.
+pub async fn passkey_api(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    api_answer(room, &passkey(room, request, SessionKind::Api).await?, None)
+}
+
+async fn passkey(room: &SignIn, request: &Request, kind: SessionKind) -> Result<SignedIn, Problem> {
+    let body: PasskeyDto = request.json()?;
+    let attempt = PasskeyAttempt {
+        credential: &body.credential,
+        kind,
+        is_remembered: body.remember,
+        with_refresh: true,
+        return_to: None,
+    };
+    Ok(room.attempt_passkey(attempt, &visit(room, request)?).await?)
 }
 
 /// Adds a member to an object.
@@ -421,12 +483,23 @@ fn signed_out(room: &SignIn, principal: &Principal) -> Reply {
 /// `POST /api/v1/auth/step-up`: proves the factors again, for sensitive changes within the next ten minutes.
 pub async fn step_up(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let body: StepUpDto = request.json()?;
-    let password = SecretText::new(body.password);
-    let code = body.otp.as_deref();
-    match room.step_up(principal, &password, code, false, &visit(room, request)?).await? {
+    let password = body.password.map(SecretText::new);
+    let proofs =
+        Proofs { password: password.as_ref(), code: body.otp.as_deref(), passkey: body.passkey.as_ref() };
+    match room.step_up(principal, proofs, false, &visit(room, request)?).await? {
         Some(signed_in) => web_answer(room, &signed_in, None),
         None => Ok(Reply::no_content()),
     }
+}
+
+/// `POST /api/v1/auth/step-up/options`: what a browser needs to step up with a passkey.
+pub async fn step_up_options(
+    room: &SignIn,
+    _request: &Request,
+    principal: &Principal,
+) -> Result<Reply, Problem> {
+    let ceremony = Ceremony::StepUp(principal.user.id, principal.session);
+    Ok(Reply::json(StatusCode::OK, &room.proof_options(&ceremony)?))
 }
 
 /// `GET /api/v1/keys`: the public keys of access tokens (RFC 7517).

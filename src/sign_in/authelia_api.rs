@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::api::{ambiguous_cookie, visit};
 use super::destinations::Way;
 use super::pending::{self, Wanted};
-use super::{Attempt, SignIn, SignInError, SignedIn, Step};
+use super::{Attempt, Second, SignIn, SignInError, SignedIn, Step};
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
@@ -178,7 +178,8 @@ pub async fn second_factor_totp(room: &SignIn, request: &Request) -> Result<Repl
     let body: TotpDto = request.json()?;
     let cookie = Cookie::Pending.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let Some(token) = cookie else { return Ok(ko(SignInError::NothingPending.into())) };
-    match room.finish(token, &body.token, SessionKind::Web, false, &visit(room, request)?).await {
+    match room.finish(token, Second::Code(&body.token), SessionKind::Web, false, &visit(room, request)?).await
+    {
         Ok(signed_in) => {
             let target = body.target_url.as_deref().or(signed_in.return_to.as_deref());
             Ok(signed_in_reply(room, &signed_in, target))

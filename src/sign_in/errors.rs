@@ -20,6 +20,8 @@ pub enum SignInError {
     Wrong,
     /// A wrong, replayed or missing second factor.
     WrongCode,
+    /// A passkey that is unknown, answers something else, or did not check who is there.
+    WrongPasskey,
     /// So many wrong codes that the password has to be typed again.
     TooManyCodes,
     /// No sign-in waits for this code: it expired, was finished, or never was.
@@ -95,6 +97,10 @@ impl From<SignInError> for Problem {
             SignInError::WrongCode => Problem::unauthorized(
                 "invalid_code",
                 "That code was not accepted. Wait for the next one and try again.",
+            ),
+            SignInError::WrongPasskey => Problem::unauthorized(
+                "invalid_passkey",
+                "That passkey was not accepted. Try again, or sign in another way.",
             ),
             SignInError::TooManyCodes => Problem::unauthorized(
                 "too_many_codes",

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod authelia_api;
+pub mod ceremonies;
 mod destinations;
 pub mod devices;
 mod errors;
@@ -13,11 +14,14 @@ mod hops;
 pub mod join_pages;
 pub mod lockout;
 pub mod pages;
+pub mod passkeys;
 pub mod pending;
 mod programs;
 mod proving;
 pub mod registration;
 mod renewal;
+mod step_up;
+pub mod step_up_pages;
 mod suspensions;
 pub mod tally;
 
@@ -25,10 +29,10 @@ pub use destinations::{Destination, Destinations};
 pub use errors::SignInError;
 pub use programs::ProgramRefusal;
 pub use renewal::{Renewal, step_up_first};
+pub use step_up::{FRESH_FOR, Proofs};
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -46,14 +50,11 @@ use crate::limits::{Key, Limits, Rule};
 use crate::metrics::{Metrics, SignIn as SignInResult};
 use crate::sessions::{Factors, NewSession, Principal, SessionKind, Sessions, StartedSession};
 use crate::site::Site;
-use crate::store::clock_mark::TOLERANCE;
 use crate::store::{Batch, CommitError, Store, StoreError};
 
+use ceremonies::{Ceremony, Credential};
 use lockout::Lockout;
 use pending::{PendingSignIn, PendingTable, Wanted};
-
-/// How long a proof counts as fresh for sensitive changes (ADM-01).
-pub const FRESH_FOR: Duration = Duration::from_secs(600);
 
 /// The rules that attempts are counted by.
 #[derive(Clone, Debug)]
@@ -103,6 +104,24 @@ pub struct Attempt<'a> {
     pub with_refresh: bool,
     /// Where to go afterwards, already checked.
     pub return_to: Option<String>,
+}
+
+/// What comes after the password.
+#[derive(Clone, Copy)]
+pub enum Second<'a> {
+    /// A code of an authenticator app, or a recovery code.
+    Code(&'a str),
+    /// What a passkey answered.
+    Passkey(&'a Credential),
+}
+
+impl Second<'_> {
+    fn wrong(self) -> SignInError {
+        match self {
+            Second::Code(_) => SignInError::WrongCode,
+            Second::Passkey(_) => SignInError::WrongPasskey,
+        }
+    }
 }
 
 /// What an attempt came to.
@@ -158,6 +177,8 @@ pub struct Inner {
     /// Set once, by a room above, when everything is opened.
     destinations: RwLock<Vec<Arc<dyn Destinations>>>,
     device_key: SecretKey,
+    /// Makes challenges, and knows them again.
+    passkey_key: SecretKey,
 }
 
 /// The parts that signing in is made of.
@@ -216,6 +237,7 @@ impl SignIn {
             registration: parts.registration,
             destinations: RwLock::default(),
             device_key: master.derive("known device"),
+            passkey_key: master.derive("passkey challenge"),
         })))
     }
 
@@ -223,7 +245,7 @@ impl SignIn {
     pub async fn attempt(&self, attempt: Attempt<'_>, visit: &Visit<'_>) -> Result<Step, SignInError> {
         let user = self.accounts.resolve(attempt.name)?;
         let user = self.prove_password(user, attempt.name, attempt.password, visit).await?;
-        let wanted = if user.has_totp {
+        let wanted = if user.has_second_factor() {
             Wanted::SecondFactor
         } else if self.accounts.second_factor_policy().requires(user.role) {
             Wanted::Enrolment
@@ -246,8 +268,9 @@ impl SignIn {
         let token = self.pending.insert(&self.random, waiting, now);
         match (attempt.code, wanted) {
             (Some(code), Wanted::SecondFactor) => {
+                let second = Second::Code(code);
                 let signed_in =
-                    self.finish(token.expose(), code, attempt.kind, attempt.with_refresh, visit).await?;
+                    self.finish(token.expose(), second, attempt.kind, attempt.with_refresh, visit).await?;
                 Ok(Step::SignedIn(Box::new(signed_in)))
             }
             _ => Ok(Step::Pending { token, wanted }),
@@ -258,7 +281,7 @@ impl SignIn {
     pub async fn finish(
         &self,
         token: &str,
-        code: &str,
+        second: Second<'_>,
         kind: SessionKind,
         with_refresh: bool,
         visit: &Visit<'_>,
@@ -273,7 +296,14 @@ impl SignIn {
         let user = self.still_waiting(&waiting);
         let Some(user) = user else { return Err(SignInError::NothingPending) };
         let mut batch = self.store.batch();
-        let proven = self.prove_second_factor(&mut batch, &user, code, visit).await;
+        let proven = match second {
+            Second::Code(code) => self.prove_second_factor(&mut batch, &user, code, visit).await,
+            Second::Passkey(credential) => {
+                let ceremony = Ceremony::SecondFactor(user.id, token);
+                let proven = self.prove_passkey(&mut batch, &user, &ceremony, credential, visit);
+                proven.map(|factors| (factors, None))
+            }
+        };
         let result = match proven {
             Ok((factors, recovery_codes_left)) => {
                 let done = Completion {
@@ -293,11 +323,11 @@ impl SignIn {
             Err(SignInError::Commit(CommitError::Conflict)) => {
                 // Someone used this very code a moment earlier: it is a replay, and answers like a wrong one (OTP-05).
                 waiting.failures += 1;
-                Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode))
+                Err(self.put_back_or_kill(token, waiting, second.wrong()))
             }
-            Err(SignInError::WrongCode) => {
+            Err(error @ (SignInError::WrongCode | SignInError::WrongPasskey)) => {
                 waiting.failures += 1;
-                Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode))
+                Err(self.put_back_or_kill(token, waiting, error))
             }
             Err(error) => Err(self.put_back_or_kill(token, waiting, error)),
             Ok(signed_in) => Ok(signed_in),
@@ -328,7 +358,7 @@ impl SignIn {
             return Err(SignInError::NothingPending);
         }
         let user = self.still_waiting(&waiting).ok_or(SignInError::NothingPending)?;
-        if user.has_totp {
+        if user.has_second_factor() {
             return Err(SignInError::EnrolledElsewhere);
         }
         let event = |name: &crate::kernel::text::Username| {
@@ -416,100 +446,6 @@ impl SignIn {
         let device = devices::remember(&self.device_key, visit.device, &user.id, started.started_at);
         let (return_to, recovery_codes_left) = (done.return_to, done.recovery_codes_left);
         Ok(SignedIn { user: user.clone(), started, device, return_to, recovery_codes_left, notice })
-    }
-
-    /// Tells whether the caller proved every factor of the account within the last ten minutes (OTP-08, PK-07).
-    pub fn is_fresh(&self, principal: &Principal) -> bool {
-        let (now, at) = (self.clock.now(), principal.authenticated_at);
-        // A clock that was set back cannot tell how long ago that was (FAIL-03).
-        let is_recent = now.since(at) <= FRESH_FOR && at <= now.plus(TOLERANCE);
-        let has_all = principal.factors.has(Factors::PASSWORD)
-            && (!principal.user.has_totp || principal.level() == crate::sessions::Level::TwoFactor);
-        is_recent && has_all
-    }
-
-    /// Proves the password of a signed-in user again, under the same limits as a sign-in.
-    pub async fn confirm_password(
-        &self,
-        principal: &Principal,
-        password: &SecretText,
-        visit: &Visit<'_>,
-    ) -> Result<(), SignInError> {
-        let user = principal.user.clone();
-        let name = user.username.as_str().to_owned();
-        self.prove_password(Some(user), &name, password, visit).await.map(|_| ())
-    }
-
-    /// Steps up: proves password and, where there is one, the second factor again. A browser gets a new session in
-    /// place of the old one (SES-02); a program keeps its tokens, whose session now counts as fresh.
-    pub async fn step_up(
-        &self,
-        principal: &Principal,
-        password: &SecretText,
-        code: Option<&str>,
-        is_remembered: bool,
-        visit: &Visit<'_>,
-    ) -> Result<Option<SignedIn>, SignInError> {
-        let result = self.try_step_up(principal, password, code, is_remembered, visit).await;
-        if let Err(SignInError::Wrong | SignInError::WrongCode) = &result {
-            let user = &principal.user;
-            let event = Event::new(Kind::StepUpFailed, Outcome::Refused).by(user.id, &user.username);
-            self.audit.note(event.from(visit.ip).request(visit.request));
-        }
-        result
-    }
-
-    async fn try_step_up(
-        &self,
-        principal: &Principal,
-        password: &SecretText,
-        code: Option<&str>,
-        is_remembered: bool,
-        visit: &Visit<'_>,
-    ) -> Result<Option<SignedIn>, SignInError> {
-        self.confirm_password(principal, password, visit).await?;
-        let user = self.accounts.user(&principal.user.id);
-        let user = user.filter(|user| user.not_before == principal.user.not_before);
-        let user = user.ok_or(SignInError::NothingPending)?;
-        let mut batch = self.store.batch();
-        let mut factors = Factors::PASSWORD;
-        let mut recovery_codes_left = None;
-        if user.has_totp {
-            let (second, left) =
-                self.prove_second_factor(&mut batch, &user, code.unwrap_or_default(), visit).await?;
-            factors = factors.with(second);
-            recovery_codes_left = left;
-        }
-        let event = |kind| {
-            let event = Event::new(kind, Outcome::Succeeded).by(user.id, &user.username);
-            event.from(visit.ip).request(visit.request)
-        };
-        self.audit.write(&mut batch, event(Kind::StepUpSucceeded));
-        if principal.kind == SessionKind::Api {
-            if recovery_codes_left.is_some() {
-                self.audit.write(&mut batch, event(Kind::RecoveryCodeUsed));
-            }
-            self.sessions.stage_step_up(&mut batch, principal.session, factors)?;
-            return match self.store.commit(batch).await {
-                Ok(()) => Ok(None),
-                Err(CommitError::Conflict) => Err(SignInError::WrongCode),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let with_refresh = self.sessions.has_refresh(&principal.session);
-        let done = Completion {
-            kind: SessionKind::Web,
-            in_place_of: Some(principal.session),
-            factors,
-            is_remembered,
-            with_refresh,
-            return_to: None,
-            recovery_codes_left,
-        };
-        match self.complete(&user, done, batch, visit).await {
-            Err(SignInError::Commit(CommitError::Conflict)) => Err(SignInError::WrongCode),
-            other => other.map(Some),
-        }
     }
 
     /// Signs the session out: it is dead on every path once this returns (SES-08).

@@ -4,11 +4,14 @@ use http::StatusCode;
 use url::Url;
 
 use super::api::{ambiguous_cookie, visit};
+use super::ceremonies::{Ceremony, Credential};
 use super::destinations::Way;
 use super::hops::Hops;
+use super::passkeys::PasskeyAttempt;
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
-use super::{Attempt, SignIn, SignInError, SignedIn, Step};
+use super::{Attempt, Second, SignIn, SignInError, SignedIn, Step};
+use crate::accounts::User;
 use crate::accounts::enrolment::Asker;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
@@ -18,13 +21,15 @@ use crate::limits::Rule;
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{Level, Principal, SessionKind, frames, handoff};
 use crate::views::sign_in as views;
-use crate::views::{FieldErrors, Hidden, Kind, Wait, When};
+use crate::views::{FieldErrors, Kind, Wait, When};
 
 /// The longest name that a link may prefill.
 const LONGEST_HINT: usize = 256;
 
 /// What a page says about an error, if there is one: a sentence, or a pause with a countdown.
-fn explain(error: Option<SignInError>) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
+pub(super) fn explain(
+    error: Option<SignInError>,
+) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
     let Some(error) = error else { return Ok((StatusCode::OK, None, None)) };
     let suspended = match &error {
         SignInError::Suspended { until, now } => {
@@ -74,6 +79,11 @@ fn sign_in_page(
         remember: form.remember,
         remember_for: crate::views::plural(room.sessions.remembered_days(), "day"),
         error,
+        // Whoever has to wait has to wait with a passkey too.
+        passkey: Some(Ceremony::SignIn)
+            .filter(|_| wait.is_none())
+            .and_then(|ceremony| room.proof_options(&ceremony).ok())
+            .map(|options| options.to_string()),
         wait,
         is_registration_open: room.registration == Policy::Open,
         is_insecure: !own.is_https && !request.client.is_local(),
@@ -173,7 +183,7 @@ fn waiting<'a>(
     let found = cookie.and_then(|token| room.waiting(token).map(|(waiting, user)| (token, waiting, user)));
     Ok(match found {
         Some((token, waiting, user)) if waiting.wanted == wanted => {
-            if wanted == Wanted::Enrolment && user.has_totp {
+            if wanted == Wanted::Enrolment && user.has_second_factor() {
                 return Ok(Err(start_again(room, request, &waiting, SignInError::EnrolledElsewhere)?));
             }
             Ok((token, waiting))
@@ -199,10 +209,37 @@ fn start_again(
     Ok(Cookie::Pending.clear(&room.site, reply))
 }
 
+/// `POST /signin/passkey`: what the browser answered, as JSON in `credential`.
+pub async fn submit_passkey(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
+    let form = request.form()?;
+    let rd = form.get("rd");
+    let remember = form.is_ticked("remember");
+    let result = match Credential::parse(form.text("credential")) {
+        Some(credential) => {
+            let attempt = PasskeyAttempt {
+                credential: &credential,
+                kind: SessionKind::Web,
+                is_remembered: remember,
+                with_refresh: false,
+                return_to: Way::to(room, rd).target().map(|url| url.to_string()),
+            };
+            room.attempt_passkey(attempt, &visit(room, request)?).await
+        }
+        None => Err(SignInError::WrongPasskey),
+    };
+    match result {
+        Ok(signed_in) => welcome(room, request, &signed_in),
+        Err(error) => {
+            let form = SignInForm { rd, username: "", remember };
+            sign_in_page(room, request, &form, Some(error))
+        }
+    }
+}
+
 /// `GET /signin/second-factor`.
 pub async fn show_second_factor(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     match waiting(room, request, Wanted::SecondFactor)? {
-        Ok((_, waiting)) => second_factor_page(room, request, &waiting, None),
+        Ok((token, waiting)) => second_factor_page(room, request, token, &waiting, None),
         Err(reply) => Ok(reply),
     }
 }
@@ -210,22 +247,39 @@ pub async fn show_second_factor(room: &SignIn, request: &Request) -> Result<Repl
 fn second_factor_page(
     room: &SignIn,
     request: &Request,
+    token: &str,
     waiting: &PendingSignIn,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
+    let hint_clock = matches!(error, Some(SignInError::WrongCode));
     let (status, error, wait) = explain(error)?;
+    let user = room.accounts.user(&waiting.user).ok_or(SignInError::NothingPending)?;
+    let ceremony = Ceremony::SecondFactor(waiting.user, token);
     let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::SecondFactor {
-        frame: frames::anonymous(&room.site, request, "Enter your code"),
+        frame: frames::anonymous(
+            &room.site,
+            request,
+            if user.has_totp { "Enter your code" } else { "Use your passkey" },
+        ),
         hidden: Vec::new(),
         continue_to: way.name(),
         recovery_url: "/signin/recovery".to_owned(),
-        hint_clock: error.is_some(),
+        passkey: own_passkey(room, &user, &ceremony),
+        passkey_unavailable: room.passkeys_unavailable(),
+        asks_code: user.has_totp,
+        hint_clock,
         digits: room.accounts.totp_digits(waiting.user)?,
         error,
         wait,
     };
     Ok(way.allow(Reply::html(status, &page)?))
+}
+
+/// Returns what a browser needs to prove a passkey of this person, if there is one and it works here.
+pub(super) fn own_passkey(room: &SignIn, user: &User, ceremony: &Ceremony<'_>) -> Option<String> {
+    let options = room.proof_options(ceremony).ok().filter(|_| user.passkeys > 0);
+    options.map(|options| options.to_string())
 }
 
 /// `POST /signin/second-factor`.
@@ -236,7 +290,7 @@ pub async fn submit_second_factor(room: &SignIn, request: &Request) -> Result<Re
 /// `GET /signin/recovery`.
 pub async fn show_recovery(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     match waiting(room, request, Wanted::SecondFactor)? {
-        Ok((_, waiting)) => recovery_page(room, request, &waiting, None),
+        Ok((token, waiting)) => recovery_page(room, request, token, &waiting, None),
         Err(reply) => Ok(reply),
     }
 }
@@ -244,6 +298,7 @@ pub async fn show_recovery(room: &SignIn, request: &Request) -> Result<Reply, Pr
 fn recovery_page(
     room: &SignIn,
     request: &Request,
+    _token: &str,
     waiting: &PendingSignIn,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
@@ -270,7 +325,7 @@ pub async fn submit_recovery(room: &SignIn, request: &Request) -> Result<Reply, 
     submit_code(room, request, "recovery_code", recovery_page).await
 }
 
-type PageOf = fn(&SignIn, &Request, &PendingSignIn, Option<SignInError>) -> Result<Reply, Problem>;
+type PageOf = fn(&SignIn, &Request, &str, &PendingSignIn, Option<SignInError>) -> Result<Reply, Problem>;
 
 async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf) -> Result<Reply, Problem> {
     let (token, before) = match waiting(room, request, Wanted::SecondFactor)? {
@@ -279,10 +334,18 @@ async fn submit_code(room: &SignIn, request: &Request, field: &str, page: PageOf
     };
     let form = request.form()?;
     let visit = visit(room, request)?;
-    match room.finish(token, form.text(field), SessionKind::Web, false, &visit).await {
+    let passkey = form.get("credential").filter(|text| !text.is_empty());
+    let result = match passkey.map(Credential::parse) {
+        None => room.finish(token, Second::Code(form.text(field)), SessionKind::Web, false, &visit).await,
+        Some(Some(passkey)) => {
+            room.finish(token, Second::Passkey(&passkey), SessionKind::Web, false, &visit).await
+        }
+        Some(None) => Err(SignInError::WrongPasskey),
+    };
+    match result {
         Ok(signed_in) => welcome(room, request, &signed_in),
         Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
-        Err(error) => page(room, request, &before, Some(error)),
+        Err(error) => page(room, request, token, &before, Some(error)),
     }
 }
 
@@ -486,7 +549,7 @@ fn missing_factor(
     principal: &Principal,
     host: &str,
 ) -> Result<Reply, Problem> {
-    if principal.user.has_totp {
+    if principal.user.has_second_factor() {
         let here = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
         return Ok(Reply::see_other(&format!("/step-up?{query}")));
@@ -512,68 +575,4 @@ fn hop_cookie(room: &SignIn, hops: &Hops) -> crate::http::SetCookie {
     let cookie = crate::http::SetCookie::host_only(HOP_COOKIE, &hops.write())
         .max_age(std::time::Duration::from_secs(30));
     if room.site.has_secure_cookies() { cookie } else { cookie.insecure() }
-}
-
-/// `GET /step-up`: asks for the factors again before a sensitive change.
-pub async fn show_step_up(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    let next = request.query("next");
-    step_up_page(room, request, principal, next.as_deref(), None)
-}
-
-fn step_up_page(
-    room: &SignIn,
-    request: &Request,
-    principal: &Principal,
-    next: Option<&str>,
-    error: Option<SignInError>,
-) -> Result<Reply, Problem> {
-    let (status, error, wait) = match error {
-        Some(SignInError::Wrong | SignInError::WrongCode) => {
-            (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
-        }
-        other => explain(other)?,
-    };
-    let way = Way::to_own(room, next);
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");
-    frame.viewer = None;
-    let page = views::StepUp {
-        frame,
-        hidden: vec![Hidden { name: "next", value: next_path(room, &way) }],
-        continue_to: way.name(),
-        username: principal.user.username.to_string(),
-        purpose: String::new(),
-        asks_password: true,
-        asks_code: principal.user.has_totp,
-        digits: room.accounts.totp_digits(principal.user.id)?,
-        error,
-        wait,
-        cancel_url: "/account/security".to_owned(),
-    };
-    Ok(way.allow(Reply::html(status, &page)?))
-}
-
-/// Returns the path of our own to go on to.
-fn next_path(room: &SignIn, way: &Way) -> String {
-    way.own_path(room).unwrap_or_else(|| "/account/security".to_owned())
-}
-
-/// `POST /step-up`.
-pub async fn submit_step_up(
-    room: &SignIn,
-    request: &Request,
-    principal: &Principal,
-) -> Result<Reply, Problem> {
-    let form = request.form()?;
-    let password = SecretText::new(form.text("password").to_owned());
-    let next = form.get("next");
-    let visit = visit(room, request)?;
-    let is_remembered = room.sessions.is_remembered(&principal.session);
-    match room.step_up(principal, &password, form.get("code"), is_remembered, &visit).await {
-        Ok(Some(signed_in)) => {
-            let reply = Reply::see_other(&next_path(room, &Way::to_own(room, next)));
-            Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
-        }
-        Ok(None) => Ok(Reply::see_other(&next_path(room, &Way::to_own(room, next)))),
-        Err(error) => step_up_page(room, request, principal, next, Some(error)),
-    }
 }

@@ -35,7 +35,9 @@ pub enum ProgramRefusal {
 impl SignIn {
     /// Tells whether a password alone signs this user in.
     pub fn password_suffices(&self, user: &User) -> bool {
-        user.is_active() && !user.has_totp && !self.accounts.second_factor_policy().requires(user.role)
+        user.is_active()
+            && !user.has_second_factor()
+            && !self.accounts.second_factor_policy().requires(user.role)
     }
 
     /// Tells whether sign-in to this account is suspended at the place of this visit.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ceremonies::{Ceremony, Credential};
 use super::lockout::{Judged, NotNow, Subject};
 use super::{SignIn, SignInError, SignInResult, Visit, devices};
 use crate::accounts::User;
@@ -203,7 +204,7 @@ impl SignIn {
         SignInError::Delayed { wait }
     }
 
-    fn limited(&self, rule: &Rule, verdict: Verdict) -> SignInError {
+    pub(super) fn limited(&self, rule: &Rule, verdict: Verdict) -> SignInError {
         self.metrics.sign_in(SignInResult::Limited);
         self.metrics.rate_limited(rule.name);
         SignInError::Limited { policy: rule.name, verdict }
@@ -289,6 +290,46 @@ impl SignIn {
                 self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(user), visit));
                 Err(SignInError::WrongCode)
             }
+        }
+    }
+
+    /// Judges a passkey of this user beside what was proven already, and stages its consumption in `batch`. Signatures
+    /// cannot be guessed, so only the place is counted.
+    pub(super) fn prove_passkey(
+        &self,
+        batch: &mut Batch,
+        user: &User,
+        ceremony: &Ceremony<'_>,
+        credential: &Credential,
+        visit: &Visit<'_>,
+    ) -> Result<Factors, SignInError> {
+        let place = self.limits.acquire_place(&self.rules.place, visit.ip, b"");
+        if !place.verdict.allowed {
+            return Err(self.limited(&self.rules.place, place.verdict));
+        }
+        match self.stage_passkey(batch, ceremony, credential, visit) {
+            Ok(proven) => {
+                self.limits.release_place(&self.rules.place, place.reservation);
+                Ok(proven.factors)
+            }
+            Err(error) => {
+                self.metrics.sign_in(SignInResult::SecondFactorRefused);
+                let event = self.refusal(Kind::SecondFactorFailed, Some(user), visit);
+                self.audit.note(event.detail("by", "passkey"));
+                Err(error)
+            }
+        }
+    }
+
+    /// Refuses an account that is suspended where this visit comes from.
+    pub(super) fn refuse_suspended(&self, user: &User, visit: &Visit<'_>) -> Result<(), SignInError> {
+        let scope = self.scope(Some(user), "", visit);
+        match self.lockout.suspended_until(scope.subject, &scope.place) {
+            Some(until) => {
+                self.metrics.sign_in(SignInResult::Suspended);
+                Err(SignInError::Suspended { until, now: self.clock.now() })
+            }
+            None => Ok(()),
         }
     }
 

@@ -36,7 +36,8 @@ impl SignIn {
         }
         Err(Problem::forbidden(
             "step_up_required",
-            "Confirm who you are first: POST your password, and your code if you have one, to /api/v1/auth/step-up. \
+            "Confirm who you are first: POST a passkey, or your password and your code if you have one, to \
+             /api/v1/auth/step-up. \
              Then send this again within ten minutes.",
         ))
     }
@@ -95,8 +96,10 @@ impl SignIn {
         let seen = self.accounts.record(&user.id)?;
         let policy = self.accounts.second_factor_policy();
         let now = &seen.value;
-        let is_duty_new = !now.has_totp && policy.requires(now.role) && !policy.requires(user.role);
-        let has_changed = now.not_before != user.not_before || now.has_totp != user.has_totp;
+        let is_duty_new =
+            !now.has_second_factor() && policy.requires(now.role) && !policy.requires(user.role);
+        let is_second_factor_new = now.has_second_factor() != user.has_second_factor();
+        let has_changed = now.not_before != user.not_before || is_second_factor_new;
         if has_changed || is_duty_new || now.status != Status::Active {
             return Err(SignInError::NothingPending);
         }

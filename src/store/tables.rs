@@ -67,6 +67,14 @@ tables! {
     TOTP_PENDING = sealed(b'T', "totp_pending");
     /// Digests of recovery codes. Row: user id, code digest.
     RECOVERY_CODE = sealed(b'r', "recovery_code");
+    /// Passkeys. Row: user id, passkey id.
+    PASSKEY = sealed(b'y', "passkey");
+    /// Passkey to user. Row: passkey id.
+    PASSKEY_OWNER = sealed(b'Y', "passkey_owner");
+    /// What authenticators know users by. Row: user id.
+    PASSKEY_HANDLE = sealed(b'h', "passkey_handle");
+    /// Challenges that were answered. Row: digest of the challenge.
+    PASSKEY_CHALLENGE = plain(b'z', "passkey_challenge");
     /// One-time links (invite, reset). Row: digest of the link secret.
     LINK = sealed(b'o', "link");
     /// Browser sessions and refresh token families. Row: session id.

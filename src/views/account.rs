@@ -94,7 +94,46 @@ pub struct Security {
     pub recovery_left: u32,
     /// Size of a set of recovery codes, 10.
     pub recovery_total: u32,
+    /// The passkeys.
+    pub passkeys: Vec<PasskeyRow>,
+    /// Why no passkey works at this address, or `None` if they do.
+    pub passkeys_unavailable: Option<&'static str>,
     /// Errors on `current_password`, `new_password`.
+    pub errors: FieldErrors,
+}
+
+/// A passkey in the list.
+#[derive(Clone, Debug)]
+pub struct PasskeyRow {
+    /// Its handle.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// When it was added.
+    pub added: When,
+    /// When it was last used.
+    pub last_used: Option<When>,
+    /// Whether it was copied to other devices.
+    pub is_synced: bool,
+    /// Whether it ever made sure who is there; else it stands beside a password alone.
+    pub is_verified: bool,
+}
+
+/// `GET /account/passkeys`: add a passkey.
+///
+/// Form: POST `/account/passkeys`, fields `csrf`, `name`, `credential` (what the browser answered, as JSON).
+#[derive(Debug, Template)]
+#[template(path = "account/passkey.html", config = "web/askama.toml")]
+pub struct NewPasskey {
+    /// Common parts.
+    pub frame: Frame,
+    /// What the browser needs, as JSON.
+    pub options: String,
+    /// The name so far.
+    pub name: String,
+    /// Why no passkey works at this address, or `None` if they do.
+    pub unavailable: Option<&'static str>,
+    /// Errors on `name`.
     pub errors: FieldErrors,
 }
 

@@ -27,6 +27,8 @@ pub struct SignIn {
     pub error: Option<String>,
     /// Set while rate limited or suspended.
     pub wait: Option<Wait>,
+    /// What a browser needs for a passkey, as JSON; `None` where no passkey works.
+    pub passkey: Option<String>,
     /// Whether anyone may register.
     pub is_registration_open: bool,
     /// Whether the page came over plain HTTP with the insecure switch on: shows a warning (SES-06).
@@ -56,6 +58,12 @@ pub struct SecondFactor {
     pub error: Option<String>,
     /// Set while rate limited.
     pub wait: Option<Wait>,
+    /// What a browser needs for a passkey, as JSON; `None` if there is none, or none works here.
+    pub passkey: Option<String>,
+    /// Why no passkey works at this address, or `None` if they do.
+    pub passkey_unavailable: Option<&'static str>,
+    /// Whether there is an authenticator app.
+    pub asks_code: bool,
     /// Adds the hint that the clock of the phone may be off.
     pub hint_clock: bool,
     /// How many digits the codes of this person have.
@@ -178,8 +186,12 @@ pub struct StepUp {
     pub purpose: String,
     /// Whether to ask for the password.
     pub asks_password: bool,
-    /// Whether to ask for the code of the authenticator app.
+    /// What a browser needs for a passkey, as JSON; `None` if there is none, or none works here.
+    pub passkey: Option<String>,
+    /// Whether to ask for a code.
     pub asks_code: bool,
+    /// Whether there is an authenticator app; else the code is a recovery code.
+    pub has_app: bool,
     /// How many digits the codes of this person have.
     pub digits: u8,
     /// One neutral sentence; see [`StepUp::WRONG`].

@@ -348,8 +348,28 @@ fn sign_in() -> sign_in::SignIn {
         remember_for: "30 days".into(),
         error: None,
         wait: None,
+        passkey: Some(PASSKEY.into()),
         is_registration_open: true,
         is_insecure: false,
+    }
+}
+
+/// What a browser gets to prove a passkey.
+const PASSKEY: &str = r#"{"allowCredentials":[],"challenge":"AAECAwQFBgcICQoLDA0ODw","rpId":"auth.linden.example","timeout":300000,"userVerification":"required"}"#;
+
+fn second_passkey(passkey: Option<String>, asks_code: bool) -> sign_in::SecondFactor {
+    sign_in::SecondFactor {
+        frame: gate("Use your passkey"),
+        hidden: Vec::new(),
+        continue_to: None,
+        recovery_url: "/signin/recovery".into(),
+        error: None,
+        wait: None,
+        passkey_unavailable: passkey.is_none().then_some("Passkeys need HTTPS."),
+        passkey,
+        asks_code,
+        hint_clock: false,
+        digits: 6,
     }
 }
 
@@ -364,6 +384,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 is_insecure: true,
                 is_registration_open: false,
                 continue_to: None,
+                passkey: None,
                 ..sign_in()
             },
         ),
@@ -372,6 +393,7 @@ fn sign_in_pages() -> Vec<Sample> {
             sign_in::SignIn {
                 username: "ana".into(),
                 wait: Some(Wait::suspended(&at(12, "14:02"), 43_200)),
+                passkey: None,
                 ..sign_in()
             },
         ),
@@ -384,10 +406,16 @@ fn sign_in_pages() -> Vec<Sample> {
                 recovery_url: "/signin/recovery?flow=abc".into(),
                 error: Some(sign_in::SecondFactor::WRONG.into()),
                 wait: None,
+                passkey: None,
+                passkey_unavailable: None,
+                asks_code: true,
                 hint_clock: true,
                 digits: 6,
             },
         ),
+        sample("signin-passkey-second", second_passkey(Some(PASSKEY.into()), false)),
+        sample("signin-passkey-or-code", second_passkey(Some(PASSKEY.into()), true)),
+        sample("signin-passkey-unavailable", second_passkey(None, false)),
         sample(
             "signin-recovery",
             sign_in::Recovery {
@@ -446,8 +474,28 @@ fn sign_in_pages() -> Vec<Sample> {
                 username: "ana".into(),
                 purpose: "remove your authenticator app".into(),
                 asks_password: true,
+                passkey: None,
                 asks_code: true,
+                has_app: true,
                 digits: 8,
+                error: None,
+                wait: None,
+                cancel_url: "/account/security".into(),
+            },
+        ),
+        sample(
+            "step-up-passkey",
+            sign_in::StepUp {
+                frame: gate("Is it you?"),
+                continue_to: None,
+                hidden: Vec::new(),
+                username: "ana".into(),
+                purpose: String::new(),
+                asks_password: true,
+                passkey: Some(PASSKEY.into()),
+                asks_code: true,
+                has_app: false,
+                digits: 6,
                 error: None,
                 wait: None,
                 cancel_url: "/account/security".into(),
@@ -538,10 +586,39 @@ fn account_pages() -> Vec<Sample> {
         cannot_remove_totp: None,
         recovery_left: 2,
         recovery_total: 10,
+        passkeys: Vec::new(),
+        passkeys_unavailable: None,
+        errors: FieldErrors::none(),
+    };
+    let passkey = |id: &str, name: &str, last_used, is_synced| account::PasskeyRow {
+        id: id.into(),
+        name: name.into(),
+        added: at(2, "09:00"),
+        last_used,
+        is_synced,
+        is_verified: is_synced,
+    };
+    let new_passkey = |unavailable| account::NewPasskey {
+        frame: shell("Add a passkey", "security"),
+        options: PASSKEY.into(),
+        name: "Firefox on Linux".into(),
+        unavailable,
         errors: FieldErrors::none(),
     };
     let totp = TotpState { added: at(1, "10:04"), last_used: Some(at(12, "13:59")) };
     vec![
+        sample(
+            "account-passkeys",
+            account::Security {
+                passkeys: vec![
+                    passkey("AAAAAAAAAAAAAAAAAAAAAA", "Phone", Some(at(12, "13:59")), true),
+                    passkey("AQEBAQEBAQEBAQEBAQEBAQ", NASTY, None, false),
+                ],
+                ..security(None, Kind::Ok, "Your account is well protected.")
+            },
+        ),
+        sample("account-passkey-new", new_passkey(None)),
+        sample("account-passkey-unavailable", new_passkey(Some("Passkeys need HTTPS."))),
         sample(
             "home",
             Home {

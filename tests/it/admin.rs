@@ -219,7 +219,7 @@ fn a_reset_second_factor_is_told_to_the_person() {
     assert_eq!(events(&server, "totp.removed", "mia"), 1);
     let mut desk = server.client();
     let page = desk.form("/signin", &[("username", "mia"), ("password", PASSWORD)]).expect(200).text();
-    assert!(page.contains("olga Person removed your authenticator app"), "{page}");
+    assert!(page.contains("olga Person removed your second factor"), "{page}");
     desk.get("/account").expect(200);
     assert_eq!(login(&server, "mia", PASSWORD).expect(200).json()["notice"], Value::Null);
 }

@@ -185,7 +185,7 @@ fn unconfirmed_secrets_of_one_account_are_few() {
         begin(ada, index);
     }
     assert_eq!((waiting(ada), waiting(eve)), (64, 1));
-    let removed = server.app().accounts.remove_totp(ada, |_| {}, |_, _| {});
+    let removed = server.app().accounts.remove_totp(ada, |_, _| {});
     server.block_on(removed).unwrap();
     assert_eq!((waiting(ada), waiting(eve)), (0, 1));
     server.clock.advance(std::time::Duration::from_secs(600));
@@ -227,7 +227,7 @@ fn an_enrolment_is_not_confirmed_over_a_reset() {
         assert_eq!(is_enrolled, was_enrolled, "round {round}: enrolled over the reset ({status})");
         assert!(doorward.sessions.list(&ada).unwrap().is_empty(), "round {round}: {status}");
         if is_enrolled {
-            server.block_on(doorward.accounts.remove_totp(ada, |_| {}, |_, _| {})).unwrap();
+            server.block_on(doorward.accounts.remove_totp(ada, |_, _| {})).unwrap();
         }
     }
 }

@@ -55,6 +55,8 @@ mod oidc;
 mod outgoing;
 mod outside;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod programs;
@@ -66,6 +68,8 @@ mod return_to;
 mod setup;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod software_key;
 #[cfg(test)]
 mod stays;
 #[cfg(test)]

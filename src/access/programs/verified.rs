@@ -29,7 +29,7 @@ pub(super) struct State {
     /// Moves with every change of the password, of a factor, of the role, and when the account is disabled.
     not_before: Timestamp,
     password_changed_at: Option<Timestamp>,
-    has_totp: bool,
+    has_second_factor: bool,
     is_active: bool,
 }
 
@@ -39,7 +39,7 @@ impl State {
             user: user.id,
             not_before: user.not_before,
             password_changed_at: user.password_changed_at,
-            has_totp: user.has_totp,
+            has_second_factor: user.has_second_factor(),
             is_active: user.is_active(),
         }
     }
@@ -109,7 +109,7 @@ mod tests {
             user: UserId([user; 16]),
             not_before: Timestamp::ZERO,
             password_changed_at: None,
-            has_totp: false,
+            has_second_factor: false,
             is_active: true,
         }
     }
