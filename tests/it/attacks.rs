@@ -586,13 +586,14 @@ fn reading_changes_nothing() {
         }
     }
     assert!(is_signed_in(&server, &session.cookie));
-    // Refusals are noted, and the page that offers an authenticator app begins a secret that displaces nothing (OTP-02).
+    // Refusals are noted. The page that offers an authenticator app begins a secret that displaces nothing (OTP-02), and
+    // the one that offers a passkey draws, once, the bytes by which authenticators will know the account (PK-05).
     for row in events().iter().filter(|row| row.sequence > last) {
         let is_read =
             row.kind.ends_with("refused") || ["access.denied", "audit.exported"].contains(&&*row.kind);
         assert!(is_read, "{} was done by reading", row.kind);
     }
-    let tables = [b'a', b'A', b'T', b'x'];
+    let tables = [b'a', b'A', b'T', b'h', b'x'];
     // The server writes down what time it is now and then, whether anybody reads or not.
     let is_own = |key: &[u8]| tables.contains(&key[0]) || key == b"mclock" || key == b"mprogress";
     let written: Vec<_> =
