@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -80,11 +81,13 @@ impl Place {
         Ok(Server { child })
     }
 
-    /// Waits until the server answers. An error is the end of its log.
+    /// Waits until the server answers, and takes commands, for which it opens a socket a moment later. An error is the end
+    /// of its log.
     pub(super) fn wait_until_ready(&self, server: &mut Server) -> Result<(), String> {
         let begun = monotonic();
         while monotonic() - begun < START_WITHIN {
-            if Client::new(self.address).is_alive() {
+            let takes_commands = || UnixStream::connect(self.data.join("control.sock")).is_ok();
+            if Client::new(self.address).is_alive() && takes_commands() {
                 return Ok(());
             }
             if server.has_ended() {
