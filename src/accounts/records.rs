@@ -421,4 +421,20 @@ mod tests {
         assert_eq!(key.code_at(8), crate::crypto::totp::code_at(&TotpSecret::from_bytes([9; 20]), 8));
         assert!(TotpRecord::upgrade(3, &body).is_none());
     }
+
+    /// Whoever was here before there were passkeys is still here, and has none.
+    #[test]
+    fn a_user_of_the_first_version_is_read() {
+        let body = postcard::to_allocvec(&(
+            ("ada", "Ada", Some("ada@home.example"), ["family"].as_slice()),
+            (Role::Owner, Status::Active, Timestamp::from_secs(5), Timestamp::from_secs(6)),
+            (Some(Timestamp::from_secs(7)), true, 9_u8, None::<String>),
+        ))
+        .unwrap();
+        let user = UserRecord::upgrade(1, &body).unwrap();
+        assert_eq!((user.username.as_str(), user.role, user.passkeys), ("ada", Role::Owner, 0));
+        assert!(user.has_totp && user.has_second_factor() && user.recovery_codes_left == 9);
+        assert!(UserRecord::upgrade(1, &body[..body.len() - 1]).is_none());
+        assert!(UserRecord::upgrade(3, &body).is_none());
+    }
 }

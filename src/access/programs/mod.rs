@@ -35,8 +35,9 @@ use verified::{State, Tag, Verified};
 /// The scopes that let an access token open apps: our own, and the one that Authelia made known.
 pub const SCOPES: [&str; 2] = ["doorward.forward_auth", "authelia.bearer.authz"];
 
-/// How long a password may take, with all its turns. Proxies give up on whoever takes much longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a password may take, with all its turns. Our files for nginx let it wait for five seconds, and it makes a 500
+/// of an answer that comes later.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Whoever issues access tokens to OAuth clients.
 pub trait Bearers: Send + Sync {
