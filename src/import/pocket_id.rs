@@ -109,7 +109,7 @@ fn read_tables(found: &mut Found, tables: Map<String, Value>) {
     for row in tables.take("webauthn_credentials") {
         let user = by_id.get(text(&row, "user_id")).and_then(|at| found.users.get(*at));
         let owner = user.map_or("?", |user| user.username.as_str());
-        let why = "Passkeys cannot be used here yet. Send the person a link: doorward user link.";
+        let why = "Passkeys are not carried over. Send the person a link: doorward user link.";
         found.lines.push(Line::not_carried("passkey", format!("{owner}: {}", text(&row, "name")), why));
     }
     read_clients(found, &mut tables, &groups);

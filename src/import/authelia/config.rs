@@ -34,7 +34,7 @@ const REASONS: [(&str, &str); 22] = [
     ),
     ("notifier", "Doorward sends no mail."),
     ("duo_api", "Duo is not supported; those people set up an authenticator app."),
-    ("webauthn", "Passkeys cannot be used here yet."),
+    ("webauthn", "Passkeys need no settings here."),
     (
         "totp",
         "New authenticator apps get SHA1, six digits and 30 seconds, which every app supports. Those that are carried over stay as they are.",

@@ -82,8 +82,8 @@ pub(super) fn webauthn(parts: &mut Parts, list: Node) -> Result<(), String> {
         let Some(mut fields) = row.fields() else { continue };
         let name = fields.text("username").unwrap_or_default();
         let description = fields.text("description").unwrap_or_default();
-        let why = "Passkeys and security keys cannot be used here yet. The person signs in with the password, and the \
-                   authenticator app if there is one.";
+        let why = "Passkeys and security keys are not carried over; the person adds new ones here. Until then the \
+                   password signs in, and the authenticator app if there is one.";
         parts.say(Line::not_carried("passkey", format!("{name}: {description}"), why));
     }
     Ok(())
