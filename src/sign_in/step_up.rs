@@ -49,8 +49,8 @@ impl SignIn {
     }
 
     /// Steps up: proves password and, where there is one, the second factor again; or a passkey that makes sure who is
-    /// there, in place of both. A browser gets a new session in
-    /// place of the old one (SES-02); a program keeps its tokens, whose session now counts as fresh.
+    /// there, in place of both. A browser gets a new session in place of the old one (SES-02); a program keeps its tokens,
+    /// whose session now counts as fresh.
     pub async fn step_up(
         &self,
         principal: &Principal,

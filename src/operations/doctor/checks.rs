@@ -274,7 +274,8 @@ fn proxies_are_trusted(facts: &Facts) -> Finding {
     match (&facts.protected_domain, facts.trusted_proxies.is_empty()) {
         (Some(domain), true) => {
             let sentence = format!(
-                "Apps under {domain} are to be protected, but no reverse proxy is trusted, so every one of its questions is refused."
+                "Apps under {domain} are to be protected, but no reverse proxy is trusted. One on another machine is refused; \
+                 for one on this machine every visitor comes from 127.0.0.1, also for rules by network and for limits."
             );
             answer.fix(sentence, "server.trusted_proxies = [\"127.0.0.1\"]")
         }
