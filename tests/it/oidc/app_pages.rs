@@ -44,7 +44,7 @@ fn an_administrator_adds_an_app_keeps_it_and_removes_it() {
             .expect(200)
             .text();
     let secret = unescape(between(&added, "aria-label=\"The client secret\">", "</pre>"));
-    let id = between(&added, "href=\"/admin/apps/", "/values\"").to_owned();
+    let id = between(&added, "href=\"/admin/apps/", "\"").to_owned();
     let url = format!("/admin/apps/{id}");
     assert!(!browser.get(&url).expect(200).text().contains(&secret), "shown once");
     assert!(browser.get("/admin/apps").expect(200).text().contains("Grafana"));
