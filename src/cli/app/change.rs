@@ -151,8 +151,8 @@ pub(super) async fn set(app: &App, id: &str, changes: &[String]) -> Result<Strin
     }
     let names: Vec<&str> = body.keys().map(String::as_str).collect();
     let event = event(Kind::AppChanged).on(&client.id).detail("fields", names.join(" "));
-    let settings =
-        client_api::settings_of(&client.settings, body).map_err(|problem| Failure::usage(problem.detail))?;
+    let settings = client_api::settings_of(&client.settings, body)
+        .map_err(|problem| Failure::usage(problem.detail.english()))?;
     let changed = app.oidc.change_seen_client(&client, settings, |batch| app.audit.write(batch, event));
     Ok(super::shown::client(&*changed.await.map_err(refused)?))
 }
