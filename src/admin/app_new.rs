@@ -22,6 +22,7 @@ use crate::views::apps as views;
 use crate::views::apps::{Copied, NewKind, Word};
 use crate::views::setup::Snippet;
 use crate::views::{Choice, FieldErrors};
+use crate::words::Words;
 
 /// Where an app without a preset is added.
 const GENERIC: &str = "openid-connect";
@@ -264,7 +265,7 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
         Added::Preset(preset) => Some(*preset),
         Added::Generic => None,
     };
-    let made = match settings_of(preset, &typed) {
+    let made = match settings_of(request.words(), preset, &typed) {
         Ok(settings) => add(room, request, actor, preset, settings).await,
         Err(errors) => return new_page(room, request, actor, &added, &typed, errors),
     };
@@ -280,12 +281,15 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
     }
 }
 
-fn settings_of(preset: Option<&'static Preset>, typed: &Typed) -> Result<ClientSettings, FieldErrors> {
+fn settings_of(
+    words: Words,
+    preset: Option<&'static Preset>,
+    typed: &Typed,
+) -> Result<ClientSettings, FieldErrors> {
     let groups = typed.groups()?;
     let base = match preset {
-        Some(preset) => {
-            new_apps::settings(preset, &typed.place()).map_err(|problem| errors_of(problem.fields))?
-        }
+        Some(preset) => new_apps::settings(preset, &typed.place())
+            .map_err(|problem| FieldErrors::said(words, &problem.fields))?,
         None => ClientSettings {
             redirect_uris: typed.redirect_uris.clone(),
             kind: typed.kind.unwrap_or(ClientKind::Confidential),
