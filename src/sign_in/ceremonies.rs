@@ -32,6 +32,9 @@ pub enum Ceremony<'a> {
     SecondFactor(UserId, &'a str),
     /// A session proves again who is there.
     StepUp(UserId, SessionId),
+    /// Somebody who has proven a password alone adds the second factor that is asked for; this is the token of the
+    /// sign-in or of the wizard that waits for it.
+    Enrol(UserId, &'a str),
 }
 
 impl Ceremony<'_> {
@@ -39,9 +42,10 @@ impl Ceremony<'_> {
     pub fn user(&self) -> Option<UserId> {
         match self {
             Ceremony::SignIn => None,
-            Ceremony::Register(user, _) | Ceremony::SecondFactor(user, _) | Ceremony::StepUp(user, _) => {
-                Some(*user)
-            }
+            Ceremony::Register(user, _)
+            | Ceremony::SecondFactor(user, _)
+            | Ceremony::StepUp(user, _)
+            | Ceremony::Enrol(user, _) => Some(*user),
         }
     }
 
@@ -51,6 +55,7 @@ impl Ceremony<'_> {
             Ceremony::SignIn => (b"sign in", b"", [0; 32]),
             Ceremony::SecondFactor(user, token) => (b"second factor", user.as_bytes(), sha256(token)),
             Ceremony::StepUp(user, session) => (b"step up", user.as_bytes(), sha256(session.as_bytes())),
+            Ceremony::Enrol(user, token) => (b"enrol", user.as_bytes(), sha256(token)),
         };
         hmac_sha256(key.expose(), &[name, user, &to, head])
     }
@@ -178,6 +183,8 @@ mod tests {
             Ceremony::StepUp(ada, here),
             Ceremony::SecondFactor(ada, "token"),
             Ceremony::SecondFactor(ada, "other"),
+            Ceremony::Enrol(ada, "token"),
+            Ceremony::Enrol(bob, "token"),
         ];
         for one in all {
             let challenge = one.challenge(&key, &Random::os(), now);

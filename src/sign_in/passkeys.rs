@@ -79,13 +79,22 @@ impl SignIn {
     /// # Errors
     /// `passkeys_unavailable`
     pub async fn registration_options(&self, principal: &Principal) -> Result<Value, Problem> {
+        let ceremony = Ceremony::Register(principal.user.id, principal.session);
+        self.creation_options(&principal.user, &ceremony).await
+    }
+
+    /// Returns what a browser needs to add a passkey to `user`'s account in this ceremony. Whoever calls made sure that
+    /// it is theirs.
+    ///
+    /// # Errors
+    /// `passkeys_unavailable`
+    pub async fn creation_options(&self, user: &User, ceremony: &Ceremony<'_>) -> Result<Value, Problem> {
         if let Some(why) = self.passkeys_unavailable() {
             return Err(refused_site(why));
         }
-        let (user, origin) = (&principal.user, self.site.origin());
+        let origin = self.site.origin();
         let handle = self.accounts.make_passkey_handle(user.id).await?;
         let known = self.accounts.passkeys(user.id)?;
-        let ceremony = Ceremony::Register(user.id, principal.session);
         let offered: Vec<Value> =
             webauthn::OFFERED.iter().map(|number| json!({ "type": "public-key", "alg": number })).collect();
         Ok(json!({
@@ -95,7 +104,7 @@ impl SignIn {
                 "name": user.username.as_str(),
                 "displayName": user.display_name.as_str(),
             },
-            "challenge": self.challenge(&ceremony),
+            "challenge": self.challenge(ceremony),
             "pubKeyCredParams": offered,
             "timeout": timeout(),
             "excludeCredentials": descriptors(&known),
@@ -157,8 +166,20 @@ impl SignIn {
         credential: &Credential,
         name: &str,
     ) -> Result<(PasskeyRecord, UsedChallenge), Problem> {
-        let ceremony = Ceremony::Register(principal.user.id, principal.session);
-        self.try_registration(&ceremony, credential, name).map_err(|why| {
+        self.judge_created(&Ceremony::Register(principal.user.id, principal.session), credential, name)
+    }
+
+    /// Judges a new credential of this ceremony, as [`SignIn::judge_new_passkey`].
+    ///
+    /// # Errors
+    /// `invalid_passkey`
+    pub fn judge_created(
+        &self,
+        ceremony: &Ceremony<'_>,
+        credential: &Credential,
+        name: &str,
+    ) -> Result<(PasskeyRecord, UsedChallenge), Problem> {
+        self.try_registration(ceremony, credential, name).map_err(|why| {
             tracing::info!(%why, "a new passkey was refused");
             Problem::unprocessable(
                 "credential",

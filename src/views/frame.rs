@@ -143,7 +143,7 @@ impl Frame {
 
     /// Whether the current page belongs to the admin part.
     pub fn is_admin_page(&self) -> bool {
-        matches!(self.current, "people" | "apps" | "domains" | "rules" | "doctor" | "audit")
+        matches!(self.current, "people" | "apps" | "domains" | "rules" | "doctor" | "audit" | "system")
     }
 
     /// Whether the current page belongs to the account part.
