@@ -70,7 +70,7 @@ impl Setup {
 }
 
 fn file(backup: Backup) -> Reply {
-    let mut reply = Reply::bytes(StatusCode::OK, "application/octet-stream", backup.bytes);
+    let mut reply = Reply::bytes(StatusCode::OK, "application/x-ndjson", backup.bytes);
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{}\"", backup.name)) {
         reply.set(header::CONTENT_DISPOSITION, value);
     }
