@@ -16,8 +16,9 @@ use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
 use crate::views::admin as views;
-use crate::views::qr::qr_svg;
-use crate::views::{Badge, Choice, Fact, FieldErrors, Frame, Kind, Pager, When, initials, plural};
+use crate::views::{
+    Badge, Choice, Fact, FieldErrors, Frame, Kind, OneTimeLink, Pager, When, initials, plural,
+};
 
 /// How many people a page shows.
 const PAGE: usize = 50;
@@ -218,7 +219,7 @@ fn new_page(
         let (groups, new_group) = typed.shown_groups();
         page.groups = group_choices(room, groups)?;
         new_group.clone_into(&mut page.new_group);
-        page.errors = field_errors(problem, "username")?;
+        page.errors = field_errors(problem, "username", request.words())?;
     }
     Reply::html(status, &page)
 }
@@ -244,7 +245,7 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
             if problem.code == "username_used_before" {
                 let text = "Somebody who was deleted had this username. Access rules and apps may still know them by it. \
                             To give it away all the same, tick the box below it.";
-                problem.fields.push(("reuse_username", text.to_owned()));
+                problem.fields.push(("reuse_username", text.into()));
             }
             new_page(room, request, actor, Some((problem, &form)))
         }
@@ -329,7 +330,9 @@ fn person_page(
                 until: view.until.into(),
             })
             .collect(),
-        link: shown.link.map(|link| one_time_link(&link, &user)),
+        link: shown.link.map(|link| {
+            OneTimeLink::new(user.display_name.as_str(), link.is_invite, link.url, link.expires_at)
+        }),
         sessions: room.sessions.list(&user.id)?.iter().map(|view| session_row(view, Some(actor))).collect(),
         timeline: timeline.iter().map(|row| event_line(row, user.username.as_str())).collect(),
         errors: shown.errors,
@@ -344,20 +347,6 @@ fn person_page(
         new_group.clone_into(&mut page.new_group);
     }
     Reply::html(shown.status, &page)
-}
-
-fn one_time_link(link: &Link, user: &User) -> views::OneTimeLink {
-    let purpose = if link.is_invite {
-        format!("invites {} to choose a password", user.display_name)
-    } else {
-        format!("lets {} choose a new password", user.display_name)
-    };
-    views::OneTimeLink {
-        qr: qr_svg(&link.url),
-        url: link.url.clone(),
-        purpose,
-        expires: link.expires_at.into(),
-    }
 }
 
 fn facts(room: &Admin, user: &User) -> Result<Vec<Fact>, Problem> {
@@ -410,9 +399,13 @@ fn finish_form(
         Err(problem) if problem.status.is_client_error() => {
             let mut shown = Shown { status: problem.status, typed, ..Shown::default() };
             match problem.code {
-                "email_taken" => shown.errors = FieldErrors::one("email", problem.detail),
-                _ if problem.fields.is_empty() => shown.refusal = Some(problem.detail),
-                _ => shown.errors = field_errors(problem, "display_name")?,
+                "email_taken" => {
+                    shown.errors = FieldErrors::one("email", problem.detail.in_words(request.words()))
+                }
+                _ if problem.fields.is_empty() => {
+                    shown.refusal = Some(problem.detail.in_words(request.words()))
+                }
+                _ => shown.errors = field_errors(problem, "display_name", request.words())?,
             }
             person_page(room, request, actor, user, shown)
         }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::frame::Kind;
 use crate::kernel::time::Timestamp;
+use crate::words::{Said, Words};
 
 /// Messages about form fields, shown beside the field and in a summary with links on top.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,11 @@ impl FieldErrors {
     /// Makes one error: the id of the field (equal to its name in every form here) and a full sentence.
     pub fn one(field: &'static str, text: impl Into<String>) -> Self {
         FieldErrors(vec![(field, text.into())])
+    }
+
+    /// Takes the fields of a refusal, in the language of the visitor.
+    pub fn said(words: Words, fields: Vec<(&'static str, Said)>) -> Self {
+        FieldErrors(fields.into_iter().map(|(field, said)| (field, said.in_words(words))).collect())
     }
 
     /// Adds an error.
@@ -232,6 +238,35 @@ pub struct SessionRow {
     pub last_seen: When,
     /// Whether this is the session that looks at the page.
     pub is_current: bool,
+}
+
+/// A one-time link that was just made: an invitation or a new password. It is shown once, with a picture to scan
+/// (`ui::one_time_link`, with the script `copy.js`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneTimeLink {
+    /// Whom it is for; empty if anybody may use it.
+    pub name: String,
+    /// Whether it opens a new account; else it replaces a password.
+    pub is_invite: bool,
+    /// The whole address.
+    pub url: String,
+    /// Until when it works.
+    pub expires: When,
+    /// QR code of the address.
+    pub qr: Option<Svg>,
+}
+
+impl OneTimeLink {
+    /// Makes the part for a link, with its picture.
+    pub fn new(name: impl Into<String>, is_invite: bool, url: String, expires: impl Into<When>) -> Self {
+        OneTimeLink {
+            name: name.into(),
+            is_invite,
+            qr: super::qr::qr_svg(&url),
+            url,
+            expires: expires.into(),
+        }
+    }
 }
 
 /// The links below a long list.
