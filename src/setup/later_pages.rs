@@ -119,7 +119,7 @@ pub async fn passkey(room: &Setup, request: &Request) -> Result<Reply, Problem> 
             for (field, _) in &mut problem.fields {
                 *field = "name";
             }
-            second_factor_page(&here, &owner, Some(name), field_errors(problem)?).await
+            second_factor_page(&here, &owner, Some(name), field_errors(problem, request.words())?).await
         }
     }
 }
