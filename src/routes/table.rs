@@ -201,8 +201,13 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
     if app.sessions.falls_short(&caller) {
         return Ok(super::second_factor::go_there(&caller));
     }
-    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller, request.client.ip))
-        .await
+    account_pages::home(
+        &app.my_account,
+        request,
+        &caller,
+        app.access.hosts_for(&caller, request.client.visitor()),
+    )
+    .await
 }
 
 /// `GET /api/handoff` at the portal of a domain.
@@ -234,7 +239,7 @@ fn doctor_frame(app: &App, request: &Request, caller: &Principal) -> Frame {
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
     let rd = request.query("rd")?;
     let rm = request.query("rm").filter(|method| access::forward_auth::is_method(method));
-    match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
+    match app.access.decide_return(&rd, rm.as_deref(), request.client.visitor(), caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
     }

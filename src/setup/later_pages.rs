@@ -75,7 +75,7 @@ async fn second_factor_page(
         Some(_) => String::new(),
         None => {
             let ceremony = Ceremony::Enrol(owner.id, here.token);
-            sign_in.creation_options(owner, &ceremony).await?.to_string()
+            sign_in.registration_options(&ceremony, owner)?.to_string()
         }
     };
     let label = here.request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());

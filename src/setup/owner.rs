@@ -11,7 +11,7 @@ use super::records::OwnerRecord;
 use super::wizards::PendingCodes;
 use super::{Setup, forget_token};
 use crate::accounts::enrolment::Asker;
-use crate::accounts::passkeys::passkey_id;
+use crate::accounts::passkeys::parse_name;
 use crate::accounts::records::UserRecord;
 use crate::accounts::users::{AccountError, NewUser};
 use crate::accounts::{ProfileRecord, Role, User};
@@ -21,7 +21,6 @@ use crate::kernel::ids::UserId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{DisplayName, Email, Username};
 use crate::kernel::time::Timestamp;
-use crate::my_account::passkeys::passkey_name;
 use crate::sessions::{Factors, NewSession, SessionKind, StartedSession};
 use crate::sign_in::Visit;
 use crate::sign_in::ceremonies::{Ceremony, Credential};
@@ -296,15 +295,14 @@ impl Setup {
         has_session: bool,
         visit: &Visit<'_>,
     ) -> Result<Confirmed, Problem> {
-        let name = passkey_name(name)?;
+        let name = parse_name(name)?;
         let ceremony = Ceremony::Enrol(user.id, here.token);
-        let (record, challenge) = self.sign_in.judge_created(&ceremony, credential, &name)?;
-        let id = passkey_id(&record.credential);
-        let proven = if record.is_user_verified { Factors::PASSKEY_UV } else { Factors::PASSKEY };
+        let judged = self.sign_in.judge_new_passkey(&ceremony, credential, &name)?;
+        let (id, proven) = (judged.id(), judged.factors());
         let started: Mutex<Option<Result<StartedSession, Problem>>> = Mutex::new(None);
         let ended = Mutex::new(Timestamp::ZERO);
         let also = |batch: &mut Batch, own: &UserRecord| {
-            challenge.stage(batch);
+            judged.stage(batch);
             let event = self.event(Kind::PasskeyAdded, Some(user.id), visit).detail("passkey", id);
             self.sign_in.audit.write(batch, event.detail("name", &name));
             self.sign_in.stage_end_everything(batch, user.id);
@@ -314,7 +312,7 @@ impl Setup {
                 *started.lock() = Some(self.stage_session(batch, user.id, factors, own.not_before, visit));
             }
         };
-        let codes = self.sign_in.accounts.add_passkey(user.id, &record, also).await?;
+        let codes = self.sign_in.accounts.add_passkey(user.id, &judged.new, |_| Ok(()), also).await?;
         self.confirmed(codes, started, ended)
     }
 }

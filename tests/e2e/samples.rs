@@ -471,6 +471,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 frame: gate("Add a second factor"),
                 continue_to: Some("photos.linden.example".into()),
                 hidden: Vec::new(),
+                passkey: Some("{}".to_owned()),
                 qr: qr(),
                 secret_text: SECRET.into(),
                 otpauth_uri: URI.into(),
