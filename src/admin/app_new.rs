@@ -240,11 +240,7 @@ fn kinds(t: Words, chosen: ClientKind) -> Vec<Choice> {
     };
     vec![
         choice(ClientKind::Confidential, t.apps_on_server(), t.apps_on_server_hint()),
-        choice(
-            ClientKind::Public,
-            t.apps_on_device(),
-            t.apps_on_device_hint(),
-        ),
+        choice(ClientKind::Public, t.apps_on_device(), t.apps_on_device_hint()),
     ]
 }
 
@@ -354,11 +350,7 @@ fn values_page(
         }));
         config = pasting.config.map(|(file, text, has_secret)| Snippet {
             title: file.clone(),
-            place: if has_secret && is_gone {
-                t.apps_config_place(&file)
-            } else {
-                file
-            },
+            place: if has_secret && is_gone { t.apps_config_place(&file) } else { file },
             text: text.expose().clone(),
         });
         notes = pasting.notes.to_vec();

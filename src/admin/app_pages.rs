@@ -17,8 +17,8 @@ use crate::sessions::{Level, Principal};
 use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
 use crate::views::apps as views;
-use crate::words::Words;
 use crate::views::{Badge, Choice, Fact, FieldErrors, Kind, When};
+use crate::words::Words;
 
 /// The most hosts behind a proxy that the list shows.
 const MOST_PROXIED: usize = 200;
@@ -281,8 +281,7 @@ fn settings_of(t: Words, form: &Form, own: &ClientSettings) -> Result<ClientSett
     settings.backchannel_logout_uri =
         Some(form.text("backchannel_logout_uri").trim().to_owned()).filter(|uri| !uri.is_empty());
     let scopes = Scopes::parse(form.text("scopes"));
-    settings.scopes =
-        scopes.ok_or_else(|| FieldErrors::one("scopes", t.apps_bad_scopes()))?;
+    settings.scopes = scopes.ok_or_else(|| FieldErrors::one("scopes", t.apps_bad_scopes()))?;
     settings.launch_url = Some(form.text("launch_url").trim().to_owned()).filter(|url| !url.is_empty());
     settings.groups = groups_of(t, form.text("who") == "some", form.all("group"))?;
     settings.level = if form.text("level") == "two_factor" { Level::TwoFactor } else { Level::OneFactor };

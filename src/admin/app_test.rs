@@ -58,13 +58,8 @@ pub async fn start_test(room: &Admin, request: &Request, actor: &Principal) -> R
     let client = found(room, request)?;
     let form = request.form()?;
     let begun = room.oidc.begin_rehearsal(actor, &client, form.text("redirect_uri"), request.now);
-    let refused = || {
-        Problem::unprocessable(
-            "redirect_uri",
-            "invalid_value",
-            Said::of(Words::apps_test_no_address),
-        )
-    };
+    let refused =
+        || Problem::unprocessable("redirect_uri", "invalid_value", Said::of(Words::apps_test_no_address));
     Ok(Reply::see_other(&begun.ok_or_else(refused)?))
 }
 
@@ -74,8 +69,7 @@ pub async fn end_test(room: &Admin, request: &Request, actor: &Principal) -> Res
     let query = request.uri.query().unwrap_or_default();
     let answer = Params::parse(query.as_bytes())
         .map_err(|error| Problem::bad_request("malformed_query", error.description))?;
-    let over =
-        || Problem::bad_request("test_over", Said::of(Words::apps_test_over));
+    let over = || Problem::bad_request("test_over", Said::of(Words::apps_test_over));
     room.oidc.end_rehearsal(actor, &client, &answer, request.now).await?.ok_or_else(over)?;
     Ok(Reply::see_other(&format!("{}/test#result", app_url(&client))))
 }

@@ -33,9 +33,7 @@ fn host_of(t: Words, site: &Site, typed: &str) -> Result<String, FieldErrors> {
     let named = Url::parse(&whole)
         .ok()
         .and_then(|url| url.host_str().and_then(normal_host).map(|host| host.into_owned()));
-    let host = named.ok_or_else(|| {
-        url_error(t.apps_bad_host().to_owned())
-    })?;
+    let host = named.ok_or_else(|| url_error(t.apps_bad_host().to_owned()))?;
     if *host == *site.origin().host {
         return Err(url_error(t.apps_own_host().to_owned()));
     }
@@ -82,11 +80,12 @@ pub(super) async fn submit(
     if typed.name.is_empty() {
         return refused(FieldErrors::one("name", t.apps_needs_name()));
     }
-    let (host, rule) =
-        match host_of(t, &room.site, &typed.url).and_then(|host| Ok((host.clone(), rule_of(t, typed, &host)?))) {
-            Ok(both) => both,
-            Err(errors) => return refused(errors),
-        };
+    let (host, rule) = match host_of(t, &room.site, &typed.url)
+        .and_then(|host| Ok((host.clone(), rule_of(t, typed, &host)?)))
+    {
+        Ok(both) => both,
+        Err(errors) => return refused(errors),
+    };
     let (draft, list) = (room.access.draft(), room.access.list());
     let rules = draft.as_deref().map_or_else(|| list.rules(), Draft::rules);
     if rules.iter().any(|own| names(own, &host)) {

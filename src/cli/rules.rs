@@ -5,17 +5,18 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::access::api::{CheckDto, check_rules, warnings};
+use crate::access::api::{CheckDto, check_rules, draft_changes, warnings};
 use crate::access::rule_text;
-use crate::access::{Access, ChangeError, Edit};
+use crate::access::{Access, ChangeError, Edit, Rule, Step};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::http::Problem;
 use crate::sessions::Level;
+use crate::words::Words;
 
 const LONGEST_FILE: u64 = 3 * 1024 * 1024;
 
@@ -48,11 +49,87 @@ pub(super) enum RulesCommand {
         #[arg(required = true)]
         words: Vec<String>,
     },
+    /// Put another rule in the place of the one with this number.
+    Change {
+        /// The number that `list` shows.
+        number: usize,
+        /// The rule, in words.
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Move the rule with this number by one place.
+    Move {
+        /// The number that `list` shows.
+        number: usize,
+        /// Towards the start or the end of the list.
+        direction: Direction,
+    },
     /// Remove the rule with this number.
     Remove {
         /// The number that `list` shows.
         number: usize,
     },
+    /// Work on a draft beside the rules in force.
+    #[command(subcommand)]
+    Draft(DraftCommand),
+}
+
+/// Where a rule moves.
+#[derive(Clone, Copy, ValueEnum, Serialize, Deserialize)]
+pub(super) enum Direction {
+    /// Towards the start.
+    Up,
+    /// Towards the end.
+    Down,
+}
+
+/// What to do with the draft.
+#[derive(Subcommand, Serialize, Deserialize)]
+pub(super) enum DraftCommand {
+    /// Show its rules and what it would change.
+    Show,
+    /// Put it in force, as a whole and at once.
+    Apply,
+    /// Drop it; the rules in force are not touched.
+    Discard,
+    /// Add a rule to it; opens one if there is none.
+    Add {
+        /// Put it before the rule with this number instead of at the end.
+        #[arg(long)]
+        before: Option<usize>,
+        /// The rule, in words.
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Put another rule in the place of the one with this number.
+    Change {
+        /// The number that `draft show` shows.
+        number: usize,
+        /// The rule, in words.
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Move the rule with this number by one place.
+    Move {
+        /// The number that `draft show` shows.
+        number: usize,
+        /// Towards the start or the end of the list.
+        direction: Direction,
+    },
+    /// Remove the rule with this number from it.
+    Remove {
+        /// The number that `draft show` shows.
+        number: usize,
+    },
+}
+
+impl From<Direction> for Step {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Up => Step::Up,
+            Direction::Down => Step::Down,
+        }
+    }
 }
 
 /// The request that `check` is about.
@@ -126,15 +203,70 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
             access.replace_all(rules, seen, event).await.map_err(refused)?;
         }
         RulesCommand::Add { before, words } => {
-            let line = rule_text::join_words(&words);
-            let rule = rule_text::parse_line(&line).map_err(|error| Failure::usage(error.to_string()))?;
-            access.edit(Edit::Add(rule, before), seen, event).await.map_err(refused)?;
+            access.edit(Edit::Add(rule_of(&words)?, before), seen, event).await.map_err(refused)?;
         }
+        RulesCommand::Change { number, words } => {
+            access.edit(Edit::Change(number, rule_of(&words)?), seen, event).await.map_err(refused)?;
+        }
+        RulesCommand::Move { number, direction } => {
+            access.edit(Edit::Move(number, direction.into()), seen, event).await.map_err(refused)?;
+        }
+        RulesCommand::Draft(command) => return run_draft(access, command).await,
         RulesCommand::Remove { number } => {
             access.edit(Edit::Remove(number), seen, event).await.map_err(refused)?;
         }
     }
     Ok(list(access))
+}
+
+fn rule_of(words: &[String]) -> Result<Rule, Failure> {
+    let line = rule_text::join_words(words);
+    rule_text::parse_line(&line).map_err(|error| Failure::usage(error.to_string()))
+}
+
+async fn run_draft(access: &Access, command: DraftCommand) -> Result<String, Failure> {
+    let seen = access.draft_state();
+    let drafted =
+        |change: &str| Event::succeeded(Kind::RuleDrafted).by_system("cli").detail("change", change);
+    let (edit, name) = match command {
+        DraftCommand::Show => return Ok(show_draft(access)),
+        DraftCommand::Apply => {
+            let event = Event::succeeded(Kind::RuleChanged).by_system("cli").detail("change", "applied");
+            access.apply_draft(seen.version, event).await.map_err(refused)?;
+            return Ok(list(access));
+        }
+        DraftCommand::Discard => {
+            access.discard_draft(seen.version, drafted("discarded")).await.map_err(refused)?;
+            return Ok("The draft is gone. The rules in force were not touched.\n".to_owned());
+        }
+        DraftCommand::Add { before, words } => (Edit::Add(rule_of(&words)?, before), "added"),
+        DraftCommand::Change { number, words } => (Edit::Change(number, rule_of(&words)?), "edited"),
+        DraftCommand::Move { number, direction } => (Edit::Move(number, direction.into()), "moved"),
+        DraftCommand::Remove { number } => (Edit::Remove(number), "removed"),
+    };
+    access.edit_draft(edit, seen, drafted(name)).await.map_err(refused)?;
+    Ok(show_draft(access))
+}
+
+fn show_draft(access: &Access) -> String {
+    let Some(draft) = access.draft() else { return "There is no draft.\n".to_owned() };
+    let mut text = String::new();
+    for (number, rule) in (1..).zip(draft.rules()) {
+        let _ = writeln!(text, "{number}\t{rule}");
+    }
+    text.push_str("\tEverything else is refused.\n");
+    for change in draft_changes(access) {
+        let sign = match change.change {
+            "added" => "+",
+            "removed" => "-",
+            _ => "~",
+        };
+        let _ = writeln!(text, "{sign} {}", change.line);
+    }
+    if draft.based_on() != access.list().version() {
+        text.push_str("Note: The rules in force were changed since, so it cannot be put in force.\n");
+    }
+    text
 }
 
 fn refused(error: ChangeError) -> Failure {
@@ -148,7 +280,7 @@ fn list(access: &Access) -> String {
         let _ = writeln!(text, "{}\t{rule}", index + 1);
     }
     text.push_str("\tEverything else is refused.\n");
-    for warning in warnings(access, list.rules()) {
+    for warning in warnings(access, list.rules(), Words::ENGLISH) {
         let _ = writeln!(text, "Note: {warning}");
     }
     if access.draft().is_some() {
@@ -174,7 +306,7 @@ fn check(app: &App, options: CheckOptions) -> Result<String, Failure> {
         address,
         draft,
     };
-    let answer = check_rules(&app.access, &question, user.as_ref()).map_err(|problem| {
+    let answer = check_rules(&app.access, &question, user.as_ref(), Words::ENGLISH).map_err(|problem| {
         let detail = problem.fields.first().map(|(_, sentence)| sentence);
         Failure::usage(detail.unwrap_or(&problem.detail).english())
     })?;

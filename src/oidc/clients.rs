@@ -156,15 +156,9 @@ impl From<AddError> for Problem {
                 problem.fields = objections;
                 problem
             }
-            AddError::Taken => Problem::conflict(
-                "client_exists",
-                Said::of(Words::apps_taken),
-            ),
+            AddError::Taken => Problem::conflict("client_exists", Said::of(Words::apps_taken)),
             AddError::NotFound => Problem::not_found(),
-            AddError::TooMany => Problem::conflict(
-                "too_many_clients",
-                Said::of(Words::apps_too_many),
-            ),
+            AddError::TooMany => Problem::conflict("too_many_clients", Said::of(Words::apps_too_many)),
             AddError::Commit(error) => error.into(),
         }
     }
@@ -596,8 +590,7 @@ fn stage_settings(
     record: &mut ClientRecord,
     settings: &ClientSettings,
 ) -> Result<(), AddError> {
-    let too_long =
-        || AddError::Objections(vec![("client", Said::of(Words::apps_too_long))]);
+    let too_long = || AddError::Objections(vec![("client", Said::of(Words::apps_too_long))]);
     let bytes = postcard::to_allocvec(settings).map_err(|_| too_long())?;
     let parts = u8::try_from(bytes.chunks(PART).len()).ok().filter(|parts| *parts <= MOST_PARTS);
     let parts = parts.ok_or_else(too_long)?;
