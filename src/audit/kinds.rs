@@ -60,6 +60,7 @@ kinds! {
     PasskeySuspicious = "passkey.suspicious", "A passkey counted backwards: there may be a copy of it.";
     RecoveryCodesMade = "recovery_codes.made", "A new set of recovery codes was made.";
     RecoveryCodeUsed = "recovery_code.used", "A recovery code was used.";
+    DataExported = "account.exported", "A copy of everything kept about an account was handed to its owner.";
     UserCreated = "user.created", "A user was created.";
     UserChanged = "user.changed", "A user was changed.";
     UserRoleChanged = "user.role_changed", "A user was given another role.";

@@ -120,7 +120,7 @@ struct ConfirmDto {
 }
 
 #[derive(Serialize)]
-struct SessionDto {
+pub(super) struct SessionDto {
     handle: String,
     kind: SessionKind,
     device: String,
@@ -133,7 +133,7 @@ struct SessionDto {
 }
 
 impl SessionDto {
-    fn of(view: &SessionView, principal: &Principal) -> Self {
+    pub(super) fn of(view: &SessionView, principal: &Principal) -> Self {
         SessionDto {
             handle: view.id.to_string(),
             kind: view.kind,
@@ -149,7 +149,7 @@ impl SessionDto {
 }
 
 #[derive(Serialize)]
-struct ActivityDto {
+pub(super) struct ActivityDto {
     at: String,
     kind: String,
     sentence: &'static str,

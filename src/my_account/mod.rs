@@ -4,6 +4,8 @@
 //! all factors first ([`SignIn::require_fresh`], OTP-08).
 
 pub mod api;
+pub mod export;
+pub mod home;
 pub mod pages;
 pub mod passkey_api;
 pub mod passkey_pages;

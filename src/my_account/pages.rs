@@ -4,30 +4,27 @@
 use http::StatusCode;
 
 use super::api::{parse_email, refused};
+use super::home::strip;
 use super::passkey_pages::passkey_row;
 use super::{MyAccount, ProfileChange};
 use crate::accounts::enrolment::Enrolment;
-use crate::audit::{AuditRow, Filter, Outcome};
+use crate::audit::{AuditRow, Outcome};
 use crate::crypto::recovery_code;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::DisplayName;
 use crate::sessions::labels::device_name;
-use crate::sessions::{Principal, SessionView, cookies, frames};
+use crate::sessions::{Principal, SessionKind, SessionView, cookies, frames};
 use crate::sign_in::api::visit;
 use crate::sign_in::pages::in_groups;
 use crate::sign_in::{Renewal, SignInError, step_up_first};
 use crate::views::account as views;
-use crate::views::account::Strip;
-use crate::views::home::{AppTile, Home};
 use crate::views::qr::qr_svg;
 use crate::views::sign_in::Message;
-use crate::views::{Event, FieldErrors, Frame, Kind, Pager, SessionRow, plural};
+use crate::views::{Event, FieldErrors, Frame, Kind, Pager, SessionRow};
 
 /// How many events a page of the activity has.
 const PAGE: usize = 50;
-/// With fewer recovery codes than this the page says so.
-const FEW_CODES: u8 = 3;
 
 pub(super) fn frame(
     room: &MyAccount,
@@ -50,62 +47,6 @@ pub(super) fn frame(
         _ => return frame,
     };
     frame.with_notice(Kind::Ok, done)
-}
-
-/// Returns how well an account is protected, and what to do about it.
-fn strip(has_second_factor: bool, recovery_codes_left: u8) -> Strip {
-    let (kind, text) = match (has_second_factor, recovery_codes_left) {
-        (false, _) => (
-            Kind::Warn,
-            "Your password alone opens your account. Add a passkey or an authenticator app.".to_owned(),
-        ),
-        (true, 0) => (
-            Kind::Warn,
-            "You have no recovery codes left. Make new ones, or a lost phone locks you out.".to_owned(),
-        ),
-        (true, left) if left < FEW_CODES => (
-            Kind::Warn,
-            format!("You have only {} left. Make new ones.", plural(left.into(), "recovery code")),
-        ),
-        (true, _) => (Kind::Ok, "Your account is well protected.".to_owned()),
-    };
-    Strip { kind, text }
-}
-
-/// `GET /`: the home of a signed-in person. `hosts` are the apps that the access rules let the person open.
-pub async fn home(
-    room: &MyAccount,
-    request: &Request,
-    principal: &Principal,
-    hosts: Vec<String>,
-) -> Result<Reply, Problem> {
-    let user = &principal.user;
-    let record = room.accounts.record(&user.id)?.value;
-    let filter = Filter {
-        user: Some(user.id),
-        kind_prefix: Some("sign_in.succeeded".to_owned()),
-        ..Filter::default()
-    };
-    let before = room.audit.page(&filter, None, 2)?.rows.into_iter().nth(1);
-    let page = Home {
-        frame: frame(room, request, principal, "Home", "home"),
-        display_name: user.display_name.to_string(),
-        strip: strip(user.has_second_factor(), record.recovery_codes_left),
-        apps: hosts.into_iter().map(tile).collect(),
-        last_sign_in: before.as_ref().map(|row| row.at.into()),
-        last_sign_in_from: before.and_then(|row| row.place).unwrap_or_default(),
-    };
-    Reply::html(StatusCode::OK, &page)
-}
-
-/// Names an app by the first part of its host: `photos.home.example` is `Photos`.
-fn tile(host: String) -> AppTile {
-    let first = host.split('.').next().unwrap_or_default();
-    let mut letters = first.chars();
-    let name = letters
-        .next()
-        .map_or_else(String::new, |letter| letter.to_uppercase().collect::<String>() + letters.as_str());
-    AppTile { name, url: format!("https://{host}/"), host }
 }
 
 /// `GET /account`.
@@ -223,6 +164,8 @@ fn delete_page(
     let page = views::Delete {
         frame: frame(room, request, principal, "Delete your account", "profile"),
         username: principal.user.username.to_string(),
+        passkeys: principal.user.passkeys.into(),
+        app_tokens: room.sessions.app_tokens_of(&principal.user.id).len(),
         errors,
     };
     Reply::html(status, &page)
@@ -254,21 +197,22 @@ pub async fn submit_delete(
     }
 }
 
-/// `GET /account/security`.
+/// `GET /account/security`. `apps` have access to the account.
 pub async fn show_security(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
+    apps: usize,
 ) -> Result<Reply, Problem> {
-    security_page(room, request, principal, StatusCode::OK, FieldErrors::none())
+    security_page(room, request, principal, apps, (StatusCode::OK, FieldErrors::none()))
 }
 
 fn security_page(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
-    status: StatusCode,
-    errors: FieldErrors,
+    apps: usize,
+    (status, errors): (StatusCode, FieldErrors),
 ) -> Result<Reply, Problem> {
     let user = &principal.user;
     let record = room.accounts.record(&user.id)?.value;
@@ -279,7 +223,11 @@ fn security_page(
     let page = views::Security {
         frame: frame(room, request, principal, "Security", "security"),
         username: user.username.to_string(),
-        strip: strip(user.has_second_factor(), record.recovery_codes_left),
+        strip: strip(
+            user.has_second_factor(),
+            record.recovery_codes_left,
+            room.passkeys_unavailable().is_none(),
+        ),
         password_changed: record.password_changed_at.map(Into::into),
         min_length: u32::try_from(room.accounts.minimum_password_length(user.role)).unwrap_or(u32::MAX),
         totp,
@@ -288,16 +236,20 @@ fn security_page(
         recovery_total: u32::try_from(recovery_code::CODES).unwrap_or(u32::MAX),
         passkeys: room.list_passkeys(principal)?.iter().map(passkey_row).collect(),
         passkeys_unavailable: room.passkeys_unavailable(),
+        sessions: room.list_sessions(principal)?.len(),
+        apps,
+        app_tokens: room.sessions.app_tokens_of(&user.id).len(),
         errors,
     };
     Reply::html(status, &page)
 }
 
-/// `POST /account/password`.
+/// `POST /account/password`. `apps` have access to the account.
 pub async fn submit_password(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
+    apps: usize,
 ) -> Result<Reply, Problem> {
     let form = request.form()?;
     let current = SecretText::new(form.text("current_password").to_owned());
@@ -306,13 +258,13 @@ pub async fn submit_password(
         Ok(renewal) => Ok(go_on(room, Reply::see_other("/account/security?done=password"), renewal)),
         Err(SignInError::Wrong) => {
             let errors = FieldErrors::one("current_password", "That is not your current password.");
-            security_page(room, request, principal, StatusCode::UNPROCESSABLE_ENTITY, errors)
+            security_page(room, request, principal, apps, (StatusCode::UNPROCESSABLE_ENTITY, errors))
         }
         Err(error) => {
             let problem = Problem::from(error);
             let status = problem.status;
             let errors = field_errors(problem, "current_password")?;
-            security_page(room, request, principal, status, errors)
+            security_page(room, request, principal, apps, (status, errors))
         }
     }
 }
@@ -433,16 +385,25 @@ pub(crate) fn session_row(view: &SessionView, current: Option<&Principal>) -> Se
     }
 }
 
-/// `GET /account/sessions`.
+/// `GET /account/sessions`. `stays` are the apps that stay signed in.
 pub async fn show_sessions(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
+    stays: Vec<views::AppStay>,
 ) -> Result<Reply, Problem> {
-    let views = room.list_sessions(principal)?;
+    let sessions = room.list_sessions(principal)?;
+    let (browsers, programs): (Vec<_>, Vec<_>) =
+        sessions.iter().partition(|view| view.kind == SessionKind::Web);
+    let program = |view: &SessionView| views::ProgramRow {
+        session: session_row(view, Some(principal)),
+        ends: view.ends_at.into(),
+    };
     let page = views::Sessions {
         frame: frame(room, request, principal, "Sessions", "sessions"),
-        rows: views.iter().map(|view| session_row(view, Some(principal))).collect(),
+        rows: browsers.into_iter().map(|view| session_row(view, Some(principal))).collect(),
+        programs: programs.into_iter().map(program).collect(),
+        stays,
     };
     Reply::html(StatusCode::OK, &page)
 }
@@ -520,23 +481,4 @@ fn is_noteworthy(kind: &str) -> bool {
     ["password.", "totp.", "app_token.", "recovery_code", "sign_in.new_device", "user.", "link."]
         .iter()
         .any(|prefix| kind.starts_with(prefix))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_strip_says_what_to_do() {
-        assert_eq!(strip(true, 10).kind, Kind::Ok);
-        assert!(strip(true, 1).text.contains("only 1 recovery code left"));
-        assert!(strip(true, 0).text.contains("no recovery codes"));
-        assert!(strip(false, 0).text.contains("authenticator app"));
-    }
-
-    #[test]
-    fn apps_are_named_by_their_host() {
-        let tile = tile("photos.home.example".to_owned());
-        assert_eq!((tile.name.as_str(), tile.url.as_str()), ("Photos", "https://photos.home.example/"));
-    }
 }

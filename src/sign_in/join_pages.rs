@@ -55,13 +55,15 @@ pub async fn submit_link(room: &SignIn, request: &Request) -> Result<Reply, Prob
     let form = request.form()?;
     let password = SecretText::new(form.text("password").to_owned());
     let visit = visit(room, request)?;
+    // Whose it is stands in the form anyway; afterwards it fills in the sign-in.
+    let username = form.text("username").to_owned();
     match room.reset_password(request.param("secret"), &password, &visit).await {
         Ok(()) => {
             let page = views::Message {
                 frame: frames::anonymous(&room.site, request, "Password set"),
                 text: "Your password is set. You can sign in with it now.".to_owned(),
                 button: "Sign in".to_owned(),
-                url: "/signin".to_owned(),
+                url: sign_in_as(&username),
             };
             Reply::html(StatusCode::OK, &page)
         }
@@ -73,6 +75,12 @@ pub async fn submit_link(room: &SignIn, request: &Request) -> Result<Reply, Prob
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The sign-in with the name filled in.
+fn sign_in_as(username: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("login_hint", username).finish();
+    format!("/signin?{query}")
 }
 
 /// `GET /register`.
@@ -130,12 +138,13 @@ pub async fn submit_registration(room: &SignIn, request: &Request) -> Result<Rep
         invitation: &invitation,
     };
     match room.register(registration, &visit(room, request)?).await {
-        Ok(_) => {
+        Ok(registered) => {
             let page = views::Message {
                 frame: frames::anonymous(&room.site, request, "Account made"),
-                text: "Your account is ready. Sign in to set up an authenticator app.".to_owned(),
+                text: "Your account is ready. Sign in; then add a passkey or an authenticator app."
+                    .to_owned(),
                 button: "Sign in".to_owned(),
-                url: "/signin".to_owned(),
+                url: sign_in_as(registered.user.username.as_str()),
             };
             Reply::html(StatusCode::CREATED, &page)
         }

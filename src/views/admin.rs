@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::chart::{HourBar, hour_bars};
 use super::frame::{Frame, Kind};
-use super::parts::{Badge, Choice, Event, Fact, FieldErrors, Pager, SessionRow, Svg, When};
+use super::parts::{Badge, Choice, Event, Fact, FieldErrors, OneTimeLink, Pager, SessionRow, Svg, When};
 
 /// One filter above a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,19 +79,6 @@ pub struct PersonNew {
     pub new_group: String,
     /// Errors on the fields.
     pub errors: FieldErrors,
-}
-
-/// A one-time link, shown once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OneTimeLink {
-    /// The whole address.
-    pub url: String,
-    /// What it is for, such as "invites Ana to choose a password".
-    pub purpose: String,
-    /// Until when it works.
-    pub expires: When,
-    /// QR code of the address.
-    pub qr: Option<Svg>,
 }
 
 /// A pause of sign-in for this account from one place.

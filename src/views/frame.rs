@@ -93,7 +93,7 @@ pub struct Frame {
     pub csrf: String,
     /// The signed-in person; `None` when anonymous.
     pub viewer: Option<Viewer>,
-    /// Which navigation entry is current: `home`, `profile`, `security`, `sessions`, `app-tokens`, `activity`, `people`,
+    /// Which navigation entry is current: `home`, `profile`, `security`, `apps-with-access`, `sessions`, `app-tokens`, `activity`, `people`,
     /// `apps`, `domains`, `rules`, `audit` or empty.
     pub current: &'static str,
     /// One message above the content.
@@ -148,6 +148,9 @@ impl Frame {
 
     /// Whether the current page belongs to the account part.
     pub fn is_account_page(&self) -> bool {
-        matches!(self.current, "profile" | "security" | "sessions" | "app-tokens" | "activity")
+        matches!(
+            self.current,
+            "profile" | "security" | "apps-with-access" | "sessions" | "app-tokens" | "activity"
+        )
     }
 }

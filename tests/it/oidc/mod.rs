@@ -18,7 +18,7 @@ mod proofs;
 mod questions;
 mod refusals;
 mod registration;
-mod steps;
+pub(crate) mod steps;
 mod suite;
 mod tokens;
 
