@@ -17,6 +17,7 @@ pub mod domains;
 pub mod errors;
 mod frame;
 pub mod home;
+mod navigation;
 pub mod oidc;
 mod parts;
 pub mod qr;
