@@ -52,6 +52,8 @@ mod my_account;
 #[cfg(test)]
 mod my_apps;
 #[cfg(test)]
+mod observatory;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod outgoing;
