@@ -116,7 +116,7 @@ pub async fn api(
 /// `GET /account/export`: what the file holds, and the button for it.
 pub async fn show(room: &MyAccount, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let page = views::Export {
-        frame: frame(room, request, principal, "Export your data", "profile"),
+        frame: frame(room, request, principal, request.words().account_title_export(), "profile"),
         is_fresh: room.is_fresh(principal),
     };
     Reply::html(StatusCode::OK, &page)

@@ -7,9 +7,10 @@ use super::pages::frame;
 use crate::audit::Filter;
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
+use crate::views::Kind;
 use crate::views::account::{Strip, Todo};
 use crate::views::home::{AppTile, Home};
-use crate::views::{Kind, plural};
+use crate::words::Words;
 
 /// With fewer recovery codes than this the page says so.
 const FEW_CODES: u8 = 3;
@@ -19,33 +20,31 @@ const FEW_APPS: usize = 8;
 const LONGEST_QUERY: usize = 100;
 
 /// Returns how well an account is protected, and what would make it safer.
-pub(super) fn strip(has_second_factor: bool, recovery_codes_left: u8, passkeys_work: bool) -> Strip {
+pub(super) fn strip(
+    t: Words,
+    has_second_factor: bool,
+    recovery_codes_left: u8,
+    passkeys_work: bool,
+) -> Strip {
     let warn = |text: String, label: &str, url: &'static str| Strip {
         kind: Kind::Warn,
         text,
         todo: Some(Todo { label: label.to_owned(), url }),
     };
+    let codes = "/account/security#recovery";
     match (has_second_factor, recovery_codes_left) {
         (false, _) => {
             let (label, url) = match passkeys_work {
-                true => ("Add a passkey", "/account/passkeys"),
-                false => ("Add an authenticator app", "/account/totp"),
+                true => (t.account_todo_passkey(), "/account/passkeys"),
+                false => (t.account_todo_totp(), "/account/totp"),
             };
-            warn("Could be better: your password alone opens your account.".to_owned(), label, url)
+            warn(t.account_strip_no_factor().to_owned(), label, url)
         }
-        (true, 0) => warn(
-            "Could be better: you have no recovery codes left, so a lost phone locks you out.".to_owned(),
-            "Make new ones",
-            "/account/security#recovery",
-        ),
-        (true, left) if left < FEW_CODES => warn(
-            format!("Could be better: you have only {} left.", plural(left.into(), "recovery code")),
-            "Make new ones",
-            "/account/security#recovery",
-        ),
-        (true, _) => {
-            Strip { kind: Kind::Ok, text: "Good: your account is well protected.".to_owned(), todo: None }
+        (true, 0) => warn(t.account_strip_no_codes().to_owned(), t.account_todo_codes(), codes),
+        (true, left) if left < FEW_CODES => {
+            warn(t.account_strip_few_codes(u32::from(left)), t.account_todo_codes(), codes)
         }
+        (true, _) => Strip { kind: Kind::Ok, text: t.account_strip_good().to_owned(), todo: None },
     }
 }
 
@@ -67,10 +66,11 @@ pub async fn show(
     let query = request.query("q").unwrap_or_default();
     let query: String = query.trim().chars().take(LONGEST_QUERY).collect();
     let has_search = apps.len() > FEW_APPS;
-    let strip =
-        strip(user.has_second_factor(), record.recovery_codes_left, room.passkeys_unavailable().is_none());
+    let t = request.words();
+    let passkeys_work = room.passkeys_unavailable().is_none();
+    let strip = strip(t, user.has_second_factor(), record.recovery_codes_left, passkeys_work);
     let page = Home {
-        frame: frame(room, request, principal, "Home", "home"),
+        frame: frame(room, request, principal, t.home_title(), "home"),
         display_name: user.display_name.to_string(),
         strip: Some(strip).filter(|strip| strip.todo.is_some()),
         apps: if has_search { found(apps, &query) } else { apps },
@@ -99,6 +99,7 @@ mod tests {
     #[test]
     fn the_strip_says_what_to_do_and_where() {
         let todo = |strip: Strip| strip.todo.map(|todo| todo.url);
+        let strip = |has, left, passkeys| strip(Words::ENGLISH, has, left, passkeys);
         assert_eq!((strip(true, 10, true).kind, todo(strip(true, 10, true))), (Kind::Ok, None));
         assert!(strip(true, 1, true).text.contains("only 1 recovery code left"));
         assert!(strip(true, 0, true).text.contains("no recovery codes"));

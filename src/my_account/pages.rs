@@ -21,11 +21,8 @@ use crate::sign_in::{Renewal, SignInError, step_up_first};
 use crate::views::account as views;
 use crate::views::qr::qr_svg;
 use crate::views::sign_in::Message;
-use crate::views::{Event, FieldErrors, Frame, Kind, Pager, SessionRow};
+use crate::views::{Event, FieldErrors, Frame, Kind, SessionRow};
 use crate::words::Words;
-
-/// How many events a page of the activity has.
-const PAGE: usize = 50;
 
 pub(super) fn frame(
     room: &MyAccount,
@@ -35,16 +32,15 @@ pub(super) fn frame(
     current: &'static str,
 ) -> Frame {
     let frame = frames::personal(&room.site, &room.sessions, request, principal, title, current);
+    let t = frame.t;
     let done = match request.query("done").as_deref() {
-        Some("saved") => "Saved.",
-        Some("password") => {
-            "Your password is changed. You are signed out everywhere else, and your app tokens ended."
-        }
-        Some("totp-removed") => "The authenticator app is removed. You are signed out everywhere else.",
-        Some("passkey-removed") => "The passkey is removed. You are signed out everywhere else.",
-        Some("passkey-added") => "The passkey is added. You are signed out everywhere else.",
-        Some("ended") => "The session is ended.",
-        Some("others-ended") => "All other sessions are ended.",
+        Some("saved") => t.account_done_saved(),
+        Some("password") => t.account_done_password(),
+        Some("totp-removed") => t.account_done_totp_removed(),
+        Some("passkey-removed") => t.account_done_passkey_removed(),
+        Some("passkey-added") => t.account_done_passkey_added(),
+        Some("ended") => t.account_done_ended(),
+        Some("others-ended") => t.account_done_others_ended(),
         _ => return frame,
     };
     frame.with_notice(Kind::Ok, done)
@@ -65,16 +61,16 @@ fn profile_page(
     principal: &Principal,
     refused: Option<(Problem, String, String)>,
 ) -> Result<Reply, Problem> {
-    let user = &principal.user;
+    let (user, t) = (&principal.user, request.words());
     let mut page = views::Profile {
-        frame: frame(room, request, principal, "Profile", "profile"),
+        frame: frame(room, request, principal, t.account_title_profile(), "profile"),
         username: user.username.to_string(),
         display_name: user.display_name.to_string(),
         email: user.email.as_ref().map(ToString::to_string).unwrap_or_default(),
-        role: role_word(user.role).to_owned(),
+        role: role_in_words(user.role, t).to_owned(),
         groups: user.groups.iter().map(ToString::to_string).collect(),
         since: room.accounts.record(&user.id)?.value.created_at.into(),
-        cannot_delete: room.cannot_delete(principal).map(str::to_owned),
+        cannot_delete: room.cannot_delete(principal).map(|why| why.in_words(t)),
         errors: FieldErrors::none(),
     };
     let mut status = StatusCode::OK;
@@ -92,6 +88,15 @@ pub(crate) fn role_word(role: crate::accounts::Role) -> &'static str {
         crate::accounts::Role::Owner => "Owner",
         crate::accounts::Role::Admin => "Admin",
         crate::accounts::Role::Member => "Member",
+    }
+}
+
+/// Returns a role in the words of a language.
+pub(crate) fn role_in_words(role: crate::accounts::Role, t: Words) -> &'static str {
+    match role {
+        crate::accounts::Role::Owner => t.account_role_owner(),
+        crate::accounts::Role::Admin => t.account_role_admin(),
+        crate::accounts::Role::Member => t.account_role_member(),
     }
 }
 
@@ -165,7 +170,7 @@ fn delete_page(
     errors: FieldErrors,
 ) -> Result<Reply, Problem> {
     let page = views::Delete {
-        frame: frame(room, request, principal, "Delete your account", "profile"),
+        frame: frame(room, request, principal, request.words().account_title_delete(), "profile"),
         username: principal.user.username.to_string(),
         passkeys: principal.user.passkeys.into(),
         app_tokens: room.sessions.app_tokens_of(&principal.user.id).len(),
@@ -182,15 +187,16 @@ pub async fn submit_delete(
 ) -> Result<Reply, Problem> {
     let form = request.form()?;
     if form.text("confirm_username").trim() != principal.user.username.as_str() {
-        let errors = FieldErrors::one("confirm_username", "That is not the username of this account.");
+        let errors = FieldErrors::one("confirm_username", request.words().account_wrong_username());
         return delete_page(room, request, principal, StatusCode::UNPROCESSABLE_ENTITY, errors);
     }
     match room.delete(principal, &visit(room, request)?).await {
         Ok(()) => {
+            let t = request.words();
             let page = Message {
-                frame: frames::anonymous(&room.site, request, "Account deleted"),
-                text: "Your account is deleted, and you are signed out everywhere.".to_owned(),
-                button: "Sign in with another account".to_owned(),
+                frame: frames::anonymous(&room.site, request, t.account_title_deleted()),
+                text: t.account_deleted().to_owned(),
+                button: t.account_another_account().to_owned(),
                 url: "/signin".to_owned(),
             };
             Ok(cookies::revoke(&room.site, Reply::html(StatusCode::OK, &page)?))
@@ -217,16 +223,17 @@ fn security_page(
     apps: usize,
     (status, errors): (StatusCode, FieldErrors),
 ) -> Result<Reply, Problem> {
-    let user = &principal.user;
+    let (user, t) = (&principal.user, request.words());
     let record = room.accounts.record(&user.id)?.value;
     let totp = room.accounts.totp_state(user.id)?.map(|state| views::TotpState {
         added: state.confirmed_at.into(),
         last_used: state.last_used.map(Into::into),
     });
     let page = views::Security {
-        frame: frame(room, request, principal, "Security", "security"),
+        frame: frame(room, request, principal, t.account_title_security(), "security"),
         username: user.username.to_string(),
         strip: strip(
+            t,
             user.has_second_factor(),
             record.recovery_codes_left,
             room.passkeys_unavailable().is_none(),
@@ -234,7 +241,7 @@ fn security_page(
         password_changed: record.password_changed_at.map(Into::into),
         min_length: u32::try_from(room.accounts.minimum_password_length(user.role)).unwrap_or(u32::MAX),
         totp,
-        cannot_remove_totp: room.cannot_remove_totp(principal).map(str::to_owned),
+        cannot_remove_totp: room.cannot_remove_totp(principal).map(|why| why.in_words(t)),
         recovery_left: record.recovery_codes_left.into(),
         recovery_total: u32::try_from(recovery_code::CODES).unwrap_or(u32::MAX),
         passkeys: room.list_passkeys(principal)?.iter().map(passkey_row).collect(),
@@ -260,7 +267,7 @@ pub async fn submit_password(
     match room.change_password(principal, Some(&current), &new, &visit(room, request)?).await {
         Ok(renewal) => Ok(go_on(room, Reply::see_other("/account/security?done=password"), renewal)),
         Err(SignInError::Wrong) => {
-            let errors = FieldErrors::one("current_password", "That is not your current password.");
+            let errors = FieldErrors::one("current_password", request.words().account_wrong_password());
             security_page(room, request, principal, apps, (StatusCode::UNPROCESSABLE_ENTITY, errors))
         }
         Err(error) => {
@@ -291,7 +298,8 @@ fn totp_page(
     (status, errors): (StatusCode, FieldErrors),
 ) -> Result<Reply, Problem> {
     let replaces = principal.user.has_totp;
-    let title = if replaces { "Replace the authenticator app" } else { "Add an authenticator app" };
+    let t = request.words();
+    let title = if replaces { t.account_title_totp_replace() } else { t.account_title_totp_add() };
     let page = views::Totp {
         frame: frame(room, request, principal, title, "security"),
         qr: qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
@@ -335,7 +343,7 @@ pub(super) fn codes_page(
         principal.session = renewal.started.id;
     }
     let page = views::RecoveryCodes {
-        frame: frame(room, request, &principal, "Keep these recovery codes", "security"),
+        frame: frame(room, request, &principal, request.words().account_title_codes(), "security"),
         username: principal.user.username.to_string(),
         codes,
     };
@@ -403,7 +411,7 @@ pub async fn show_sessions(
         ends: view.ends_at.into(),
     };
     let page = views::Sessions {
-        frame: frame(room, request, principal, "Sessions", "sessions"),
+        frame: frame(room, request, principal, request.words().account_title_sessions(), "sessions"),
         rows: browsers.into_iter().map(|view| session_row(view, Some(principal))).collect(),
         programs: programs.into_iter().map(program).collect(),
         stays,
@@ -440,26 +448,6 @@ pub async fn end_other_sessions(
     }
 }
 
-/// `GET /account/activity?before=…`.
-pub async fn show_activity(
-    room: &MyAccount,
-    request: &Request,
-    principal: &Principal,
-) -> Result<Reply, Problem> {
-    let before = request.query("before");
-    let found = room.activity(principal, before.as_deref(), PAGE)?;
-    let page = views::Activity {
-        frame: frame(room, request, principal, "Activity", "activity"),
-        events: found.rows.iter().map(|row| event_line(row, principal.user.username.as_str())).collect(),
-        pager: Pager {
-            label: String::new(),
-            previous: before.map(|_| "/account/activity".to_owned()),
-            next: found.next_cursor.map(|cursor| format!("/account/activity?before={cursor}")),
-        },
-    };
-    Reply::html(StatusCode::OK, &page)
-}
-
 /// Returns an event as a line of the timeline of the person called `whose`.
 pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
     let kind = match row.outcome {
@@ -480,8 +468,18 @@ pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
 }
 
 /// What a person should look at twice (AUD-07).
-fn is_noteworthy(kind: &str) -> bool {
-    ["password.", "totp.", "app_token.", "recovery_code", "sign_in.new_device", "user.", "link."]
-        .iter()
-        .any(|prefix| kind.starts_with(prefix))
+pub(super) fn is_noteworthy(kind: &str) -> bool {
+    [
+        "password.",
+        "totp.",
+        "app_token.",
+        "recovery_code",
+        "sign_in.new_device",
+        "user.",
+        "link.",
+        "account.",
+        "passkey.",
+    ]
+    .iter()
+    .any(|prefix| kind.starts_with(prefix))
 }

@@ -14,6 +14,7 @@ use crate::sessions::{Factors, Principal};
 use crate::sign_in::ceremonies::Credential;
 use crate::sign_in::{Renewal, Visit};
 use crate::store::Batch;
+use crate::words::said;
 
 /// What adding a passkey came to.
 pub struct AddedPasskey {
@@ -32,7 +33,7 @@ pub struct AddedPasskey {
 pub(crate) fn passkey_name(text: &str) -> Result<String, Problem> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(is_deceptive) {
-        let sentence = format!("A name has 1 to {LONGEST_NAME} characters, all of them visible.");
+        let sentence = said(|t| t.account_passkey_name_refused(LONGEST_NAME));
         return Err(Problem::unprocessable("name", "invalid_value", sentence));
     }
     Ok(name.to_owned())

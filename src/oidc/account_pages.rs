@@ -21,11 +21,12 @@ const PAGE: &str = "/account/apps";
 
 /// `GET /account/apps`: the apps that have access to the account.
 pub async fn show(room: &Oidc, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    let title = "Apps with access";
+    let title = request.words().account_title_apps();
     let mut frame =
         frames::personal(&room.site, &room.sessions, request, principal, title, "apps-with-access");
     if request.query("done").as_deref() == Some("revoked") {
-        frame = frame.with_notice(Kind::Ok, "The app has no access any more. It has to ask you again.");
+        let done = frame.t.account_done_access_revoked();
+        frame = frame.with_notice(Kind::Ok, done);
     }
     let apps = room.apps_with_access(&principal.user.id)?;
     let page = views::AppsWithAccess { frame, rows: apps.iter().map(row).collect() };

@@ -12,8 +12,8 @@ use crate::admin::{
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
 use crate::my_account::{
-    api as account, export, home as account_home, pages as account_pages, passkey_api, passkey_pages,
-    profile_api,
+    activity as account_activity, api as account, export, home as account_home, pages as account_pages,
+    passkey_api, passkey_pages, profile_api,
 };
 use crate::oidc::{self, account_api as account_apps, account_pages as account_app_pages};
 use crate::operations::doctor::outside::pages as doctor_pages;
@@ -391,7 +391,7 @@ pub const ROUTES: &[Route] = &[
     page(Get, "/account/app-tokens", signed_in!(Browser, app_token_pages::show, sign_in)),
     page(Post, "/account/app-tokens", signed_in!(Browser, app_token_pages::submit, sign_in)),
     page(Post, "/account/app-tokens/revoke", signed_in!(Browser, app_token_pages::revoke, sign_in)),
-    page(Get, "/account/activity", signed_in!(Browser, account_pages::show_activity, my_account)),
+    page(Get, "/account/activity", signed_in!(Browser, account_activity::show, my_account)),
     // -- the first start; gone once it is finished
     first_start(Get, "/setup", maybe!(setup::show, setup)),
     first_start(Post, "/setup", open!(setup::claim, setup)),

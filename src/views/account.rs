@@ -81,12 +81,6 @@ pub struct Delete {
     pub errors: FieldErrors,
 }
 
-impl Delete {
-    fn confirm_label(&self) -> String {
-        format!("Type {} to confirm", self.username)
-    }
-}
-
 /// The authenticator app of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TotpState {
