@@ -81,6 +81,7 @@ fn sentence(row: &AuditRow, t: Words) -> String {
         Some(What::PasskeySuspicious) => t.activity_passkey_suspicious(),
         Some(What::RecoveryCodesMade) => t.activity_codes_made(),
         Some(What::RecoveryCodeUsed) => t.activity_code_used(),
+        Some(What::SecondFactorReset) => t.activity_second_factor_reset(),
         Some(What::DataExported) => t.activity_exported(),
         Some(What::LinkUsed) => t.activity_link_used(),
         Some(What::AppSignedIn) => return t.activity_app_signed_in(app),

@@ -469,17 +469,17 @@ pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
 
 /// What a person should look at twice (AUD-07).
 pub(super) fn is_noteworthy(kind: &str) -> bool {
-    [
+    const OF: [&str; 10] = [
+        "account.",
         "password.",
         "totp.",
+        "passkey.",
+        "second_factor.",
         "app_token.",
         "recovery_code",
         "sign_in.new_device",
         "user.",
         "link.",
-        "account.",
-        "passkey.",
-    ]
-    .iter()
-    .any(|prefix| kind.starts_with(prefix))
+    ];
+    OF.iter().any(|prefix| kind.starts_with(prefix))
 }

@@ -73,7 +73,7 @@ pub fn tiles(
     room: &Oidc,
     access: &Access,
     principal: &Principal,
-    address: IpAddr,
+    address: Option<IpAddr>,
 ) -> Result<Vec<AppTile>, Problem> {
     Ok(combine(room.launches(principal)?, access.named_hosts(principal, address)))
 }

@@ -274,3 +274,31 @@ fn a_program_is_listed_as_such_and_can_be_ended() {
         .expect(401);
     assert!(!desk.get("/account/sessions").expect(200).text().contains("my-backup"));
 }
+
+/// Pages speak the visitor's language; the API speaks English to everybody.
+#[test]
+fn the_account_speaks_german_to_who_reads_it() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let mut ada = server.web_session(ada).client(&server).with_header("Accept-Language", "de-AT,en;q=0.5");
+    for (path, text) in [
+        ("/", "Hallo, ada Person"),
+        ("/account", "Wie andere Sie sehen"),
+        ("/account/security", "Könnte besser sein"),
+        ("/account/apps", "Keine App hat Zugriff"),
+        ("/account/sessions", "Dieses Gerät"),
+        ("/account/export", "Herunterladen"),
+        ("/account/delete", "Was verloren geht"),
+        ("/account/app-tokens", "Neues Token"),
+    ] {
+        let page = ada.get(path).expect(200).text();
+        assert!(page.contains(text) && page.contains("<html lang=\"de\""), "{path}: {page}");
+    }
+    let refused = ada.form("/account", &[("display_name", ""), ("email", "")]).expect(422).text();
+    assert!(refused.contains("Ein Anzeigename hat 1 bis 100 Zeichen."), "{refused}");
+    let answer = ada.json("PATCH", "/api/v1/users/me", &json!({ "display_name": "" })).expect(422).json();
+    assert_eq!(answer["detail"], "A display name has 1 to 100 characters.");
+    let short = [("current_password", PASSWORD), ("new_password", "short")];
+    let refused = ada.form("/account/password", &short).expect(422).text();
+    assert!(refused.contains("mindestens 15 Zeichen"), "{refused}");
+}
