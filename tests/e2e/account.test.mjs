@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, request } from "node:http";
 import test, { after, before } from "node:test";
 import { launch } from "./browser.mjs";
 import { PASSWORD, Person, VARIANTS } from "./person.mjs";
@@ -24,6 +24,17 @@ before(async () => {
 });
 after(() => browser?.close());
 
+/** Sends a form to the token endpoint, as a program does that finds the server by its name; returns status and answer. */
+async function exchange(server, form) {
+  const headers = { host: new URL(server.origin).host, "content-type": "application/x-www-form-urlencoded" };
+  const asked = request({ host: "127.0.0.1", port: server.port, path: "/oauth2/token", method: "POST", headers, agent: false });
+  asked.end(new URLSearchParams(form).toString());
+  const [answer] = await once(asked, "response");
+  let text = "";
+  for await (const chunk of answer.setEncoding("utf8")) text += chunk;
+  return { status: answer.statusCode, json: JSON.parse(text) };
+}
+
 /** An app that signs people in by OpenID Connect: a public client with PKCE, which keeps its tokens in `tokens`. */
 async function startApp(server) {
   const app = { tokens: null, verifier: randomBytes(32).toString("base64url") };
@@ -31,7 +42,7 @@ async function startApp(server) {
     const url = new URL(asked.url, app.origin);
     if (url.pathname === "/cb") {
       const form = { grant_type: "authorization_code", code: url.searchParams.get("code"), redirect_uri: app.callback, client_id: "notes", code_verifier: app.verifier };
-      app.tokens = await (await fetch(`${server.origin}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) })).json();
+      app.tokens = (await exchange(server, form)).json;
     }
     answer.setHeader("content-type", "text/html");
     answer.end("<!doctype html><html lang=en><title>Notes</title><h1>Notes</h1></html>");
@@ -50,8 +61,8 @@ async function startApp(server) {
   };
   app.refresh = async () => {
     const form = { grant_type: "refresh_token", refresh_token: app.tokens.refresh_token, client_id: "notes" };
-    const answer = await fetch(`${server.origin}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
-    if (answer.ok) app.tokens = await answer.json();
+    const answer = await exchange(server, form);
+    if (answer.status === 200) app.tokens = answer.json;
     return answer.status;
   };
   app.close = () => site.close();
