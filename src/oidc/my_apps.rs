@@ -59,10 +59,14 @@ pub struct Launch {
 }
 
 impl Client {
-    /// Returns where the app begins: where it wants sign-ins to be started (OIDC Core section 4), else the home of the
-    /// first web address that it takes codes at. `None` for what lives on devices or takes no people in.
+    /// Returns where the app begins: what an administrator says, else where it wants sign-ins to be started (OIDC Core
+    /// section 4), else the home of the first web address that it takes codes at. `None` for what lives on devices or takes
+    /// no people in.
     pub fn launch_url(&self, issuer: &str) -> Option<Url> {
         let settings = &self.settings;
+        if let Some(url) = settings.launch_url.as_deref() {
+            return Url::parse(url).ok();
+        }
         if settings.is_native || !settings.may(GrantType::AuthorizationCode) {
             return None;
         }
@@ -222,7 +226,9 @@ mod tests {
         let started = "https://photos.example/start?a=b&iss=https%3A%2F%2Fauth.home.example";
         assert_eq!(launch(both.clone()).as_deref(), Some(started));
         both.is_native = true;
-        assert_eq!(launch(both), None);
+        assert_eq!(launch(both.clone()), None);
+        both.launch_url = Some("https://photos.example/albums".to_owned());
+        assert_eq!(launch(both).as_deref(), Some("https://photos.example/albums"));
         let device = ClientSettings { grants: vec![GrantType::DeviceCode], ..at("https://a.example/cb") };
         assert_eq!(launch(device), None);
     }
