@@ -3,9 +3,11 @@
 use http::StatusCode;
 
 use super::Admin;
-use super::api::{cursor, parse_cursor, parse_groups};
+use super::api::parse_groups;
 use super::authority::{Deed, objection, roles_to_give};
-use super::people::{Link, NewPerson, PersonChange, Which};
+use super::by::By;
+use super::people::{Link, NewPerson, PersonChange};
+use super::people_search::{Order, Place, Search, Which};
 use crate::accounts::{Role, User};
 use crate::audit::Filter;
 use crate::http::{Form, Problem, Reply, Request};
@@ -44,10 +46,18 @@ pub async fn entry(_room: &Admin, _request: &Request, _actor: &Principal) -> Res
     Ok(Reply::see_other("/admin/people"))
 }
 
-fn list_url(q: &str, which: Which, after: Option<&Username>) -> String {
+/// The address of a list like this one: with what is asked for, but where it begins.
+fn list_url(search: &Search) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    let after = after.map(cursor).unwrap_or_default();
-    for (name, value) in [("q", q), ("filter", which.as_str()), ("after", after.as_str())] {
+    let after = search.after.as_ref().map(Place::to_cursor).unwrap_or_default();
+    let group = search.group.as_ref().map_or("", GroupName::as_str);
+    for (name, value) in [
+        ("q", search.q.as_str()),
+        ("filter", search.which.as_str()),
+        ("group", group),
+        ("sort", search.order.as_str()),
+        ("after", after.as_str()),
+    ] {
         if !value.is_empty() {
             query.append_pair(name, value);
         }
@@ -56,61 +66,72 @@ fn list_url(q: &str, which: Which, after: Option<&Username>) -> String {
     if query.is_empty() { "/admin/people".to_owned() } else { format!("/admin/people?{query}") }
 }
 
-/// `GET /admin/people?q=…&filter=…&after=…`.
+/// Reads what the address of a list asks for; what makes no sense is left out.
+fn search_of(request: &Request) -> Search {
+    Search {
+        q: request.query("q").unwrap_or_default(),
+        which: request.query("filter").and_then(|filter| Which::parse(&filter)).unwrap_or_default(),
+        group: request.query("group").and_then(|group| GroupName::parse(&group).ok()),
+        order: request.query("sort").and_then(|sort| Order::parse(&sort)).unwrap_or_default(),
+        after: request.query("after").and_then(|after| Place::parse(&after)),
+    }
+}
+
+/// `GET /admin/people?q=…&filter=…&group=…&sort=…&after=…`.
 pub async fn show_people(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let q = request.query("q").unwrap_or_default();
-    let which = request.query("filter").and_then(|filter| Which::parse(&filter)).unwrap_or_default();
-    let after = request.query("after").and_then(|after| parse_cursor(&after));
-    let found = room.find_people(&q, which, after.as_ref(), PAGE);
-    let suspended = room.lockout.suspended_users();
-    let rows = found.people.iter().map(|user| {
-        Ok(views::PersonRow {
-            url: person_url(user),
-            username: user.username.to_string(),
-            display_name: user.display_name.to_string(),
-            initials: initials(user.display_name.as_str()),
-            role: role_word(user.role).to_owned(),
-            groups: user.groups.iter().map(ToString::to_string).collect(),
-            badges: badges(room, user, suspended.contains(&user.id))?,
-            last_seen: room.sessions.last_seen(&user.id).map(Into::into),
-        })
-    });
+    let search = search_of(request);
+    let found = room.find_people(&search, PAGE);
+    let rows = found.people.iter().map(|user| person_row(room, user, found.suspended.contains(&user.id)));
     let label = |which| match which {
         Which::All => "All",
         Which::Admins => "Admins",
         Which::NoSecondFactor => "No second factor",
-        Which::Suspended => "Suspended",
+        Which::Suspended => "Paused",
         Which::Disabled => "Disabled",
+        Which::Invited => "Invited",
     };
-    let filter_link = |filter: Which| views::FilterLink {
-        label: label(filter).to_owned(),
-        url: list_url(&q, filter, None),
-        is_current: filter == which,
-    };
-    let count = match found.total {
-        1 => "1 person".to_owned(),
-        total => format!("{total} people"),
+    let first = Search { after: None, ..search.clone() };
+    let filter_link = |which: Which| views::FilterLink {
+        label: label(which).to_owned(),
+        url: list_url(&Search { which, ..first.clone() }),
+        is_current: which == search.which,
     };
     let page = views::People {
         frame: frame(room, request, actor, "People"),
-        filter: which.as_str().to_owned(),
+        filter: search.which.as_str().to_owned(),
         filters: Which::EVERY.into_iter().map(filter_link).collect(),
-        rows: rows.collect::<Result<_, Problem>>()?,
+        rows: rows.collect(),
         pager: Pager {
-            label: count,
-            previous: after.map(|_| list_url(&q, which, None)),
-            next: found.next.map(|next| list_url(&q, which, Some(&next))),
+            label: found
+                .total
+                .map(|total| if total == 1 { "1 person".to_owned() } else { format!("{total} people") })
+                .unwrap_or_default(),
+            previous: search.after.as_ref().map(|_| list_url(&first)),
+            next: found.next.map(|next| list_url(&Search { after: Some(next), ..first.clone() })),
         },
-        q,
+        q: search.q,
     };
     Reply::html(StatusCode::OK, &page)
+}
+
+fn person_row(room: &Admin, user: &User, is_suspended: bool) -> views::PersonRow {
+    views::PersonRow {
+        url: person_url(user),
+        username: user.username.to_string(),
+        display_name: user.display_name.to_string(),
+        initials: initials(user.display_name.as_str()),
+        role: role_word(user.role).to_owned(),
+        groups: user.groups.iter().map(ToString::to_string).collect(),
+        badges: badges(user, is_suspended),
+        last_seen: room.sessions.last_seen(&user.id).map(Into::into),
+    }
 }
 
 fn person_url(user: &User) -> String {
     format!("/admin/people/{}", user.id)
 }
 
-fn badges(room: &Admin, user: &User, is_suspended: bool) -> Result<Vec<Badge>, Problem> {
+fn badges(user: &User, is_suspended: bool) -> Vec<Badge> {
     let mut badges = Vec::new();
     if !user.is_active() {
         badges.push(Badge::new(Kind::Danger, "Disabled"));
@@ -118,12 +139,12 @@ fn badges(room: &Admin, user: &User, is_suspended: bool) -> Result<Vec<Badge>, P
     if is_suspended {
         badges.push(Badge::new(Kind::Warn, "Suspended"));
     }
-    if room.accounts.record(&user.id)?.value.password_changed_at.is_none() {
+    if user.password_changed_at.is_none() {
         badges.push(Badge::new(Kind::Info, "Invited"));
     } else if !user.has_second_factor() {
         badges.push(Badge::new(Kind::Warn, "No second factor"));
     }
-    Ok(badges)
+    badges
 }
 
 fn role_choices(own: Role, chosen: Role) -> Vec<Choice> {
@@ -228,12 +249,12 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
     let form = request.form()?;
     let visit = visit(room, request)?;
     let made = match parse_new(&form) {
-        Ok(new) => room.create_person(actor, new, &visit).await,
+        Ok(new) => room.create_person(By::Person(actor, &visit), new).await,
         Err(problem) => Err(problem),
     };
     match made {
         Ok((user, link)) => {
-            let shown = Shown { link: Some(link), status: StatusCode::CREATED, ..Shown::default() };
+            let shown = Shown { link, status: StatusCode::CREATED, ..Shown::default() };
             person_page(room, request, actor, &user, shown)
         }
         Err(problem) if problem.code == "step_up_required" => Ok(step_up_first("/admin/people/new")),
@@ -263,6 +284,7 @@ fn parse_new(form: &Form) -> Result<NewPerson, Problem> {
         email_verified: true,
         role: typed.role()?,
         groups: typed.groups?,
+        password_hash: None,
     })
 }
 
@@ -296,7 +318,7 @@ fn person_page(
     let cannot_change = objection(&actor.user, &user, Deed::State).map(|(_, sentence)| sentence);
     let filter = Filter { user: Some(user.id), ..Filter::default() };
     let timeline = room.audit.page(&filter, None, TIMELINE)?.rows;
-    let mut badges = badges(room, &user, !suspensions.is_empty())?;
+    let mut badges = badges(&user, !suspensions.is_empty());
     if user.role.is_admin() {
         badges.insert(0, Badge::new(Kind::Info, role_word(user.role)));
     }
@@ -426,7 +448,7 @@ pub async fn submit_profile(room: &Admin, request: &Request, actor: &Principal) 
     let form = request.form()?;
     let visit = visit(room, request)?;
     let result = match parse_change(&form) {
-        Ok(change) => room.change_person(actor, &user, change, &visit).await,
+        Ok(change) => room.change_person(By::Person(actor, &visit), &user, change).await,
         Err(problem) => Err(problem),
     };
     finish_form(room, request, actor, &user, "saved", result, Some(&form))
@@ -446,14 +468,16 @@ fn parse_change(form: &Form) -> Result<PersonChange, Problem> {
 /// `POST /admin/people/{id}/disable`.
 pub async fn disable(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    let result = room.disable_person(actor, &user, &visit(room, request)?).await;
+    let (form, visit) = (request.form()?, visit(room, request)?);
+    let result = room.disable_person(By::Person(actor, &visit), &user, form.text("reason")).await;
     finish(room, request, actor, &user, "disabled", result)
 }
 
 /// `POST /admin/people/{id}/enable`.
 pub async fn enable(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    let result = room.enable_person(actor, &user, &visit(room, request)?).await;
+    let visit = visit(room, request)?;
+    let result = room.enable_person(By::Person(actor, &visit), &user).await;
     finish(room, request, actor, &user, "enabled", result)
 }
 
@@ -464,14 +488,16 @@ pub async fn reset_second_factor(
     actor: &Principal,
 ) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    let result = room.reset_second_factor(actor, &user, &visit(room, request)?).await;
+    let visit = visit(room, request)?;
+    let result = room.reset_second_factor(By::Person(actor, &visit), &user).await;
     finish(room, request, actor, &user, "reset", result)
 }
 
 /// `POST /admin/people/{id}/link`: makes a link and shows it once.
 pub async fn make_link(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    match room.make_person_link(actor, &user, &visit(room, request)?).await {
+    let visit = visit(room, request)?;
+    match room.make_person_link(By::Person(actor, &visit), &user).await {
         Ok(link) => {
             let shown = Shown { link: Some(link), ..Shown::default() };
             person_page(room, request, actor, &user, shown)
@@ -483,7 +509,8 @@ pub async fn make_link(room: &Admin, request: &Request, actor: &Principal) -> Re
 /// `POST /admin/people/{id}/sign-out`.
 pub async fn sign_out(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    let result = room.sign_person_out(actor, &user, &visit(room, request)?).await;
+    let visit = visit(room, request)?;
+    let result = room.sign_person_out(By::Person(actor, &visit), &user).await;
     finish(room, request, actor, &user, "signed-out", result)
 }
 
@@ -491,7 +518,8 @@ pub async fn sign_out(room: &Admin, request: &Request, actor: &Principal) -> Res
 pub async fn lift(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
     let form = request.form()?;
-    let result = room.lift_suspension(actor, &user, form.get("handle"), &visit(room, request)?).await;
+    let visit = visit(room, request)?;
+    let result = room.lift_suspension(By::Person(actor, &visit), &user, form.get("handle")).await;
     // It ended by itself meanwhile: what was wanted is so.
     let result = result.or_else(|problem| match problem.status {
         StatusCode::NOT_FOUND => Ok(()),
@@ -503,7 +531,8 @@ pub async fn lift(room: &Admin, request: &Request, actor: &Principal) -> Result<
 /// `POST /admin/people/{id}/delete`.
 pub async fn delete(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    match room.delete_person(actor, &user, &visit(room, request)?).await {
+    let visit = visit(room, request)?;
+    match room.delete_person(By::Person(actor, &visit), &user).await {
         Ok(()) => Ok(Reply::see_other("/admin/people?done=deleted")),
         Err(problem) => finish(room, request, actor, &user, "", Err(problem)),
     }

@@ -13,6 +13,7 @@ pub mod backchannel;
 pub mod claims;
 pub mod client;
 pub mod client_auth;
+mod client_groups;
 mod clients;
 mod codes;
 mod consents;

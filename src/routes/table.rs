@@ -7,7 +7,8 @@ use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
     api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, domain_pages,
-    domains, passkeys as admin_passkeys, people_pages, profiles as admin_profiles, rule_pages, system_api,
+    domains, group_api, invitation_api, passkeys as admin_passkeys, people_pages, person_api,
+    profiles as admin_profiles, rule_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
@@ -395,9 +396,31 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/admin/users/{id}/passkeys/{passkey}",
         signed_in!(Admin, admin_passkeys::remove, admin),
     ),
-    api(Get, "/api/v1/admin/groups", signed_in!(Admin, admin::list_groups, admin)),
-    api(Post, "/api/v1/admin/groups", signed_in!(Admin, admin::create_group, admin)),
-    api(Delete, "/api/v1/admin/groups/{name}", signed_in!(Admin, admin::delete_group, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/users/{id}/sessions/{handle}",
+        signed_in!(Admin, person_api::end_session, admin),
+    ),
+    api(Get, "/api/v1/admin/users/{id}/consents", signed_in!(Admin, person_api::list_consents, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/users/{id}/consents/{client}",
+        signed_in!(Admin, person_api::revoke_consent, admin),
+    ),
+    api(Get, "/api/v1/admin/invites", signed_in!(Admin, invitation_api::list, admin)),
+    api(Post, "/api/v1/admin/invites", signed_in!(Admin, invitation_api::make, admin)),
+    api(Delete, "/api/v1/admin/invites/{handle}", signed_in!(Admin, invitation_api::withdraw, admin)),
+    api(Get, "/api/v1/admin/groups", signed_in!(Admin, group_api::list_groups, admin)),
+    api(Post, "/api/v1/admin/groups", signed_in!(Admin, group_api::create_group, admin)),
+    api(Get, "/api/v1/admin/groups/{name}", signed_in!(Admin, group_api::show_group, admin)),
+    api(Patch, "/api/v1/admin/groups/{name}", signed_in!(Admin, group_api::rename_group, admin)),
+    api(Delete, "/api/v1/admin/groups/{name}", signed_in!(Admin, group_api::delete_group, admin)),
+    api(Put, "/api/v1/admin/groups/{name}/members/{user}", signed_in!(Admin, group_api::add_member, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/groups/{name}/members/{user}",
+        signed_in!(Admin, group_api::remove_member, admin),
+    ),
     api(Get, "/api/v1/admin/rules", signed_in!(Admin, system_api::list_rules, admin)),
     with_large_body(api(Put, "/api/v1/admin/rules", signed_in!(Admin, system_api::put_rules, admin))),
     api(Post, "/api/v1/admin/rules/check", signed_in!(Admin, system_api::check_rules, admin)),

@@ -19,6 +19,7 @@ mod frame;
 pub mod home;
 pub mod oidc;
 mod parts;
+pub mod people;
 pub mod qr;
 pub mod setup;
 pub mod sign_in;
