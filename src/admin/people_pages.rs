@@ -18,8 +18,9 @@ use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
 use crate::views::admin as views;
-use crate::views::qr::qr_svg;
-use crate::views::{Badge, Choice, Fact, FieldErrors, Frame, Kind, Pager, When, initials, plural};
+use crate::views::{
+    Badge, Choice, Fact, FieldErrors, Frame, Kind, OneTimeLink, Pager, When, initials, plural,
+};
 
 /// How many people a page shows.
 const PAGE: usize = 50;
@@ -351,7 +352,9 @@ fn person_page(
                 until: view.until.into(),
             })
             .collect(),
-        link: shown.link.map(|link| one_time_link(&link, &user)),
+        link: shown.link.map(|link| {
+            OneTimeLink::new(user.display_name.as_str(), link.is_invite, link.url, link.expires_at)
+        }),
         sessions: room.sessions.list(&user.id)?.iter().map(|view| session_row(view, Some(actor))).collect(),
         timeline: timeline.iter().map(|row| event_line(row, user.username.as_str())).collect(),
         errors: shown.errors,
@@ -366,20 +369,6 @@ fn person_page(
         new_group.clone_into(&mut page.new_group);
     }
     Reply::html(shown.status, &page)
-}
-
-fn one_time_link(link: &Link, user: &User) -> views::OneTimeLink {
-    let purpose = if link.is_invite {
-        format!("invites {} to choose a password", user.display_name)
-    } else {
-        format!("lets {} choose a new password", user.display_name)
-    };
-    views::OneTimeLink {
-        qr: qr_svg(&link.url),
-        url: link.url.clone(),
-        purpose,
-        expires: link.expires_at.into(),
-    }
 }
 
 fn facts(room: &Admin, user: &User) -> Result<Vec<Fact>, Problem> {

@@ -1,6 +1,7 @@
 //! What surrounds every page: title, instance name, viewer, navigation, notice.
 
 use super::assets::{Assets, assets};
+use super::navigation::{ACCOUNT, ADMIN, Entry, holds};
 
 /// The colors a visitor chose; `Auto` follows the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,8 +94,7 @@ pub struct Frame {
     pub csrf: String,
     /// The signed-in person; `None` when anonymous.
     pub viewer: Option<Viewer>,
-    /// Which navigation entry is current: `home`, `profile`, `security`, `sessions`, `app-tokens`, `activity`, `people`,
-    /// `apps`, `domains`, `rules`, `audit` or empty.
+    /// Which navigation entry is current: `home`, a name of `navigation`, or empty.
     pub current: &'static str,
     /// One message above the content.
     pub notice: Option<Notice>,
@@ -143,11 +143,25 @@ impl Frame {
 
     /// Whether the current page belongs to the admin part.
     pub fn is_admin_page(&self) -> bool {
-        matches!(self.current, "people" | "apps" | "domains" | "rules" | "doctor" | "audit")
+        holds(ADMIN, self.current)
     }
 
     /// Whether the current page belongs to the account part.
     pub fn is_account_page(&self) -> bool {
-        matches!(self.current, "profile" | "security" | "sessions" | "app-tokens" | "activity")
+        holds(ACCOUNT, self.current)
+    }
+
+    /// The pages of the part that the current page belongs to.
+    pub fn side(&self) -> &'static [Entry] {
+        match (self.is_account_page(), self.is_admin_page()) {
+            (true, _) => ACCOUNT,
+            (_, true) => ADMIN,
+            _ => &[],
+        }
+    }
+
+    /// Where administration begins.
+    pub fn admin_path(&self) -> &'static str {
+        ADMIN.first().map_or("/", |entry| entry.path)
     }
 }

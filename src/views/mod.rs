@@ -17,6 +17,7 @@ pub mod domains;
 pub mod errors;
 mod frame;
 pub mod home;
+mod navigation;
 pub mod oidc;
 mod parts;
 pub mod people;
@@ -33,8 +34,8 @@ mod tests;
 pub use askama::Template;
 pub use frame::{Frame, Kind, Notice, Theme, Viewer};
 pub use parts::{
-    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Hidden, Pager, SessionRow, Svg, Wait, When,
-    initials, plural,
+    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Hidden, OneTimeLink, Pager, SessionRow, Svg,
+    Wait, When, initials, plural,
 };
 
 /// Renders a page to HTML bytes.

@@ -234,6 +234,35 @@ pub struct SessionRow {
     pub is_current: bool,
 }
 
+/// A one-time link that was just made: an invitation or a new password. It is shown once, with a picture to scan
+/// (`ui::one_time_link`, with the script `copy.js`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneTimeLink {
+    /// Whom it is for; empty if anybody may use it.
+    pub name: String,
+    /// Whether it opens a new account; else it replaces a password.
+    pub is_invite: bool,
+    /// The whole address.
+    pub url: String,
+    /// Until when it works.
+    pub expires: When,
+    /// QR code of the address.
+    pub qr: Option<Svg>,
+}
+
+impl OneTimeLink {
+    /// Makes the part for a link, with its picture.
+    pub fn new(name: impl Into<String>, is_invite: bool, url: String, expires: impl Into<When>) -> Self {
+        OneTimeLink {
+            name: name.into(),
+            is_invite,
+            qr: super::qr::qr_svg(&url),
+            url,
+            expires: expires.into(),
+        }
+    }
+}
+
 /// The links below a long list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pager {

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::parts::{Badge, Choice, Event, Fact, FieldErrors, Pager, SessionRow, Svg, When};
+use super::parts::{Badge, Choice, Event, Fact, FieldErrors, OneTimeLink, Pager, SessionRow, When};
 
 /// One filter above a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,19 +135,6 @@ pub struct Invitations {
     pub link: Option<OneTimeLink>,
     /// Newest first.
     pub rows: Vec<WaitingRow>,
-}
-
-/// A one-time link, shown once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OneTimeLink {
-    /// The whole address.
-    pub url: String,
-    /// What it is for, such as "invites Ana to choose a password".
-    pub purpose: String,
-    /// Until when it works.
-    pub expires: When,
-    /// QR code of the address.
-    pub qr: Option<Svg>,
 }
 
 /// A pause of sign-in for this account from one place.

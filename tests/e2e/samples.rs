@@ -4,8 +4,8 @@
 
 use super::account::{self, Strip, TotpState};
 use super::admin::{
-    Audit, AuditRow, DraftNote, FilterLink, OneTimeLink, People, Person, PersonNew, PersonRow, RuleForm,
-    RuleRow, RuleTest, Rules, Suspension, Verdict, Words,
+    Audit, AuditRow, DraftNote, FilterLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
+    RuleTest, Rules, Suspension, Verdict, Words,
 };
 use super::apps;
 use super::chart::HourBar;
@@ -18,8 +18,8 @@ use super::qr::qr_svg;
 use super::setup::{self, InsecureVisit, NextStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
 use super::{
-    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, Pager, SessionRow, Svg,
-    Template, Viewer, Wait, When, initials,
+    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, OneTimeLink, Pager,
+    SessionRow, Svg, Template, Viewer, Wait, When, initials,
 };
 
 /// One rendered page.
@@ -799,12 +799,12 @@ fn person() -> Person {
             place: "203.0.113.x".into(),
             until: at(12, "23:10"),
         }],
-        link: Some(OneTimeLink {
-            url: "https://auth.linden.example/link/AfV3kQp0Zb1mJw9x2LrT7yUc5HnD8sEg".into(),
-            purpose: "lets Ben Okafor choose a new password".into(),
-            expires: at(13, "14:00"),
-            qr: Some(qr()),
-        }),
+        link: Some(OneTimeLink::new(
+            "Ben Okafor",
+            false,
+            "https://auth.linden.example/link/AfV3kQp0Zb1mJw9x2LrT7yUc5HnD8sEgP4iGqB6tXvM".into(),
+            at(13, "14:00"),
+        )),
         sessions: sessions(),
         timeline: events(),
         errors: FieldErrors::none(),

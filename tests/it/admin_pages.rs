@@ -74,7 +74,7 @@ fn the_pages_change_help_and_remove_a_person() {
     let bad = [("display_name", "M"), ("email", "olga@example.org"), ("role", "admin")];
     assert!(post(&mut olga, "profile", &bad).expect(409).text().contains("already has this e-mail"));
     let link = post(&mut olga, "link", &[]).expect(200).text();
-    assert!(link.contains("lets Mia M. choose a new password") && link.contains("/link/"));
+    assert!(link.contains("Link for a new password for Mia M.") && link.contains("/link/"));
     leads_to(post(&mut olga, "reset-second-factor", &[]), &format!("{url}?done=reset"));
     let again = post(&mut olga, "reset-second-factor", &[]).expect(409).text();
     assert!(again.contains("no second factor to reset"));
