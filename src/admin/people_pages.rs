@@ -4,30 +4,26 @@ use http::StatusCode;
 
 use super::Admin;
 use super::api::parse_groups;
-use super::authority::{Deed, objection, roles_to_give};
+use super::authority::roles_to_give;
 use super::by::By;
-use super::people::{Link, NewPerson, PersonChange};
+use super::people::NewPerson;
 use super::people_search::{Order, Place, Search, Which};
+use super::person_pages::{Shown, person_page};
 use crate::accounts::{Role, User};
-use crate::audit::Filter;
 use crate::http::{Form, Problem, Reply, Request};
 use crate::kernel::text::{DisplayName, GroupName, Username};
 use crate::my_account::api::{parse_email, refused};
-use crate::my_account::pages::{event_line, field_errors, role_word, session_row};
+use crate::my_account::pages::{field_errors, role_word};
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
-use crate::views::admin as views;
-use crate::views::{
-    Badge, Choice, Fact, FieldErrors, Frame, Kind, OneTimeLink, Pager, When, initials, plural,
-};
+use crate::views::people as views;
+use crate::views::{Badge, Choice, FieldErrors, Frame, Kind, Pager, initials};
 
 /// How many people a page shows.
-const PAGE: usize = 50;
-/// How many events the timeline of a person shows.
-const TIMELINE: usize = 20;
+pub(super) const PAGE: usize = 50;
 
-fn frame(room: &Admin, request: &Request, actor: &Principal, title: &str) -> Frame {
+pub(super) fn frame(room: &Admin, request: &Request, actor: &Principal, title: &str) -> Frame {
     let frame = room.frame(request, actor, title, "people");
     let done = match request.query("done").as_deref() {
         Some("saved") => "Saved.",
@@ -36,6 +32,12 @@ fn frame(room: &Admin, request: &Request, actor: &Principal, title: &str) -> Fra
         Some("reset") => "The second factor is reset. The person is told at the next sign-in.",
         Some("signed-out") => "Signed out on every device.",
         Some("lifted") => "The pause is lifted.",
+        Some("claim") => "What apps may be told is changed.",
+        Some("passkey") => "The passkey is removed. The person is told at the next sign-in.",
+        Some("session") => "The session has ended.",
+        Some("app-token") => "The app token is revoked.",
+        Some("consent") => "What the app was allowed is taken back.",
+        Some("withdrawn") => "The link is withdrawn.",
         Some("deleted") => "The account is deleted.",
         _ => return frame,
     };
@@ -48,7 +50,7 @@ pub async fn entry(_room: &Admin, _request: &Request, _actor: &Principal) -> Res
 }
 
 /// The address of a list like this one: with what is asked for, but where it begins.
-fn list_url(search: &Search) -> String {
+pub(super) fn list_url(search: &Search) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let after = search.after.as_ref().map(Place::to_cursor).unwrap_or_default();
     let group = search.group.as_ref().map_or("", GroupName::as_str);
@@ -97,16 +99,30 @@ pub async fn show_people(room: &Admin, request: &Request, actor: &Principal) -> 
         url: list_url(&Search { which, ..first.clone() }),
         is_current: which == search.which,
     };
+    let sort = |order: Order| {
+        let label = match order {
+            Order::Username => "Username",
+            Order::LastSeen => "Last seen",
+            Order::Newest => "Newest first",
+        };
+        Choice::new(order.as_str(), label, order == search.order)
+    };
+    let count = |total| if total == 1 { "1 person".to_owned() } else { format!("{total} people") };
     let page = views::People {
         frame: frame(room, request, actor, "People"),
         filter: search.which.as_str().to_owned(),
+        group: search.group.as_ref().map(ToString::to_string).unwrap_or_default(),
+        sorts: Order::EVERY.into_iter().map(sort).collect(),
         filters: Which::EVERY.into_iter().map(filter_link).collect(),
+        group_filter: search.group.as_ref().map(|group| views::FilterLink {
+            label: format!("In {group} ×"),
+            url: list_url(&Search { group: None, ..first.clone() }),
+            is_current: true,
+        }),
+        waiting: room.waiting_links()?.len(),
         rows: rows.collect(),
         pager: Pager {
-            label: found
-                .total
-                .map(|total| if total == 1 { "1 person".to_owned() } else { format!("{total} people") })
-                .unwrap_or_default(),
+            label: found.total.map(count).unwrap_or_default(),
             previous: search.after.as_ref().map(|_| list_url(&first)),
             next: found.next.map(|next| list_url(&Search { after: Some(next), ..first.clone() })),
         },
@@ -115,11 +131,12 @@ pub async fn show_people(room: &Admin, request: &Request, actor: &Principal) -> 
     Reply::html(StatusCode::OK, &page)
 }
 
-fn person_row(room: &Admin, user: &User, is_suspended: bool) -> views::PersonRow {
+pub(super) fn person_row(room: &Admin, user: &User, is_suspended: bool) -> views::PersonRow {
     views::PersonRow {
         url: person_url(user),
         username: user.username.to_string(),
         display_name: user.display_name.to_string(),
+        email: user.email.as_ref().map(ToString::to_string).unwrap_or_default(),
         initials: initials(user.display_name.as_str()),
         role: role_word(user.role).to_owned(),
         groups: user.groups.iter().map(ToString::to_string).collect(),
@@ -128,11 +145,11 @@ fn person_row(room: &Admin, user: &User, is_suspended: bool) -> views::PersonRow
     }
 }
 
-fn person_url(user: &User) -> String {
+pub(super) fn person_url(user: &User) -> String {
     format!("/admin/people/{}", user.id)
 }
 
-fn badges(user: &User, is_suspended: bool) -> Vec<Badge> {
+pub(super) fn badges(user: &User, is_suspended: bool) -> Vec<Badge> {
     let mut badges = Vec::new();
     if !user.is_active() {
         badges.push(Badge::new(Kind::Danger, "Disabled"));
@@ -148,7 +165,7 @@ fn badges(user: &User, is_suspended: bool) -> Vec<Badge> {
     badges
 }
 
-fn role_choices(own: Role, chosen: Role) -> Vec<Choice> {
+pub(super) fn role_choices(own: Role, chosen: Role) -> Vec<Choice> {
     let choice = |role: Role| Choice::new(role.as_str(), role_word(role), role == chosen);
     let mut choices: Vec<Choice> = roles_to_give(own).map(choice).collect();
     if chosen > own {
@@ -157,7 +174,7 @@ fn role_choices(own: Role, chosen: Role) -> Vec<Choice> {
     choices
 }
 
-fn group_choices(room: &Admin, chosen: &[GroupName]) -> Result<Vec<Choice>, Problem> {
+pub(super) fn group_choices(room: &Admin, chosen: &[GroupName]) -> Result<Vec<Choice>, Problem> {
     let mut names: Vec<GroupName> = room.list_groups()?.into_iter().map(|group| group.name).collect();
     names.extend(chosen.iter().cloned());
     names.sort();
@@ -167,18 +184,18 @@ fn group_choices(room: &Admin, chosen: &[GroupName]) -> Result<Vec<Choice>, Prob
 }
 
 /// What was typed into the form of a new or known person.
-struct Typed<'a> {
-    display_name: &'a str,
-    email: &'a str,
-    role: Option<Role>,
-    groups: Result<Vec<GroupName>, Problem>,
+pub(super) struct Typed<'a> {
+    pub(super) display_name: &'a str,
+    pub(super) email: &'a str,
+    pub(super) role: Option<Role>,
+    pub(super) groups: Result<Vec<GroupName>, Problem>,
     /// The groups that were ticked, whatever else is wrong.
     ticked: Vec<GroupName>,
     new_group: &'a str,
 }
 
 impl<'a> Typed<'a> {
-    fn of(form: &'a Form) -> Self {
+    pub(super) fn of(form: &'a Form) -> Self {
         let names =
             form.all("group").chain(Some(form.text("new_group").trim()).filter(|name| !name.is_empty()));
         Typed {
@@ -196,14 +213,14 @@ impl<'a> Typed<'a> {
     }
 
     /// Returns the groups to tick, and what to leave in the field of a new one: only what is no group name.
-    fn shown_groups(&self) -> (&[GroupName], &'a str) {
+    pub(super) fn shown_groups(&self) -> (&[GroupName], &'a str) {
         match &self.groups {
             Ok(groups) => (groups, ""),
             Err(_) => (&self.ticked, self.new_group),
         }
     }
 
-    fn role(&self) -> Result<Role, Problem> {
+    pub(super) fn role(&self) -> Result<Role, Problem> {
         self.role.ok_or_else(|| Problem::unprocessable("role", "invalid_value", "Choose a role."))
     }
 }
@@ -287,242 +304,4 @@ fn parse_new(form: &Form) -> Result<NewPerson, Problem> {
         groups: typed.groups?,
         password_hash: None,
     })
-}
-
-/// What the page of a person shows besides the person.
-#[derive(Default)]
-struct Shown<'a> {
-    status: StatusCode,
-    link: Option<Link>,
-    errors: FieldErrors,
-    /// The profile as it was typed, if it was refused.
-    typed: Option<&'a Form>,
-    /// A refusal that belongs to no field.
-    refusal: Option<String>,
-}
-
-/// `GET /admin/people/{id}`.
-pub async fn show_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    person_page(room, request, actor, &user, Shown::default())
-}
-
-fn person_page(
-    room: &Admin,
-    request: &Request,
-    actor: &Principal,
-    user: &User,
-    shown: Shown<'_>,
-) -> Result<Reply, Problem> {
-    let user = room.accounts.user(&user.id).ok_or_else(Problem::not_found)?;
-    let suspensions = room.lockout.of_user(&user.id);
-    let cannot_change = objection(&actor.user, &user, Deed::State).map(|(_, sentence)| sentence);
-    let filter = Filter { user: Some(user.id), ..Filter::default() };
-    let timeline = room.audit.page(&filter, None, TIMELINE)?.rows;
-    let mut badges = badges(&user, !suspensions.is_empty());
-    if user.role.is_admin() {
-        badges.insert(0, Badge::new(Kind::Info, role_word(user.role)));
-    }
-    let mut frame = frame(room, request, actor, user.display_name.as_str());
-    if let Some(sentence) = shown.refusal {
-        frame = frame.with_notice(Kind::Danger, sentence);
-    }
-    let mut page = views::Person {
-        frame,
-        url: person_url(&user),
-        username: user.username.to_string(),
-        display_name: user.display_name.to_string(),
-        profile_name: user.display_name.to_string(),
-        initials: initials(user.display_name.as_str()),
-        email: user.email.as_ref().map(ToString::to_string).unwrap_or_default(),
-        roles: role_choices(actor.user.role, user.role),
-        groups: group_choices(room, &user.groups)?,
-        new_group: String::new(),
-        badges,
-        facts: facts(room, &user)?,
-        is_disabled: !user.is_active(),
-        has_second_factor: user.has_second_factor(),
-        may_change: cannot_change.is_none(),
-        cannot_change: cannot_change.unwrap_or_default().to_owned(),
-        suspensions: suspensions
-            .into_iter()
-            .map(|view| views::Suspension {
-                handle: view.handle,
-                place: view.place,
-                until: view.until.into(),
-            })
-            .collect(),
-        link: shown.link.map(|link| {
-            OneTimeLink::new(user.display_name.as_str(), link.is_invite, link.url, link.expires_at)
-        }),
-        sessions: room.sessions.list(&user.id)?.iter().map(|view| session_row(view, Some(actor))).collect(),
-        timeline: timeline.iter().map(|row| event_line(row, user.username.as_str())).collect(),
-        errors: shown.errors,
-    };
-    if let Some(form) = shown.typed {
-        let typed = Typed::of(form);
-        typed.display_name.clone_into(&mut page.profile_name);
-        typed.email.clone_into(&mut page.email);
-        page.roles = role_choices(actor.user.role, typed.role.unwrap_or(user.role));
-        let (groups, new_group) = typed.shown_groups();
-        page.groups = group_choices(room, groups)?;
-        new_group.clone_into(&mut page.new_group);
-    }
-    Reply::html(shown.status, &page)
-}
-
-fn facts(room: &Admin, user: &User) -> Result<Vec<Fact>, Problem> {
-    let record = room.accounts.record(&user.id)?.value;
-    let text = |at| When::from(at).text;
-    let seen = room.sessions.last_seen(&user.id).map_or_else(|| "Not signed in".to_owned(), text);
-    let mut facts = vec![
-        Fact::new("Created", text(record.created_at)),
-        Fact::new("Last seen", seen),
-        Fact::new("Password set", record.password_changed_at.map_or_else(|| "Not yet".to_owned(), text)),
-    ];
-    match room.accounts.totp_state(user.id)? {
-        Some(state) => {
-            let since = format!("Authenticator app since {}", text(state.confirmed_at));
-            facts.push(Fact::new("Second factor", since));
-            let left = plural(record.recovery_codes_left.into(), "code");
-            facts.push(Fact::new("Recovery codes", format!("{left} left")));
-        }
-        None => facts.push(Fact::new("Second factor", "None")),
-    }
-    Ok(facts)
-}
-
-/// Ends a form of a person: back to the page with what was done, over the step-up, or the page with the refusal.
-fn finish(
-    room: &Admin,
-    request: &Request,
-    actor: &Principal,
-    user: &User,
-    done: &str,
-    result: Result<(), Problem>,
-) -> Result<Reply, Problem> {
-    finish_form(room, request, actor, user, done, result, None)
-}
-
-/// As [`finish`]; after a refusal the page keeps what was typed.
-fn finish_form(
-    room: &Admin,
-    request: &Request,
-    actor: &Principal,
-    user: &User,
-    done: &str,
-    result: Result<(), Problem>,
-    typed: Option<&Form>,
-) -> Result<Reply, Problem> {
-    let url = person_url(user);
-    match result {
-        Ok(()) => Ok(Reply::see_other(&format!("{url}?done={done}"))),
-        Err(problem) if problem.code == "step_up_required" => Ok(step_up_first(&url)),
-        Err(problem) if problem.status.is_client_error() => {
-            let mut shown = Shown { status: problem.status, typed, ..Shown::default() };
-            match problem.code {
-                "email_taken" => shown.errors = FieldErrors::one("email", problem.detail),
-                _ if problem.fields.is_empty() => shown.refusal = Some(problem.detail),
-                _ => shown.errors = field_errors(problem, "display_name")?,
-            }
-            person_page(room, request, actor, user, shown)
-        }
-        Err(problem) => Err(problem),
-    }
-}
-
-/// `POST /admin/people/{id}/profile`.
-pub async fn submit_profile(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    let form = request.form()?;
-    let visit = visit(room, request)?;
-    let result = match parse_change(&form) {
-        Ok(change) => room.change_person(By::Person(actor, &visit), &user, change).await,
-        Err(problem) => Err(problem),
-    };
-    finish_form(room, request, actor, &user, "saved", result, Some(&form))
-}
-
-fn parse_change(form: &Form) -> Result<PersonChange, Problem> {
-    let typed = Typed::of(form);
-    Ok(PersonChange {
-        display_name: Some(DisplayName::parse(typed.display_name).map_err(refused("display_name"))?),
-        email: Some(parse_email(typed.email)?),
-        email_verified: None,
-        role: Some(typed.role()?),
-        groups: Some(typed.groups?),
-    })
-}
-
-/// `POST /admin/people/{id}/disable`.
-pub async fn disable(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    let (form, visit) = (request.form()?, visit(room, request)?);
-    let result = room.disable_person(By::Person(actor, &visit), &user, form.text("reason")).await;
-    finish(room, request, actor, &user, "disabled", result)
-}
-
-/// `POST /admin/people/{id}/enable`.
-pub async fn enable(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    let visit = visit(room, request)?;
-    let result = room.enable_person(By::Person(actor, &visit), &user).await;
-    finish(room, request, actor, &user, "enabled", result)
-}
-
-/// `POST /admin/people/{id}/reset-second-factor`.
-pub async fn reset_second_factor(
-    room: &Admin,
-    request: &Request,
-    actor: &Principal,
-) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    let visit = visit(room, request)?;
-    let result = room.reset_second_factor(By::Person(actor, &visit), &user).await;
-    finish(room, request, actor, &user, "reset", result)
-}
-
-/// `POST /admin/people/{id}/link`: makes a link and shows it once.
-pub async fn make_link(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    let visit = visit(room, request)?;
-    match room.make_person_link(By::Person(actor, &visit), &user).await {
-        Ok(link) => {
-            let shown = Shown { link: Some(link), ..Shown::default() };
-            person_page(room, request, actor, &user, shown)
-        }
-        Err(problem) => finish(room, request, actor, &user, "", Err(problem)),
-    }
-}
-
-/// `POST /admin/people/{id}/sign-out`.
-pub async fn sign_out(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    let visit = visit(room, request)?;
-    let result = room.sign_person_out(By::Person(actor, &visit), &user).await;
-    finish(room, request, actor, &user, "signed-out", result)
-}
-
-/// `POST /admin/people/{id}/lift`.
-pub async fn lift(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    let form = request.form()?;
-    let visit = visit(room, request)?;
-    let result = room.lift_suspension(By::Person(actor, &visit), &user, form.get("handle")).await;
-    // It ended by itself meanwhile: what was wanted is so.
-    let result = result.or_else(|problem| match problem.status {
-        StatusCode::NOT_FOUND => Ok(()),
-        _ => Err(problem),
-    });
-    finish(room, request, actor, &user, "lifted", result)
-}
-
-/// `POST /admin/people/{id}/delete`.
-pub async fn delete(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let user = room.person(request)?;
-    let visit = visit(room, request)?;
-    match room.delete_person(By::Person(actor, &visit), &user).await {
-        Ok(()) => Ok(Reply::see_other("/admin/people?done=deleted")),
-        Err(problem) => finish(room, request, actor, &user, "", Err(problem)),
-    }
 }

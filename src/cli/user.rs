@@ -26,7 +26,7 @@ use crate::crypto::password::Ticket;
 use crate::http::Problem;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{Email, GroupName};
-use crate::my_account::profile_api::known_claims;
+use crate::my_account::profile_api::{fault, known_claims};
 
 /// The longest password that standard input is read for.
 const LONGEST_INPUT: u64 = 4096;
@@ -410,11 +410,13 @@ async fn profile(app: &App, name: &str, claims: &[String], unset: &[String]) -> 
 }
 
 fn edit(key: &str, value: Option<&str>) -> Result<Edit, Failure> {
-    Edit::parse(key, value).map_err(|fault| match fault {
-        EditFault::Unknown => {
-            Failure::usage(format!("There is no claim “{key}”. There are: {}.", known_claims()))
+    Edit::parse(key, value).map_err(|error| {
+        let is_unknown = error == EditFault::Unknown;
+        let mut failure = told(fault(key, error));
+        if is_unknown {
+            let _ = write!(failure.text, " There are: {}.", known_claims());
         }
-        EditFault::Value(_, error) => Failure::usage(format!("{key}: {error}")),
+        failure
     })
 }
 

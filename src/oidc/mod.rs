@@ -16,7 +16,7 @@ pub mod client_auth;
 mod client_groups;
 mod clients;
 mod codes;
-mod consents;
+pub mod consents;
 pub mod cors;
 pub mod decide;
 pub mod device;

@@ -239,6 +239,7 @@ pub struct Audit {
 }
 
 pub use super::account::Strip;
+pub use super::people::FilterLink;
 
 impl Audit {
     /// The drawing of the bars.

@@ -3,10 +3,7 @@
 //! Included by path, so the views are found one module up: `super::*`.
 
 use super::account::{self, Strip, TotpState};
-use super::admin::{
-    Audit, AuditRow, DraftNote, FilterLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
-    RuleTest, Rules, Suspension, Verdict, Words,
-};
+use super::admin::{Audit, AuditRow, DraftNote, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
 use super::apps;
 use super::chart::HourBar;
 use super::doctor;
@@ -14,6 +11,7 @@ use super::domains;
 use super::errors::{ErrorPage, WrongHost};
 use super::home::{AppTile, Home};
 use super::oidc;
+use super::people;
 use super::qr::qr_svg;
 use super::setup::{self, InsecureVisit, NextStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
@@ -737,42 +735,66 @@ fn roles() -> Vec<Choice> {
     vec![Choice::new("member", "Member", true), Choice::new("admin", "Admin", false)]
 }
 
-fn people() -> People {
-    let row = |name: &str, username: &str, badges: Vec<Badge>, last_seen| PersonRow {
+fn person_row(name: &str, username: &str, badges: Vec<Badge>, last_seen: Option<When>) -> people::PersonRow {
+    people::PersonRow {
         url: format!("/admin/people/{username}"),
         username: username.into(),
         display_name: name.into(),
+        email: format!("{username}@linden.example"),
         initials: initials(name),
         role: "Member".into(),
         groups: vec!["family".into(), "photos".into()],
         badges,
         last_seen,
-    };
-    People {
-        frame: shell("People", "people"),
-        q: String::new(),
-        filter: "no-2fa".into(),
-        filters: ["Everyone", "No second factor", "Paused", "Disabled", "Admins"]
-            .into_iter()
-            .enumerate()
-            .map(|(at, label)| FilterLink {
-                label: label.into(),
-                url: format!("/admin/people?filter={at}"),
-                is_current: at == 1,
-            })
-            .collect(),
-        rows: vec![
-            row("Ana Lindqvist", "ana", vec![Badge::new(Kind::Info, "Owner")], Some(at(12, "13:59"))),
-            row("Ben Okafor", "ben", vec![Badge::new(Kind::Warn, "No second factor")], Some(at(10, "07:12"))),
-            row("Chidi", "chidi", vec![Badge::new(Kind::Danger, "Disabled")], None),
-            row(NASTY, "dora", vec![Badge::new(Kind::Info, "Invited")], None),
-        ],
-        pager: Pager { label: "1–4 of 4".into(), previous: None, next: None },
     }
 }
 
-fn person() -> Person {
-    Person {
+fn people_list() -> people::People {
+    people::People {
+        frame: shell("People", "people"),
+        q: String::new(),
+        filter: "no-second-factor".into(),
+        group: "family".into(),
+        sorts: chosen(&[("", "Username"), ("seen", "Last seen"), ("newest", "Newest first")], 0),
+        filters: ["All", "Admins", "No second factor", "Paused", "Disabled", "Invited"]
+            .into_iter()
+            .enumerate()
+            .map(|(at, label)| people::FilterLink {
+                label: label.into(),
+                url: format!("/admin/people?filter={at}"),
+                is_current: at == 2,
+            })
+            .collect(),
+        group_filter: Some(people::FilterLink {
+            label: "In family ×".into(),
+            url: "/admin/people".into(),
+            is_current: true,
+        }),
+        waiting: 2,
+        rows: vec![
+            person_row("Ana Lindqvist", "ana", vec![Badge::new(Kind::Info, "Owner")], Some(at(12, "13:59"))),
+            person_row(
+                "Ben Okafor",
+                "ben",
+                vec![Badge::new(Kind::Warn, "No second factor")],
+                Some(at(10, "07:12")),
+            ),
+            person_row("Chidi", "chidi", vec![Badge::new(Kind::Danger, "Disabled")], None),
+            person_row(NASTY, "dora", vec![Badge::new(Kind::Info, "Invited")], None),
+        ],
+        pager: Pager { label: "4 people".into(), previous: None, next: Some("/admin/people?after=x".into()) },
+    }
+}
+
+fn person() -> people::Person {
+    let held = |handle: &str, name: &str, detail: &str, used| people::Held {
+        handle: handle.into(),
+        name: name.into(),
+        detail: detail.into(),
+        added: at(1, "09:00"),
+        used,
+    };
+    people::Person {
         frame: shell("Ben Okafor", "people"),
         url: "/admin/people/u_7".into(),
         username: "ben".into(),
@@ -785,20 +807,35 @@ fn person() -> Person {
         new_group: String::new(),
         badges: vec![Badge::new(Kind::Warn, "Paused")],
         facts: vec![
-            Fact::new("Created", "1 Nov 2026"),
+            Fact::new("Created", "1 Nov 2026, 09:00 UTC"),
             Fact::new("Last seen", "10 Nov 2026, 07:12 UTC"),
-            Fact::new("Second factor", "Authenticator app"),
-            Fact::new("Recovery codes", "10 of 10 left"),
         ],
+        claims: vec![
+            Fact::new("given_name", "Ben"),
+            Fact::new("attributes.quota", "5"),
+            Fact::new("email_verified", "true"),
+        ],
+        claim: String::new(),
+        claim_value: String::new(),
+        password: "Set on 1 Nov 2026, 09:00 UTC.".into(),
+        totp_since: Some(at(2, "10:00")),
+        passkeys: vec![
+            held("p1", "Pixel 9", "", Some(at(10, "07:12"))),
+            held("p2", "Blue key in the drawer", "", None),
+        ],
+        recovery_codes: "8 codes left".into(),
         is_disabled: false,
+        disabled_why: String::new(),
+        reason: String::new(),
         has_second_factor: true,
         may_change: true,
         cannot_change: String::new(),
-        suspensions: vec![Suspension {
+        suspensions: vec![people::Suspension {
             handle: "s1".into(),
             place: "203.0.113.x".into(),
             until: at(12, "23:10"),
         }],
+        is_delayed: true,
         link: Some(OneTimeLink::new(
             "Ben Okafor",
             false,
@@ -806,9 +843,143 @@ fn person() -> Person {
             at(13, "14:00"),
         )),
         sessions: sessions(),
+        tokens: vec![held("t1", "NAS sync", "*.linden.example", Some(at(11, "03:00")))],
+        consents: vec![held("immich", "Immich", "openid profile email", None)],
         timeline: events(),
         errors: FieldErrors::none(),
     }
+}
+
+fn group() -> people::Group {
+    people::Group {
+        frame: shell("family", "groups"),
+        group: group_row("family", 3, 2, 1),
+        members: vec![
+            person_row("Ana Lindqvist", "ana", Vec::new(), None),
+            person_row(NASTY, "dora", Vec::new(), None),
+        ],
+        pager: Pager::default(),
+        username: String::new(),
+        name: "family".into(),
+        is_free: false,
+        errors: FieldErrors::none(),
+    }
+}
+
+fn group_row(name: &str, members: usize, rules: usize, apps: usize) -> people::GroupRow {
+    people::GroupRow { url: format!("/admin/groups/{name}"), name: name.into(), members, rules, apps }
+}
+
+fn people_pages() -> Vec<Sample> {
+    let waiting = |title: &str, detail: &str| people::WaitingRow {
+        handle: title.into(),
+        title: title.into(),
+        detail: detail.into(),
+        until: at(19, "14:00"),
+    };
+    let groups_list = people::Groups {
+        frame: shell("Groups", "groups"),
+        rows: vec![group_row("family", 3, 2, 1), group_row("photos", 12, 0, 0)],
+        name: String::new(),
+        errors: FieldErrors::none(),
+    };
+    let nobody = "There is nobody of this name.";
+    vec![
+        sample("admin-people", people_list()),
+        sample(
+            "admin-people-empty",
+            people::People {
+                rows: Vec::new(),
+                q: NASTY.into(),
+                group_filter: None,
+                waiting: 0,
+                pager: Pager::default(),
+                ..people_list()
+            },
+        ),
+        sample(
+            "admin-person-new",
+            people::PersonNew {
+                frame: shell("Add a person", "people"),
+                username: String::new(),
+                display_name: String::new(),
+                email: String::new(),
+                roles: roles(),
+                groups: groups(),
+                new_group: String::new(),
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "admin-invite",
+            people::Invite {
+                frame: shell("Invite", "people"),
+                note: "Grandma".into(),
+                roles: roles(),
+                groups: groups(),
+                days: chosen(&[("1", "1 day"), ("3", "3 days"), ("7", "7 days"), ("30", "30 days")], 2),
+                errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "admin-invitations",
+            people::Invitations {
+                frame: shell("Invitations", "people"),
+                link: person().link,
+                rows: vec![
+                    waiting("Grandma", "Member · family"),
+                    waiting("First password of Dora", "dora"),
+                    waiting(NASTY, ""),
+                ],
+            },
+        ),
+        sample("admin-person", person()),
+        sample(
+            "admin-person-disabled",
+            people::Person {
+                is_disabled: true,
+                disabled_why: "Since 12 Nov 2026, 14:02 UTC, by ana. Reason: moved out".into(),
+                is_delayed: false,
+                suspensions: Vec::new(),
+                link: None,
+                ..person()
+            },
+        ),
+        sample(
+            "admin-person-owner",
+            people::Person {
+                display_name: NASTY.into(),
+                profile_name: NASTY.into(),
+                may_change: false,
+                cannot_change: "Only an owner can change the account of an owner.".into(),
+                link: None,
+                suspensions: Vec::new(),
+                is_delayed: false,
+                sessions: Vec::new(),
+                tokens: Vec::new(),
+                consents: Vec::new(),
+                passkeys: Vec::new(),
+                claims: Vec::new(),
+                timeline: Vec::new(),
+                has_second_factor: false,
+                totp_since: None,
+                ..person()
+            },
+        ),
+        sample("admin-groups", groups_list),
+        sample("admin-group", group()),
+        sample(
+            "admin-group-refused",
+            people::Group {
+                group: group_row("photos", 0, 0, 0),
+                members: Vec::new(),
+                is_free: true,
+                username: "nobody".into(),
+                errors: FieldErrors::one("username", nobody),
+                ..group()
+            },
+        ),
+    ]
 }
 
 fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
@@ -987,40 +1158,6 @@ fn admin_pages() -> Vec<Sample> {
     live.warnings = vec!["Rule 3 never decides: rule 2 comes first and always matches.".into()];
     live.draft = live.draft.map(|draft| DraftNote { is_current: false, is_shown: false, ..draft });
     vec![
-        sample("admin-people", people()),
-        sample(
-            "admin-people-none",
-            People { rows: Vec::new(), q: NASTY.into(), pager: Pager::default(), ..people() },
-        ),
-        sample(
-            "admin-person-new",
-            PersonNew {
-                frame: shell("Add a person", "people"),
-                username: String::new(),
-                display_name: String::new(),
-                email: String::new(),
-                roles: roles(),
-                groups: groups(),
-                new_group: String::new(),
-                errors: FieldErrors::none(),
-            },
-        ),
-        sample("admin-person", person()),
-        sample(
-            "admin-person-owner",
-            Person {
-                display_name: NASTY.into(),
-                profile_name: NASTY.into(),
-                may_change: false,
-                cannot_change: "This is the owner, who cannot be disabled or deleted.".into(),
-                link: None,
-                suspensions: Vec::new(),
-                sessions: Vec::new(),
-                timeline: Vec::new(),
-                has_second_factor: false,
-                ..person()
-            },
-        ),
         sample("admin-rules", rules(asked, true, false)),
         sample("admin-rules-draft", rules(both, true, true)),
         sample("admin-rules-in-force", live),
@@ -1299,6 +1436,7 @@ pub(crate) fn all() -> Vec<Sample> {
         sign_in_pages(),
         account_pages(),
         admin_pages(),
+        people_pages(),
         admin_app_pages(),
         admin_doctor_pages(),
         admin_domain_pages(),
