@@ -3,7 +3,7 @@
 //! Included by path, so the views are found one module up: `super::*`.
 
 use super::account::{self, Strip, TotpState};
-use super::admin::{Audit, AuditRow, DraftNote, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
+use super::admin::{Audit, AuditRow, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
 use super::apps;
 use super::chart::HourBar;
 use super::doctor;
