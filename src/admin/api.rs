@@ -179,7 +179,7 @@ fn detail(room: &Admin, user: &User) -> Result<DetailDto, Problem> {
 /// Reads what a list of people is asked for: `q`, `filter`, `group`, `sort`, `cursor`.
 fn search_of(request: &Request) -> Result<Search, Problem> {
     let named = |name| request.query(name).unwrap_or_default();
-    let wrong = |field, sentence: &str| Problem::unprocessable(field, "invalid_value", sentence);
+    let wrong = |field, sentence: &'static str| Problem::unprocessable(field, "invalid_value", sentence);
     let which = Which::parse(&named("filter")).ok_or_else(|| {
         wrong("filter", "A filter is `admins`, `no-second-factor`, `suspended`, `disabled` or `invited`.")
     })?;

@@ -15,17 +15,19 @@ use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::views::people as views;
 use crate::views::{FieldErrors, Frame, Kind, Pager};
+use crate::words::{Said, Words};
 
 const LIST: &str = "/admin/groups";
 
 fn frame(room: &Admin, request: &Request, actor: &Principal, title: &str) -> Frame {
     let frame = room.frame(request, actor, title, "groups");
+    let t = frame.t;
     let done = match request.query("done").as_deref() {
-        Some("created") => "The group is made.",
-        Some("renamed") => "The group has its new name.",
-        Some("deleted") => "The group is deleted.",
-        Some("joined") => "They are in the group.",
-        Some("left") => "They are out of the group.",
+        Some("created") => t.groups_done_created(),
+        Some("renamed") => t.groups_done_renamed(),
+        Some("deleted") => t.groups_done_deleted(),
+        Some("joined") => t.groups_done_joined(),
+        Some("left") => t.groups_done_left(),
         _ => return frame,
     };
     frame.with_notice(Kind::Ok, done)
@@ -59,7 +61,12 @@ fn list_page(
     errors: FieldErrors,
 ) -> Result<Reply, Problem> {
     let rows = room.list_groups()?.iter().map(row).collect();
-    let page = views::Groups { frame: frame(room, request, actor, "Groups"), rows, name, errors };
+    let page = views::Groups {
+        frame: frame(room, request, actor, request.words().groups_title()),
+        rows,
+        name,
+        errors,
+    };
     Reply::html(status, &page)
 }
 
@@ -74,7 +81,7 @@ pub async fn create(room: &Admin, request: &Request, actor: &Principal) -> Resul
         Ok(()) => Ok(Reply::see_other(&format!("{LIST}?done=created"))),
         Err(problem) => {
             let (status, typed) = (problem.status, form.text("name").to_owned());
-            list_page(room, request, actor, status, typed, field_errors(problem, "name")?)
+            list_page(room, request, actor, status, typed, field_errors(problem, "name", request.words())?)
         }
     }
 }
@@ -110,7 +117,7 @@ fn group_page(room: &Admin, request: &Request, actor: &Principal, shown: Shown) 
         members: found
             .people
             .iter()
-            .map(|user| person_row(room, user, found.suspended.contains(&user.id)))
+            .map(|user| person_row(room, request.words(), user, found.suspended.contains(&user.id)))
             .collect(),
         pager: Pager {
             label: String::new(),
@@ -138,7 +145,7 @@ pub async fn rename(room: &Admin, request: &Request, actor: &Principal) -> Resul
         Ok(to) => Ok(Reply::see_other(&format!("{LIST}/{to}?done=renamed"))),
         Err(problem) => {
             let (status, name) = (problem.status, Some(form.text("name").to_owned()));
-            let errors = field_errors(problem, "name")?;
+            let errors = field_errors(problem, "name", request.words())?;
             group_page(room, request, actor, Shown { status, name, errors, ..Shown::default() })
         }
     }
@@ -150,7 +157,7 @@ pub async fn delete(room: &Admin, request: &Request, actor: &Principal) -> Resul
     match room.delete_group(By::Person(actor, &visit), &group_of(request)?).await {
         Ok(()) => Ok(Reply::see_other(&format!("{LIST}?done=deleted"))),
         Err(problem) if problem.status == StatusCode::CONFLICT => {
-            let (status, refusal) = (problem.status, Some(problem.detail));
+            let (status, refusal) = (problem.status, Some(problem.detail.in_words(request.words())));
             group_page(room, request, actor, Shown { status, refusal, ..Shown::default() })
         }
         Err(problem) => Err(problem),
@@ -159,7 +166,7 @@ pub async fn delete(room: &Admin, request: &Request, actor: &Principal) -> Resul
 
 /// Finds whom the form names.
 fn named(room: &Admin, username: &str) -> Result<std::sync::Arc<User>, Problem> {
-    let sentence = "There is nobody of this name.";
+    let sentence = Said::of(Words::groups_nobody);
     let nobody = || Problem::unprocessable("username", "no_such_user", sentence);
     room.accounts.resolve(username)?.ok_or_else(nobody)
 }
@@ -177,7 +184,7 @@ pub async fn join(room: &Admin, request: &Request, actor: &Principal) -> Result<
         Ok(()) => Ok(Reply::see_other(&format!("{LIST}/{name}?done=joined"))),
         Err(problem) => {
             let (status, username) = (problem.status, username.to_owned());
-            let errors = field_errors(problem, "username")?;
+            let errors = field_errors(problem, "username", request.words())?;
             group_page(room, request, actor, Shown { status, username, errors, ..Shown::default() })
         }
     }
@@ -196,7 +203,7 @@ pub async fn leave(room: &Admin, request: &Request, actor: &Principal) -> Result
         Ok(()) if room.group(&name).is_err() => Ok(Reply::see_other(&format!("{LIST}?done=left"))),
         Ok(()) => Ok(Reply::see_other(&format!("{LIST}/{name}?done=left"))),
         Err(problem) if problem.status.is_client_error() => {
-            let (status, refusal) = (problem.status, Some(problem.detail));
+            let (status, refusal) = (problem.status, Some(problem.detail.in_words(request.words())));
             group_page(room, request, actor, Shown { status, refusal, ..Shown::default() })
         }
         Err(problem) => Err(problem),

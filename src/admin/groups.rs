@@ -13,6 +13,7 @@ use crate::http::Problem;
 use crate::kernel::text::GroupName;
 use crate::kernel::time::Timestamp;
 use crate::store::{CommitError, Record, StoreError, Table};
+use crate::words::{Said, Words, said};
 
 /// The most groups that are kept without members.
 const MOST_GROUPS: usize = 1000;
@@ -45,16 +46,11 @@ pub struct GroupView {
 }
 
 fn exists() -> Problem {
-    Problem::conflict("group_exists", "There is a group of this name.")
+    Problem::conflict("group_exists", Said::of(Words::groups_exists))
 }
 
 fn too_large() -> Problem {
-    Problem::conflict(
-        "group_too_large",
-        format!(
-            "A group with more than {MOST_RENAMED} people cannot be renamed at once. Make a new one and move them."
-        ),
-    )
+    Problem::conflict("group_too_large", said(|t| t.groups_too_large(MOST_RENAMED)))
 }
 
 impl Admin {
@@ -106,10 +102,7 @@ impl Admin {
             return Err(exists());
         }
         if groups.len() >= MOST_GROUPS {
-            return Err(Problem::conflict(
-                "too_many_groups",
-                format!("There are {MOST_GROUPS} groups already; delete one first."),
-            ));
+            return Err(Problem::conflict("too_many_groups", said(|t| t.groups_too_many(MOST_GROUPS))));
         }
         let mut batch = self.store.batch();
         batch.insert_new(name.as_str().as_bytes(), &GroupRecord { created_at: self.clock.now() });
@@ -127,13 +120,9 @@ impl Admin {
     pub async fn delete_group(&self, by: By<'_>, name: &GroupName) -> Result<(), Problem> {
         let group = self.group(name)?;
         if group.members + group.rules + group.apps > 0 {
-            return Err(Problem::conflict(
-                "group_in_use",
-                format!(
-                    "The group is in use (people: {}, access rules: {}, apps: {}). Change these first.",
-                    group.members, group.rules, group.apps
-                ),
-            ));
+            let GroupView { members, rules, apps, .. } = group;
+            let sentence = said(move |t| t.groups_in_use(apps, members, rules));
+            return Err(Problem::conflict("group_in_use", sentence));
         }
         let mut batch = self.store.batch();
         batch.remove::<GroupRecord>(name.as_str().as_bytes());
@@ -155,10 +144,7 @@ impl Admin {
             return Err(exists());
         }
         if group.rules > 0 && self.access.draft().is_some() {
-            return Err(Problem::conflict(
-                "draft_open",
-                "There is a draft of the access rules, which name this group. Apply or discard it first.",
-            ));
+            return Err(Problem::conflict("draft_open", Said::of(Words::groups_draft_open)));
         }
         if group.members > MOST_RENAMED {
             return Err(too_large());

@@ -7,17 +7,18 @@ use super::api::parse_groups;
 use super::by::By;
 use super::invitations::{Invitation, USUAL_DAYS, WaitingLink};
 use super::people::Link;
-use super::people_pages::{frame, group_choices, role_choices};
+use super::people_pages::{frame, group_choices, role_choices, role_word};
 use crate::accounts::Role;
 use crate::accounts::records::LinkPurpose;
 use crate::http::{Form, Problem, Reply, Request};
 use crate::kernel::text::GroupName;
-use crate::my_account::pages::{field_errors, role_word};
+use crate::my_account::pages::field_errors;
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
 use crate::views::people as views;
-use crate::views::{Choice, FieldErrors, Kind, OneTimeLink, plural};
+use crate::views::{Choice, FieldErrors, Kind, OneTimeLink};
+use crate::words::{Said, Words};
 
 const LIST: &str = "/admin/people/invitations";
 const INVITE: &str = "/admin/people/invite";
@@ -37,26 +38,26 @@ fn list_page(
     link: Option<OneTimeLink>,
     refusal: Option<String>,
 ) -> Result<Reply, Problem> {
-    let mut frame = frame(room, request, actor, "Invitations");
+    let mut frame = frame(room, request, actor, request.words().invitations_title());
     if let Some(sentence) = refusal {
         frame = frame.with_notice(Kind::Danger, sentence);
     }
-    let rows = room.waiting_links()?.into_iter().map(waiting_row).collect();
+    let rows = room.waiting_links()?.into_iter().map(|link| waiting_row(request.words(), link)).collect();
     Reply::html(status, &views::Invitations { frame, link, rows })
 }
 
-fn waiting_row(WaitingLink { link, user }: WaitingLink) -> views::WaitingRow {
+fn waiting_row(t: Words, WaitingLink { link, user }: WaitingLink) -> views::WaitingRow {
     let (usual, detail) = match (&user, &link.record.purpose) {
         (Some(user), _) if user.password_changed_at.is_none() => {
-            (format!("First password of {}", user.display_name), user.username.to_string())
+            (t.invitations_first_password(&user.display_name), user.username.to_string())
         }
-        (Some(user), _) => (format!("New password of {}", user.display_name), user.username.to_string()),
+        (Some(user), _) => (t.invitations_new_password(&user.display_name), user.username.to_string()),
         (None, LinkPurpose::Invite { role, groups }) => {
             let names = groups.iter().map(GroupName::as_str);
-            let detail: Vec<&str> = std::iter::once(role_word(*role)).chain(names).collect();
-            ("Invitation".to_owned(), detail.join(" · "))
+            let detail: Vec<&str> = std::iter::once(role_word(t, *role)).chain(names).collect();
+            (t.invitations_invitation().to_owned(), detail.join(" · "))
         }
-        (None, LinkPurpose::ResetPassword(_)) => ("New password".to_owned(), String::new()),
+        (None, LinkPurpose::ResetPassword(_)) => (t.people_password().to_owned(), String::new()),
     };
     let title = if link.record.note.is_empty() { usual } else { link.record.note };
     views::WaitingRow { handle: link.handle, title, detail, until: link.record.expires_at.into() }
@@ -73,14 +74,16 @@ fn invite_page(
     actor: &Principal,
     refused: Option<(Problem, &Form)>,
 ) -> Result<Reply, Problem> {
+    let t = request.words();
     let days = |chosen: u32| {
-        let choice = |days: u32| Choice::new(days.to_string(), plural(days.into(), "day"), days == chosen);
+        let choice =
+            |days: u32| Choice::new(days.to_string(), t.invitations_days_count(days), days == chosen);
         DAYS.into_iter().map(choice).collect()
     };
     let mut page = views::Invite {
-        frame: frame(room, request, actor, "Invite"),
+        frame: frame(room, request, actor, t.invitations_invite()),
         note: String::new(),
-        roles: role_choices(actor.user.role, Role::Member),
+        roles: role_choices(t, actor.user.role, Role::Member),
         groups: group_choices(room, &[])?,
         days: days(USUAL_DAYS),
         errors: FieldErrors::none(),
@@ -89,12 +92,12 @@ fn invite_page(
     if let Some((problem, form)) = refused {
         status = problem.status;
         form.text("note").clone_into(&mut page.note);
-        page.roles = role_choices(actor.user.role, Role::parse(form.text("role")).unwrap_or(Role::Member));
+        page.roles = role_choices(t, actor.user.role, Role::parse(form.text("role")).unwrap_or(Role::Member));
         let ticked: Vec<GroupName> =
             form.all("group").filter_map(|name| GroupName::parse(name).ok()).collect();
         page.groups = group_choices(room, &ticked)?;
         page.days = days(form.text("days").parse().unwrap_or(USUAL_DAYS));
-        page.errors = field_errors(problem, "note")?;
+        page.errors = field_errors(problem, "note", request.words())?;
     }
     Reply::html(status, &page)
 }
@@ -118,8 +121,9 @@ pub async fn submit_invite(room: &Admin, request: &Request, actor: &Principal) -
 
 fn parse(form: &Form) -> Result<Invitation, Problem> {
     Ok(Invitation {
-        role: Role::parse(form.text("role"))
-            .ok_or_else(|| Problem::unprocessable("role", "invalid_value", "Choose a role."))?,
+        role: Role::parse(form.text("role")).ok_or_else(|| {
+            Problem::unprocessable("role", "invalid_value", Said::of(Words::people_choose_role))
+        })?,
         groups: parse_groups(form.all("group"))?,
         note: form.text("note").to_owned(),
         // No number is no number of days either, and refused in the same words.
@@ -133,12 +137,17 @@ pub async fn withdraw(room: &Admin, request: &Request, actor: &Principal) -> Res
     match room.withdraw_link(By::Person(actor, &visit), form.text("handle")).await {
         Ok(()) => Ok(Reply::see_other(&format!("{LIST}?done=withdrawn"))),
         Err(problem) if problem.status == StatusCode::NOT_FOUND => {
-            let gone = "That link is gone already: used, withdrawn or run out.".to_owned();
+            let gone = request.words().invitations_gone().to_owned();
             list_page(room, request, actor, problem.status, None, Some(gone))
         }
-        Err(problem) if problem.status.is_client_error() => {
-            list_page(room, request, actor, problem.status, None, Some(problem.detail))
-        }
+        Err(problem) if problem.status.is_client_error() => list_page(
+            room,
+            request,
+            actor,
+            problem.status,
+            None,
+            Some(problem.detail.in_words(request.words())),
+        ),
         Err(problem) => Err(problem),
     }
 }

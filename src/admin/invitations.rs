@@ -13,6 +13,7 @@ use crate::accounts::{Role, User};
 use crate::audit::Kind;
 use crate::http::Problem;
 use crate::kernel::text::{GroupName, is_deceptive};
+use crate::words::said;
 
 /// The most invitations that wait at once.
 const MOST_OPEN: usize = 500;
@@ -58,18 +59,15 @@ impl Admin {
         }
         let note = new.note.trim().to_owned();
         if note.chars().count() > LONGEST_NOTE || note.chars().any(is_deceptive) {
-            let sentence = format!("A note is one line of at most {LONGEST_NOTE} characters.");
+            let sentence = said(|t| t.invitations_note_too_long(LONGEST_NOTE));
             return Err(Problem::unprocessable("note", "invalid_value", sentence));
         }
         if !(1..=MOST_DAYS).contains(&new.days) {
-            let sentence = format!("An invitation works for 1 to {MOST_DAYS} days.");
+            let sentence = said(|t| t.invitations_days_wrong(MOST_DAYS));
             return Err(Problem::unprocessable("days", "invalid_value", sentence));
         }
         if self.accounts.open_links()?.len() >= MOST_OPEN {
-            return Err(Problem::conflict(
-                "too_many_links",
-                format!("{MOST_OPEN} links wait to be used already. Withdraw some first."),
-            ));
+            return Err(Problem::conflict("too_many_links", said(|t| t.invitations_too_many(MOST_OPEN))));
         }
         let mut event = by.event(Kind::LinkCreated).detail("role", new.role.as_str());
         if !new.groups.is_empty() {

@@ -18,6 +18,7 @@ use crate::kernel::ids::UserId;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username, is_deceptive};
 use crate::kernel::time::Timestamp;
 use crate::store::{Batch, CommitError};
+use crate::words::{Said, Words, said};
 
 /// The longest reason for a pause of an account, in characters.
 const LONGEST_REASON: usize = 200;
@@ -108,10 +109,9 @@ impl Admin {
             self.audit.write(&mut batch, by.event(Kind::LinkCreated).on_user(id, &username));
         }
         match self.store.commit(batch).await {
-            Err(CommitError::Conflict) => Err(Problem::conflict(
-                "username_taken",
-                "Someone took this username or address a moment ago. Please try again.",
-            )),
+            Err(CommitError::Conflict) => {
+                Err(Problem::conflict("username_taken", Said::of(Words::people_taken_meanwhile)))
+            }
             other => Ok(other?),
         }?;
         let user = self.accounts.user(&id).ok_or_else(Problem::not_found)?;
@@ -229,7 +229,7 @@ impl Admin {
         by.require(target, Deed::State)?;
         let reason = reason.trim();
         if reason.chars().count() > LONGEST_REASON || reason.chars().any(is_deceptive) {
-            let sentence = format!("A reason is one line of at most {LONGEST_REASON} characters.");
+            let sentence = said(|t| t.people_reason_too_long(LONGEST_REASON));
             return Err(Problem::unprocessable("reason", "invalid_value", sentence));
         }
         let event = || match reason {
@@ -309,7 +309,7 @@ impl Admin {
         by.require(target, Deed::Credentials)?;
         by.require_fresh(self)?;
         if !target.has_second_factor() {
-            return Err(Problem::conflict("no_second_factor", "This person has no second factor to reset."));
+            return Err(Problem::conflict("no_second_factor", Said::of(Words::people_nothing_to_reset)));
         }
         let (id, now) = (target.id, self.clock.now());
         let notice = format!(
@@ -346,7 +346,9 @@ impl Admin {
         let mut batch = self.store.batch();
         let is_delayed = handle.is_none() && self.lockout.is_delayed(target.id);
         if self.lockout.stage_lift(&mut batch, target.id, handle) == 0 && !is_delayed {
-            return Err(Problem::not_found());
+            let mut problem = Problem::not_found();
+            problem.detail = Said::of(Words::people_not_paused);
+            return Err(problem);
         }
         let event = by.event(Kind::SuspensionLifted);
         self.audit.write(&mut batch, event.on_user(target.id, &target.username));

@@ -13,35 +13,46 @@ use crate::accounts::{Role, User};
 use crate::http::{Form, Problem, Reply, Request};
 use crate::kernel::text::{DisplayName, GroupName, Username};
 use crate::my_account::api::{parse_email, refused};
-use crate::my_account::pages::{field_errors, role_word};
+use crate::my_account::pages::field_errors;
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
 use crate::views::people as views;
 use crate::views::{Badge, Choice, FieldErrors, Frame, Kind, Pager, initials};
+use crate::words::{Said, Words};
 
 /// How many people a page shows.
 pub(super) const PAGE: usize = 50;
 
 pub(super) fn frame(room: &Admin, request: &Request, actor: &Principal, title: &str) -> Frame {
     let frame = room.frame(request, actor, title, "people");
+    let t = frame.t;
     let done = match request.query("done").as_deref() {
-        Some("saved") => "Saved.",
-        Some("disabled") => "Disabled. Every session has ended.",
-        Some("enabled") => "Enabled. The person can sign in again.",
-        Some("reset") => "The second factor is reset. The person is told at the next sign-in.",
-        Some("signed-out") => "Signed out on every device.",
-        Some("lifted") => "The pause is lifted.",
-        Some("claim") => "What apps may be told is changed.",
-        Some("passkey") => "The passkey is removed. The person is told at the next sign-in.",
-        Some("session") => "The session has ended.",
-        Some("app-token") => "The app token is revoked.",
-        Some("consent") => "What the app was allowed is taken back.",
-        Some("withdrawn") => "The link is withdrawn.",
-        Some("deleted") => "The account is deleted.",
+        Some("saved") => t.people_done_saved(),
+        Some("disabled") => t.people_done_disabled(),
+        Some("enabled") => t.people_done_enabled(),
+        Some("reset") => t.people_done_reset(),
+        Some("signed-out") => t.people_done_signed_out(),
+        Some("lifted") => t.people_done_lifted(),
+        Some("deleted") => t.people_done_deleted(),
+        Some("claim") => t.people_done_claim(),
+        Some("passkey") => t.people_done_passkey(),
+        Some("session") => t.people_done_session(),
+        Some("app-token") => t.people_done_app_token(),
+        Some("consent") => t.people_done_consent(),
+        Some("withdrawn") => t.people_done_withdrawn(),
         _ => return frame,
     };
     frame.with_notice(Kind::Ok, done)
+}
+
+/// Returns a role in words.
+pub(super) fn role_word(t: Words, role: Role) -> &'static str {
+    match role {
+        Role::Owner => t.people_role_owner(),
+        Role::Admin => t.people_role_admin(),
+        Role::Member => t.people_role_member(),
+    }
 }
 
 /// `GET /admin`.
@@ -84,14 +95,15 @@ fn search_of(request: &Request) -> Search {
 pub async fn show_people(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let search = search_of(request);
     let found = room.find_people(&search, PAGE);
-    let rows = found.people.iter().map(|user| person_row(room, user, found.suspended.contains(&user.id)));
+    let t = request.words();
+    let rows = found.people.iter().map(|user| person_row(room, t, user, found.suspended.contains(&user.id)));
     let label = |which| match which {
-        Which::All => "All",
-        Which::Admins => "Admins",
-        Which::NoSecondFactor => "No second factor",
-        Which::Suspended => "Paused",
-        Which::Disabled => "Disabled",
-        Which::Invited => "Invited",
+        Which::All => t.people_filter_all(),
+        Which::Admins => t.people_filter_admins(),
+        Which::NoSecondFactor => t.people_filter_no_second_factor(),
+        Which::Suspended => t.people_filter_suspended(),
+        Which::Disabled => t.people_filter_disabled(),
+        Which::Invited => t.people_filter_invited(),
     };
     let first = Search { after: None, ..search.clone() };
     let filter_link = |which: Which| views::FilterLink {
@@ -101,28 +113,27 @@ pub async fn show_people(room: &Admin, request: &Request, actor: &Principal) -> 
     };
     let sort = |order: Order| {
         let label = match order {
-            Order::Username => "Username",
-            Order::LastSeen => "Last seen",
-            Order::Newest => "Newest first",
+            Order::Username => t.people_sort_username(),
+            Order::LastSeen => t.people_sort_seen(),
+            Order::Newest => t.people_sort_newest(),
         };
         Choice::new(order.as_str(), label, order == search.order)
     };
-    let count = |total| if total == 1 { "1 person".to_owned() } else { format!("{total} people") };
     let page = views::People {
-        frame: frame(room, request, actor, "People"),
+        frame: frame(room, request, actor, t.people_title()),
         filter: search.which.as_str().to_owned(),
         group: search.group.as_ref().map(ToString::to_string).unwrap_or_default(),
         sorts: Order::EVERY.into_iter().map(sort).collect(),
         filters: Which::EVERY.into_iter().map(filter_link).collect(),
         group_filter: search.group.as_ref().map(|group| views::FilterLink {
-            label: format!("In {group} ×"),
+            label: t.people_filter_group(group),
             url: list_url(&Search { group: None, ..first.clone() }),
             is_current: true,
         }),
         waiting: room.waiting_links()?.len(),
         rows: rows.collect(),
         pager: Pager {
-            label: found.total.map(count).unwrap_or_default(),
+            label: found.total.map(|total| t.people_count(total)).unwrap_or_default(),
             previous: search.after.as_ref().map(|_| list_url(&first)),
             next: found.next.map(|next| list_url(&Search { after: Some(next), ..first.clone() })),
         },
@@ -131,16 +142,16 @@ pub async fn show_people(room: &Admin, request: &Request, actor: &Principal) -> 
     Reply::html(StatusCode::OK, &page)
 }
 
-pub(super) fn person_row(room: &Admin, user: &User, is_suspended: bool) -> views::PersonRow {
+pub(super) fn person_row(room: &Admin, t: Words, user: &User, is_suspended: bool) -> views::PersonRow {
     views::PersonRow {
         url: person_url(user),
         username: user.username.to_string(),
         display_name: user.display_name.to_string(),
         email: user.email.as_ref().map(ToString::to_string).unwrap_or_default(),
         initials: initials(user.display_name.as_str()),
-        role: role_word(user.role).to_owned(),
+        role: role_word(t, user.role).to_owned(),
         groups: user.groups.iter().map(ToString::to_string).collect(),
-        badges: badges(user, is_suspended),
+        badges: badges(t, user, is_suspended || room.lockout.is_delayed(user.id)),
         last_seen: room.sessions.last_seen(&user.id).map(Into::into),
     }
 }
@@ -149,24 +160,24 @@ pub(super) fn person_url(user: &User) -> String {
     format!("/admin/people/{}", user.id)
 }
 
-pub(super) fn badges(user: &User, is_suspended: bool) -> Vec<Badge> {
+pub(super) fn badges(t: Words, user: &User, is_suspended: bool) -> Vec<Badge> {
     let mut badges = Vec::new();
     if !user.is_active() {
-        badges.push(Badge::new(Kind::Danger, "Disabled"));
+        badges.push(Badge::new(Kind::Danger, t.people_badge_disabled()));
     }
     if is_suspended {
-        badges.push(Badge::new(Kind::Warn, "Suspended"));
+        badges.push(Badge::new(Kind::Warn, t.people_badge_suspended()));
     }
     if user.password_changed_at.is_none() {
-        badges.push(Badge::new(Kind::Info, "Invited"));
+        badges.push(Badge::new(Kind::Info, t.people_badge_invited()));
     } else if !user.has_second_factor() {
-        badges.push(Badge::new(Kind::Warn, "No second factor"));
+        badges.push(Badge::new(Kind::Warn, t.people_badge_no_second_factor()));
     }
     badges
 }
 
-pub(super) fn role_choices(own: Role, chosen: Role) -> Vec<Choice> {
-    let choice = |role: Role| Choice::new(role.as_str(), role_word(role), role == chosen);
+pub(super) fn role_choices(t: Words, own: Role, chosen: Role) -> Vec<Choice> {
+    let choice = |role: Role| Choice::new(role.as_str(), role_word(t, role), role == chosen);
     let mut choices: Vec<Choice> = roles_to_give(own).map(choice).collect();
     if chosen > own {
         choices.push(choice(chosen));
@@ -221,7 +232,9 @@ impl<'a> Typed<'a> {
     }
 
     pub(super) fn role(&self) -> Result<Role, Problem> {
-        self.role.ok_or_else(|| Problem::unprocessable("role", "invalid_value", "Choose a role."))
+        self.role.ok_or_else(|| {
+            Problem::unprocessable("role", "invalid_value", Said::of(Words::people_choose_role))
+        })
     }
 }
 
@@ -237,11 +250,11 @@ fn new_page(
     refused: Option<(Problem, &Form)>,
 ) -> Result<Reply, Problem> {
     let mut page = views::PersonNew {
-        frame: frame(room, request, actor, "Add a person"),
+        frame: frame(room, request, actor, request.words().people_add()),
         username: String::new(),
         display_name: String::new(),
         email: String::new(),
-        roles: role_choices(actor.user.role, Role::Member),
+        roles: role_choices(request.words(), actor.user.role, Role::Member),
         groups: group_choices(room, &[])?,
         new_group: String::new(),
         errors: FieldErrors::none(),
@@ -253,11 +266,11 @@ fn new_page(
         form.text("username").clone_into(&mut page.username);
         typed.display_name.clone_into(&mut page.display_name);
         typed.email.clone_into(&mut page.email);
-        page.roles = role_choices(actor.user.role, typed.role.unwrap_or(Role::Member));
+        page.roles = role_choices(request.words(), actor.user.role, typed.role.unwrap_or(Role::Member));
         let (groups, new_group) = typed.shown_groups();
         page.groups = group_choices(room, groups)?;
         new_group.clone_into(&mut page.new_group);
-        page.errors = field_errors(problem, "username")?;
+        page.errors = field_errors(problem, "username", request.words())?;
     }
     Reply::html(status, &page)
 }
@@ -281,9 +294,7 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
                 problem.fields.push(("email", problem.detail.clone()));
             }
             if problem.code == "username_used_before" {
-                let text = "Somebody who was deleted had this username. Access rules and apps may still know them by it. \
-                            To give it away all the same, tick the box below it.";
-                problem.fields.push(("reuse_username", text.to_owned()));
+                problem.fields.push(("reuse_username", Said::of(Words::people_reuse_why)));
             }
             new_page(room, request, actor, Some((problem, &form)))
         }

@@ -5,20 +5,19 @@ use http::StatusCode;
 use super::Admin;
 use super::authority::{Deed, objection};
 use super::people::Link;
-use super::people_pages::{Typed, badges, frame, group_choices, person_url, role_choices};
+use super::people_pages::{Typed, badges, frame, group_choices, person_url, role_choices, role_word};
 use crate::accounts::{ProfileRecord, User};
 use crate::audit::{Filter, Kind as Happened};
 use crate::http::{Form, Problem, Reply, Request};
-use crate::my_account::pages::{event_line, field_errors, role_word, session_row};
+use crate::my_account::pages::{event_line, field_errors, session_row};
 use crate::sessions::Principal;
 use crate::sign_in::step_up_first;
 use crate::views::people as views;
-use crate::views::{Badge, Fact, FieldErrors, Kind, OneTimeLink, When, initials, plural};
+use crate::views::{Badge, Fact, FieldErrors, Kind, OneTimeLink, When, initials};
+use crate::words::Words;
 
 /// How many events the timeline of a person shows.
 const TIMELINE: usize = 20;
-/// What was to be taken away is not there.
-const GONE: &str = "That is gone already; here is how things are now.";
 
 /// What the page of a person shows besides the person.
 #[derive(Default)]
@@ -65,7 +64,7 @@ pub(super) fn person_page(
             let typed = Typed::of(form);
             typed.display_name.clone_into(&mut page.profile_name);
             typed.email.clone_into(&mut page.email);
-            page.roles = role_choices(actor.user.role, typed.role.unwrap_or(user.role));
+            page.roles = role_choices(request.words(), actor.user.role, typed.role.unwrap_or(user.role));
             let (groups, new_group) = typed.shown_groups();
             page.groups = group_choices(room, groups)?;
             new_group.clone_into(&mut page.new_group);
@@ -81,15 +80,16 @@ fn as_it_is(
     actor: &Principal,
     user: &User,
 ) -> Result<views::Person, Problem> {
+    let t = request.words();
     let suspensions = room.lockout.of_user(&user.id);
-    let cannot_change = objection(&actor.user, user, Deed::State).map(|(_, sentence)| sentence);
+    let cannot_change = objection(&actor.user, user, Deed::State).map(|(_, sentence)| sentence(t));
     let filter = Filter { user: Some(user.id), ..Filter::default() };
     let timeline = room.audit.page(&filter, None, TIMELINE)?.rows;
-    let mut badges = badges(user, !suspensions.is_empty());
+    let is_delayed = room.lockout.is_delayed(user.id);
+    let mut badges = badges(t, user, is_delayed || !suspensions.is_empty());
     if user.role.is_admin() {
-        badges.insert(0, Badge::new(Kind::Info, role_word(user.role)));
+        badges.insert(0, Badge::new(Kind::Info, role_word(t, user.role)));
     }
-    let text = |at| When::from(at).text;
     let profile = room.accounts.profile(&user.id)?.unwrap_or_default();
     Ok(views::Person {
         frame: frame(room, request, actor, user.display_name.as_str()),
@@ -99,23 +99,20 @@ fn as_it_is(
         profile_name: user.display_name.to_string(),
         initials: initials(user.display_name.as_str()),
         email: user.email.as_ref().map(ToString::to_string).unwrap_or_default(),
-        roles: role_choices(actor.user.role, user.role),
+        roles: role_choices(t, actor.user.role, user.role),
         groups: group_choices(room, &user.groups)?,
         new_group: String::new(),
         badges,
-        facts: facts(room, user),
+        facts: facts(room, t, user),
         claims: claims(&profile),
         claim: String::new(),
         claim_value: String::new(),
-        password: match user.password_changed_at {
-            Some(at) => format!("Set on {}.", text(at)),
-            None => "Not set yet.".to_owned(),
-        },
+        password_set: user.password_changed_at.map(Into::into),
         totp_since: room.accounts.totp_state(user.id)?.map(|state| state.confirmed_at.into()),
         passkeys: passkeys(room, user)?,
-        recovery_codes: format!("{} left", plural(user.recovery_codes_left.into(), "code")),
+        recovery_codes: user.recovery_codes_left.into(),
         is_disabled: !user.is_active(),
-        disabled_why: if user.is_active() { String::new() } else { disabled_why(room, user)? },
+        disabled_why: if user.is_active() { String::new() } else { disabled_why(room, t, user)? },
         reason: String::new(),
         has_second_factor: user.has_second_factor(),
         may_change: cannot_change.is_none(),
@@ -128,20 +125,20 @@ fn as_it_is(
                 until: view.until.into(),
             })
             .collect(),
-        is_delayed: room.lockout.is_delayed(user.id),
+        is_delayed,
         link: None,
         sessions: room.sessions.list(&user.id)?.iter().map(|view| session_row(view, Some(actor))).collect(),
-        tokens: tokens(room, user),
+        tokens: tokens(room, t, user),
         consents: consents(room, user)?,
         timeline: timeline.iter().map(|row| event_line(row, user.username.as_str())).collect(),
         errors: FieldErrors::none(),
     })
 }
 
-fn facts(room: &Admin, user: &User) -> Vec<Fact> {
+fn facts(room: &Admin, t: Words, user: &User) -> Vec<Fact> {
     let text = |at| When::from(at).text;
-    let seen = room.sessions.last_seen(&user.id).map_or_else(|| "Not signed in".to_owned(), text);
-    vec![Fact::new("Created", text(user.created_at)), Fact::new("Last seen", seen)]
+    let seen = room.sessions.last_seen(&user.id).map_or_else(|| t.people_not_signed_in().to_owned(), text);
+    vec![Fact::new(t.people_created(), text(user.created_at)), Fact::new(t.people_last_seen(), seen)]
 }
 
 fn claims(profile: &ProfileRecord) -> Vec<Fact> {
@@ -170,13 +167,13 @@ fn passkeys(room: &Admin, user: &User) -> Result<Vec<views::Held>, Problem> {
     Ok(room.accounts.passkeys(user.id)?.into_iter().map(held).collect())
 }
 
-fn tokens(room: &Admin, user: &User) -> Vec<views::Held> {
+fn tokens(room: &Admin, t: Words, user: &User) -> Vec<views::Held> {
     let tokens = room.sessions.app_tokens_of(&user.id);
     let held = |token: &std::sync::Arc<crate::sessions::app_tokens::AppToken>| views::Held {
         handle: token.id.to_string(),
         name: token.name.to_string(),
         detail: match token.hosts.is_empty() {
-            true => "Every app they may open".to_owned(),
+            true => t.people_tokens_everything().to_owned(),
             false => token.hosts.join(", "),
         },
         added: token.created_at.into(),
@@ -201,15 +198,16 @@ fn consents(room: &Admin, user: &User) -> Result<Vec<views::Held>, Problem> {
 }
 
 /// Says since when an account is disabled, by whom and why, as far as the audit log still knows.
-fn disabled_why(room: &Admin, user: &User) -> Result<String, Problem> {
+fn disabled_why(room: &Admin, t: Words, user: &User) -> Result<String, Problem> {
     let kind_prefix = Some(Happened::UserDisabled.name().to_owned());
     let filter = Filter { user: Some(user.id), kind_prefix, ..Filter::default() };
     let Some(row) = room.audit.page(&filter, None, 1)?.rows.into_iter().next() else {
-        return Ok("Nobody can sign in to this account.".to_owned());
+        return Ok(t.people_disabled_nobody().to_owned());
     };
-    let mut text = format!("Since {}, by {}.", When::from(row.at).text, row.actor);
+    let mut text = t.people_disabled_since(When::from(row.at).text, &row.actor);
     if let Some((_, reason)) = row.details.iter().find(|(key, _)| key == "reason") {
-        text.push_str(&format!(" Reason: {reason}"));
+        text.push(' ');
+        text.push_str(&t.people_disabled_reason(reason));
     }
     Ok(text)
 }
@@ -243,10 +241,14 @@ pub(super) fn finish_form(
         Err(problem) if problem.status.is_client_error() => {
             let mut shown = Shown { status: problem.status, typed, ..Shown::default() };
             match problem.code {
-                "not_found" => shown.refusal = Some(GONE.to_owned()),
-                "email_taken" => shown.errors = FieldErrors::one("email", problem.detail),
-                _ if problem.fields.is_empty() => shown.refusal = Some(problem.detail),
-                _ => shown.errors = field_errors(problem, "display_name")?,
+                "not_found" => shown.refusal = Some(request.words().people_gone().to_owned()),
+                "email_taken" => {
+                    shown.errors = FieldErrors::one("email", problem.detail.in_words(request.words()))
+                }
+                _ if problem.fields.is_empty() => {
+                    shown.refusal = Some(problem.detail.in_words(request.words()))
+                }
+                _ => shown.errors = field_errors(problem, "display_name", request.words())?,
             }
             person_page(room, request, actor, user, shown)
         }

@@ -201,14 +201,14 @@ pub struct Person {
     pub claim: String,
     /// Prefilled value of a claim.
     pub claim_value: String,
-    /// A sentence about the password: since when, or that there is none.
-    pub password: String,
+    /// When the password was last set; `None` if it never was.
+    pub password_set: Option<When>,
     /// Since when there is an authenticator app.
     pub totp_since: Option<When>,
     /// Passkeys.
     pub passkeys: Vec<Held>,
-    /// How many recovery codes are left, as a sentence.
-    pub recovery_codes: String,
+    /// How many recovery codes are left.
+    pub recovery_codes: u32,
     /// Whether the account is disabled.
     pub is_disabled: bool,
     /// Since when and why, as a sentence.

@@ -3,7 +3,9 @@
 //! Included by path, so the views are found one module up: `super::*`.
 
 use super::account::{self, Strip, TotpState};
-use super::admin::{Audit, AuditRow, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
+use super::admin::{
+    Audit, AuditRow, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words,
+};
 use super::apps;
 use super::chart::HourBar;
 use super::doctor;
@@ -817,13 +819,13 @@ fn person() -> people::Person {
         ],
         claim: String::new(),
         claim_value: String::new(),
-        password: "Set on 1 Nov 2026, 09:00 UTC.".into(),
+        password_set: Some(at(1, "09:00")),
         totp_since: Some(at(2, "10:00")),
         passkeys: vec![
             held("p1", "Pixel 9", "", Some(at(10, "07:12"))),
             held("p2", "Blue key in the drawer", "", None),
         ],
-        recovery_codes: "8 codes left".into(),
+        recovery_codes: 8,
         is_disabled: false,
         disabled_why: String::new(),
         reason: String::new(),
