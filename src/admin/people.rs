@@ -325,7 +325,7 @@ impl Admin {
         self.accounts
             .reset_second_factor(id, change, |batch, record| {
                 self.stage_end_everything(batch, id);
-                let event: Event = by.event(Kind::TotpRemoved);
+                let event: Event = by.event(Kind::SecondFactorReset);
                 self.audit.write(batch, event.on_user(id, &record.username));
             })
             .await?;

@@ -10,7 +10,7 @@ use super::hops::Hops;
 use super::passkeys::PasskeyAttempt;
 use super::pending::{self, PendingSignIn, Wanted};
 use super::registration::Policy;
-use super::{Attempt, Second, SignIn, SignInError, SignedIn, Step};
+use super::{Attempt, Ending, Second, SignIn, SignInError, SignedIn, Step};
 use crate::accounts::User;
 use crate::accounts::enrolment::Asker;
 use crate::http::problem::seconds_rounded_up;
@@ -367,6 +367,8 @@ async fn enrolment_page(
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
     let asker = Asker::waiting_sign_in(token);
+    let user = room.accounts.user(&waiting.user).ok_or(SignInError::NothingPending)?;
+    let passkey = room.registration_options(&Ceremony::Enrol(user.id, token), &user).ok();
     let enrolment = room.accounts.show_totp(waiting.user, asker, &room.site.name()).await?;
     let (status, error, wait) = explain(error, request.words())?;
     let way = Way::to(room, waiting.return_to.as_deref());
@@ -374,6 +376,7 @@ async fn enrolment_page(
         frame: frames::anonymous(&room.site, request, "Set up your second factor"),
         hidden: Vec::new(),
         continue_to: way.name(),
+        passkey: passkey.map(|options| options.to_string()),
         qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
         secret_text: in_groups(&enrolment.secret_base32),
         otpauth_uri: enrolment.otpauth_uri,
@@ -397,7 +400,14 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
     };
     let form = request.form()?;
     let visit = visit(room, request)?;
-    match room.finish_enrolment(token, form.text("code"), SessionKind::Web, false, &visit).await {
+    let ending = Ending { kind: SessionKind::Web, with_refresh: false };
+    let passkey = form.get("credential").filter(|text| !text.is_empty());
+    let enrolled = match passkey.map(Credential::parse) {
+        None => room.finish_enrolment(token, form.text("code"), ending, &visit).await,
+        Some(Some(passkey)) => room.finish_passkey_enrolment(token, &passkey, ending, &visit).await,
+        Some(None) => Err(SignInError::WrongPasskey),
+    };
+    match enrolled {
         Ok((signed_in, codes)) => {
             let way = Way::to(room, signed_in.return_to.as_deref());
             let mut frame = frames::anonymous(&room.site, request, "Keep these recovery codes");

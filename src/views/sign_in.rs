@@ -102,7 +102,7 @@ impl Recovery {
 
 /// `GET /signin/enrol`: a second factor is required before this sign-in may finish.
 ///
-/// Form: POST `/signin/enrol`, fields `csrf`, everything in `hidden`, `code`.
+/// Forms: POST `/signin/enrol`, fields `csrf`, everything in `hidden`, and `code` or `credential`.
 #[derive(Debug, Template)]
 #[template(path = "signin/enrol.html", config = "web/askama.toml")]
 pub struct Enrol {
@@ -112,6 +112,8 @@ pub struct Enrol {
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
     pub continue_to: Option<String>,
+    /// What a browser needs to make a passkey, as JSON; none where there are no passkeys.
+    pub passkey: Option<String>,
     /// QR code of the otpauth URI.
     pub qr: Svg,
     /// The secret in base32, in groups of four.

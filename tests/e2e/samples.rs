@@ -15,7 +15,7 @@ use super::home::{AppTile, Home};
 use super::oidc;
 use super::people;
 use super::qr::qr_svg;
-use super::setup::{self, InsecureVisit, NextStep, ProxyQuestion, Snippet, Step, Steps};
+use super::setup::{self, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
 use super::{
     Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, OneTimeLink, Pager,
@@ -245,11 +245,40 @@ fn setup_pages() -> Vec<Sample> {
             setup::SecondFactor {
                 frame: gate("Add a second factor"),
                 steps: steps(Step::SecondFactor),
+                passkey: PASSKEY.into(),
+                passkey_name: "Firefox on Linux".into(),
+                no_passkey: None,
                 qr: qr(),
                 secret_text: SECRET.into(),
                 otpauth_uri: URI.into(),
                 may_skip: true,
                 errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "setup-second-factor-no-passkey",
+            setup::SecondFactor {
+                frame: gate("Add a second factor"),
+                steps: steps(Step::SecondFactor),
+                passkey: String::new(),
+                passkey_name: String::new(),
+                no_passkey: Some(
+                    "Passkeys need HTTPS: browsers refuse them over an unencrypted connection.".into(),
+                ),
+                qr: qr(),
+                secret_text: SECRET.into(),
+                otpauth_uri: URI.into(),
+                may_skip: false,
+                errors: FieldErrors::one("code", "That code was not accepted."),
+            },
+        ),
+        sample(
+            "admin-backup",
+            setup::Backup {
+                frame: shell("Take a backup", "system"),
+                last: Some(at(12, "14:02")),
+                key_file: "/var/lib/doorward/master.key".into(),
+                fingerprint: "0a1b2c3d".into(),
             },
         ),
         sample(
@@ -293,11 +322,20 @@ fn setup_pages() -> Vec<Sample> {
                     Fact::new("Second factor", "Authenticator app"),
                     Fact::new("First app", "photos.linden.example"),
                 ],
-                left: vec![Check::new(
-                    CheckState::Fix,
-                    "Backup",
-                    "There is no backup yet. Run doorward backup, or add a schedule.",
-                )],
+                health: vec![
+                    Check::new(CheckState::Pass, "Store", "It takes writes, and the disk has room."),
+                    Check::new(
+                        CheckState::Pass,
+                        "Master key",
+                        "It lies in /var/lib/doorward/master.key. A backup opens only with this key, so keep a copy of it somewhere else.",
+                    ),
+                ],
+                left: vec![OpenStep {
+                    code: "backup",
+                    label: "First backup".into(),
+                    sentence: "There is no copy of your accounts anywhere else yet. Download one.".into(),
+                    url: "/admin/backup".into(),
+                }],
                 next: vec![
                     NextStep {
                         title: "Add people".into(),
@@ -433,6 +471,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 frame: gate("Add a second factor"),
                 continue_to: Some("photos.linden.example".into()),
                 hidden: Vec::new(),
+                passkey: Some("{}".to_owned()),
                 qr: qr(),
                 secret_text: SECRET.into(),
                 otpauth_uri: URI.into(),
