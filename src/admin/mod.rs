@@ -31,6 +31,8 @@ pub mod person_pages;
 pub mod profiles;
 mod rule_form;
 pub mod rule_pages;
+pub mod scope_pages;
+pub mod scopes;
 pub mod system_api;
 
 use std::sync::Arc;

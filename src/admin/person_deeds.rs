@@ -1,7 +1,5 @@
 //! The forms on the page of a person.
 
-use http::StatusCode;
-
 use super::Admin;
 use super::by::By;
 use super::people::PersonChange;
@@ -93,11 +91,6 @@ pub async fn lift(room: &Admin, request: &Request, actor: &Principal) -> Result<
     let form = request.form()?;
     let visit = visit(room, request)?;
     let result = room.lift_suspension(By::Person(actor, &visit), &user, form.get("handle")).await;
-    // It ended by itself meanwhile: what was wanted is so.
-    let result = result.or_else(|problem| match problem.status {
-        StatusCode::NOT_FOUND => Ok(()),
-        _ => Err(problem),
-    });
     finish(room, request, actor, &user, "lifted", result)
 }
 

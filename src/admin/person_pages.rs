@@ -241,7 +241,10 @@ pub(super) fn finish_form(
         Err(problem) if problem.status.is_client_error() => {
             let mut shown = Shown { status: problem.status, typed, ..Shown::default() };
             match problem.code {
-                "not_found" => shown.refusal = Some(request.words().people_gone().to_owned()),
+                // Whoever ended it, it is not there; a use-case may say that in better words.
+                "not_found" if problem.detail == Problem::not_found().detail => {
+                    shown.refusal = Some(request.words().people_gone().to_owned());
+                }
                 "email_taken" => {
                     shown.errors = FieldErrors::one("email", problem.detail.in_words(request.words()))
                 }

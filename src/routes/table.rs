@@ -8,7 +8,8 @@ use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
     api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, domain_pages,
     domains, group_api, group_pages, invitation_api, invitation_pages, passkeys as admin_passkeys,
-    people_pages, person_api, person_deeds, person_pages, profiles as admin_profiles, rule_pages, system_api,
+    people_pages, person_api, person_deeds, person_pages, profiles as admin_profiles, rule_pages,
+    scope_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
@@ -507,6 +508,11 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/apps/{id}/drop-secret", signed_in!(AdminBrowser, app_pages::drop_secret, admin)),
     page(Post, "/admin/apps/{id}/switch", signed_in!(AdminBrowser, app_pages::switch, admin)),
     page(Post, "/admin/apps/{id}/remove", signed_in!(AdminBrowser, app_pages::remove, admin)),
+    page(Get, "/admin/scopes", signed_in!(AdminBrowser, scope_pages::show, admin)),
+    page(Post, "/admin/scopes", signed_in!(AdminBrowser, scope_pages::put, admin)),
+    page(Post, "/admin/scopes/remove", signed_in!(AdminBrowser, scope_pages::remove, admin)),
+    page(Post, "/admin/registration-tokens", signed_in!(AdminBrowser, scope_pages::make_token, admin)),
+    page(Post, "/admin/registration-tokens/drop", signed_in!(AdminBrowser, scope_pages::drop_tokens, admin)),
     page(Get, "/admin/domains", signed_in!(AdminBrowser, domain_pages::show_domains, admin)),
     page(Post, "/admin/domains", signed_in!(AdminBrowser, domain_pages::submit_new, admin)),
     page(Get, "/admin/domains/{domain}", signed_in!(AdminBrowser, domain_pages::show_domain, admin)),

@@ -22,6 +22,7 @@ pub mod oidc;
 mod parts;
 pub mod people;
 pub mod qr;
+pub mod scopes;
 pub mod setup;
 pub mod sign_in;
 

@@ -15,6 +15,7 @@ use super::home::{AppTile, Home};
 use super::oidc;
 use super::people;
 use super::qr::qr_svg;
+use super::scopes;
 use super::setup::{self, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
 use super::{
@@ -1005,6 +1006,25 @@ fn people_pages() -> Vec<Sample> {
                 has_second_factor: false,
                 totp_since: None,
                 ..person()
+            },
+        ),
+        sample(
+            "admin-scopes",
+            scopes::Scopes {
+                frame: shell("Scopes and registration", "apps"),
+                rows: vec![scopes::ScopeRow {
+                    name: "accounting".into(),
+                    claims: "cost_center = attributes.cost_center".into(),
+                }],
+                name: String::new(),
+                claims: String::new(),
+                uses: "1".into(),
+                days: "7".into(),
+                token: Some(scopes::Token {
+                    text: "8cFzq0x3mK1vYwT5nB7rQ2dLhJ6sGpXa9eUoIiZtRkM".into(),
+                    until: at(19, "14:00"),
+                }),
+                errors: FieldErrors::none(),
             },
         ),
         sample("admin-groups", groups_list),
