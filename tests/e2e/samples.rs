@@ -6,22 +6,24 @@ use super::account::{self, Strip, TotpState};
 use super::admin::{
     Audit, AuditRow, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words,
 };
-use super::apps;
 use super::chart::HourBar;
 use super::doctor;
 use super::domains;
 use super::errors::{ErrorPage, WrongHost};
 use super::home::{AppTile, Home};
 use super::oidc;
-use super::people;
 use super::qr::qr_svg;
-use super::scopes;
 use super::setup::{self, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
 use super::{
     Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, OneTimeLink, Pager,
     SessionRow, Svg, Template, Viewer, Wait, When, initials,
 };
+
+#[path = "samples/apps.rs"]
+mod app_samples;
+#[path = "samples/people.rs"]
+mod people_samples;
 
 /// One rendered page.
 pub(crate) struct Sample {
@@ -777,272 +779,6 @@ fn roles() -> Vec<Choice> {
     vec![Choice::new("member", "Member", true), Choice::new("admin", "Admin", false)]
 }
 
-fn person_row(name: &str, username: &str, badges: Vec<Badge>, last_seen: Option<When>) -> people::PersonRow {
-    people::PersonRow {
-        url: format!("/admin/people/{username}"),
-        username: username.into(),
-        display_name: name.into(),
-        email: format!("{username}@linden.example"),
-        initials: initials(name),
-        role: "Member".into(),
-        groups: vec!["family".into(), "photos".into()],
-        badges,
-        last_seen,
-    }
-}
-
-fn people_list() -> people::People {
-    people::People {
-        frame: shell("People", "people"),
-        q: String::new(),
-        filter: "no-second-factor".into(),
-        group: "family".into(),
-        sorts: chosen(&[("", "Username"), ("seen", "Last seen"), ("newest", "Newest first")], 0),
-        filters: ["All", "Admins", "No second factor", "Paused", "Disabled", "Invited"]
-            .into_iter()
-            .enumerate()
-            .map(|(at, label)| people::FilterLink {
-                label: label.into(),
-                url: format!("/admin/people?filter={at}"),
-                is_current: at == 2,
-            })
-            .collect(),
-        group_filter: Some(people::FilterLink {
-            label: "In family ×".into(),
-            url: "/admin/people".into(),
-            is_current: true,
-        }),
-        waiting: 2,
-        rows: vec![
-            person_row("Ana Lindqvist", "ana", vec![Badge::new(Kind::Info, "Owner")], Some(at(12, "13:59"))),
-            person_row(
-                "Ben Okafor",
-                "ben",
-                vec![Badge::new(Kind::Warn, "No second factor")],
-                Some(at(10, "07:12")),
-            ),
-            person_row("Chidi", "chidi", vec![Badge::new(Kind::Danger, "Disabled")], None),
-            person_row(NASTY, "dora", vec![Badge::new(Kind::Info, "Invited")], None),
-        ],
-        pager: Pager { label: "4 people".into(), previous: None, next: Some("/admin/people?after=x".into()) },
-    }
-}
-
-fn person() -> people::Person {
-    let held = |handle: &str, name: &str, detail: &str, used| people::Held {
-        handle: handle.into(),
-        name: name.into(),
-        detail: detail.into(),
-        added: at(1, "09:00"),
-        used,
-    };
-    people::Person {
-        frame: shell("Ben Okafor", "people"),
-        url: "/admin/people/u_7".into(),
-        username: "ben".into(),
-        display_name: "Ben Okafor".into(),
-        profile_name: "Ben Okafor".into(),
-        initials: "BO".into(),
-        email: "ben@linden.example".into(),
-        roles: roles(),
-        groups: groups(),
-        new_group: String::new(),
-        badges: vec![Badge::new(Kind::Warn, "Paused")],
-        facts: vec![
-            Fact::new("Created", "1 Nov 2026, 09:00 UTC"),
-            Fact::new("Last seen", "10 Nov 2026, 07:12 UTC"),
-        ],
-        claims: vec![
-            Fact::new("given_name", "Ben"),
-            Fact::new("attributes.quota", "5"),
-            Fact::new("email_verified", "true"),
-        ],
-        claim: String::new(),
-        claim_value: String::new(),
-        password_set: Some(at(1, "09:00")),
-        totp_since: Some(at(2, "10:00")),
-        passkeys: vec![
-            held("p1", "Pixel 9", "", Some(at(10, "07:12"))),
-            held("p2", "Blue key in the drawer", "", None),
-        ],
-        recovery_codes: 8,
-        is_disabled: false,
-        disabled_why: String::new(),
-        reason: String::new(),
-        has_second_factor: true,
-        may_change: true,
-        cannot_change: String::new(),
-        suspensions: vec![people::Suspension {
-            handle: "s1".into(),
-            place: "203.0.113.x".into(),
-            until: at(12, "23:10"),
-        }],
-        is_delayed: true,
-        link: Some(OneTimeLink::new(
-            "Ben Okafor",
-            false,
-            "https://auth.linden.example/link/AfV3kQp0Zb1mJw9x2LrT7yUc5HnD8sEgP4iGqB6tXvM".into(),
-            at(13, "14:00"),
-        )),
-        sessions: sessions(),
-        tokens: vec![held("t1", "NAS sync", "*.linden.example", Some(at(11, "03:00")))],
-        consents: vec![held("immich", "Immich", "openid profile email", None)],
-        timeline: events(),
-        errors: FieldErrors::none(),
-    }
-}
-
-fn group() -> people::Group {
-    people::Group {
-        frame: shell("family", "groups"),
-        group: group_row("family", 3, 2, 1),
-        members: vec![
-            person_row("Ana Lindqvist", "ana", Vec::new(), None),
-            person_row(NASTY, "dora", Vec::new(), None),
-        ],
-        pager: Pager::default(),
-        username: String::new(),
-        name: "family".into(),
-        is_free: false,
-        errors: FieldErrors::none(),
-    }
-}
-
-fn group_row(name: &str, members: usize, rules: usize, apps: usize) -> people::GroupRow {
-    people::GroupRow { url: format!("/admin/groups/{name}"), name: name.into(), members, rules, apps }
-}
-
-fn people_pages() -> Vec<Sample> {
-    let waiting = |title: &str, detail: &str| people::WaitingRow {
-        handle: title.into(),
-        title: title.into(),
-        detail: detail.into(),
-        until: at(19, "14:00"),
-    };
-    let groups_list = people::Groups {
-        frame: shell("Groups", "groups"),
-        rows: vec![group_row("family", 3, 2, 1), group_row("photos", 12, 0, 0)],
-        name: String::new(),
-        errors: FieldErrors::none(),
-    };
-    let nobody = "There is nobody of this name.";
-    vec![
-        sample("admin-people", people_list()),
-        sample(
-            "admin-people-empty",
-            people::People {
-                rows: Vec::new(),
-                q: NASTY.into(),
-                group_filter: None,
-                waiting: 0,
-                pager: Pager::default(),
-                ..people_list()
-            },
-        ),
-        sample(
-            "admin-person-new",
-            people::PersonNew {
-                frame: shell("Add a person", "people"),
-                username: String::new(),
-                display_name: String::new(),
-                email: String::new(),
-                roles: roles(),
-                groups: groups(),
-                new_group: String::new(),
-                errors: FieldErrors::none(),
-            },
-        ),
-        sample(
-            "admin-invite",
-            people::Invite {
-                frame: shell("Invite", "people"),
-                note: "Grandma".into(),
-                roles: roles(),
-                groups: groups(),
-                days: chosen(&[("1", "1 day"), ("3", "3 days"), ("7", "7 days"), ("30", "30 days")], 2),
-                errors: FieldErrors::none(),
-            },
-        ),
-        sample(
-            "admin-invitations",
-            people::Invitations {
-                frame: shell("Invitations", "people"),
-                link: person().link,
-                rows: vec![
-                    waiting("Grandma", "Member · family"),
-                    waiting("First password of Dora", "dora"),
-                    waiting(NASTY, ""),
-                ],
-            },
-        ),
-        sample("admin-person", person()),
-        sample(
-            "admin-person-disabled",
-            people::Person {
-                is_disabled: true,
-                disabled_why: "Since 12 Nov 2026, 14:02 UTC, by ana. Reason: moved out".into(),
-                is_delayed: false,
-                suspensions: Vec::new(),
-                link: None,
-                ..person()
-            },
-        ),
-        sample(
-            "admin-person-owner",
-            people::Person {
-                display_name: NASTY.into(),
-                profile_name: NASTY.into(),
-                may_change: false,
-                cannot_change: "Only an owner can change the account of an owner.".into(),
-                link: None,
-                suspensions: Vec::new(),
-                is_delayed: false,
-                sessions: Vec::new(),
-                tokens: Vec::new(),
-                consents: Vec::new(),
-                passkeys: Vec::new(),
-                claims: Vec::new(),
-                timeline: Vec::new(),
-                has_second_factor: false,
-                totp_since: None,
-                ..person()
-            },
-        ),
-        sample(
-            "admin-scopes",
-            scopes::Scopes {
-                frame: shell("Scopes and registration", "apps"),
-                rows: vec![scopes::ScopeRow {
-                    name: "accounting".into(),
-                    claims: "cost_center = attributes.cost_center".into(),
-                }],
-                name: String::new(),
-                claims: String::new(),
-                uses: "1".into(),
-                days: "7".into(),
-                token: Some(scopes::Token {
-                    text: "8cFzq0x3mK1vYwT5nB7rQ2dLhJ6sGpXa9eUoIiZtRkM".into(),
-                    until: at(19, "14:00"),
-                }),
-                errors: FieldErrors::none(),
-            },
-        ),
-        sample("admin-groups", groups_list),
-        sample("admin-group", group()),
-        sample(
-            "admin-group-refused",
-            people::Group {
-                group: group_row("photos", 0, 0, 0),
-                members: Vec::new(),
-                is_free: true,
-                username: "nobody".into(),
-                errors: FieldErrors::one("username", nobody),
-                ..group()
-            },
-        ),
-    ]
-}
-
 fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
     let rule = |position: usize, sentence: Vec<Words>, badge: Badge| RuleRow {
         url: format!("/admin/rules/r{position}"),
@@ -1238,87 +974,6 @@ fn chosen(options: &[(&str, &str)], selected: usize) -> Vec<Choice> {
     options.iter().enumerate().map(choice).collect()
 }
 
-fn app() -> apps::App {
-    apps::App {
-        frame: shell("Immich", "apps"),
-        url: "/admin/apps/immich".into(),
-        initials: "Im".into(),
-        shown_name: "Immich".into(),
-        badges: Vec::new(),
-        secret: Some("8cFzq0x3mK1vYwT5nB7rQ2dLhJ6sGpXa9eUoIiZtRkM".into()),
-        values: vec![
-            apps::Copied { label: "Client id", value: "immich".into() },
-            apps::Copied { label: "Issuer", value: "https://auth.linden.example".into() },
-            apps::Copied {
-                label: "Discovery",
-                value: "https://auth.linden.example/.well-known/openid-configuration".into(),
-            },
-        ],
-        secrets: 2,
-        has_secret: true,
-        is_disabled: false,
-        facts: vec![Fact::new("Added", "12 Nov 2026, 14:02 UTC")],
-        name: "Immich".into(),
-        redirect_uris: "https://photos.linden.example/auth/login\napp.immich:///oauth-callback".into(),
-        post_logout_redirect_uris: String::new(),
-        backchannel_logout_uri: "https://photos.linden.example/logout".into(),
-        scopes: "openid profile email".into(),
-        groups: chosen(&[("family", "family"), ("guests", "guests")], 0),
-        levels: chosen(&[("one_factor", "The password"), ("two_factor", "The password and a code")], 1),
-        consents: chosen(&[("once", "Once"), ("always", "At every sign-in"), ("skip", "Never")], 2),
-        auth_methods: chosen(&[("any", "By secret, in whatever way it likes")], 0),
-        algorithms: chosen(&[("RS256", "RS256"), ("ES256", "ES256")], 0),
-        needs_pkce: true,
-        may_choose_pkce: true,
-        claims_in_id_token: false,
-        errors: FieldErrors::none(),
-    }
-}
-
-fn admin_app_pages() -> Vec<Sample> {
-    let row = |id: &str, name: &str, badges| apps::AppRow {
-        url: format!("/admin/apps/{id}"),
-        id: id.into(),
-        name: name.into(),
-        initials: initials(name),
-        badges,
-    };
-    let off = || vec![Badge::new(Kind::Warn, "Switched off")];
-    let list = |rows| apps::Apps { frame: shell("Apps", "apps"), rows };
-    let mut errors = FieldErrors::one("redirect_uris", "An address begins with https://.");
-    errors.push("scopes", "There is no scope pets.");
-    vec![
-        sample("admin-apps", list(vec![row("immich", "Immich", Vec::new()), row("x", NASTY, off())])),
-        sample("admin-apps-empty", list(Vec::new())),
-        sample(
-            "admin-app-new",
-            apps::AppNew {
-                frame: shell("Add an app", "apps"),
-                name: NASTY.into(),
-                redirect_uris: "http://photos.linden.example/".into(),
-                kinds: chosen(&[("confidential", "On a server"), ("public", "On a phone")], 0),
-                errors: FieldErrors::one("redirect_uris", "An address begins with https://."),
-            },
-        ),
-        sample("admin-app", app()),
-        sample(
-            "admin-app-wrong",
-            apps::App {
-                shown_name: NASTY.into(),
-                badges: off(),
-                secret: None,
-                secrets: 0,
-                has_secret: false,
-                is_disabled: true,
-                groups: Vec::new(),
-                may_choose_pkce: false,
-                errors,
-                ..app()
-            },
-        ),
-    ]
-}
-
 fn admin_doctor_pages() -> Vec<Sample> {
     let page = |checks, errors| doctor::Doctor {
         frame: shell("Doctor", "doctor"),
@@ -1497,8 +1152,8 @@ pub(crate) fn all() -> Vec<Sample> {
         sign_in_pages(),
         account_pages(),
         admin_pages(),
-        people_pages(),
-        admin_app_pages(),
+        people_samples::all(),
+        app_samples::all(),
         admin_doctor_pages(),
         admin_domain_pages(),
         app_pages(),
