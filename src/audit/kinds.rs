@@ -61,6 +61,7 @@ kinds! {
     SecondFactorReset = "second_factor.reset", "Every second factor of a user was taken away by somebody else.";
     RecoveryCodesMade = "recovery_codes.made", "A new set of recovery codes was made.";
     RecoveryCodeUsed = "recovery_code.used", "A recovery code was used.";
+    DataExported = "account.exported", "A copy of everything kept about an account was handed to its owner.";
     UserCreated = "user.created", "A user was created.";
     UserChanged = "user.changed", "A user was changed.";
     UserRoleChanged = "user.role_changed", "A user was given another role.";

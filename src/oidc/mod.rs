@@ -8,6 +8,7 @@
 
 mod access_token;
 pub mod account_api;
+pub mod account_pages;
 pub mod authorize;
 pub mod backchannel;
 pub mod claims;
@@ -28,6 +29,7 @@ pub mod inspect;
 pub mod keys;
 pub mod logout;
 mod marker;
+pub mod my_apps;
 pub mod par;
 pub mod params;
 pub mod presets;

@@ -13,8 +13,11 @@ use crate::admin::{
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
-use crate::my_account::{api as account, pages as account_pages, passkey_api, passkey_pages, profile_api};
-use crate::oidc::{self, account_api as account_apps};
+use crate::my_account::{
+    activity as account_activity, api as account, export, home as account_home, pages as account_pages,
+    passkey_api, passkey_pages, profile_api,
+};
+use crate::oidc::{self, account_api as account_apps, account_pages as account_app_pages};
 use crate::operations::doctor::outside::pages as doctor_pages;
 use crate::operations::health::Health;
 use crate::sessions::frames;
@@ -23,6 +26,7 @@ use crate::sessions::{Level, Principal};
 use crate::setup::{backup, checklist, pages as setup};
 use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages, step_up_pages};
 use crate::views::Frame;
+use crate::views::account::AppStay;
 
 use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
 
@@ -193,6 +197,18 @@ macro_rules! signed_in {
     };
 }
 
+/// Of a signed-in caller, with what another room knows about them.
+macro_rules! signed_in_with {
+    ($guard:ident, $handler:path, $room:ident, $more:path) => {
+        Action::$guard(|app, request, caller| {
+            Box::pin(async move {
+                let more = $more(app, &caller)?;
+                $handler(&app.$room, request, &caller, more).await
+            })
+        })
+    };
+}
+
 /// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
 async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
     let wanted = level_of_target(app, request, caller.as_ref());
@@ -203,13 +219,23 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
     if app.sessions.falls_short(&caller) {
         return Ok(super::second_factor::go_there(&caller));
     }
-    account_pages::home(
-        &app.my_account,
-        request,
-        &caller,
-        app.access.hosts_for(&caller, request.client.visitor()),
-    )
-    .await
+    let apps = account_app_pages::tiles(&app.oidc, &app.access, &caller, request.client.visitor())?;
+    account_home::show(&app.my_account, request, &caller, apps).await
+}
+
+/// The apps with access to the caller's account, as their export shows them.
+fn apps_of(app: &App, caller: &Principal) -> Result<serde_json::Value, Problem> {
+    account_apps::document(&app.oidc, &caller.user.id)
+}
+
+/// The apps that stay signed in to the caller's account.
+fn stays_of(app: &App, caller: &Principal) -> Result<Vec<AppStay>, Problem> {
+    account_app_pages::stays(&app.oidc, caller)
+}
+
+/// How many apps have access to the caller's account.
+fn count_apps(app: &App, caller: &Principal) -> Result<usize, Problem> {
+    Ok(app.oidc.live_and_agreed(&caller.user.id)?.len())
 }
 
 /// `GET /api/handoff` at the portal of a domain.
@@ -313,6 +339,7 @@ pub const ROUTES: &[Route] = &[
     api(Post, "/api/v1/users/me/passkeys/options", signed_in!(User, passkey_api::options, my_account)),
     api(Patch, "/api/v1/users/me/passkeys/{passkey}", signed_in!(User, passkey_api::rename, my_account)),
     api(Delete, "/api/v1/users/me/passkeys/{passkey}", signed_in!(User, passkey_api::remove, my_account)),
+    api(Get, "/api/v1/users/me/export", signed_in_with!(User, export::api, my_account, apps_of)),
     api(Get, "/api/v1/users/me/activity", signed_in!(User, account::activity, my_account)),
     api(Get, "/api/v1/sessions", signed_in!(User, account::list_sessions, my_account)),
     api(Delete, "/api/v1/sessions", signed_in!(User, account::end_other_sessions, my_account)),
@@ -326,8 +353,20 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/account", signed_in!(Browser, account_pages::submit_profile, my_account)),
     page(Get, "/account/delete", signed_in!(Browser, account_pages::show_delete, my_account)),
     page(Post, "/account/delete", signed_in!(Browser, account_pages::submit_delete, my_account)),
-    page(Get, "/account/security", signed_in!(Browser, account_pages::show_security, my_account)),
-    page(Post, "/account/password", signed_in!(Browser, account_pages::submit_password, my_account)),
+    page(Get, "/account/export", signed_in!(Browser, export::show, my_account)),
+    page(Post, "/account/export", signed_in_with!(Browser, export::download, my_account, apps_of)),
+    page(
+        Get,
+        "/account/security",
+        signed_in_with!(Browser, account_pages::show_security, my_account, count_apps),
+    ),
+    page(
+        Post,
+        "/account/password",
+        signed_in_with!(Browser, account_pages::submit_password, my_account, count_apps),
+    ),
+    page(Get, "/account/apps", signed_in!(Browser, account_app_pages::show, oidc)),
+    page(Post, "/account/apps/revoke", signed_in!(Browser, account_app_pages::revoke, oidc)),
     page(Get, "/account/passkeys", signed_in!(Browser, passkey_pages::show, my_account)),
     page(Post, "/account/passkeys", signed_in!(Browser, passkey_pages::add, my_account)),
     page(Post, "/account/passkeys/rename", signed_in!(Browser, passkey_pages::rename, my_account)),
@@ -340,7 +379,11 @@ pub const ROUTES: &[Route] = &[
         "/account/recovery-codes",
         signed_in!(Browser, account_pages::renew_recovery_codes, my_account),
     ),
-    page(Get, "/account/sessions", signed_in!(Browser, account_pages::show_sessions, my_account)),
+    page(
+        Get,
+        "/account/sessions",
+        signed_in_with!(Browser, account_pages::show_sessions, my_account, stays_of),
+    ),
     page(Post, "/account/sessions/end", signed_in!(Browser, account_pages::end_session, my_account)),
     page(
         Post,
@@ -350,7 +393,7 @@ pub const ROUTES: &[Route] = &[
     page(Get, "/account/app-tokens", signed_in!(Browser, app_token_pages::show, sign_in)),
     page(Post, "/account/app-tokens", signed_in!(Browser, app_token_pages::submit, sign_in)),
     page(Post, "/account/app-tokens/revoke", signed_in!(Browser, app_token_pages::revoke, sign_in)),
-    page(Get, "/account/activity", signed_in!(Browser, account_pages::show_activity, my_account)),
+    page(Get, "/account/activity", signed_in!(Browser, account_activity::show, my_account)),
     // -- the first start; gone once it is finished
     page(Get, "/admin/setup/{step}", signed_in!(AdminBrowser, checklist::resume, setup)),
     page(Post, "/admin/checklist/hide", signed_in!(AdminBrowser, checklist::hide, setup)),
@@ -589,6 +632,8 @@ pub const ROUTES: &[Route] = &[
         signed_in!(Admin, client_api::drop_registration_tokens, admin),
     ),
     // -- what one has allowed apps
+    api(Get, "/api/v1/users/me/apps", signed_in!(User, account_apps::list_apps, oidc)),
+    api(Delete, "/api/v1/users/me/apps/{client}", signed_in!(User, account_apps::revoke_app, oidc)),
     api(Get, "/api/v1/users/me/consents", signed_in!(User, account_apps::list, oidc)),
     api(Delete, "/api/v1/users/me/consents/{client}", signed_in!(User, account_apps::revoke, oidc)),
     // -- OpenID Connect

@@ -19,6 +19,7 @@ const fn entry(name: &'static str, path: &'static str, label: &'static str) -> E
 pub(super) const ACCOUNT: &[Entry] = &[
     entry("profile", "/account", "Profile"),
     entry("security", "/account/security", "Security"),
+    entry("apps-with-access", "/account/apps", "Apps"),
     entry("sessions", "/account/sessions", "Sessions"),
     entry("app-tokens", "/account/app-tokens", "App tokens"),
     entry("activity", "/account/activity", "Activity"),
