@@ -278,7 +278,8 @@ pub async fn put_rules(access: &Access, new: &PutRulesDto, event: Event) -> Resu
 
 fn unsound(number: usize, error: RuleError) -> Problem {
     let sentence = format!("Rule {number}: {}", error.sentence);
-    Problem::from(ChangeError::Unsound(RuleError { sentence, ..error })).with_member("rule", number)
+    Problem::from(ChangeError::Unsound(RuleError { sentence: sentence.into(), ..error }))
+        .with_member("rule", number)
 }
 
 /// Tells what would happen, in the language of the reader. `user` is the account that `question.username` names, if it names one that exists.

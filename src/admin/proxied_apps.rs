@@ -61,9 +61,9 @@ fn rule_of(t: Words, typed: &Typed, host: &str) -> Result<Rule, FieldErrors> {
         ..RuleParts::default()
     };
     Rule::build(&parts).map_err(|error| match error.field {
-        "note" => FieldErrors::one("name", error.sentence),
-        "groups" => FieldErrors::one("group", error.sentence),
-        _ => url_error(error.sentence),
+        "note" => FieldErrors::one("name", error.sentence.in_words(t)),
+        "groups" => FieldErrors::one("group", error.sentence.in_words(t)),
+        _ => url_error(error.sentence.in_words(t)),
     })
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn submit(
     };
     match made {
         Ok(()) => Ok(Reply::see_other(&format!("/admin/apps/new/{PROXIED}?host={host}"))),
-        Err(ChangeError::Unsound(error)) => refused(url_error(error.sentence)),
+        Err(ChangeError::Unsound(error)) => refused(url_error(error.sentence.in_words(t))),
         Err(error) => Err(error.into()),
     }
 }
