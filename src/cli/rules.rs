@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::access::api::{CheckDto, check_rules, draft_changes, warnings};
+use crate::access::api::{CheckDto, check_rules, warnings};
 use crate::access::rule_text;
 use crate::access::{Access, ChangeError, Edit, Rule, Step};
 use crate::app::App;
@@ -74,9 +74,6 @@ pub(super) enum RulesCommand {
         /// The number that `list` shows.
         number: usize,
     },
-    /// Work on a draft beside the rules in force.
-    #[command(subcommand)]
-    Draft(DraftCommand),
 }
 
 /// Where a rule moves.
@@ -86,55 +83,6 @@ pub(super) enum Direction {
     Up,
     /// Towards the end.
     Down,
-}
-
-/// What to do with the draft.
-#[derive(Subcommand, Serialize, Deserialize)]
-pub(super) enum DraftCommand {
-    /// Show its rules and what it would change.
-    Show,
-    /// Put it in force, as a whole and at once.
-    Apply,
-    /// Drop it; the rules in force are not touched.
-    Discard,
-    /// Add a rule to it; opens one if there is none.
-    Add {
-        /// Put it before the rule with this number instead of at the end.
-        #[arg(long)]
-        before: Option<usize>,
-        /// The rule, in words.
-        #[arg(required = true)]
-        words: Vec<String>,
-    },
-    /// Put another rule in the place of the one with this number.
-    Change {
-        /// The number that `draft show` shows.
-        number: usize,
-        /// The rule, in words.
-        #[arg(required = true)]
-        words: Vec<String>,
-    },
-    /// Move the rule with this number by one place.
-    Move {
-        /// The number that `draft show` shows.
-        number: usize,
-        /// Towards the start or the end of the list.
-        direction: Direction,
-    },
-    /// Remove the rule with this number from it.
-    Remove {
-        /// The number that `draft show` shows.
-        number: usize,
-    },
-}
-
-impl From<Direction> for Step {
-    fn from(direction: Direction) -> Self {
-        match direction {
-            Direction::Up => Step::Up,
-            Direction::Down => Step::Down,
-        }
-    }
 }
 
 /// What to do with the draft.
@@ -236,9 +184,12 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
             access.edit(Edit::Change(number, rule_of(&words)?), seen, event).await.map_err(refused)?;
         }
         RulesCommand::Move { number, direction } => {
-            access.edit(Edit::Move(number, direction.into()), seen, event).await.map_err(refused)?;
+            let step = match direction {
+                Direction::Up => Step::Up,
+                Direction::Down => Step::Down,
+            };
+            access.edit(Edit::Move(number, step), seen, event).await.map_err(refused)?;
         }
-        RulesCommand::Draft(command) => return run_draft(access, command).await,
         RulesCommand::Remove { number } => {
             access.edit(Edit::Remove(number), seen, event).await.map_err(refused)?;
         }
@@ -249,51 +200,6 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
 fn rule_of(words: &[String]) -> Result<Rule, Failure> {
     let line = rule_text::join_words(words);
     rule_text::parse_line(&line).map_err(|error| Failure::usage(error.to_string()))
-}
-
-async fn run_draft(access: &Access, command: DraftCommand) -> Result<String, Failure> {
-    let seen = access.draft_state();
-    let drafted =
-        |change: &str| Event::succeeded(Kind::RuleDrafted).by_system("cli").detail("change", change);
-    let (edit, name) = match command {
-        DraftCommand::Show => return Ok(show_draft(access)),
-        DraftCommand::Apply => {
-            let event = Event::succeeded(Kind::RuleChanged).by_system("cli").detail("change", "applied");
-            access.apply_draft(seen.version, event).await.map_err(refused)?;
-            return Ok(list(access));
-        }
-        DraftCommand::Discard => {
-            access.discard_draft(seen.version, drafted("discarded")).await.map_err(refused)?;
-            return Ok("The draft is gone. The rules in force were not touched.\n".to_owned());
-        }
-        DraftCommand::Add { before, words } => (Edit::Add(rule_of(&words)?, before), "added"),
-        DraftCommand::Change { number, words } => (Edit::Change(number, rule_of(&words)?), "edited"),
-        DraftCommand::Move { number, direction } => (Edit::Move(number, direction.into()), "moved"),
-        DraftCommand::Remove { number } => (Edit::Remove(number), "removed"),
-    };
-    access.edit_draft(edit, seen, drafted(name)).await.map_err(refused)?;
-    Ok(show_draft(access))
-}
-
-fn show_draft(access: &Access) -> String {
-    let Some(draft) = access.draft() else { return "There is no draft.\n".to_owned() };
-    let mut text = String::new();
-    for (number, rule) in (1..).zip(draft.rules()) {
-        let _ = writeln!(text, "{number}\t{rule}");
-    }
-    text.push_str("\tEverything else is refused.\n");
-    for change in draft_changes(access) {
-        let sign = match change.change {
-            "added" => "+",
-            "removed" => "-",
-            _ => "~",
-        };
-        let _ = writeln!(text, "{sign} {}", change.line);
-    }
-    if draft.based_on() != access.list().version() {
-        text.push_str("Note: The rules in force were changed since, so it cannot be put in force.\n");
-    }
-    text
 }
 
 fn refused(error: ChangeError) -> Failure {
