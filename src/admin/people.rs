@@ -325,7 +325,8 @@ impl Admin {
         self.edit(actor, target, Kind::UserEnabled, visit, |record| record.status = Status::Active).await
     }
 
-    /// Ends every session of a person.
+    /// Ends every session of a person and their app tokens: whoever does this for somebody wants nothing to speak for them
+    /// until they sign in again. People who sign themselves out keep the tokens of their programs.
     ///
     /// # Errors
     /// `owner_only`.
@@ -344,8 +345,10 @@ impl Admin {
                     Ok(())
                 },
                 |batch, record| {
+                    let tokens = self.sessions.app_tokens_of(&target.id).len();
                     self.sessions.stage_end_all(batch, &target.id, None);
-                    let event = self.event(Kind::AllSessionsEnded, actor, visit);
+                    self.sessions.stage_end_app_tokens(batch, target.id);
+                    let event = self.event(Kind::AllSessionsEnded, actor, visit).detail("app_tokens", tokens);
                     self.audit.write(batch, event.on_user(target.id, &record.username));
                 },
             )
