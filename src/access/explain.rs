@@ -1,6 +1,6 @@
 //! Why a request is decided as it is, in plain sentences. Pure.
 
-use super::matcher::{Asked, Caller, Judgment, Matcher, Outcome};
+use super::matcher::{Asked, Caller, Judgment, Lacking, Matcher, Outcome};
 use super::rule_words::{listed, people, place_of};
 use super::rules::{Rule, network_text};
 use crate::sessions::Level;
@@ -87,7 +87,9 @@ impl Request<'_> {
         match judgment {
             Judgment::OtherHost => t.rules_why_host(asked.host),
             Judgment::OtherNameInHost => t.rules_why_own_host(asked.host, who),
-            Judgment::OtherMethod => t.rules_why_method(asked.method, listed(rule.methods(), t.rules_or())),
+            Judgment::OtherMethod => {
+                t.rules_why_method(asked.method.unwrap_or_default(), listed(rule.methods(), t.rules_or()))
+            }
             Judgment::OtherNetwork => {
                 let networks: Vec<String> =
                     rule.networks().iter().map(|network| network_text(*network)).collect();
@@ -95,7 +97,8 @@ impl Request<'_> {
                     asked.address.map_or_else(|| t.rules_elsewhere().to_owned(), |from| from.to_string());
                 t.rules_why_network(from, listed(&networks, t.rules_or()))
             }
-            Judgment::UnknownAddress => t.rules_why_unknown().to_owned(),
+            Judgment::Unknown(Lacking::Method) => t.rules_why_unknown_method().to_owned(),
+            Judgment::Unknown(Lacking::Address) => t.rules_why_unknown().to_owned(),
             Judgment::OtherPeople => t.rules_why_people(people(rule, t), who),
             Judgment::OtherPath => {
                 t.rules_why_path(self.path(), rule.path().map_or("", |path| path.as_str()))
