@@ -40,11 +40,6 @@ fn frame(room: &Admin, request: &Request, actor: &Principal, title: &str) -> Fra
     frame.with_notice(Kind::Ok, done)
 }
 
-/// `GET /admin`.
-pub async fn entry(_room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
-    Ok(Reply::see_other("/admin/people"))
-}
-
 fn list_url(q: &str, which: Which, after: Option<&Username>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let after = after.map(cursor).unwrap_or_default();

@@ -11,6 +11,7 @@ pub mod account;
 pub mod admin;
 pub mod apps;
 pub mod assets;
+pub mod audit;
 pub mod chart;
 pub mod doctor;
 pub mod domains;
@@ -23,6 +24,7 @@ mod parts;
 pub mod qr;
 pub mod setup;
 pub mod sign_in;
+pub mod system;
 
 #[cfg(test)]
 #[path = "../../tests/e2e/samples.rs"]

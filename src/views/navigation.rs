@@ -27,12 +27,14 @@ pub(super) const ACCOUNT: &[Entry] = &[
 
 /// Administration; the first is where "Admin" leads.
 pub(super) const ADMIN: &[Entry] = &[
+    entry("overview", "/admin", "Overview"),
     entry("people", "/admin/people", "People"),
     entry("apps", "/admin/apps", "Apps"),
     entry("domains", "/admin/domains", "Domains"),
     entry("rules", "/admin/rules", "Access rules"),
     entry("doctor", "/admin/doctor", "Doctor"),
     entry("audit", "/admin/audit", "Audit"),
+    entry("system", "/admin/system", "System"),
 ];
 
 /// Tells whether a list holds the page.
