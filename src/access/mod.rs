@@ -16,6 +16,7 @@ pub mod patterns;
 pub mod programs;
 pub mod query;
 mod records;
+mod renames;
 pub mod rule_text;
 pub mod rule_words;
 pub mod rules;

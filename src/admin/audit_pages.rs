@@ -11,9 +11,9 @@ use crate::my_account::pages::field_errors;
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
-use crate::views::admin::FilterLink;
 use crate::views::audit as views;
 use crate::views::chart::{Chart, HourBar};
+use crate::views::people::FilterLink;
 use crate::views::{Badge, Choice, Fact, Kind, Pager, When};
 use crate::words::Words;
 

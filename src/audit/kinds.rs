@@ -77,6 +77,7 @@ kinds! {
     UserEnabled = "user.enabled", events_user_enabled;
     UserDeleted = "user.deleted", events_user_deleted;
     GroupCreated = "group.created", events_group_created;
+    GroupRenamed = "group.renamed", events_group_renamed;
     GroupDeleted = "group.deleted", events_group_deleted;
     LinkCreated = "link.created", events_link_created;
     LinkUsed = "link.used", events_link_used;

@@ -2,10 +2,10 @@
 
 use askama::Template;
 
-use super::admin::FilterLink;
 use super::chart::Chart;
 use super::frame::Frame;
 use super::parts::{Badge, Choice, Fact, Pager, When};
+use super::people::FilterLink;
 
 /// One audit event.
 #[derive(Clone, Debug, PartialEq, Eq)]

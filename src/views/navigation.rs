@@ -29,6 +29,7 @@ pub(super) const ACCOUNT: &[Entry] = &[
 pub(super) const ADMIN: &[Entry] = &[
     entry("overview", "/admin", "Overview"),
     entry("people", "/admin/people", "People"),
+    entry("groups", "/admin/groups", "Groups"),
     entry("apps", "/admin/apps", "Apps"),
     entry("domains", "/admin/domains", "Domains"),
     entry("rules", "/admin/rules", "Access rules"),
