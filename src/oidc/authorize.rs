@@ -21,7 +21,6 @@ use super::{Oidc, marker, redirect_uri};
 use crate::audit::{Event, Kind};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
-use crate::kernel::text::DisplayName;
 use crate::limits::Rule;
 use crate::sessions::{Level, Principal, frames};
 use crate::sign_in::{self, Destinations};
@@ -510,7 +509,8 @@ fn consent_page(
         registered_itself: client.registered_itself,
         display_name: principal.user.display_name.to_string(),
         username: principal.user.username.to_string(),
-        items: question.scopes.iter().filter_map(in_words).collect(),
+        items: room.items(&principal.user, &question.scopes)?,
+        is_asked_once: client.consent() == ConsentMode::Once && !wanted.prompt.consent,
         resources: wanted.resources.clone(),
         action: "/oauth2/consent".to_owned(),
         request: asked.outer.to_query(),
@@ -528,24 +528,6 @@ fn leads_to(uri: &str) -> String {
         Ok(url) => format!("an app on this device ({})", url.scheme()),
         Err(_) => String::new(),
     }
-}
-
-/// Says in plain words what a scope shows.
-pub(super) fn in_words(scope: &str) -> Option<String> {
-    Some(match scope {
-        "openid" => return None,
-        "profile" => "Your name, username and what your profile says".to_owned(),
-        "email" => "Your e-mail address".to_owned(),
-        "address" => "Your postal address".to_owned(),
-        "phone" => "Your telephone number".to_owned(),
-        "groups" => "The groups you are in".to_owned(),
-        "doorward.forward_auth" | "authelia.bearer.authz" => "Open pages of this server as you".to_owned(),
-        "offline_access" => "Stay signed in while you are away".to_owned(),
-        other => format!(
-            "“{}”",
-            DisplayName::parse(other).map_or_else(|_| "?".to_owned(), |name| name.to_string())
-        ),
-    })
 }
 
 /// The pages of signing in name the app that waits, and let their forms lead to it.

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use super::Oidc;
 use super::client::{Client, GrantType};
 use super::client_auth::Authenticated;
 use super::error::OAuthError;
@@ -15,7 +16,6 @@ use super::records::{DeviceRecord, DeviceState, Found, Permission, UserCodeRecor
 use super::request::read_resources;
 use super::scopes::Scopes;
 use super::token::Granted;
-use super::{Oidc, authorize};
 use crate::audit::{Event, Kind};
 use crate::crypto::mac::sha256;
 use crate::http::{Problem, Reply, Request};
@@ -280,7 +280,7 @@ impl Oidc {
             user_code: shown(&device.user_code),
             place: device.place.clone(),
             display_name: principal.user.display_name.to_string(),
-            items: device.scopes.iter().filter_map(authorize::in_words).collect(),
+            items: self.items(&principal.user, &device.scopes)?,
         };
         Reply::html(StatusCode::OK, &page)
     }

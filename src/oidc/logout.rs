@@ -52,14 +52,15 @@ pub async fn submit(room: &Oidc, request: &Request, caller: Option<&Principal>) 
     }
     let wished = Params::parse(params.get("request").unwrap_or_default().as_bytes()).unwrap_or_default();
     let wish = room.read_wish(&wished);
-    let Some(principal) = caller else { return after(room, request, &wish) };
+    let Some(principal) = caller else { return after(room, request, &wish, Vec::new()) };
     let is_ours = crate::http::csrf::check_origin(&request.headers, &room.issuer()).is_ok()
         && room.sessions.is_csrf_token(&principal.session, params.get("csrf").unwrap_or_default());
     if !is_ours {
         return Err(Problem::forbidden("csrf", "This page is too old. Reload it and try again."));
     }
+    let told = room.sessions.apps_told(&principal.user.id, Some(&principal.sid));
     room.sign_in.sign_out(principal, &visit(&room.sign_in, request)?).await?;
-    let mut reply = cookies::revoke(&room.site, after(room, request, &wish)?);
+    let mut reply = cookies::revoke(&room.site, after(room, request, &wish, told)?);
     headers::clear_site_data(&mut reply);
     Ok(reply)
 }
@@ -74,7 +75,7 @@ fn ask(
     if let Some(why) = wish.refusal {
         return super::authorize::error_page(room, request, why);
     }
-    let Some(principal) = caller else { return after(room, request, &wish) };
+    let Some(principal) = caller else { return after(room, request, &wish, Vec::new()) };
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Sign out", "");
     frame.viewer = None;
     let page = views::Logout {
@@ -94,13 +95,14 @@ fn ask(
 }
 
 /// Goes where the app wished, or says that it is done.
-fn after(room: &Oidc, request: &Request, wish: &Wish) -> Result<Reply, Problem> {
+fn after(room: &Oidc, request: &Request, wish: &Wish, told: Vec<String>) -> Result<Reply, Problem> {
     if let Some(target) = &wish.target {
         return Ok(Reply::see_other(target));
     }
     let page = crate::views::sign_in::SignedOut {
         frame: frames::anonymous(&room.site, request, "You are signed out"),
         continue_to: None,
+        told,
     };
     Reply::html(StatusCode::OK, &page)
 }

@@ -35,6 +35,7 @@ pub mod redirect_uri;
 pub mod registration;
 pub mod request;
 pub mod scopes;
+mod shown;
 pub mod token;
 pub mod userinfo;
 
@@ -54,6 +55,7 @@ use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
 use crate::crypto::replay::Replay;
 use crate::http::outgoing::Outgoing;
+use crate::kernel::ids::SessionId;
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretKey;
 use crate::kernel::time::{SharedClock, Timestamp};
@@ -155,6 +157,10 @@ impl OnEnd for SeenFromBelow {
         if let Some(inner) = self.0.upgrade() {
             Oidc(inner).stage(batch, ended);
         }
+    }
+
+    fn told(&self, sid: &SessionId) -> Vec<String> {
+        self.0.upgrade().map(|inner| Oidc(inner).told(sid)).unwrap_or_default()
     }
 }
 

@@ -74,7 +74,7 @@ fn sign_in_page(
     let page = views::SignIn {
         frame: frames::anonymous(&room.site, request, "Sign in"),
         hidden: way.hidden(),
-        continue_to: way.name(),
+        continue_to: way.goal(),
         username: form.username.to_owned(),
         remember: form.remember,
         remember_for: crate::views::plural(room.sessions.remembered_days(), "day"),
@@ -263,7 +263,7 @@ fn second_factor_page(
             if user.has_totp { "Enter your code" } else { "Use your passkey" },
         ),
         hidden: Vec::new(),
-        continue_to: way.name(),
+        continue_to: way.goal(),
         recovery_url: "/signin/recovery".to_owned(),
         passkey: own_passkey(room, &user, &ceremony),
         passkey_unavailable: room.passkeys_unavailable(),
@@ -312,7 +312,7 @@ fn recovery_page(
     let page = views::Recovery {
         frame: frames::anonymous(&room.site, request, "Use a recovery code"),
         hidden: Vec::new(),
-        continue_to: way.name(),
+        continue_to: way.goal(),
         second_factor_url: "/signin/second-factor".to_owned(),
         error,
         wait,
@@ -371,7 +371,7 @@ async fn enrolment_page(
     let page = views::Enrol {
         frame: frames::anonymous(&room.site, request, "Set up your second factor"),
         hidden: Vec::new(),
-        continue_to: way.name(),
+        continue_to: way.goal(),
         qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
         secret_text: in_groups(&enrolment.secret_base32),
         otpauth_uri: enrolment.otpauth_uri,
@@ -432,7 +432,7 @@ pub async fn show_sign_out(
 ) -> Result<Reply, Problem> {
     let rd = request.query("rd");
     let way = Way::to(room, rd.as_deref());
-    let Some(principal) = caller else { return signed_out_page(room, request, &way) };
+    let Some(principal) = caller else { return signed_out_page(room, request, &way, Vec::new()) };
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Sign out", "");
     frame.viewer = None;
     let page =
@@ -440,10 +440,11 @@ pub async fn show_sign_out(
     Reply::html(StatusCode::OK, &page)
 }
 
-fn signed_out_page(room: &SignIn, request: &Request, way: &Way) -> Result<Reply, Problem> {
+fn signed_out_page(room: &SignIn, request: &Request, way: &Way, told: Vec<String>) -> Result<Reply, Problem> {
     let page = views::SignedOut {
         frame: frames::anonymous(&room.site, request, "Signed out"),
         continue_to: way.name().map(|name| (way.url().to_owned(), name)),
+        told,
     };
     Reply::html(StatusCode::OK, &page)
 }
@@ -452,13 +453,16 @@ fn signed_out_page(room: &SignIn, request: &Request, way: &Way) -> Result<Reply,
 pub async fn sign_out(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let form = request.form()?;
     let visit = visit(room, request)?;
-    if form.text("scope") == "everywhere" {
+    let is_everywhere = form.text("scope") == "everywhere";
+    let stay = Some(&principal.sid).filter(|_| !is_everywhere);
+    let told = room.sessions.apps_told(&principal.user.id, stay);
+    if is_everywhere {
         room.sign_out_everywhere(principal, &visit).await?;
     } else {
         room.sign_out(principal, &visit).await?;
     }
     let way = Way::to(room, form.get("rd"));
-    let mut reply = cookies::revoke(&room.site, signed_out_page(room, request, &way)?);
+    let mut reply = cookies::revoke(&room.site, signed_out_page(room, request, &way, told)?);
     crate::http::headers::clear_site_data(&mut reply);
     Ok(reply)
 }

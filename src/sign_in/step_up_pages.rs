@@ -38,7 +38,7 @@ fn step_up_page(
     let page = views::StepUp {
         frame,
         hidden: vec![Hidden { name: "next", value: next_path(room, &way) }],
-        continue_to: way.name(),
+        continue_to: way.goal(),
         username: principal.user.username.to_string(),
         purpose: String::new(),
         asks_password: true,

@@ -112,6 +112,21 @@ pub fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
+/// What a visitor wants to open: "to continue to Grafana (grafana.home.example)".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// The name of an app, or a host.
+    pub name: String,
+    /// The host that the app is at; empty if the name is the host.
+    pub host: String,
+}
+
+impl From<&str> for Goal {
+    fn from(name: &str) -> Self {
+        Goal { name: name.to_owned(), host: String::new() }
+    }
+}
+
 /// A hidden form field, such as the address to continue to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden {

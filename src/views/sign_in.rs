@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::parts::{FieldErrors, Hidden, Svg, Wait};
+use super::parts::{FieldErrors, Goal, Hidden, Svg, Wait};
 
 /// `GET /signin`.
 ///
@@ -16,7 +16,7 @@ pub struct SignIn {
     /// Fields to carry along, such as `rd`, `rm` or `flow`.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open: "to continue to photos.home.example", or the name of an app.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// Prefilled username.
     pub username: String,
     /// Whether "Keep me signed in" is ticked.
@@ -51,7 +51,7 @@ pub struct SecondFactor {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// Where "Use a recovery code" leads, query included: `/signin/recovery?flow=…`.
     pub recovery_url: String,
     /// One sentence, the same for a wrong and a used code (OTP-05); see [`SecondFactor::WRONG`].
@@ -86,7 +86,7 @@ pub struct Recovery {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// Where "Use the authenticator app" leads.
     pub second_factor_url: String,
     /// One sentence, the same for a wrong and a used code.
@@ -111,7 +111,7 @@ pub struct Enrol {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// QR code of the otpauth URI.
     pub qr: Svg,
     /// The secret in base32, in groups of four.
@@ -166,6 +166,8 @@ pub struct SignedOut {
     pub frame: Frame,
     /// A validated address to go on to, and the host or app it belongs to.
     pub continue_to: Option<(String, String)>,
+    /// The apps that were told.
+    pub told: Vec<String>,
 }
 
 /// `GET /step-up`: confirm it is you before a sensitive change.
@@ -179,7 +181,7 @@ pub struct StepUp {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// Username, for password managers.
     pub username: String,
     /// What it is for, lower case, after "To": `change your password`; may be empty.

@@ -18,8 +18,8 @@ use super::qr::qr_svg;
 use super::setup::{self, InsecureVisit, NextStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
 use super::{
-    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, OneTimeLink, Pager,
-    SessionRow, Svg, Template, Viewer, Wait, When, initials,
+    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Goal, Hidden, Kind, OneTimeLink,
+    Pager, SessionRow, Svg, Template, Viewer, Wait, When, initials,
 };
 
 /// One rendered page.
@@ -342,7 +342,7 @@ fn sign_in() -> sign_in::SignIn {
     sign_in::SignIn {
         frame: gate("Sign in"),
         hidden: vec![Hidden { name: "rd", value: "https://photos.linden.example/?a=\"b\"".into() }],
-        continue_to: Some("photos.linden.example".into()),
+        continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
         username: String::new(),
         remember: false,
         remember_for: "30 days".into(),
@@ -402,7 +402,7 @@ fn sign_in_pages() -> Vec<Sample> {
             sign_in::SecondFactor {
                 frame: gate("One more step"),
                 hidden: vec![Hidden { name: "flow", value: "abc".into() }],
-                continue_to: Some("photos.linden.example".into()),
+                continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 recovery_url: "/signin/recovery?flow=abc".into(),
                 error: Some(sign_in::SecondFactor::WRONG.into()),
                 wait: None,
@@ -431,7 +431,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "signin-enrol",
             sign_in::Enrol {
                 frame: gate("Add a second factor"),
-                continue_to: Some("photos.linden.example".into()),
+                continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 hidden: Vec::new(),
                 qr: qr(),
                 secret_text: SECRET.into(),
@@ -463,6 +463,7 @@ fn sign_in_pages() -> Vec<Sample> {
             sign_in::SignedOut {
                 frame: gate("Signed out"),
                 continue_to: Some(("https://photos.linden.example/".into(), "photos.linden.example".into())),
+                told: vec!["Immich".into(), NASTY.into()],
             },
         ),
         sample(
@@ -1200,9 +1201,11 @@ fn consent() -> oidc::Consent {
         username: "ana".into(),
         items: vec![
             "Your name and profile".into(),
-            "Your e-mail address".into(),
+            oidc::Item { text: "Your e-mail address".into(), value: NASTY.into() },
+            oidc::Item { text: "The groups you are in".into(), value: "family · photos".into() },
             "Stay signed in while you are away".into(),
         ],
+        is_asked_once: true,
         resources: Vec::new(),
         action: "/oauth2/consent".into(),
         request: "client_id=immich&state=\"a\"".into(),
