@@ -1,6 +1,7 @@
 //! Doorward, the sign-in appliance. `src/README.md` is the map of rooms and the list of invariants.
 
 pub mod kernel;
+pub mod words;
 
 pub mod config;
 pub mod crypto;

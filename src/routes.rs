@@ -521,7 +521,7 @@ impl Service {
         log(request, self.shown_path(request), &problem);
         let id = request.id.to_string();
         let mut reply = if face == Face::Page && request.wants_html() {
-            error_page(&self.app, &problem, &id)
+            error_page(&self.app, request, &problem, &id)
         } else if face == Face::OAuth {
             return OAuthError::from(problem).reply();
         } else {
@@ -658,11 +658,11 @@ fn log(request: &Request, path: &str, problem: &Problem) {
     }
 }
 
-fn error_page(app: &App, problem: &Problem, request_id: &str) -> Reply {
-    let frame = crate::views::Frame::new("", app.site.name());
+fn error_page(app: &App, request: &Request, problem: &Problem, request_id: &str) -> Reply {
+    let frame = frames::anonymous(&app.site, request, "");
     let mut page = ErrorPage::for_status(frame, problem.status.as_u16(), request_id);
     if !matches!(problem.code, "not_found" | "internal" | "method_not_allowed") {
-        problem.detail.clone_into(&mut page.sentence);
+        page.sentence = problem.detail.in_words(request.words());
     }
     page.wait = problem.retry_after.map(|wait| Wait::rate_limited(seconds_rounded_up(wait)));
     Reply::html(problem.status, &page).unwrap_or_else(|_| Reply::empty(problem.status))

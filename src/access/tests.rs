@@ -348,7 +348,7 @@ async fn the_list_as_json_comes_back_as_it_was() {
     bad.rules[1].path = Some("x".into());
     let problem = put_rules(&access, &bad, event()).await.unwrap_err();
     assert_eq!((problem.code, problem.members["rule"].as_u64()), ("unsound_rule", Some(2)));
-    assert!(problem.detail.starts_with("Rule 2: "), "{}", problem.detail);
+    assert!(problem.detail.english().starts_with("Rule 2: "), "{}", problem.detail);
     assert!(
         serde_json::from_str::<PutRulesDto>(
             r#"{"version":1,"rules":[{"domains":[],"policy":"deny","x":1}]}"#

@@ -51,7 +51,7 @@ pub async fn show_audit(room: &Admin, request: &Request, actor: &Principal) -> R
         Ok(filter) => room.audit.page(&filter, before.as_deref(), PAGE)?,
         Err(problem) => {
             status = problem.status;
-            let errors = field_errors(problem, "who")?;
+            let errors = field_errors(problem, "who", request.words())?;
             let text: Vec<&str> = errors.iter().map(|(_, text)| text).collect();
             frame = frame.with_notice(Kind::Danger, text.join(" "));
             crate::audit::Page { rows: Vec::new(), next_cursor: None }

@@ -13,6 +13,7 @@ use crate::site::{CookieScope, Place, ProtectedDomain, Setting};
 use crate::views::domains as views;
 use crate::views::domains::DomainRow;
 use crate::views::{Choice, FieldErrors, Kind};
+use crate::words::Words;
 
 /// `GET /admin/domains`.
 pub async fn show_domains(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
@@ -26,7 +27,7 @@ fn list_page(
     typed: &TypedDomain,
     problem: Option<Problem>,
 ) -> Result<Reply, Problem> {
-    let (status, errors) = errors_of(problem)?;
+    let (status, errors) = errors_of(problem, request.words())?;
     let mut frame = room.frame(request, actor, "Domains", "domains");
     frame = match request.query("done").as_deref() {
         Some("saved") => frame.with_notice(Kind::Ok, "Saved. It is in force now."),
@@ -84,16 +85,12 @@ fn cookie_choices(chosen: Option<&str>) -> Vec<Choice> {
 }
 
 /// Sets what is wrong beside the fields; whatever has no field is not for this page.
-fn errors_of(problem: Option<Problem>) -> Result<(StatusCode, FieldErrors), Problem> {
-    let mut errors = FieldErrors::none();
-    let Some(problem) = problem else { return Ok((StatusCode::OK, errors)) };
+fn errors_of(problem: Option<Problem>, words: Words) -> Result<(StatusCode, FieldErrors), Problem> {
+    let Some(problem) = problem else { return Ok((StatusCode::OK, FieldErrors::none())) };
     if problem.fields.is_empty() {
         return Err(problem);
     }
-    for (field, sentence) in problem.fields {
-        errors.push(field, sentence);
-    }
-    Ok((problem.status, errors))
+    Ok((problem.status, FieldErrors::said(words, problem.fields)))
 }
 
 fn typed(form: &Form) -> TypedDomain {
@@ -147,7 +144,7 @@ fn domain_page(
     typed: &TypedDomain,
     problem: Option<Problem>,
 ) -> Result<Reply, Problem> {
-    let (status, errors) = errors_of(problem)?;
+    let (status, errors) = errors_of(problem, request.words())?;
     let page = views::Domain {
         frame: room.frame(request, actor, &own.domain, "domains"),
         url: url_of(own),

@@ -219,7 +219,7 @@ fn new_page(
         let (groups, new_group) = typed.shown_groups();
         page.groups = group_choices(room, groups)?;
         new_group.clone_into(&mut page.new_group);
-        page.errors = field_errors(problem, "username")?;
+        page.errors = field_errors(problem, "username", request.words())?;
     }
     Reply::html(status, &page)
 }
@@ -245,7 +245,7 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
             if problem.code == "username_used_before" {
                 let text = "Somebody who was deleted had this username. Access rules and apps may still know them by it. \
                             To give it away all the same, tick the box below it.";
-                problem.fields.push(("reuse_username", text.to_owned()));
+                problem.fields.push(("reuse_username", text.into()));
             }
             new_page(room, request, actor, Some((problem, &form)))
         }
@@ -399,9 +399,13 @@ fn finish_form(
         Err(problem) if problem.status.is_client_error() => {
             let mut shown = Shown { status: problem.status, typed, ..Shown::default() };
             match problem.code {
-                "email_taken" => shown.errors = FieldErrors::one("email", problem.detail),
-                _ if problem.fields.is_empty() => shown.refusal = Some(problem.detail),
-                _ => shown.errors = field_errors(problem, "display_name")?,
+                "email_taken" => {
+                    shown.errors = FieldErrors::one("email", problem.detail.in_words(request.words()))
+                }
+                _ if problem.fields.is_empty() => {
+                    shown.refusal = Some(problem.detail.in_words(request.words()))
+                }
+                _ => shown.errors = field_errors(problem, "display_name", request.words())?,
             }
             person_page(room, request, actor, user, shown)
         }

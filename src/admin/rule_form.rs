@@ -194,7 +194,7 @@ pub(super) fn form_page(
     };
     let status = refused.as_ref().map_or(StatusCode::OK, |problem| problem.status);
     let errors = match refused {
-        Some(problem) => crate::my_account::pages::field_errors(problem, "domains")?,
+        Some(problem) => crate::my_account::pages::field_errors(problem, "domains", request.words())?,
         None => FieldErrors::none(),
     };
     let basic = "A password in every request (Basic), for apps on devices that cannot open a sign-in page";

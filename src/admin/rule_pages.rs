@@ -165,7 +165,7 @@ fn tried(
                         _ => "address",
                     };
                     if errors.of(field).is_empty() {
-                        errors.push(field, sentence);
+                        errors.push(field, sentence.in_words(request.words()));
                     }
                 }
             }

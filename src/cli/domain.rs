@@ -38,7 +38,7 @@ pub(super) async fn run(app: &App, command: DomainCommand) -> Result<String, Fai
         DomainCommand::List => return Ok(list(app)),
         DomainCommand::Add { domain, portal, cookie } => {
             let typed = TypedDomain { domain, portal, cookie: Some(cookie) };
-            DomainChange::Add(typed.judge().map_err(|problem| Failure::usage(problem.detail))?)
+            DomainChange::Add(typed.judge().map_err(|problem| Failure::usage(problem.detail.english()))?)
         }
         DomainCommand::Remove { domain } => {
             if !app.site.protected_domains().iter().any(|own| own.domain == domain) {
@@ -48,7 +48,10 @@ pub(super) async fn run(app: &App, command: DomainCommand) -> Result<String, Fai
         }
     };
     let event = Event::succeeded(Kind::SettingChanged).by_system("cli");
-    app.admin.change_domains(change, event).await.map_err(|problem| Failure::new(problem.detail))?;
+    app.admin
+        .change_domains(change, event)
+        .await
+        .map_err(|problem| Failure::new(problem.detail.english()))?;
     Ok(list(app))
 }
 

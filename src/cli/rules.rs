@@ -138,7 +138,7 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
 }
 
 fn refused(error: ChangeError) -> Failure {
-    Failure::new(Problem::from(error).detail)
+    Failure::new(Problem::from(error).detail.english())
 }
 
 fn list(access: &Access) -> String {
@@ -176,7 +176,7 @@ fn check(app: &App, options: CheckOptions) -> Result<String, Failure> {
     };
     let answer = check_rules(&app.access, &question, user.as_ref()).map_err(|problem| {
         let detail = problem.fields.into_iter().map(|(_, sentence)| sentence).next();
-        Failure::usage(detail.unwrap_or(problem.detail))
+        Failure::usage(detail.unwrap_or(problem.detail).english())
     })?;
     let mut text = String::new();
     for line in answer.trail {

@@ -97,7 +97,7 @@ pub(super) fn refused(error: &OwnerError) -> Failure {
         OwnerError::Taken => {
             Failure::new("This Doorward has an owner already. `doorward user list` shows who.")
         }
-        OwnerError::Problem(problem) => Failure::usage(problem.detail.clone()),
+        OwnerError::Problem(problem) => Failure::usage(problem.detail.english()),
     }
 }
 

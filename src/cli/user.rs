@@ -196,7 +196,7 @@ fn find(app: &App, name: &str) -> Result<std::sync::Arc<User>, Failure> {
 }
 
 fn refused(error: AccountError) -> Failure {
-    Failure::new(Problem::from(error).detail)
+    Failure::new(Problem::from(error).detail.english())
 }
 
 /// What `user add` was given.

@@ -184,7 +184,7 @@ mod tests {
 
     fn code(body: &str) -> (&'static str, String) {
         let problem = parse_body::<Login>(body.as_bytes()).unwrap_err();
-        (problem.code, problem.detail)
+        (problem.code, problem.detail.english())
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::words::Said;
+
 /// A refusal. `code` is stable and part of the API; `detail` is a sentence that says what to do; `private` goes to the
 /// log with the request id and never to the client.
 #[derive(Debug)]
@@ -13,9 +15,9 @@ pub struct Problem {
     /// A stable machine-readable code, such as `token_expired`.
     pub code: &'static str,
     /// A sentence for people.
-    pub detail: String,
+    pub detail: Said,
     /// Messages for single fields of a form or JSON body: field name, sentence.
-    pub fields: Vec<(&'static str, String)>,
+    pub fields: Vec<(&'static str, Said)>,
     /// When to try again.
     pub retry_after: Option<Duration>,
     /// Headers to add, such as `WWW-Authenticate` or `RateLimit`.
@@ -28,7 +30,7 @@ pub struct Problem {
 
 impl Problem {
     /// Makes a problem from status, code and sentence.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Said>) -> Self {
         Problem {
             status,
             code,
@@ -42,17 +44,17 @@ impl Problem {
     }
 
     /// 400: the request cannot be understood.
-    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn bad_request(code: &'static str, detail: impl Into<Said>) -> Self {
         Problem::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
     /// 401: nobody is signed in, or the token is no good.
-    pub fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn unauthorized(code: &'static str, detail: impl Into<Said>) -> Self {
         Problem::new(StatusCode::UNAUTHORIZED, code, detail)
     }
 
     /// 403: signed in, but not allowed.
-    pub fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn forbidden(code: &'static str, detail: impl Into<Said>) -> Self {
         Problem::new(StatusCode::FORBIDDEN, code, detail)
     }
 
@@ -62,12 +64,12 @@ impl Problem {
     }
 
     /// 409: the state does not allow this.
-    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn conflict(code: &'static str, detail: impl Into<Said>) -> Self {
         Problem::new(StatusCode::CONFLICT, code, detail)
     }
 
     /// 422: well-formed, but a value is not acceptable.
-    pub fn unprocessable(field: &'static str, code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn unprocessable(field: &'static str, code: &'static str, detail: impl Into<Said>) -> Self {
         let detail = detail.into();
         let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail.clone());
         problem.fields.push((field, detail));
@@ -75,14 +77,14 @@ impl Problem {
     }
 
     /// 429: too many attempts.
-    pub fn too_many_requests(code: &'static str, detail: impl Into<String>, retry_after: Duration) -> Self {
+    pub fn too_many_requests(code: &'static str, detail: impl Into<Said>, retry_after: Duration) -> Self {
         let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail);
         problem.retry_after = Some(retry_after);
         problem
     }
 
     /// 503: busy or out of space; nothing was changed.
-    pub fn unavailable(code: &'static str, detail: impl Into<String>, retry_after: Duration) -> Self {
+    pub fn unavailable(code: &'static str, detail: impl Into<Said>, retry_after: Duration) -> Self {
         let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         problem.retry_after = Some(retry_after);
         problem
@@ -124,14 +126,17 @@ impl Problem {
         document.insert("title".into(), self.status.canonical_reason().unwrap_or("Error").into());
         document.insert("status".into(), self.status.as_u16().into());
         document.insert("code".into(), self.code.into());
-        document.insert("detail".into(), self.detail.as_str().into());
+        document.insert("detail".into(), self.detail.english().into());
         document.insert("request_id".into(), request_id.into());
         if let Some(wait) = self.retry_after {
             document.insert("retry_after".into(), seconds_rounded_up(wait).into());
         }
         if !self.fields.is_empty() {
-            let fields: serde_json::Map<String, serde_json::Value> =
-                self.fields.iter().map(|(field, text)| ((*field).to_owned(), text.as_str().into())).collect();
+            let fields: serde_json::Map<String, serde_json::Value> = self
+                .fields
+                .iter()
+                .map(|(field, text)| ((*field).to_owned(), text.english().into()))
+                .collect();
             document.insert("fields".into(), fields.into());
         }
         document.into()

@@ -7,6 +7,7 @@ use super::Problem;
 use super::address::Client;
 use crate::kernel::ids::RequestId;
 use crate::kernel::time::Timestamp;
+use crate::words::{Lang, Words};
 
 /// Stands in a request whose head had names with an underscore; they were taken out. For the doctor alone.
 pub static HAD_UNDERSCORES: HeaderName = HeaderName::from_static("doorward-had-underscores");
@@ -67,6 +68,16 @@ impl Request {
     /// Returns the cookie with this name. Two of them are refused: a sibling app may have tossed one in (SES-11).
     pub fn cookie(&self, name: &str) -> Result<Option<&str>, Ambiguous> {
         super::cookies::find(&self.headers, name)
+    }
+
+    /// Returns the texts in the language of whoever asks: their choice, what the app they come from asked for
+    /// (`ui_locales`), what their browser asks for, else English.
+    pub fn words(&self) -> Words {
+        let chosen = self.cookie(Lang::COOKIE).ok().flatten().and_then(Lang::from_tag);
+        let asked = || self.query("ui_locales").and_then(|locales| Lang::from_locales(&locales));
+        let accepted =
+            || self.header(&http::header::ACCEPT_LANGUAGE).ok().flatten().and_then(Lang::from_header);
+        Words::of(chosen.or_else(asked).or_else(accepted).unwrap_or_default())
     }
 
     /// Tells whether the client would rather see a page than JSON.

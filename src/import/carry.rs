@@ -91,7 +91,7 @@ fn told(error: AddError) -> Result<String, CommitError> {
         AddError::Objections(objections) => {
             Ok(objections.into_iter().map(|(_, why)| why).collect::<Vec<_>>().join(" "))
         }
-        other => Ok(Problem::from(other).detail),
+        other => Ok(Problem::from(other).detail.english()),
     }
 }
 
@@ -269,7 +269,7 @@ impl Carrier<'_> {
             }
             Err(AccountError::Commit(error)) => return Err(error),
             Err(error) => {
-                lines.push(Line::new("user", name, Outcome::Conflict, Problem::from(error).detail));
+                lines.push(Line::new("user", name, Outcome::Conflict, Problem::from(error).detail.english()));
                 return Ok(());
             }
         };

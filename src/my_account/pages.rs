@@ -23,6 +23,7 @@ use crate::views::home::{AppTile, Home};
 use crate::views::qr::qr_svg;
 use crate::views::sign_in::Message;
 use crate::views::{Event, FieldErrors, Frame, Kind, Pager, SessionRow, plural};
+use crate::words::Words;
 
 /// How many events a page of the activity has.
 const PAGE: usize = 50;
@@ -138,7 +139,7 @@ fn profile_page(
     let mut status = StatusCode::OK;
     if let Some((problem, display_name, email)) = refused {
         status = problem.status;
-        page.errors = field_errors(problem, "email")?;
+        page.errors = field_errors(problem, "email", request.words())?;
         (page.display_name, page.email) = (display_name, email);
     }
     Reply::html(status, &page)
@@ -155,17 +156,19 @@ pub(crate) fn role_word(role: crate::accounts::Role) -> &'static str {
 
 /// Turns a refusal into messages beside the fields; one that names no field goes to `otherwise`. What the person can
 /// do nothing about stays a problem.
-pub(crate) fn field_errors(problem: Problem, otherwise: &'static str) -> Result<FieldErrors, Problem> {
+pub(crate) fn field_errors(
+    problem: Problem,
+    otherwise: &'static str,
+    words: Words,
+) -> Result<FieldErrors, Problem> {
     let is_for_nobody = matches!(problem.status, StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED);
     if problem.status.is_server_error() || is_for_nobody {
         return Err(problem);
     }
     if problem.fields.is_empty() {
-        return Ok(FieldErrors::one(otherwise, problem.detail));
+        return Ok(FieldErrors::one(otherwise, problem.detail.in_words(words)));
     }
-    let mut errors = FieldErrors::none();
-    problem.fields.into_iter().for_each(|(field, text)| errors.push(field, text));
-    Ok(errors)
+    Ok(FieldErrors::said(words, problem.fields))
 }
 
 pub(super) fn needs_step_up(problem: &Problem) -> bool {
@@ -311,7 +314,7 @@ pub async fn submit_password(
         Err(error) => {
             let problem = Problem::from(error);
             let status = problem.status;
-            let errors = field_errors(problem, "current_password")?;
+            let errors = field_errors(problem, "current_password", request.words())?;
             security_page(room, request, principal, status, errors)
         }
     }
@@ -359,7 +362,7 @@ pub async fn submit_totp(
         Ok((codes, renewal)) => codes_page(room, request, principal, codes, renewal),
         Err(problem) if needs_step_up(&problem) => Ok(step_up_first("/account/totp")),
         Err(problem) if problem.code == "invalid_code" => {
-            let errors = FieldErrors::one("code", problem.detail);
+            let errors = FieldErrors::one("code", problem.detail.in_words(request.words()));
             let enrolment = room.waiting_totp(principal).await?;
             totp_page(room, request, principal, enrolment, (problem.status, errors))
         }

@@ -84,7 +84,7 @@ pub async fn add(room: &MyAccount, request: &Request, principal: &Principal) -> 
                 *field = "name";
             }
             let status = problem.status;
-            let errors = field_errors(problem, "name")?;
+            let errors = field_errors(problem, "name", request.words())?;
             page(room, request, principal, name, (status, errors)).await
         }
     }

@@ -128,7 +128,7 @@ mod tests {
 
     fn read(body: Value) -> Result<Vec<Edit>, (u16, &'static str, String)> {
         let Value::Object(body) = body else { unreachable!() };
-        edits_of(&body).map_err(|problem| (problem.status.as_u16(), problem.code, problem.detail))
+        edits_of(&body).map_err(|problem| (problem.status.as_u16(), problem.code, problem.detail.english()))
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl From<AddError> for Problem {
             AddError::Objections(objections) => {
                 let (field, why) = objections.first().cloned().unwrap_or(("client", String::new()));
                 let mut problem = Problem::unprocessable(field, "invalid_value", why);
-                problem.fields = objections;
+                problem.fields = objections.into_iter().map(|(field, why)| (field, why.into())).collect();
                 problem
             }
             AddError::Taken => Problem::conflict(

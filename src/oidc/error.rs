@@ -130,7 +130,7 @@ impl From<Problem> for OAuthError {
             status if status.is_server_error() => "server_error",
             _ => "invalid_request",
         };
-        let mut error = OAuthError::new(code, problem.detail);
+        let mut error = OAuthError::new(code, problem.detail.english());
         error.status = problem.status;
         error.headers = problem.headers;
         error.private = problem.private;

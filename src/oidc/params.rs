@@ -22,7 +22,8 @@ impl Params {
     /// # Errors
     /// `invalid_request` for bytes that are not UTF-8 and for too many parameters.
     pub fn parse(bytes: &[u8]) -> Result<Params, OAuthError> {
-        let mut pairs = form::pairs(bytes).map_err(|problem| OAuthError::invalid_request(problem.detail))?;
+        let mut pairs =
+            form::pairs(bytes).map_err(|problem| OAuthError::invalid_request(problem.detail.english()))?;
         pairs.retain(|(_, value)| !value.is_empty());
         Ok(Params(pairs))
     }

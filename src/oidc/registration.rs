@@ -67,7 +67,8 @@ fn bad_metadata(why: impl Into<String>) -> OAuthError {
 impl Metadata {
     fn read(request: &Request) -> Result<Metadata, OAuthError> {
         // Parsed strictly first (bounded depth, no name twice), then as far as it is known here.
-        let document: Map<String, Value> = request.json().map_err(|problem| bad_metadata(problem.detail))?;
+        let document: Map<String, Value> =
+            request.json().map_err(|problem| bad_metadata(problem.detail.english()))?;
         serde_json::from_value(Value::Object(document)).map_err(|error| bad_metadata(error.to_string()))
     }
 

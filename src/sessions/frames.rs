@@ -8,6 +8,7 @@ use crate::views::{Frame, Theme, Viewer, initials};
 /// Returns the frame of a page that anyone may see.
 pub fn anonymous(site: &Site, request: &Request, title: &str) -> Frame {
     let mut frame = Frame::new(title, site.name());
+    frame.t = request.words();
     if let Ok(Some(theme)) = request.cookie(Theme::COOKIE) {
         frame.theme = Theme::from_cookie(theme);
     }

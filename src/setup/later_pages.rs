@@ -219,7 +219,9 @@ pub async fn protect(room: &Setup, request: &Request) -> Result<Reply, Problem> 
         }
         _ => match room.protect(host, who, &owner, &visit).await {
             Ok(()) => Ok(here.keep(Reply::see_other(Step::Protect.path()))),
-            Err(problem) => protect_page(&here, (host, who, proxy), Vec::new(), field_errors(problem)?),
+            Err(problem) => {
+                protect_page(&here, (host, who, proxy), Vec::new(), field_errors(problem, request.words())?)
+            }
         },
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn judge(form: &OwnerForm<'_>) -> Result<NewUser, Problem> {
     }
     let sentences: Vec<&str> = fields.iter().map(|(_, sentence)| sentence.as_str()).collect();
     let mut problem = Problem::unprocessable("username", "invalid_value", sentences.join(" "));
-    problem.fields = fields;
+    problem.fields = fields.into_iter().map(|(field, sentence)| (field, sentence.into())).collect();
     Err(problem)
 }
 

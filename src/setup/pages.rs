@@ -25,6 +25,7 @@ use crate::site::{Origin, Setting};
 use crate::views::errors::ErrorPage;
 use crate::views::setup::{self as views, InsecureVisit, Step, Steps};
 use crate::views::{FieldErrors, Frame, Wait};
+use crate::words::Words;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -263,15 +264,11 @@ fn refuse_foreign(request: &Request) -> Result<(), Problem> {
 }
 
 /// Turns the fields of a refusal into what the page shows beside them; anything else stays a refusal.
-pub(super) fn field_errors(problem: Problem) -> Result<FieldErrors, Problem> {
+pub(super) fn field_errors(problem: Problem, words: Words) -> Result<FieldErrors, Problem> {
     if problem.fields.is_empty() {
         return Err(problem);
     }
-    let mut errors = FieldErrors::none();
-    for (field, text) in problem.fields {
-        errors.push(field, text);
-    }
-    Ok(errors)
+    Ok(FieldErrors::said(words, problem.fields))
 }
 
 /// `GET /setup`: the way in. The owner comes back in by signing in.
@@ -388,7 +385,7 @@ pub async fn welcome(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     let name = form.text("instance_name");
     match room.set_name(name, here.wizard.owner, &visit(&room.sign_in, request)?).await {
         Ok(()) => here.go_on(),
-        Err(problem) => welcome_page(&here, name.to_owned(), field_errors(problem)?),
+        Err(problem) => welcome_page(&here, name.to_owned(), field_errors(problem, request.words())?),
     }
 }
 
@@ -433,7 +430,9 @@ pub async fn owner(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     let id = match room.make_owner(&filled, &password, &visit).await {
         Ok(id) => id,
         Err(OwnerError::Taken) => return taken_page(room, request),
-        Err(OwnerError::Problem(problem)) => return owner_page(&here, Some(&form), field_errors(problem)?),
+        Err(OwnerError::Problem(problem)) => {
+            return owner_page(&here, Some(&form), field_errors(problem, request.words())?);
+        }
     };
     room.wizards.update(here.token, |wizard| wizard.owner = Some(id));
     let reply = here.go_on()?;
@@ -559,7 +558,7 @@ pub async fn address(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     if form.text("action") == "check" {
         // Only looking: the box need not be ticked for that.
         if let Err(problem) = room.judge_address(&typed.origin, &typed.cookie_domain, true) {
-            errors = field_errors(problem)?;
+            errors = field_errors(problem, request.words())?;
         }
         return address_page(&here, &typed, errors);
     }
@@ -572,7 +571,7 @@ pub async fn address(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     }
     let judged = match judged {
         Ok(judged) => judged,
-        Err(problem) => return address_page(&here, &typed, field_errors(problem)?),
+        Err(problem) => return address_page(&here, &typed, field_errors(problem, request.words())?),
     };
     room.set_address(&judged, here.wizard.owner, &visit).await?;
     if here.is_insecure() {

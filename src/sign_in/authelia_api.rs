@@ -25,7 +25,8 @@ fn ok(data: Option<Value>) -> Reply {
 }
 
 fn ko(problem: Problem) -> Reply {
-    let mut reply = Reply::json(problem.status, &json!({ "status": "KO", "message": problem.detail }));
+    let mut reply =
+        Reply::json(problem.status, &json!({ "status": "KO", "message": problem.detail.english() }));
     for (name, value) in problem.headers {
         reply.headers.append(name, value);
     }

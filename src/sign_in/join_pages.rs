@@ -66,7 +66,12 @@ pub async fn submit_link(room: &SignIn, request: &Request) -> Result<Reply, Prob
             Reply::html(StatusCode::OK, &page)
         }
         Err(SignInError::Problem(problem)) if problem.status == StatusCode::UNPROCESSABLE_ENTITY => {
-            link_page(room, request, FieldErrors::one("password", problem.detail), problem.status)
+            link_page(
+                room,
+                request,
+                FieldErrors::one("password", problem.detail.in_words(request.words())),
+                problem.status,
+            )
         }
         Err(SignInError::Problem(problem)) if problem.code == link_gone().code => {
             link_page(room, request, FieldErrors::none(), StatusCode::GONE)
@@ -110,8 +115,10 @@ fn registration_page(
             (StatusCode::TOO_MANY_REQUESTS, Some(wait)) => {
                 page.wait = Some(Wait::rate_limited(seconds_rounded_up(wait)));
             }
-            _ if problem.fields.is_empty() => page.errors.push("username", problem.detail),
-            _ => problem.fields.into_iter().for_each(|(field, text)| page.errors.push(field, text)),
+            _ if problem.fields.is_empty() => {
+                page.errors.push("username", problem.detail.in_words(request.words()))
+            }
+            _ => page.errors = FieldErrors::said(request.words(), problem.fields),
         }
     }
     Reply::html(status, &page)

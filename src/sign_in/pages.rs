@@ -22,6 +22,7 @@ use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{Level, Principal, SessionKind, frames, handoff};
 use crate::views::sign_in as views;
 use crate::views::{FieldErrors, Kind, Wait, When};
+use crate::words::Words;
 
 /// The longest name that a link may prefill.
 const LONGEST_HINT: usize = 256;
@@ -29,6 +30,7 @@ const LONGEST_HINT: usize = 256;
 /// What a page says about an error, if there is one: a sentence, or a pause with a countdown.
 pub(super) fn explain(
     error: Option<SignInError>,
+    words: Words,
 ) -> Result<(StatusCode, Option<String>, Option<Wait>), Problem> {
     let Some(error) = error else { return Ok((StatusCode::OK, None, None)) };
     let suspended = match &error {
@@ -45,13 +47,13 @@ pub(super) fn explain(
             Ok((problem.status, None, Some(Wait::rate_limited(seconds.max(1)))))
         }
         (StatusCode::SERVICE_UNAVAILABLE, _, _) if problem.code == "busy" => {
-            Ok((problem.status, Some(problem.detail), None))
+            Ok((problem.status, Some(problem.detail.in_words(words)), None))
         }
         (
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::CONFLICT | StatusCode::GONE,
             _,
             _,
-        ) => Ok((problem.status, Some(problem.detail), None)),
+        ) => Ok((problem.status, Some(problem.detail.in_words(words)), None)),
         _ => Err(problem),
     }
 }
@@ -68,7 +70,7 @@ fn sign_in_page(
     form: &SignInForm<'_>,
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
-    let (status, error, wait) = explain(error)?;
+    let (status, error, wait) = explain(error, request.words())?;
     let way = Way::to(room, form.rd);
     let own = room.site.origin();
     let page = views::SignIn {
@@ -252,7 +254,7 @@ fn second_factor_page(
     error: Option<SignInError>,
 ) -> Result<Reply, Problem> {
     let hint_clock = matches!(error, Some(SignInError::WrongCode));
-    let (status, error, wait) = explain(error)?;
+    let (status, error, wait) = explain(error, request.words())?;
     let user = room.accounts.user(&waiting.user).ok_or(SignInError::NothingPending)?;
     let ceremony = Ceremony::SecondFactor(waiting.user, token);
     let way = Way::to(room, waiting.return_to.as_deref());
@@ -306,7 +308,7 @@ fn recovery_page(
         Some(SignInError::WrongCode) => {
             (StatusCode::UNAUTHORIZED, Some(views::Recovery::WRONG.to_owned()), None)
         }
-        other => explain(other)?,
+        other => explain(other, request.words())?,
     };
     let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::Recovery {
@@ -366,7 +368,7 @@ async fn enrolment_page(
 ) -> Result<Reply, Problem> {
     let asker = Asker::waiting_sign_in(token);
     let enrolment = room.accounts.show_totp(waiting.user, asker, &room.site.name()).await?;
-    let (status, error, wait) = explain(error)?;
+    let (status, error, wait) = explain(error, request.words())?;
     let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::Enrol {
         frame: frames::anonymous(&room.site, request, "Set up your second factor"),

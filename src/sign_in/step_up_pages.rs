@@ -30,7 +30,7 @@ fn step_up_page(
         Some(SignInError::Wrong | SignInError::WrongCode | SignInError::WrongPasskey) => {
             (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
         }
-        other => explain(other)?,
+        other => explain(other, request.words())?,
     };
     let way = Way::to_own(room, next);
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");

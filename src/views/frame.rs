@@ -2,6 +2,7 @@
 
 use super::assets::{Assets, assets};
 use super::navigation::{ACCOUNT, ADMIN, Entry, holds};
+use crate::words::Words;
 
 /// The colors a visitor chose; `Auto` follows the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub struct Frame {
     pub notice: Option<Notice>,
     /// Colors, from the cookie [`Theme::COOKIE`].
     pub theme: Theme,
+    /// The texts, in the language of the visitor.
+    pub t: Words,
     /// Hashed asset addresses.
     pub assets: &'static Assets,
 }
@@ -115,6 +118,7 @@ impl Frame {
             current: "",
             notice: None,
             theme: Theme::Auto,
+            t: Words::ENGLISH,
             assets: assets(),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::frame::Kind;
 use crate::kernel::time::Timestamp;
+use crate::words::{Said, Words};
 
 /// Messages about form fields, shown beside the field and in a summary with links on top.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,11 @@ impl FieldErrors {
     /// Makes one error: the id of the field (equal to its name in every form here) and a full sentence.
     pub fn one(field: &'static str, text: impl Into<String>) -> Self {
         FieldErrors(vec![(field, text.into())])
+    }
+
+    /// Takes the fields of a refusal, in the language of the visitor.
+    pub fn said(words: Words, fields: Vec<(&'static str, Said)>) -> Self {
+        FieldErrors(fields.into_iter().map(|(field, said)| (field, said.in_words(words))).collect())
     }
 
     /// Adds an error.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms, lowest first. A room may use only rooms before it; the last three may use everything.
 const ORDER: &[&str] = &[
     "kernel",
+    "words",
     "config",
     "crypto",
     "store",

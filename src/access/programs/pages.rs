@@ -112,7 +112,7 @@ pub async fn submit(room: &SignIn, request: &Request, principal: &Principal) -> 
         Err(problem) if problem.code == "step_up_required" => Ok(step_up_first(PAGE)),
         Err(problem) => {
             let status = problem.status;
-            let errors = field_errors(problem, "name")?;
+            let errors = field_errors(problem, "name", request.words())?;
             let typed = Typed { name: name.to_owned(), hosts: hosts.to_owned(), days, status, errors };
             page(room, request, principal, typed, None)
         }

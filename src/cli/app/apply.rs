@@ -179,7 +179,7 @@ fn judge_one(app: &App, input: &Input, table: toml::Table, place: &mut Table<'_>
     for (name, value) in members {
         match settings_of(&settings, Map::from_iter([(name.clone(), value)])) {
             Ok(changed) => settings = changed,
-            Err(problem) => place.object(&name, problem.detail),
+            Err(problem) => place.object(&name, problem.detail.english()),
         }
     }
     if place.faults.len() > before {
@@ -195,14 +195,14 @@ fn judge_one(app: &App, input: &Input, table: toml::Table, place: &mut Table<'_>
             return None;
         }
         Err(other) => {
-            place.object("id", Problem::from(other).detail);
+            place.object("id", Problem::from(other).detail.english());
             return None;
         }
     };
     if app.oidc.client(id.as_str()).is_none()
         && let Err(error) = app.oidc.check_new_id(&id)
     {
-        place.object("id", Problem::from(error).detail);
+        place.object("id", Problem::from(error).detail.english());
     }
     if digest.is_some() && !settings.has_secret() {
         place.object("auth_method", "This app proves itself without a secret, so leave the secret out.");

@@ -31,7 +31,7 @@ pub(super) fn refused(error: AddError) -> Failure {
             Failure::new(lines.join("\n"))
         }
         AddError::NotFound => Failure::new("There is no such app. `doorward app list` shows all."),
-        other => Failure::new(Problem::from(other).detail),
+        other => Failure::new(Problem::from(other).detail.english()),
     }
 }
 

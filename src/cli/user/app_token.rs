@@ -59,12 +59,12 @@ pub(super) async fn run(app: &App, command: AppTokenCommand) -> Result<String, F
 
 async fn add(app: &App, name: &str, wish: &Wish, two_factor: bool) -> Result<String, Failure> {
     let user = find(app, name)?;
-    let sound = wish.parse(app.now()).map_err(|problem| Failure::usage(problem.detail))?;
+    let sound = wish.parse(app.now()).map_err(|problem| Failure::usage(problem.detail.english()))?;
     let factors = if two_factor { Factors::PASSWORD.with(Factors::TOTP) } else { Factors::PASSWORD };
     let made = app_tokens::make_for(&app.sign_in, (user.id, &user.username), factors, sound).await.map_err(
         |problem| match problem.code {
             "sign_in_expired" => Failure::new(format!("{} is disabled.", user.username)),
-            _ => Failure::new(problem.detail),
+            _ => Failure::new(problem.detail.english()),
         },
     )?;
     Ok(format!("{}\nThis token is shown only now. Its handle is {}.\n", made.token.expose(), made.id))
@@ -100,7 +100,7 @@ async fn remove(app: &App, name: &str, handle: &str) -> Result<String, Failure> 
                 "{name} has no such token. `doorward user app-token list {name}` shows all."
             ))
         } else {
-            Failure::new(problem.detail)
+            Failure::new(problem.detail.english())
         }
     })?;
     Ok("The token is revoked.\n".to_owned())

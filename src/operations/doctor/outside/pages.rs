@@ -109,10 +109,8 @@ impl Desk<'_> {
         problem: Option<Problem>,
     ) -> Result<Reply, Problem> {
         let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.status);
-        let mut errors = FieldErrors::none();
-        for (field, sentence) in problem.into_iter().flat_map(|problem| problem.fields) {
-            errors.push(field, sentence);
-        }
+        let fields = problem.map(|problem| problem.fields).unwrap_or_default();
+        let errors = FieldErrors::said(frame.t, fields);
         let mut proxies = vec![Choice::new(BY_ITSELF, "Whatever it says it is", proxy.is_none())];
         let choice = |other: Proxy| Choice::new(other.as_str(), other.title(), proxy == Some(other));
         proxies.extend(Proxy::ALL.into_iter().map(choice));
