@@ -529,8 +529,8 @@ impl Service {
             reply.set(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
             reply
         };
-        for (name, value) in problem.headers {
-            reply.headers.append(name, value);
+        for (name, value) in &problem.headers {
+            reply.headers.append(name, value.clone());
         }
         if let Some(wait) = problem.retry_after {
             reply.set(header::RETRY_AFTER, HeaderValue::from(seconds_rounded_up(wait).max(1)));

@@ -90,7 +90,7 @@ fn errors_of(problem: Option<Problem>, words: Words) -> Result<(StatusCode, Fiel
     if problem.fields.is_empty() {
         return Err(problem);
     }
-    Ok((problem.status, FieldErrors::said(words, problem.fields)))
+    Ok((problem.status, FieldErrors::said(words, &problem.fields)))
 }
 
 fn typed(form: &Form) -> TypedDomain {

@@ -240,7 +240,8 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
         Err(problem) if problem.code == "step_up_required" => Ok(step_up_first("/admin/people/new")),
         Err(mut problem) => {
             if problem.code == "email_taken" {
-                problem.fields.push(("email", problem.detail.clone()));
+                let said = problem.detail.clone();
+                problem.fields.push(("email", said));
             }
             if problem.code == "username_used_before" {
                 let text = "Somebody who was deleted had this username. Access rules and apps may still know them by it. \

@@ -158,8 +158,8 @@ fn tried(
             Ok(checked) => answers.push(Answer { is_draft, is_alone: !has_draft, checked }),
             Err(problem) if problem.fields.is_empty() => return Err(problem),
             Err(problem) => {
-                for (field, sentence) in problem.fields {
-                    let field = match field {
+                for (field, sentence) in &problem.fields {
+                    let field = match *field {
                         "username" => "user",
                         "from" => "from",
                         _ => "address",

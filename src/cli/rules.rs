@@ -175,8 +175,8 @@ fn check(app: &App, options: CheckOptions) -> Result<String, Failure> {
         draft,
     };
     let answer = check_rules(&app.access, &question, user.as_ref()).map_err(|problem| {
-        let detail = problem.fields.into_iter().map(|(_, sentence)| sentence).next();
-        Failure::usage(detail.unwrap_or(problem.detail).english())
+        let detail = problem.fields.first().map(|(_, sentence)| sentence);
+        Failure::usage(detail.unwrap_or(&problem.detail).english())
     })?;
     let mut text = String::new();
     for line in answer.trail {

@@ -1,15 +1,34 @@
 //! Problem documents (RFC 9457): what a client is told when something is refused, and what only the log is told.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use http::StatusCode;
 
 use crate::words::Said;
 
-/// A refusal. `code` is stable and part of the API; `detail` is a sentence that says what to do; `private` goes to the
-/// log with the request id and never to the client.
+/// A refusal: a [`Refusal`] in a box, because nearly every function may return one and hardly any does.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Refusal>);
+
+impl Deref for Problem {
+    type Target = Refusal;
+
+    fn deref(&self) -> &Refusal {
+        &self.0
+    }
+}
+
+impl DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Refusal {
+        &mut self.0
+    }
+}
+
+/// What a refusal says. `code` is stable and part of the API; `detail` is a sentence that says what to do; `private` goes
+/// to the log with the request id and never to the client.
+#[derive(Debug)]
+pub struct Refusal {
     /// A 4xx or 5xx status.
     pub status: StatusCode,
     /// A stable machine-readable code, such as `token_expired`.
@@ -31,7 +50,7 @@ pub struct Problem {
 impl Problem {
     /// Makes a problem from status, code and sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Said>) -> Self {
-        Problem {
+        Problem(Box::new(Refusal {
             status,
             code,
             detail: detail.into(),
@@ -40,7 +59,7 @@ impl Problem {
             headers: Vec::new(),
             private: None,
             members: serde_json::Map::new(),
-        }
+        }))
     }
 
     /// 400: the request cannot be understood.
@@ -117,6 +136,11 @@ impl Problem {
     pub fn with_member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.members.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Takes the refusal out of its box.
+    pub fn into_refusal(self) -> Refusal {
+        *self.0
     }
 
     /// Renders `application/problem+json`.

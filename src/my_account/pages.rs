@@ -168,7 +168,7 @@ pub(crate) fn field_errors(
     if problem.fields.is_empty() {
         return Ok(FieldErrors::one(otherwise, problem.detail.in_words(words)));
     }
-    Ok(FieldErrors::said(words, problem.fields))
+    Ok(FieldErrors::said(words, &problem.fields))
 }
 
 pub(super) fn needs_step_up(problem: &Problem) -> bool {

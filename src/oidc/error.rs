@@ -130,6 +130,7 @@ impl From<Problem> for OAuthError {
             status if status.is_server_error() => "server_error",
             _ => "invalid_request",
         };
+        let problem = problem.into_refusal();
         let mut error = OAuthError::new(code, problem.detail.english());
         error.status = problem.status;
         error.headers = problem.headers;

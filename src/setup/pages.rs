@@ -268,7 +268,7 @@ pub(super) fn field_errors(problem: Problem, words: Words) -> Result<FieldErrors
     if problem.fields.is_empty() {
         return Err(problem);
     }
-    Ok(FieldErrors::said(words, problem.fields))
+    Ok(FieldErrors::said(words, &problem.fields))
 }
 
 /// `GET /setup`: the way in. The owner comes back in by signing in.

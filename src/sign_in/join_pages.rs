@@ -118,7 +118,7 @@ fn registration_page(
             _ if problem.fields.is_empty() => {
                 page.errors.push("username", problem.detail.in_words(request.words()))
             }
-            _ => page.errors = FieldErrors::said(request.words(), problem.fields),
+            _ => page.errors = FieldErrors::said(request.words(), &problem.fields),
         }
     }
     Reply::html(status, &page)

@@ -22,8 +22,8 @@ impl FieldErrors {
     }
 
     /// Takes the fields of a refusal, in the language of the visitor.
-    pub fn said(words: Words, fields: Vec<(&'static str, Said)>) -> Self {
-        FieldErrors(fields.into_iter().map(|(field, said)| (field, said.in_words(words))).collect())
+    pub fn said(words: Words, fields: &[(&'static str, Said)]) -> Self {
+        FieldErrors(fields.iter().map(|(field, said)| (*field, said.in_words(words))).collect())
     }
 
     /// Adds an error.

@@ -109,7 +109,7 @@ impl Desk<'_> {
         problem: Option<Problem>,
     ) -> Result<Reply, Problem> {
         let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.status);
-        let fields = problem.map(|problem| problem.fields).unwrap_or_default();
+        let fields = problem.as_ref().map_or(&[][..], |problem| &problem.fields);
         let errors = FieldErrors::said(frame.t, fields);
         let mut proxies = vec![Choice::new(BY_ITSELF, "Whatever it says it is", proxy.is_none())];
         let choice = |other: Proxy| Choice::new(other.as_str(), other.title(), proxy == Some(other));
