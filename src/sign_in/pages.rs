@@ -35,7 +35,7 @@ pub(super) fn explain(
     let Some(error) = error else { return Ok((StatusCode::OK, None, None)) };
     let suspended = match &error {
         SignInError::Suspended { until, now } => {
-            Some(Wait::suspended(&When::from(*until), seconds_rounded_up(until.since(*now))))
+            Some(Wait::suspended(words, &When::from(*until), seconds_rounded_up(until.since(*now))))
         }
         _ => None,
     };
@@ -44,7 +44,7 @@ pub(super) fn explain(
     match (problem.status, suspended, wait) {
         (status, Some(wait), _) => Ok((status, None, Some(wait))),
         (StatusCode::TOO_MANY_REQUESTS, _, Some(seconds)) => {
-            Ok((problem.status, None, Some(Wait::rate_limited(seconds.max(1)))))
+            Ok((problem.status, None, Some(Wait::rate_limited(words, seconds.max(1)))))
         }
         (StatusCode::SERVICE_UNAVAILABLE, _, _) if problem.code == "busy" => {
             Ok((problem.status, Some(problem.detail.in_words(words)), None))

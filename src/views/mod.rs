@@ -30,6 +30,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use crate::words;
 pub use askama::Template;
 pub use frame::{Frame, Kind, Notice, Theme, Viewer};
 pub use parts::{

@@ -3,6 +3,7 @@
 use super::samples::{NASTY, all};
 use super::*;
 use crate::kernel::time::Timestamp;
+use crate::words::{Lang, Words};
 
 /// Returns every tag of a page: the text between `<` and `>`.
 fn tags(html: &str) -> Vec<&str> {
@@ -199,13 +200,16 @@ fn moments_read_well() {
     let when = When::from(Timestamp::from_secs(1_794_492_120));
     assert_eq!(when.iso, "2026-11-12T14:02:00Z");
     assert_eq!(when.text, "12 Nov 2026, 14:02 UTC");
+    assert_eq!(when.in_words(&Words::of(Lang::De)), "12. Nov. 2026, 14:02 UTC");
+    let odd = When { iso: "soon".into(), text: "soon".into() };
+    assert_eq!(odd.in_words(&Words::of(Lang::De)), "soon");
 }
 
 #[test]
 fn waits_are_told_in_the_largest_sensible_unit() {
-    assert!(Wait::rate_limited(1).text.ends_with("in 1 second."));
-    assert!(Wait::rate_limited(240).text.ends_with("in 4 minutes."));
-    assert!(Wait::rate_limited(43_200).text.ends_with("in 12 hours."));
+    assert!(Wait::rate_limited(Words::ENGLISH, 1).text.ends_with("in 1 second."));
+    assert!(Wait::rate_limited(Words::ENGLISH, 240).text.ends_with("in 4 minutes."));
+    assert!(Wait::rate_limited(Words::ENGLISH, 43_200).text.ends_with("in 12 hours."));
 }
 
 #[test]

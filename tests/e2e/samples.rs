@@ -2,6 +2,8 @@
 //!
 //! Included by path, so the views are found one module up: `super::*`.
 
+use std::cell::Cell;
+
 use super::account::{self, Strip, TotpState};
 use super::admin::{
     Audit, AuditRow, DraftNote, FilterLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
@@ -17,6 +19,7 @@ use super::oidc;
 use super::qr::qr_svg;
 use super::setup::{self, InsecureVisit, NextStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
+use super::words::Lang;
 use super::{
     Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Goal, Hidden, Kind, OneTimeLink,
     Pager, SessionRow, Svg, Template, Viewer, Wait, When, initials,
@@ -40,8 +43,27 @@ fn sample<T: Template>(name: &'static str, view: T) -> Sample {
     Sample { name, html: view.render().unwrap_or_default() }
 }
 
+thread_local! {
+    static LANGUAGE: Cell<Lang> = const { Cell::new(Lang::En) };
+}
+
+/// The texts in the language of the samples.
+fn words() -> super::words::Words {
+    super::words::Words::of(LANGUAGE.get())
+}
+
+/// Renders every page in a language.
+pub(crate) fn all_in(lang: Lang) -> Vec<Sample> {
+    LANGUAGE.set(lang);
+    let pages = all();
+    LANGUAGE.set(Lang::En);
+    pages
+}
+
 fn gate(title: &str) -> Frame {
-    Frame::new(title, "Linden Street").with_csrf("c5rf.t0ken")
+    let mut frame = Frame::new(title, "Linden Street").with_csrf("c5rf.t0ken");
+    frame.t = words();
+    frame
 }
 
 fn shell(title: &str, current: &'static str) -> Frame {
@@ -180,7 +202,7 @@ fn setup_pages() -> Vec<Sample> {
                 frame: gate("Set up Doorward"),
                 token_file: "/var/lib/doorward/setup-token".into(),
                 errors: FieldErrors::one("token", "That is not the setup code. Copy it again from the log."),
-                wait: Some(Wait::rate_limited(20)),
+                wait: Some(Wait::rate_limited(words(), 20)),
                 insecure: Some(insecure()),
             },
         ),
@@ -392,7 +414,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "signin-suspended",
             sign_in::SignIn {
                 username: "ana".into(),
-                wait: Some(Wait::suspended(&at(12, "14:02"), 43_200)),
+                wait: Some(Wait::suspended(words(), &at(12, "14:02"), 43_200)),
                 passkey: None,
                 ..sign_in()
             },
@@ -424,7 +446,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 continue_to: None,
                 second_factor_url: "/signin/second-factor?flow=abc".into(),
                 error: None,
-                wait: Some(Wait::rate_limited(300)),
+                wait: Some(Wait::rate_limited(words(), 300)),
             },
         ),
         sample(
@@ -1281,7 +1303,7 @@ fn error_pages() -> Vec<Sample> {
     vec![
         sample("error-403", page(403)),
         sample("error-404", page(404)),
-        sample("error-429", ErrorPage { wait: Some(Wait::rate_limited(240)), ..page(429) }),
+        sample("error-429", ErrorPage { wait: Some(Wait::rate_limited(words(), 240)), ..page(429) }),
         sample("error-500", page(500)),
         sample(
             "error-421",
