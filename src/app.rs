@@ -89,6 +89,8 @@ pub struct Options {
     pub max_connections_per_address: usize,
     /// Where store snapshots and the setup token live.
     pub data_directory: PathBuf,
+    /// Where the master key came from.
+    pub key_file: setup::KeyFile,
 }
 
 /// The application: one field a room.
@@ -236,6 +238,7 @@ impl App {
             sign_in: sign_in.clone(),
             access: access.clone(),
             data_directory: options.data_directory.clone(),
+            key_file: options.key_file.clone(),
             listen: options.listen,
         })
         .map_err(|error| because("The setup could not be prepared")(&error))?;

@@ -1,6 +1,6 @@
 //! The rules as JSON: what `/api/v1/admin/rules` takes and gives. The handlers stand with the other admin routes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -108,7 +108,8 @@ pub struct CheckDto {
     /// What has been proven; one factor if left out.
     #[serde(default)]
     pub level: Option<Level>,
-    /// Where the request comes from; if left out, it comes from no network that a rule names.
+    /// Where the request comes from; if left out, nobody knows, as with a proxy that does not tell, and a rule that
+    /// looks at it refuses.
     #[serde(default)]
     pub address: Option<IpAddr>,
     /// Whether to ask the draft instead of the list in force.
@@ -290,13 +291,12 @@ pub fn check_rules(
         (None, Some(client)) => format!("The program {client}"),
         (None, None) => "Someone who is not signed in".to_owned(),
     };
-    let asked = asked(&inquiry, question.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-    let is_address_known = question.address.is_some();
+    let asked = asked(&inquiry, question.address);
     let explained = if question.draft {
         let draft = access.draft().ok_or(ChangeError::NoDraft)?;
-        explain(&draft.matcher, asked, caller, &who, is_address_known)
+        explain(&draft.matcher, asked, caller, &who)
     } else {
-        explain(&access.list().matcher, asked, caller, &who, is_address_known)
+        explain(&access.list().matcher, asked, caller, &who)
     };
     let (outcome, level) = match explained.outcome {
         Outcome::Allow => ("allow", None),

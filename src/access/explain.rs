@@ -18,18 +18,16 @@ pub(super) struct Explanation {
     pub trail: Vec<String>,
 }
 
-/// Explains what `matcher` decides. `who` begins the answer, as in “Ada Lovelace”; `is_address_known` tells whether
-/// somebody said where the request comes from.
+/// Explains what `matcher` decides. `who` begins the answer, as in “Ada Lovelace”.
 pub(super) fn explain(
     matcher: &Matcher,
     asked: Asked<'_>,
     caller: Option<Caller<'_>>,
     who: &str,
-    is_address_known: bool,
 ) -> Explanation {
     let decision = matcher.decide(asked, caller);
     let rule = decision.rule.map(|index| index + 1);
-    let request = Request { asked, caller, who, is_address_known };
+    let request = Request { asked, caller, who };
     let trail = request.trail(matcher);
     Explanation { outcome: decision.outcome, rule, sentence: in_words(who, decision.outcome, rule), trail }
 }
@@ -51,7 +49,6 @@ struct Request<'a> {
     asked: Asked<'a>,
     caller: Option<Caller<'a>>,
     who: &'a str,
-    is_address_known: bool,
 }
 
 impl Request<'_> {
@@ -99,11 +96,13 @@ impl Request<'_> {
                 let networks: Vec<String> =
                     rule.networks().iter().map(|network| network_text(*network)).collect();
                 let networks = listed(&networks, " or ");
-                if self.is_address_known {
-                    format!("is for requests from {networks}, and this one comes from {}", self.asked.address)
-                } else {
-                    format!("is for requests from {networks}, and nobody said where this one comes from")
-                }
+                let from = self.asked.address.map_or_else(|| "elsewhere".to_owned(), |from| from.to_string());
+                format!("is for requests from {networks}, and this one comes from {from}")
+            }
+            Judgment::UnknownAddress => {
+                "looks at where requests come from, and nobody said where this one comes from, so it is refused. In this test, \
+                 give an address; in practice, the reverse proxy must be one of server.trusted_proxies and set X-Forwarded-For"
+                    .into()
             }
             Judgment::OtherPeople => format!("is for {}, and {who} is not among them", people(rule)),
             Judgment::OtherPath => {

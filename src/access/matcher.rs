@@ -2,13 +2,15 @@
 //!
 //! The steps, exactly. Only rules that name the host are looked at, in order; for each of them:
 //!
-//! 1. Methods and networks: the request's must be among them.
+//! 1. Methods and networks: the request's must be among them. Where it is not known where the request comes from, no
+//!    network is ruled out yet.
 //! 2. The rule lists people, the caller is known and is not one of them: the rule does not match.
 //! 3. The host carries a name (`{user}.`, the group `User` of an expression), the caller is known and it is not theirs:
 //!    the rule does not match.
 //! 4. The rule has a condition on the query, the path, or both (resources). What has no single reading (a path without a
 //!    canonical form, FWD-06; a query that servers read in different ways) is **refused**, because nobody can tell what
-//!    the app would make of it. If a condition does not hold: the rule does not match.
+//!    the app would make of it. If a condition does not hold: the rule does not match. A rule by network whose other
+//!    conditions hold **refuses** as well, if it is not known where the request comes from.
 //! 5. The rule is about people and nobody is signed in: **sign-in needed**, at the level of the rule (at one factor for
 //!    `deny`). The rule is not skipped: after sign-in it may be the one that decides, so neither a later `bypass` nor
 //!    the default may decide before that is known.
@@ -38,8 +40,8 @@ pub struct Asked<'a> {
     pub query: Option<&'a str>,
     /// The request method, upper case.
     pub method: &'a str,
-    /// Where the request comes from, as far as trusted proxies tell.
-    pub address: IpAddr,
+    /// Where the request comes from; `None` if no trusted proxy tells.
+    pub address: Option<IpAddr>,
 }
 
 /// Who asks, as far as rules look at them: a person, a program that acts for one, or a program alone.
@@ -100,6 +102,8 @@ pub struct Decision {
     pub rule: Option<usize>,
     /// Whether that rule reads a password in `Authorization: Basic`.
     pub allows_basic: bool,
+    /// Whether it was refused because it is not known where the request comes from.
+    pub lacks_address: bool,
 }
 
 /// What one rule makes of a request.
@@ -125,6 +129,8 @@ pub enum Judgment {
     AmbiguousPath,
     /// It has a condition on the query and the query is ambiguous: refused.
     AmbiguousQuery,
+    /// It has a condition on the network and nobody knows where the request comes from: refused.
+    UnknownAddress,
     /// It decides.
     Decides(Outcome),
 }
@@ -134,7 +140,9 @@ impl Judgment {
     pub fn outcome(self) -> Option<Outcome> {
         match self {
             Judgment::Decides(outcome) => Some(outcome),
-            Judgment::AmbiguousPath | Judgment::AmbiguousQuery => Some(Outcome::Forbidden),
+            Judgment::AmbiguousPath | Judgment::AmbiguousQuery | Judgment::UnknownAddress => {
+                Some(Outcome::Forbidden)
+            }
             _ => None,
         }
     }
@@ -144,7 +152,7 @@ impl Judgment {
 struct Request<'a> {
     asked: Asked<'a>,
     caller: Option<Caller<'a>>,
-    address: IpAddr,
+    address: Option<IpAddr>,
     query: &'a str,
     target: OnceCell<String>,
     is_query_sound: OnceCell<bool>,
@@ -155,7 +163,7 @@ impl<'a> Request<'a> {
         Request {
             asked,
             caller,
-            address: asked.address.to_canonical(),
+            address: asked.address.map(|address| address.to_canonical()),
             query: asked.query.unwrap_or_default(),
             target: OnceCell::new(),
             is_query_sound: OnceCell::new(),
@@ -179,7 +187,8 @@ impl<'a> Request<'a> {
         if !rule.methods().is_empty() && !rule.methods().iter().any(|method| **method == *self.asked.method) {
             return Judgment::OtherMethod;
         }
-        if !rule.networks().is_empty() && !rule.networks().iter().any(|own| own.contains(&self.address)) {
+        let is_from = |address: IpAddr| rule.networks().iter().any(|own| own.contains(&address));
+        if !rule.networks().is_empty() && self.address.is_some_and(|address| !is_from(address)) {
             return Judgment::OtherNetwork;
         }
         let caller = self.caller.as_ref();
@@ -227,7 +236,10 @@ impl<'a> Request<'a> {
             }
         }
         let is_about_path = rule.path().is_some() || !rule.resources().is_empty();
-        (is_about_path && self.asked.path.is_none()).then_some(Judgment::AmbiguousPath)
+        if is_about_path && self.asked.path.is_none() {
+            return Some(Judgment::AmbiguousPath);
+        }
+        (!rule.networks().is_empty() && self.address.is_none()).then_some(Judgment::UnknownAddress)
     }
 }
 
@@ -275,7 +287,8 @@ impl Matcher {
     /// Decides a request; `caller` is who asks, if anyone is known.
     pub fn decide(&self, asked: Asked<'_>, caller: Option<Caller<'_>>) -> Decision {
         let request = Request::new(asked, caller);
-        let mut decision = Decision { outcome: Outcome::Forbidden, rule: None, allows_basic: false };
+        let mut decision =
+            Decision { outcome: Outcome::Forbidden, rule: None, allows_basic: false, lacks_address: false };
         // Each source has its rules in order; the first rule of all that decides is the one that counts.
         self.index.each_source(asked.host, |candidates| {
             for index in candidates {
@@ -284,8 +297,14 @@ impl Matcher {
                     break;
                 }
                 let Some(rule) = self.rules.get(index) else { continue };
-                if let Some(outcome) = request.judge(rule).outcome() {
-                    decision = Decision { outcome, rule: Some(index), allows_basic: rule.allows_basic() };
+                let judgment = request.judge(rule);
+                if let Some(outcome) = judgment.outcome() {
+                    decision = Decision {
+                        outcome,
+                        rule: Some(index),
+                        allows_basic: rule.allows_basic(),
+                        lacks_address: judgment == Judgment::UnknownAddress,
+                    };
                     break;
                 }
             }

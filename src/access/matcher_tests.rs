@@ -14,11 +14,11 @@ fn groups(names: &[&str]) -> Vec<GroupName> {
 }
 
 fn get<'a>(host: &'a str, path: &'a str) -> Asked<'a> {
-    Asked { host, path: Some(path), query: None, method: "GET", address: ANYWHERE }
+    Asked { host, path: Some(path), query: None, method: "GET", address: Some(ANYWHERE) }
 }
 
 fn decision(outcome: Outcome, rule: Option<usize>) -> Decision {
-    Decision { outcome, rule, allows_basic: false }
+    Decision { outcome, rule, allows_basic: false, lacks_address: false }
 }
 
 fn matcher(text: &str) -> Matcher {
@@ -140,6 +140,37 @@ fn an_ambiguous_path_is_refused_where_a_path_rule_exists() {
         Outcome::Allow,
         "a rule for others does not look at the path"
     );
+}
+
+/// FWD-01: nobody is in a network, and nobody outside of it, while it is not known where they are.
+#[test]
+fn an_unknown_address_is_refused_where_a_rule_by_network_would_have_to_be_judged() {
+    let unknown = Asked { address: None, ..get("a.example", "/y") };
+    let none = groups(&[]);
+    let ada = Some(Caller { username: "ada", groups: &none, level: TWO, client: None });
+    for line in [
+        "bypass domain=a.example network=127.0.0.0/8",
+        "bypass domain=a.example network=0.0.0.0/1,128.0.0.0/1,::/1,8000::/1",
+        "deny domain=*.example network=203.0.113.0/24",
+        "allow one_factor domain=a.example network=::1 user=ada",
+        "allow two_factor domain=a.example network=10.0.0.0/8 path=^/y",
+    ] {
+        let rules = matcher(&format!("{line}\nbypass domain=a.example"));
+        for caller in [None, ada] {
+            let refused = Decision { lacks_address: true, ..decision(Outcome::Forbidden, Some(0)) };
+            assert_eq!(rules.decide(unknown, caller), refused, "{line} {caller:?}");
+            assert_eq!(rules.trail(unknown, caller), [Judgment::UnknownAddress], "{line}");
+        }
+    }
+    for line in [
+        "deny domain=a.example network=10.0.0.0/8 method=POST",
+        "deny domain=a.example network=10.0.0.0/8 path=^/x",
+        "deny domain=a.example network=10.0.0.0/8 user=bob",
+        "deny domain=b.example network=10.0.0.0/8",
+    ] {
+        let rules = matcher(&format!("{line}\nallow one_factor domain=a.example"));
+        assert_eq!(rules.decide(unknown, ada), decision(Outcome::Allow, Some(1)), "{line}");
+    }
 }
 
 /// FWD-07: OPTIONS is a method like any other.

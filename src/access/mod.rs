@@ -230,14 +230,20 @@ impl Access {
         if list.version() == seen { Ok(list) } else { Err(ChangeError::Stale) }
     }
 
-    /// Decides what happens to the request behind `inquiry`, which comes from `address`, asked by `caller`.
-    pub fn decide(&self, inquiry: &Inquiry<'_>, address: IpAddr, caller: Option<Caller<'_>>) -> Decision {
+    /// Decides what happens to the request behind `inquiry`, which comes from `address`, if that is known, asked by
+    /// `caller`.
+    pub fn decide(
+        &self,
+        inquiry: &Inquiry<'_>,
+        address: Option<IpAddr>,
+        caller: Option<Caller<'_>>,
+    ) -> Decision {
         self.shared.list.load().matcher.decide(asked(inquiry, address), caller)
     }
 
     /// Returns the hosts that rules name outright, or by the caller's username, and that `caller` may open from `address`, perhaps after one more
     /// factor; in the order of the rules, each once.
-    pub fn hosts_for(&self, caller: &Principal, address: IpAddr) -> Vec<String> {
+    pub fn hosts_for(&self, caller: &Principal, address: Option<IpAddr>) -> Vec<String> {
         let list = self.shared.list.load();
         let who = Caller::person(caller);
         let own = |domain: &DomainPattern| match domain {
@@ -264,7 +270,7 @@ impl Access {
         &self,
         url: &str,
         method: Option<&str>,
-        address: IpAddr,
+        address: Option<IpAddr>,
         caller: Option<&Principal>,
     ) -> Option<Decision> {
         let inquiry = forward_auth::parse_url(url, method.unwrap_or("GET")).ok()?;
@@ -273,7 +279,7 @@ impl Access {
     }
 }
 
-fn asked<'a>(inquiry: &'a Inquiry<'_>, address: IpAddr) -> Asked<'a> {
+fn asked<'a>(inquiry: &'a Inquiry<'_>, address: Option<IpAddr>) -> Asked<'a> {
     Asked {
         host: &inquiry.host,
         path: inquiry.path.as_deref().ok(),

@@ -157,8 +157,16 @@ const NETWORKS: &[Test] = &[
     ("fd00::/8", |address| address == "fd12::1"),
     ("::ffff:192.168.0.0/112", |address| matches!(address, "192.168.1.5" | "192.168.1.6")),
 ];
-const ADDRESSES: &[&str] =
-    &["10.1.2.3", "192.168.1.5", "192.168.1.6", "fd12::1", "2001:db8::1", "::ffff:10.9.9.9"];
+/// Where requests come from; nothing if nobody knows.
+const ADDRESSES: &[Option<&str>] = &[
+    Some("10.1.2.3"),
+    Some("192.168.1.5"),
+    Some("192.168.1.6"),
+    Some("fd12::1"),
+    Some("2001:db8::1"),
+    Some("::ffff:10.9.9.9"),
+    None,
+];
 const GROUPS: &[&str] = &["family", "dev", "admins"];
 const USERS: &[&str] = &["ada", "bob", "eve"];
 const CLIENTS: &[&str] = &["backup", "sync"];
@@ -297,7 +305,7 @@ struct PlainRequest {
     path: Option<&'static str>,
     query: Query,
     method: &'static str,
-    address: &'static str,
+    address: Option<&'static str>,
 }
 
 /// What a condition on an address comes to.
@@ -341,6 +349,14 @@ impl PlainRequest {
             }
         });
         by_domain || finds(&rule.host_expressions, host, caller)
+    }
+
+    fn by_network(&self, rule: &Plain) -> Verdict {
+        if rule.networks.is_empty() {
+            return Verdict::Yes;
+        }
+        let Some(address) = self.address else { return Verdict::NobodyCanTell };
+        rule.networks.iter().any(|(_, test)| test(address)).into()
     }
 
     fn by_path(&self, rule: &Plain) -> Verdict {
@@ -396,13 +412,17 @@ fn reference(
             });
         let fits = by_people
             && request.is_to(rule, caller)
-            && (rule.methods.is_empty() || rule.methods.contains(&request.method))
-            && (rule.networks.is_empty() || rule.networks.iter().any(|(_, test)| test(request.address)));
-        let by_address = [request.by_path(rule), request.by_resource(rule, caller), request.by_query(rule)];
-        if !fits || by_address.contains(&Verdict::No) {
+            && (rule.methods.is_empty() || rule.methods.contains(&request.method));
+        let by_rest = [
+            request.by_network(rule),
+            request.by_path(rule),
+            request.by_resource(rule, caller),
+            request.by_query(rule),
+        ];
+        if !fits || by_rest.contains(&Verdict::No) {
             continue;
         }
-        if by_address.contains(&Verdict::NobodyCanTell) {
+        if by_rest.contains(&Verdict::NobodyCanTell) {
             return ("no", Some(index));
         }
         let answer = match (rule.policy, caller) {
@@ -435,7 +455,7 @@ fn compare(
         path: request.path,
         query: request.query.0,
         method: request.method,
-        address: request.address.parse::<IpAddr>().unwrap(),
+        address: request.address.map(|address| address.parse::<IpAddr>().unwrap()),
     };
     let as_caller = caller.map(|caller| Caller {
         username: caller.name,

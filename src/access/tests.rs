@@ -304,7 +304,8 @@ async fn a_damaged_draft_is_dropped_and_the_rules_in_force_stay() {
 #[tokio::test]
 async fn return_addresses_are_pages_of_protected_apps() {
     let access = with_rules("allow two_factor domain=*.home.example").await;
-    let decided = access.decide_return("https://photos.home.example/a?b=c", None, ANYWHERE, None).unwrap();
+    let decided =
+        access.decide_return("https://photos.home.example/a?b=c", None, Some(ANYWHERE), None).unwrap();
     assert_eq!(decided.outcome, Outcome::NeedSignIn { level: crate::sessions::Level::TwoFactor });
     for bad in [
         "https://photos.home.example.evil/",
@@ -324,7 +325,7 @@ async fn return_addresses_are_pages_of_protected_apps() {
         "https://photos.home.example/\nx",
         "https://photos.home.example:x/",
     ] {
-        assert!(access.decide_return(bad, None, ANYWHERE, None).is_none(), "{bad}");
+        assert!(access.decide_return(bad, None, Some(ANYWHERE), None).is_none(), "{bad}");
     }
 }
 
@@ -424,6 +425,18 @@ async fn the_test_box_tells_what_happens_and_why() {
         ]
     );
     assert_eq!(ask("https://elsewhere.example/", None, None).unwrap().outcome, "forbidden");
+    let by_network = with_rules("bypass domain=*.home.example network=10.0.0.0/8").await;
+    let from = |address: Option<&str>| {
+        let address = address.map(|address| address.parse().unwrap());
+        let question = CheckDto { url: "a.home.example".into(), address, ..CheckDto::default() };
+        let answer = check_rules(&by_network, &question, None).unwrap();
+        (answer.outcome, answer.rule, answer.trail.concat())
+    };
+    assert_eq!(from(Some("10.1.2.3")).0, "allow");
+    assert!(from(Some("192.0.2.1")).2.ends_with("10.0.0.0/8, and this one comes from 192.0.2.1."));
+    let (outcome, rule, why) = from(None);
+    assert_eq!((outcome, rule), ("forbidden", Some(1)));
+    assert!(why.contains("give an address") && why.contains("server.trusted_proxies"), "{why}");
     assert_eq!(ask("ftp://photos.home.example/", None, None).unwrap_err().status, 422);
     let unknown =
         CheckDto { url: "a.home.example".into(), username: Some("nobody".into()), ..CheckDto::default() };

@@ -10,7 +10,9 @@ use super::users::{AccountError, Accounts};
 use crate::crypto::mac::sha256;
 use crate::crypto::recovery_code;
 use crate::crypto::webauthn::Report;
+use crate::http::Problem;
 use crate::kernel::ids::{PasskeyId, UserId};
+use crate::kernel::text::is_deceptive;
 use crate::store::{Batch, CommitError, StoreError, Versioned};
 
 /// The most passkeys of one account.
@@ -28,6 +30,14 @@ pub struct Passkey {
     pub seen: Versioned<PasskeyRecord>,
 }
 
+/// A passkey that was judged and is not kept yet.
+pub struct NewPasskey {
+    /// What is to be kept of it.
+    pub record: PasskeyRecord,
+    /// What the authenticator knows the user by (PK-05).
+    pub handle: Vec<u8>,
+}
+
 /// What the counter of a used passkey tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -40,6 +50,19 @@ pub enum Counter {
 /// Returns the handle of a credential.
 pub fn passkey_id(credential: &[u8]) -> PasskeyId {
     PasskeyId(sha256(credential).first_chunk().copied().unwrap_or_default())
+}
+
+/// Takes the name of a passkey: one line of text that people can read.
+///
+/// # Errors
+/// 422 on `name`.
+pub fn parse_name(text: &str) -> Result<String, Problem> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(is_deceptive) {
+        let sentence = format!("A name has 1 to {LONGEST_NAME} characters, all of them visible.");
+        return Err(Problem::unprocessable("name", "invalid_value", sentence));
+    }
+    Ok(name.to_owned())
 }
 
 /// Returns what a browser said about reaching an authenticator, as far as the standard knows it.
@@ -87,39 +110,21 @@ impl Accounts {
         Ok(found.filter(is_it).map(|passkey| (user, passkey)))
     }
 
-    /// Returns what authenticators know a user by, if there is such a thing yet.
+    /// Returns what authenticators know a user by, if one does: it is kept from the first passkey on.
     pub fn passkey_handle(&self, user: UserId) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.store.get::<PasskeyHandleRecord>(user.as_bytes())?.map(|found| found.value.handle))
     }
 
-    /// Returns what authenticators know a user by; makes it at the first call (PK-05).
-    pub async fn make_passkey_handle(&self, user: UserId) -> Result<Vec<u8>, AccountError> {
-        if let Some(handle) = self.passkey_handle(user)? {
-            return Ok(handle);
-        }
-        let mut batch = self.store.batch();
-        let handle = self.random.bytes::<64>().to_vec();
-        batch.require(user.as_bytes(), &self.record(&user)?);
-        batch.insert_new(user.as_bytes(), &PasskeyHandleRecord { handle: handle.clone() });
-        match self.store.commit(batch).await {
-            Ok(()) => Ok(handle),
-            Err(CommitError::Conflict) => {
-                let made_meanwhile = self.passkey_handle(user)?;
-                made_meanwhile.ok_or(AccountError::Commit(CommitError::Conflict))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Adds a passkey, and ends every session of the user in the same commit (REF-07). The first second factor of an
-    /// account brings ten recovery codes, returned once.
+    /// account brings ten recovery codes, returned once. `admit` looks at the account as the commit finds it, and may refuse.
     ///
     /// # Errors
-    /// [`AccountError::PasskeyKnown`], [`AccountError::TooManyPasskeys`].
+    /// [`AccountError::PasskeyKnown`], [`AccountError::TooManyPasskeys`], and what `admit` says.
     pub async fn add_passkey(
         &self,
         user: UserId,
-        record: &PasskeyRecord,
+        NewPasskey { record, handle }: &NewPasskey,
+        admit: impl Fn(&UserRecord) -> Result<(), AccountError>,
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<Vec<String>, AccountError> {
         let id = passkey_id(&record.credential);
@@ -133,6 +138,7 @@ impl Accounts {
         self.change(
             user,
             |own| {
+                admit(own)?;
                 if usize::from(own.passkeys) >= MOST_PASSKEYS {
                     return Err(AccountError::TooManyPasskeys);
                 }
@@ -149,6 +155,7 @@ impl Accounts {
             |batch, own| {
                 batch.insert_new(id.as_bytes(), &PasskeyOwnerRecord { user });
                 batch.insert_new(&row(user, id), record);
+                self.stage_passkey_handle(batch, user, handle);
                 if needs_codes {
                     self.stage_recovery_set(batch, user, &old, &codes);
                 }
@@ -157,6 +164,24 @@ impl Accounts {
         )
         .await?;
         Ok(codes)
+    }
+
+    /// Keeps what an authenticator knows the user by. Every one is told the same.
+    fn stage_passkey_handle(&self, batch: &mut Batch, user: UserId, handle: &[u8]) {
+        match self.store.get::<PasskeyHandleRecord>(user.as_bytes()) {
+            Ok(None) => {
+                batch.insert_new(user.as_bytes(), &PasskeyHandleRecord { handle: handle.to_vec() });
+            }
+            Ok(Some(seen)) if seen.value.handle == handle => {
+                batch.require(user.as_bytes(), &seen);
+            }
+            Ok(Some(_)) => {
+                batch.conflict();
+            }
+            Err(error) => {
+                batch.fail(error);
+            }
+        }
     }
 
     /// Gives a passkey another name.

@@ -410,7 +410,7 @@ impl Admin {
         self.accounts
             .reset_second_factor(id, change, |batch, record| {
                 self.stage_end_everything(batch, id);
-                let event: Event = self.event(Kind::TotpRemoved, actor, visit);
+                let event: Event = self.event(Kind::SecondFactorReset, actor, visit);
                 self.audit.write(batch, event.on_user(id, &record.username));
             })
             .await?;

@@ -58,6 +58,7 @@ kinds! {
     PasskeyChanged = "passkey.changed", "A passkey was given another name.";
     PasskeyRemoved = "passkey.removed", "A passkey was removed.";
     PasskeySuspicious = "passkey.suspicious", "A passkey counted backwards: there may be a copy of it.";
+    SecondFactorReset = "second_factor.reset", "Every second factor of a user was taken away by somebody else.";
     RecoveryCodesMade = "recovery_codes.made", "A new set of recovery codes was made.";
     RecoveryCodeUsed = "recovery_code.used", "A recovery code was used.";
     UserCreated = "user.created", "A user was created.";

@@ -26,7 +26,7 @@ use crate::oidc::OidcSettings;
 use crate::operations::lifecycle;
 use crate::operations::notify::Notify;
 use crate::sessions::Lifetimes;
-use crate::setup::{Bootstrap, BootstrapPassword};
+use crate::setup::{Bootstrap, BootstrapPassword, KeyFile};
 use crate::sign_in::SignInRules;
 use crate::sign_in::registration::Policy;
 use crate::site::Fixed;
@@ -268,6 +268,7 @@ pub(super) fn options(
             ..OutgoingSettings::default()
         },
         data_directory: settings.data_directory.clone(),
+        key_file: KeyFile { path: settings.master_key_file(), is_own: is_own_key(settings) },
     })
 }
 

@@ -333,8 +333,9 @@ async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
             },
             |batch, record| {
                 app.sign_in.stage_end_everything(batch, user.id);
-                let event =
-                    Event::succeeded(Kind::TotpRemoved).by_system("cli").on_user(user.id, &record.username);
+                let event = Event::succeeded(Kind::SecondFactorReset)
+                    .by_system("cli")
+                    .on_user(user.id, &record.username);
                 app.audit.write(batch, event);
             },
         )

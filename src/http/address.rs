@@ -52,8 +52,12 @@ fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
 /// The two ends of a request, as far as addresses tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The client: the last hop that is not a trusted proxy. Canonical (never v4-mapped).
+    /// The client: the last hop that is not a trusted proxy, as far as that is known; else the peer. Canonical (never
+    /// v4-mapped). For limits and the log, which need some address.
     pub ip: IpAddr,
+    /// Whom a trusted proxy names as its client. `None` if the peer is not trusted, names nobody, or not readably. For
+    /// what is decided in somebody's favor or against them by where they are.
+    pub forwarded: Option<IpAddr>,
     /// The other end of the TCP connection. Canonical.
     pub peer: IpAddr,
     /// Whether the peer is a trusted proxy.
@@ -73,6 +77,7 @@ impl Client {
         if networks.is_empty() || !is_in(&networks, peer) {
             return Client {
                 ip: peer,
+                forwarded: None,
                 peer,
                 is_trusted_peer: false,
                 is_https: false,
@@ -84,8 +89,10 @@ impl Client {
         } else {
             single_host(headers, &header::HOST)
         };
+        let forwarded = last_untrusted_hop(headers, &networks);
         Client {
-            ip: last_untrusted_hop(headers, &networks).unwrap_or(peer),
+            ip: forwarded.unwrap_or(peer),
+            forwarded,
             peer,
             is_trusted_peer: true,
             is_https: is_https(headers),
@@ -97,6 +104,12 @@ impl Client {
     /// such origins as secure, so plain HTTP is fine (SES-06).
     pub fn is_local(&self) -> bool {
         self.ip.is_loopback() && self.host.as_deref().is_some_and(|host| is_loopback_name(without_port(host)))
+    }
+
+    /// Returns where somebody who opens a page of ours comes from, for rules by network. A loopback peer that names nobody
+    /// may be a proxy that is not trusted (yet), with the whole world behind it, so then nothing is known.
+    pub fn visitor(&self) -> Option<IpAddr> {
+        self.forwarded.or_else(|| (!self.peer.is_loopback()).then_some(self.peer))
     }
 
     /// Returns `https://host` or `http://host` as the client sees us, or `None` without a host.
@@ -298,8 +311,16 @@ mod tests {
         ] {
             let pairs: Vec<_> = forwarded.iter().map(|value| ("x-forwarded-for", *value)).collect();
             let found = resolve(peer, &pairs);
-            assert_eq!(found.ip, client.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
+            let client: IpAddr = client.parse().unwrap();
+            assert_eq!(found.ip, client, "{peer} {forwarded:?}");
             assert!(found.is_trusted_peer);
+            // Whoever stands in for a client that nobody named is never taken for one.
+            let is_named = forwarded.last().is_some_and(|last| last.ends_with(&client.to_string()));
+            assert!(found.forwarded.is_none_or(|named| named == client), "{peer} {forwarded:?}");
+            assert!(found.forwarded.is_some() || !is_named, "{peer} {forwarded:?}");
+            if client.to_string() == peer {
+                assert_eq!(found.forwarded, None, "{peer} {forwarded:?}");
+            }
         }
     }
 
@@ -320,6 +341,7 @@ mod tests {
         );
         assert_eq!(client.ip, "192.0.2.66".parse::<IpAddr>().unwrap());
         assert!(!client.is_trusted_peer && !client.is_https);
+        assert_eq!((client.forwarded, client.visitor()), (None, Some(client.peer)));
         assert_eq!(client.host.as_deref(), Some("auth.example.org:8080"));
         let nobody = Client::resolve(
             "127.0.0.1:1".parse().unwrap(),
@@ -327,6 +349,7 @@ mod tests {
             &TrustedProxies::default(),
         );
         assert_eq!(nobody.ip, "127.0.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!((nobody.forwarded, nobody.visitor()), (None, None));
     }
 
     #[test]

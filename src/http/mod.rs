@@ -15,6 +15,7 @@ pub mod form;
 mod head;
 pub mod headers;
 pub mod json;
+pub mod multipart;
 pub mod outgoing;
 pub mod path;
 pub mod problem;

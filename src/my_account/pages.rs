@@ -520,9 +520,18 @@ pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
 
 /// What a person should look at twice (AUD-07).
 fn is_noteworthy(kind: &str) -> bool {
-    ["password.", "totp.", "app_token.", "recovery_code", "sign_in.new_device", "user.", "link."]
-        .iter()
-        .any(|prefix| kind.starts_with(prefix))
+    const OF: [&str; 9] = [
+        "password.",
+        "totp.",
+        "passkey.",
+        "second_factor.",
+        "app_token.",
+        "recovery_code",
+        "sign_in.new_device",
+        "user.",
+        "link.",
+    ];
+    OF.iter().any(|prefix| kind.starts_with(prefix))
 }
 
 #[cfg(test)]

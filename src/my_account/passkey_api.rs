@@ -57,7 +57,7 @@ pub async fn list(room: &MyAccount, _request: &Request, principal: &Principal) -
 
 /// `POST /api/v1/users/me/passkeys/options`: what a browser needs to make a passkey; needs a step-up.
 pub async fn options(room: &MyAccount, _request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    Ok(Reply::json(StatusCode::OK, &room.begin_passkey(principal).await?))
+    Ok(Reply::json(StatusCode::OK, &room.begin_passkey(principal)?))
 }
 
 /// `POST /api/v1/users/me/passkeys`: `{name, credential}`; needs a step-up. Every session ends; the answer carries the new

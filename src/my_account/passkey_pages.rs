@@ -31,10 +31,10 @@ pub(crate) fn passkey_row(passkey: &Passkey) -> views::PasskeyRow {
 pub async fn show(room: &MyAccount, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let name = device_name(label.unwrap_or_default());
-    page(room, request, principal, &name, (StatusCode::OK, FieldErrors::none())).await
+    page(room, request, principal, &name, (StatusCode::OK, FieldErrors::none()))
 }
 
-async fn page(
+fn page(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
@@ -44,7 +44,7 @@ async fn page(
     let unavailable = room.passkeys_unavailable();
     let options = match unavailable {
         Some(_) => String::new(),
-        None => match room.begin_passkey(principal).await {
+        None => match room.begin_passkey(principal) {
             Ok(options) => options.to_string(),
             Err(problem) if needs_step_up(&problem) => return Ok(step_up_first("/account/passkeys")),
             Err(problem) => return Err(problem),
@@ -85,7 +85,7 @@ pub async fn add(room: &MyAccount, request: &Request, principal: &Principal) -> 
             }
             let status = problem.status;
             let errors = field_errors(problem, "name", request.words())?;
-            page(room, request, principal, name, (status, errors)).await
+            page(room, request, principal, name, (status, errors))
         }
     }
 }

@@ -4,14 +4,13 @@
 use serde_json::Value;
 
 use super::{MyAccount, Next};
-use crate::accounts::passkeys::{LONGEST_NAME, Passkey};
+use crate::accounts::passkeys::{Passkey, parse_name};
 use crate::accounts::records::UserRecord;
 use crate::audit::Kind;
 use crate::http::Problem;
 use crate::kernel::ids::PasskeyId;
-use crate::kernel::text::is_deceptive;
 use crate::sessions::{Factors, Principal};
-use crate::sign_in::ceremonies::Credential;
+use crate::sign_in::ceremonies::{Ceremony, Credential};
 use crate::sign_in::{Renewal, Visit};
 use crate::store::Batch;
 
@@ -25,19 +24,6 @@ pub struct AddedPasskey {
     pub renewal: Option<Renewal>,
 }
 
-/// Takes the name of a passkey: one line of text that people can read.
-///
-/// # Errors
-/// 422 on `name`.
-pub(crate) fn passkey_name(text: &str) -> Result<String, Problem> {
-    let name = text.trim();
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(is_deceptive) {
-        let sentence = format!("A name has 1 to {LONGEST_NAME} characters, all of them visible.");
-        return Err(Problem::unprocessable("name", "invalid_value", sentence));
-    }
-    Ok(name.to_owned())
-}
-
 impl MyAccount {
     /// Returns the caller's passkeys, the oldest first.
     pub fn list_passkeys(&self, principal: &Principal) -> Result<Vec<Passkey>, Problem> {
@@ -48,9 +34,10 @@ impl MyAccount {
     ///
     /// # Errors
     /// `step_up_required` (OTP-08), `passkeys_unavailable`.
-    pub async fn begin_passkey(&self, principal: &Principal) -> Result<Value, Problem> {
+    pub fn begin_passkey(&self, principal: &Principal) -> Result<Value, Problem> {
         self.require_fresh(principal)?;
-        self.registration_options(principal).await
+        let ceremony = Ceremony::Register(principal.user.id, principal.session);
+        self.registration_options(&ceremony, &principal.user)
     }
 
     /// Adds the passkey that the browser made.
@@ -65,18 +52,18 @@ impl MyAccount {
         visit: &Visit<'_>,
     ) -> Result<AddedPasskey, Problem> {
         self.require_fresh(principal)?;
-        let name = passkey_name(name)?;
-        let (record, challenge) = self.judge_new_passkey(principal, credential, &name)?;
-        let id = crate::accounts::passkeys::passkey_id(&record.credential);
-        let proven = if record.is_user_verified { Factors::PASSKEY_UV } else { Factors::PASSKEY };
-        let next = Next::new(principal, principal.factors.with(proven), principal.authenticated_at, visit);
+        let name = parse_name(name)?;
+        let ceremony = Ceremony::Register(principal.user.id, principal.session);
+        let judged = self.judge_new_passkey(&ceremony, credential, &name)?;
+        let (id, factors) = (judged.id(), principal.factors.with(judged.factors()));
+        let next = Next::new(principal, factors, principal.authenticated_at, visit);
         let also = |batch: &mut Batch, own: &UserRecord| {
-            challenge.stage(batch);
+            judged.stage(batch);
             self.stage_next(batch, own, &next);
             let event = self.event(Kind::PasskeyAdded, principal, visit).detail("passkey", id);
             self.audit.write(batch, event.detail("name", &name));
         };
-        let committed = self.accounts.add_passkey(principal.user.id, &record, also).await;
+        let committed = self.accounts.add_passkey(principal.user.id, &judged.new, |_| Ok(()), also).await;
         let (recovery_codes, renewal) = next.of(committed.map_err(Problem::from))?;
         Ok(AddedPasskey { id, recovery_codes, renewal })
     }
@@ -93,7 +80,7 @@ impl MyAccount {
         visit: &Visit<'_>,
     ) -> Result<(), Problem> {
         let id = PasskeyId::parse(handle).ok_or_else(Problem::not_found)?;
-        let name = passkey_name(name)?;
+        let name = parse_name(name)?;
         let also = |batch: &mut Batch| {
             let event = self.event(Kind::PasskeyChanged, principal, visit).detail("passkey", id);
             self.audit.write(batch, event.detail("name", &name));

@@ -28,6 +28,7 @@ use crate::store::CommitError;
 use crate::views::oidc as views;
 use crate::views::sign_in::Message;
 use crate::views::{Hidden, errors::ErrorPage};
+use crate::words::{Said, Words, said};
 
 /// Where the endpoint is.
 pub const PATH: &str = "/oauth2/authorize";
@@ -64,7 +65,7 @@ struct Asked<'a> {
 pub async fn show(room: &Oidc, request: &Request, caller: Option<&Principal>) -> Result<Reply, Problem> {
     let query = request.uri.query().unwrap_or_default();
     if query.len() > LONGEST_QUERY {
-        return error_page(room, request, "This request is too long. The app should push it (RFC 9126).");
+        return error_page(room, request, request.words().oidc_too_long());
     }
     match Params::parse(query.as_bytes()) {
         Ok(params) => proceed(room, request, caller, &params, None).await,
@@ -102,7 +103,7 @@ async fn proceed(
 ) -> Result<Reply, Problem> {
     let asked = match room.read_destination(params, true, request.now).await? {
         Ok(asked) => asked,
-        Err(why) => return error_page(room, request, &why),
+        Err(why) => return error_page(room, request, &why.in_words(request.words())),
     };
     match judge(room, request, caller, &asked, agreement).await {
         Ok(reply) => Ok(reply),
@@ -163,7 +164,7 @@ async fn judge(
         Decision::Refuse(error) => Err(error.into()),
         Decision::SignIn(again) => Ok(to_sign_in(room, request, asked, again)),
         Decision::StepUp => Ok(Reply::see_other(&with_query("/step-up", &[("next", &here(asked.outer))]))),
-        Decision::Enrol => Ok(message(room, request, caller, needs_factor(client))?),
+        Decision::Enrol => Ok(message(room, request, caller, needs_factor(request.words(), client))?),
         Decision::NotAdmitted => Ok(not_admitted(room, request, caller, asked)?),
         Decision::Consent => match caller {
             Some(principal) => Ok(consent_page(room, request, principal, asked, &wanted, &question)?),
@@ -224,11 +225,11 @@ impl Oidc {
         let client = params.once("client_id").and_then(|id| self.client(id));
         let Some(client) = client else {
             return Ok(Err(
-                "The client_id is missing or unknown. The app is not set up here, or was removed.".to_owned(),
+                Said::of(Words::oidc_app_unknown),
             ));
         };
         if client.settings.is_disabled {
-            return Ok(Err(format!("{} is switched off here.", client.settings.name)));
+            return Ok(Err({ let name = client.settings.name.clone(); said(move |t| t.oidc_app_off(&name)) }));
         }
         let (inner, pushed) = match params.once("request_uri") {
             Some(uri) if Pushed::is_reference(uri) => {
@@ -236,8 +237,7 @@ impl Oidc {
                     Some((inner, pushed)) => (inner, Some(pushed)),
                     None => {
                         return Ok(Err(
-                            "The request_uri is unknown, expired, used, or of another app. Start again from the app."
-                                .to_owned(),
+                            Said::of(Words::oidc_pushed_unknown),
                         ));
                     }
                 }
@@ -318,7 +318,7 @@ impl Oidc {
             if let Some(pushed) = &asked.pushed
                 && !self.stage_use_pushed(&mut batch, pushed).map_err(OAuthError::from)?
             {
-                return Err(Problem::bad_request("request_used", "This request was answered already.").into());
+                return Err(Problem::bad_request("request_used", Said::of(Words::oidc_request_used)).into());
             }
             let permission = Permission {
                 client: client.id.clone(),
@@ -390,7 +390,7 @@ fn respond(
         ResponseMode::Query => Ok(Reply::see_other(&with_answer(&to.redirect_uri, &answer))),
         ResponseMode::FormPost => {
             let page = views::FormPost {
-                frame: frames::anonymous(&room.site, request, "Back to the app"),
+                frame: frames::anonymous(&room.site, request, request.words().oidc_form_post_title()),
                 action: to.redirect_uri.clone(),
                 fields: answer.into_iter().map(|(name, value)| Hidden { name, value }).collect(),
             };
@@ -420,7 +420,7 @@ fn with_form_target(reply: Reply, uri: &str) -> Reply {
 
 /// Shows an error that no app may be told of (OA-03).
 pub(super) fn error_page(room: &Oidc, request: &Request, why: &str) -> Result<Reply, Problem> {
-    let frame = frames::anonymous(&room.site, request, "That did not work");
+    let frame = frames::anonymous(&room.site, request, "");
     let mut page = ErrorPage::for_status(frame, 400, request.id.to_string());
     why.clone_into(&mut page.sentence);
     Reply::html(StatusCode::BAD_REQUEST, &page)
@@ -434,11 +434,11 @@ struct Notice {
     url: String,
 }
 
-fn needs_factor(client: &Client) -> Notice {
+fn needs_factor(t: Words, client: &Client) -> Notice {
     Notice {
-        title: "One more step",
-        text: format!("{} asks for a second factor, and your account has none yet.", client.settings.name),
-        button: "Set up an authenticator app".to_owned(),
+        title: t.signin_one_more_step(),
+        text: t.oidc_needs_factor(&client.settings.name),
+        button: t.signin_set_up_app().to_owned(),
         url: "/account/totp".to_owned(),
     }
 }
@@ -449,7 +449,7 @@ fn not_admitted(
     caller: Option<&Principal>,
     asked: &Asked<'_>,
 ) -> Result<Reply, Problem> {
-    let name = &asked.client.settings.name;
+    let (name, t) = (&asked.client.settings.name, request.words());
     if let Some(principal) = caller {
         let key = [principal.user.id.as_bytes(), asked.client.id.as_str().as_bytes()].concat();
         let is_news = room.limits.acquire(&REFUSALS, &room.limits.key(&REFUSALS, &key)).allowed;
@@ -466,9 +466,9 @@ fn not_admitted(
     answer.extend(asked.destination.state.iter().map(|state| ("state", state.clone())));
     answer.push(("iss", room.issuer()));
     let notice = Notice {
-        title: "Not for this account",
-        text: format!("Your account may not use {name}. Ask the person who runs this server to let you in."),
-        button: format!("Back to {name}"),
+        title: t.oidc_not_admitted_title(),
+        text: t.oidc_not_admitted(name),
+        button: t.oidc_back_to(name),
         url: with_answer(&asked.destination.redirect_uri, &answer),
     };
     message(room, request, caller, notice)
@@ -498,18 +498,18 @@ fn consent_page(
     question: &Question,
 ) -> Result<Reply, Problem> {
     let client = &asked.client;
-    let title = format!("Allow {}?", client.settings.name);
+    let title = request.words().oidc_allow_title(&client.settings.name);
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, &title, "");
     frame.viewer = None;
     let page = views::Consent {
         frame,
         client_name: client.settings.name.clone(),
         initials: client.settings.initials.clone(),
-        leads_to: leads_to(&wanted.destination.redirect_uri),
+        leads_to: leads_to(request.words(), &wanted.destination.redirect_uri),
         registered_itself: client.registered_itself,
         display_name: principal.user.display_name.to_string(),
         username: principal.user.username.to_string(),
-        items: room.items(&principal.user, &question.scopes)?,
+        items: room.items(request.words(), &principal.user, &question.scopes)?,
         is_asked_once: client.consent() == ConsentMode::Once && !wanted.prompt.consent,
         resources: wanted.resources.clone(),
         action: "/oauth2/consent".to_owned(),
@@ -522,10 +522,10 @@ fn consent_page(
 }
 
 /// The host that a browser is sent to, for people to compare.
-fn leads_to(uri: &str) -> String {
+fn leads_to(t: Words, uri: &str) -> String {
     match Url::parse(uri) {
         Ok(url) if matches!(url.scheme(), "https" | "http") => url.host_str().unwrap_or_default().to_owned(),
-        Ok(url) => format!("an app on this device ({})", url.scheme()),
+        Ok(url) => t.oidc_leads_to_device(url.scheme()),
         Err(_) => String::new(),
     }
 }

@@ -9,36 +9,37 @@ use crate::accounts::User;
 use crate::accounts::users::AccountError;
 use crate::kernel::text::DisplayName;
 use crate::views::oidc::Item;
+use crate::words::Words;
 
 /// The longest value that a page shows, in characters.
 const LONGEST: usize = 160;
 
 impl Oidc {
     /// Says what `scopes` let an app learn of this person, or do.
-    pub(super) fn items(&self, user: &User, scopes: &Scopes) -> Result<Vec<Item>, AccountError> {
+    pub(super) fn items(&self, t: Words, user: &User, scopes: &Scopes) -> Result<Vec<Item>, AccountError> {
         let profile = self.profile(user)?;
         let custom = self.custom_scopes();
         let person = Person { user, profile: profile.as_ref(), custom: &custom };
         let item = |scope: &str| {
             let mut claims = Map::new();
             person.add_by_scope(&Scopes::new([scope.to_owned()]), &mut claims);
-            in_words(scope).map(|text| Item { text, value: values(&claims) })
+            in_words(t, scope).map(|text| Item { text, value: values(&claims) })
         };
         Ok(scopes.iter().filter_map(item).collect())
     }
 }
 
 /// Says in plain words what a scope shows.
-fn in_words(scope: &str) -> Option<String> {
+fn in_words(t: Words, scope: &str) -> Option<String> {
     Some(match scope {
         "openid" => return None,
-        "profile" => "Your name, username and what your profile says".to_owned(),
-        "email" => "Your e-mail address".to_owned(),
-        "address" => "Your postal address".to_owned(),
-        "phone" => "Your telephone number".to_owned(),
-        "groups" => "The groups you are in".to_owned(),
-        "doorward.forward_auth" | "authelia.bearer.authz" => "Open pages of this server as you".to_owned(),
-        "offline_access" => "Stay signed in while you are away".to_owned(),
+        "profile" => t.oidc_profile().to_owned(),
+        "email" => t.oidc_email().to_owned(),
+        "address" => t.oidc_address().to_owned(),
+        "phone" => t.oidc_phone().to_owned(),
+        "groups" => t.oidc_groups().to_owned(),
+        "doorward.forward_auth" | "authelia.bearer.authz" => t.oidc_forward_auth().to_owned(),
+        "offline_access" => t.oidc_offline().to_owned(),
         other => format!(
             "“{}”",
             DisplayName::parse(other).map_or_else(|_| "?".to_owned(), |name| name.to_string())

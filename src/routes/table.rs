@@ -18,7 +18,7 @@ use crate::operations::health::Health;
 use crate::sessions::frames;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
-use crate::setup::pages as setup;
+use crate::setup::{backup, checklist, pages as setup};
 use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages, step_up_pages};
 use crate::views::Frame;
 
@@ -201,8 +201,13 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
     if app.sessions.falls_short(&caller) {
         return Ok(super::second_factor::go_there(&caller));
     }
-    account_pages::home(&app.my_account, request, &caller, app.access.hosts_for(&caller, request.client.ip))
-        .await
+    account_pages::home(
+        &app.my_account,
+        request,
+        &caller,
+        app.access.hosts_for(&caller, request.client.visitor()),
+    )
+    .await
 }
 
 /// `GET /api/handoff` at the portal of a domain.
@@ -234,7 +239,7 @@ fn doctor_frame(app: &App, request: &Request, caller: &Principal) -> Frame {
 fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
     let rd = request.query("rd")?;
     let rm = request.query("rm").filter(|method| access::forward_auth::is_method(method));
-    match app.access.decide_return(&rd, rm.as_deref(), request.client.ip, caller)?.outcome {
+    match app.access.decide_return(&rd, rm.as_deref(), request.client.visitor(), caller)?.outcome {
         access::Outcome::NeedSignIn { level } => Some(level),
         _ => None,
     }
@@ -351,6 +356,13 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/account/app-tokens/revoke", signed_in!(Browser, app_token_pages::revoke, sign_in)),
     page(Get, "/account/activity", signed_in!(Browser, account_pages::show_activity, my_account)),
     // -- the first start; gone once it is finished
+    page(Get, "/admin/setup/{step}", signed_in!(AdminBrowser, checklist::resume, setup)),
+    page(Post, "/admin/checklist/hide", signed_in!(AdminBrowser, checklist::hide, setup)),
+    page(Get, "/admin/backup", signed_in!(AdminBrowser, backup::show, setup)),
+    page(Post, "/admin/backup", signed_in!(AdminBrowser, backup::take, setup)),
+    api(Get, "/api/v1/admin/checklist", signed_in!(Admin, checklist::list, setup)),
+    api(Post, "/api/v1/admin/checklist/hide", signed_in!(Admin, checklist::hide_by_api, setup)),
+    api(Post, "/api/v1/admin/backup", signed_in!(Admin, backup::take_by_api, setup)),
     first_start(Get, "/setup", maybe!(setup::show, setup)),
     first_start(Post, "/setup", open!(setup::claim, setup)),
     first_start(Get, "/setup/welcome", open!(setup::show_welcome, setup)),
@@ -362,10 +374,12 @@ pub const ROUTES: &[Route] = &[
     first_start(Get, "/setup/probe/{nonce}", open!(setup::probe, setup)),
     first_start(Get, "/setup/second-factor", open!(setup::show_second_factor, setup)),
     first_start(Post, "/setup/second-factor", open!(setup::second_factor, setup)),
+    first_start(Post, "/setup/passkey", open!(setup::passkey, setup)),
     first_start(Get, "/setup/recovery-codes", open!(setup::show_recovery_codes, setup)),
     first_start(Post, "/setup/recovery-codes", open!(setup::recovery_codes, setup)),
     first_start(Get, "/setup/protect", open!(setup::show_protect, setup)),
     first_start(Post, "/setup/protect", open!(setup::protect, setup)),
+    first_start(Post, "/setup/done", open!(setup::hide, setup)),
     first_start(Get, "/setup/done", open!(setup::show_done, setup)),
     // -- administration, for programs
     api(Get, "/api/v1/admin/users", signed_in!(Admin, admin::list_people, admin)),

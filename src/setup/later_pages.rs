@@ -13,11 +13,13 @@ use crate::accounts::{Role, User};
 use crate::crypto::recovery_code;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::ct_eq;
+use crate::sessions::labels::device_name;
 use crate::sign_in::api::visit;
+use crate::sign_in::ceremonies::{Ceremony, Credential};
 use crate::sign_in::pages::in_groups;
 use crate::views::admin::FilterLink;
 use crate::views::setup::{self as views, NextStep, Step};
-use crate::views::{Check, CheckState, Fact, FieldErrors};
+use crate::views::{Check, Fact, FieldErrors};
 
 /// Lets the owner to a step.
 fn enter_as_owner<'a>(
@@ -39,7 +41,7 @@ fn enter_as_owner<'a>(
 pub async fn show_second_factor(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     match enter_as_owner(room, request, Step::SecondFactor)? {
         Ok((here, _)) if here.wizard.codes.is_some() => Ok(here.keep(Reply::see_other(here.next()))),
-        Ok((here, owner)) => second_factor_page(&here, &owner, FieldErrors::none()).await,
+        Ok((here, owner)) => second_factor_page(&here, &owner, None, FieldErrors::none()).await,
         Err(reply) => Ok(reply),
     }
 }
@@ -48,14 +50,42 @@ fn may_skip(room: &Setup) -> bool {
     !room.sign_in.accounts.second_factor_policy().requires(Role::Owner)
 }
 
-async fn second_factor_page(here: &Here<'_>, owner: &User, errors: FieldErrors) -> Result<Reply, Problem> {
+/// Returns why this browser can make no passkey here, if so: it would be for another address than the public one.
+fn why_no_passkey(here: &Here<'_>) -> Option<String> {
+    let sign_in = &here.room.sign_in;
+    if let Some(why) = sign_in.passkeys_unavailable() {
+        return Some(why.to_owned());
+    }
+    let public = sign_in.site.origin().text;
+    let is_here = here.request.client.origin().is_some_and(|seen| seen == public);
+    (!is_here).then(|| format!("A passkey is made at {public}, and you opened another address."))
+}
+
+async fn second_factor_page(
+    here: &Here<'_>,
+    owner: &User,
+    passkey_name: Option<&str>,
+    errors: FieldErrors,
+) -> Result<Reply, Problem> {
     let sign_in = &here.room.sign_in;
     let asker = Asker::wizard(here.token);
     let enrolment = sign_in.accounts.show_totp(owner.id, asker, &sign_in.site.name()).await?;
+    let no_passkey = why_no_passkey(here);
+    let passkey = match no_passkey {
+        Some(_) => String::new(),
+        None => {
+            let ceremony = Ceremony::Enrol(owner.id, here.token);
+            sign_in.registration_options(&ceremony, owner)?.to_string()
+        }
+    };
+    let label = here.request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::SecondFactor {
         frame: here.frame("Your second factor"),
         steps: here.steps(Step::SecondFactor),
+        passkey,
+        passkey_name: passkey_name.map_or_else(|| device_name(label.unwrap_or_default()), str::to_owned),
+        no_passkey,
         qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
         secret_text: in_groups(&enrolment.secret_base32),
         otpauth_uri: enrolment.otpauth_uri,
@@ -63,6 +93,50 @@ async fn second_factor_page(here: &Here<'_>, owner: &User, errors: FieldErrors) 
         errors,
     };
     here.page(status, &page)
+}
+
+/// `POST /setup/passkey`: adds the passkey; from here on the owner's session has two factors.
+pub async fn passkey(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    let (here, owner) = match enter_as_owner(room, request, Step::SecondFactor)? {
+        Ok(entered) => entered,
+        Err(reply) => return Ok(reply),
+    };
+    let form = here.form()?;
+    if here.wizard.codes.is_some() {
+        return here.go_on();
+    }
+    let name = form.text("name");
+    let Some(credential) = Credential::parse(form.text("credential")) else {
+        let errors = FieldErrors::one("name", "Your browser sent no passkey. Please use the button.");
+        return second_factor_page(&here, &owner, Some(name), errors).await;
+    };
+    let visit = visit(&room.sign_in, request)?;
+    let has_session = here.may_have_session();
+    match room.add_passkey(&owner, &here, (&credential, name), has_session, &visit).await {
+        Ok(confirmed) => go_on_confirmed(&here, confirmed),
+        Err(mut problem) => {
+            // There is nothing to type for a credential: what is wrong with it stands at the name.
+            for (field, _) in &mut problem.fields {
+                *field = "name";
+            }
+            second_factor_page(&here, &owner, Some(name), field_errors(problem, request.words())?).await
+        }
+    }
+}
+
+/// Shows the recovery codes to the browser that has just confirmed its second factor.
+fn go_on_confirmed(here: &Here<'_>, confirmed: Confirmed) -> Result<Reply, Problem> {
+    let Confirmed { codes, started, came_in_at } = confirmed;
+    here.room.wizards.update(here.token, |wizard| {
+        wizard.codes = Some(codes);
+        wizard.session = None;
+        wizard.started_at = came_in_at;
+    });
+    let reply = here.go_on()?;
+    Ok(match &started {
+        Some(started) => here.grant(reply, started),
+        None => reply,
+    })
 }
 
 /// `POST /setup/second-factor`: confirms the app; from here on the owner's session has two factors.
@@ -82,20 +156,11 @@ pub async fn second_factor(room: &Setup, request: &Request) -> Result<Reply, Pro
     let visit = visit(&room.sign_in, request)?;
     let has_session = here.may_have_session();
     let confirmed = room.confirm_second_factor(&owner, &here, form.text("code"), has_session, &visit).await?;
-    let Some(Confirmed { codes, started, came_in_at }) = confirmed else {
+    let Some(confirmed) = confirmed else {
         let text = "That code was not accepted. Wait for the next one and try again; if it keeps failing, look at the clock of this machine.";
-        return second_factor_page(&here, &owner, FieldErrors::one("code", text)).await;
+        return second_factor_page(&here, &owner, None, FieldErrors::one("code", text)).await;
     };
-    room.wizards.update(here.token, |wizard| {
-        wizard.codes = Some(codes);
-        wizard.session = None;
-        wizard.started_at = came_in_at;
-    });
-    let reply = here.go_on()?;
-    Ok(match &started {
-        Some(started) => here.grant(reply, started),
-        None => reply,
-    })
+    go_on_confirmed(&here, confirmed)
 }
 
 /// `GET /setup/recovery-codes`: the codes, which only this browser's wizard still knows.
@@ -208,6 +273,7 @@ pub async fn protect(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     let (host, who, proxy) = (form.text("app_host"), form.text("who"), form.text("proxy"));
     let saved = here.progress.app_host.clone();
     match (form.text("action"), saved) {
+        ("skip", _) | ("finish", Some(_)) if here.wizard.is_resumed => here.go_on(),
         ("skip", _) | ("finish", Some(_)) => {
             room.finish(owner.id, &visit).await?;
             room.wizards.update(here.token, |wizard| wizard.may_see_summary = true);
@@ -241,7 +307,7 @@ pub async fn show_done(room: &Setup, request: &Request) -> Result<Reply, Problem
         Fact::new("Name", site.name()),
         Fact::new("Address", origin.text.clone()),
         Fact::new("Owner", owner.username.to_string()),
-        Fact::new("Second factor", if owner.has_totp { "Authenticator app" } else { "None yet" }),
+        Fact::new("Second factor", second_factor_word(&owner)),
         Fact::new("Recovery codes", codes_left.to_string()),
         Fact::new("Domain of your apps", or_none(domain)),
         Fact::new("First app", or_none(here.progress.app_host.clone())),
@@ -254,11 +320,16 @@ pub async fn show_done(room: &Setup, request: &Request) -> Result<Reply, Problem
         text: text.to_owned(),
         url: format!("{base}{path}"),
     };
+    let mut left = room.open_steps(&owner)?;
+    for step in &mut left {
+        step.url = format!("{base}{}", step.url);
+    }
     let page = views::Done {
         frame: here.frame("All set"),
         steps: here.steps(Step::Done),
         facts,
-        left: left(&here, &owner),
+        health: room.health(),
+        left,
         next: vec![
             next("Add people", "Send each of them a link; they choose their own password.", "/admin/people"),
             next("Look at the access rules", "Who may open which app.", "/admin/rules"),
@@ -269,32 +340,22 @@ pub async fn show_done(room: &Setup, request: &Request) -> Result<Reply, Problem
     here.page(StatusCode::OK, &page)
 }
 
-/// What is still open.
-fn left(here: &Here<'_>, owner: &User) -> Vec<Check> {
-    let site = &here.room.sign_in.site;
-    let origin = site.origin();
-    let mut left = Vec::new();
-    let mut fix = |label: &str, sentence: &str| left.push(Check::new(CheckState::Fix, label, sentence));
-    if !owner.has_totp {
-        fix("Second factor", "A stolen password alone would open your account. Set up an authenticator app.");
-    } else if !here.progress.are_codes_kept {
-        fix("Recovery codes", "Nobody confirmed that they were kept. Make new ones under Security.");
+/// `POST /setup/done`: puts the list of what is open away.
+pub async fn hide(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    let (here, owner) = match enter_as_owner(room, request, Step::Done)? {
+        Ok(entered) => entered,
+        Err(reply) => return Ok(reply),
+    };
+    here.form()?;
+    room.hide_checklist(&owner, &visit(&room.sign_in, request)?).await?;
+    Ok(here.keep(Reply::see_other(Step::Done.path())))
+}
+
+fn second_factor_word(owner: &User) -> &'static str {
+    match (owner.has_totp, owner.passkeys > 0) {
+        (true, true) => "Passkey and authenticator app",
+        (true, false) => "Authenticator app",
+        (false, true) => "Passkey",
+        (false, false) => "None yet",
     }
-    let is_local = crate::http::address::is_loopback_name(&origin.host);
-    if !origin.is_https && !is_local && !site.allows_insecure_http() {
-        fix(
-            "HTTPS",
-            "Sign-in over plain HTTP is refused. Put a certificate in front, or set server.insecure_http = true for a lab.",
-        );
-    } else if !origin.is_https && is_local {
-        fix("Public address", "Doorward is reached on this machine alone. Give it an https:// address.");
-    } else if !origin.is_https {
-        fix("HTTPS", "Passwords cross the network unprotected. Put a certificate in front.");
-    }
-    if site.protected_domain().is_none() {
-        fix("Domain of your apps", "Without it no app can be put behind this sign-in.");
-    } else if here.progress.app_host.is_none() {
-        fix("First app", "No app is behind this sign-in yet. Add a rule for one under Access rules.");
-    }
-    left
 }

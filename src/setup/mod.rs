@@ -6,7 +6,9 @@
 //! of any number of parallel attempts one succeeds.
 
 mod address;
+pub mod backup;
 mod bootstrap;
+pub mod checklist;
 mod checks;
 pub mod claim;
 mod first_app;
@@ -45,6 +47,7 @@ use crate::sign_in::{SignIn, Visit};
 use crate::site::Setting;
 use crate::store::meta::{self, Single};
 use crate::store::{Batch, CommitError, StoreError, Versioned};
+use crate::views::setup::Step;
 
 use claim::{SetupToken, TokenFileError};
 use records::{OwnerRecord, SetupRecord};
@@ -59,6 +62,15 @@ const TRIES: usize = 5;
 /// The path that the pages live below.
 const ROOT: &str = "/setup";
 
+/// The file of the master key.
+#[derive(Clone, Debug, Default)]
+pub struct KeyFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether Doorward made it by itself, and may put that of a restored installation in its place.
+    pub is_own: bool,
+}
+
 /// What the setup is made of.
 pub struct Parts {
     /// Signing in, and through it accounts, sessions, site, audit log and store.
@@ -67,6 +79,8 @@ pub struct Parts {
     pub access: Access,
     /// Where the token file lives.
     pub data_directory: PathBuf,
+    /// Where the master key lies.
+    pub key_file: KeyFile,
     /// Where people connect, for the addresses that are shown.
     pub listen: SocketAddr,
 }
@@ -80,6 +94,7 @@ pub struct Inner {
     sign_in: SignIn,
     access: Access,
     data_directory: PathBuf,
+    key_file: KeyFile,
     listen: Mutex<SocketAddr>,
     is_claimed: Arc<AtomicBool>,
     is_finished: Arc<AtomicBool>,
@@ -153,7 +168,7 @@ impl Setup {
     /// # Errors
     /// If the store cannot be read, or the token file cannot be written.
     pub fn open(parts: Parts) -> Result<Setup, OpenError> {
-        let Parts { sign_in, access, data_directory, listen } = parts;
+        let Parts { sign_in, access, data_directory, key_file, listen } = parts;
         let has_owner = meta::read::<OwnerRecord>(&sign_in.store)?.is_some();
         let progress = meta::read::<SetupRecord>(&sign_in.store)?.unwrap_or_default();
         // Users without the record come from elsewhere, such as an import: then there is nothing to claim either.
@@ -176,6 +191,7 @@ impl Setup {
             sign_in,
             access,
             data_directory,
+            key_file,
             listen: Mutex::new(listen),
             is_claimed: Arc::new(AtomicBool::new(is_claimed)),
             is_finished: Arc::new(AtomicBool::new(is_finished)),
@@ -501,6 +517,15 @@ fn forget_token(setup: &Setup) {
     *setup.own_token.lock() = None;
     if let Err(error) = claim::remove(&setup.data_directory) {
         tracing::warn!(%error, "the used setup code could not be removed");
+    }
+}
+
+/// Returns the step with this word, if it may be done again after the setup.
+fn resumable(word: &str) -> Option<Step> {
+    match word {
+        "address" => Some(Step::Address),
+        "protect" => Some(Step::Protect),
+        _ => None,
     }
 }
 

@@ -11,6 +11,8 @@ use super::records::OwnerRecord;
 use super::wizards::PendingCodes;
 use super::{Setup, forget_token};
 use crate::accounts::enrolment::Asker;
+use crate::accounts::passkeys::parse_name;
+use crate::accounts::records::UserRecord;
 use crate::accounts::users::{AccountError, NewUser};
 use crate::accounts::{ProfileRecord, Role, User};
 use crate::audit::{Event, Kind};
@@ -21,6 +23,7 @@ use crate::kernel::text::{DisplayName, Email, Username};
 use crate::kernel::time::Timestamp;
 use crate::sessions::{Factors, NewSession, SessionKind, StartedSession};
 use crate::sign_in::Visit;
+use crate::sign_in::ceremonies::{Ceremony, Credential};
 use crate::store::meta::{self, Single};
 use crate::store::{Batch, CommitError};
 
@@ -263,11 +266,53 @@ impl Setup {
             })
             .await?;
         let Some(codes) = confirmed else { return Ok(None) };
+        self.confirmed(codes, started, ended).map(Some)
+    }
+
+    fn confirmed(
+        &self,
+        codes: Vec<String>,
+        started: Mutex<Option<Result<StartedSession, Problem>>>,
+        ended: Mutex<Timestamp>,
+    ) -> Result<Confirmed, Problem> {
         let started = started.into_inner().transpose()?;
         let [choice] = self.sign_in.random.bytes::<1>();
         let ask_for = usize::from(choice) % codes.len().max(1) + 1;
         let codes = Arc::new(codes.into_iter().map(SecretText::new).collect());
         let came_in_at = ended.into_inner().plus(Duration::from_millis(1));
-        Ok(Some(Confirmed { codes: PendingCodes { codes, ask_for }, started, came_in_at }))
+        Ok(Confirmed { codes: PendingCodes { codes, ask_for }, started, came_in_at })
+    }
+
+    /// Adds the owner's passkey; what else happens is as with an authenticator app.
+    ///
+    /// # Errors
+    /// `invalid_passkey`, `passkey_known`, 422 on `name`.
+    pub(super) async fn add_passkey(
+        &self,
+        user: &User,
+        here: &Here<'_>,
+        (credential, name): (&Credential, &str),
+        has_session: bool,
+        visit: &Visit<'_>,
+    ) -> Result<Confirmed, Problem> {
+        let name = parse_name(name)?;
+        let ceremony = Ceremony::Enrol(user.id, here.token);
+        let judged = self.sign_in.judge_new_passkey(&ceremony, credential, &name)?;
+        let (id, proven) = (judged.id(), judged.factors());
+        let started: Mutex<Option<Result<StartedSession, Problem>>> = Mutex::new(None);
+        let ended = Mutex::new(Timestamp::ZERO);
+        let also = |batch: &mut Batch, own: &UserRecord| {
+            judged.stage(batch);
+            let event = self.event(Kind::PasskeyAdded, Some(user.id), visit).detail("passkey", id);
+            self.sign_in.audit.write(batch, event.detail("name", &name));
+            self.sign_in.stage_end_everything(batch, user.id);
+            *ended.lock() = own.not_before;
+            if has_session {
+                let factors = Factors::PASSWORD.with(proven);
+                *started.lock() = Some(self.stage_session(batch, user.id, factors, own.not_before, visit));
+            }
+        };
+        let codes = self.sign_in.accounts.add_passkey(user.id, &judged.new, |_| Ok(()), also).await?;
+        self.confirmed(codes, started, ended)
     }
 }

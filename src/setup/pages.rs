@@ -6,7 +6,8 @@ use std::sync::Arc;
 use http::{HeaderName, StatusCode, header};
 
 pub use super::later_pages::{
-    protect, recovery_codes, second_factor, show_done, show_protect, show_recovery_codes, show_second_factor,
+    hide, passkey, protect, recovery_codes, second_factor, show_done, show_protect, show_recovery_codes,
+    show_second_factor,
 };
 use super::records::SetupRecord;
 use super::sightings::Arrival;
@@ -70,8 +71,8 @@ impl<'a> Here<'a> {
             Step::Owner => self.owner.is_some(),
             Step::Address => self.progress.is_addressed && accepts,
             Step::SecondFactor => {
-                let has_totp = self.owner.as_ref().is_some_and(|owner| owner.has_totp);
-                (has_totp || self.progress.is_second_factor_skipped) && self.wizard.codes.is_none()
+                let has_factor = self.owner.as_ref().is_some_and(|owner| owner.has_second_factor());
+                (has_factor || self.progress.is_second_factor_skipped) && self.wizard.codes.is_none()
             }
             Step::Protect | Step::Done => self.room.is_finished(),
         }
@@ -100,6 +101,9 @@ impl<'a> Here<'a> {
     }
 
     pub(super) fn steps(&self, current: Step) -> Steps {
+        if self.wizard.is_resumed {
+            return Steps { items: Vec::new(), position: 0, label: "" };
+        }
         // Once the setup is finished there is no way back: the pages are gone.
         let done: Vec<Step> = [Step::Welcome, Step::Address]
             .into_iter()
@@ -134,8 +138,11 @@ impl<'a> Here<'a> {
         Ok(self.keep(Reply::html(status, page)?))
     }
 
-    /// Goes on to the next step, seen with what has changed meanwhile.
+    /// Goes on to the next step, seen with what has changed meanwhile; after the setup, back to the list of what is open.
     pub(super) fn go_on(&self) -> Result<Reply, Problem> {
+        if self.wizard.is_resumed {
+            return Ok(self.keep(Reply::see_other("/admin")));
+        }
         let next = Here::find(self.room, self.request)?.map_or("/setup", |here| here.next());
         Ok(self.keep(Reply::see_other(next)))
     }
@@ -168,8 +175,13 @@ impl<'a> Here<'a> {
 pub(super) fn enter<'a>(room: &'a Setup, request: &'a Request, step: Step) -> Result<Entered<'a>, Problem> {
     let found = Here::find(room, request)?;
     if room.is_finished() {
+        let may_see = |wizard: &Wizard| match step {
+            Step::Done => wizard.may_see_summary,
+            Step::Address | Step::Protect => wizard.is_resumed,
+            _ => false,
+        };
         return match found {
-            Some(here) if step == Step::Done && here.wizard.may_see_summary => Ok(Ok(here)),
+            Some(here) if may_see(&here.wizard) => Ok(Ok(here)),
             _ => Err(Problem::not_found()),
         };
     }
@@ -296,6 +308,13 @@ pub async fn show(room: &Setup, request: &Request, caller: Option<&Principal>) -
         Some(_) => Err(Problem::not_found()),
         None => Ok(Reply::see_other("/signin?rd=%2Fsetup")),
     }
+}
+
+/// Lets an administrator into the wizard again, at a step that may be done after the setup.
+pub(super) fn resumed(room: &Setup, request: &Request, principal: &Principal, step: Step) -> Reply {
+    let token = room.resume(principal);
+    room.wizards.update(token.expose(), |wizard| wizard.is_resumed = true);
+    with_cookie(request, Reply::see_other(step.path()), token.expose())
 }
 
 fn claim_page(

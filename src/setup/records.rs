@@ -46,13 +46,51 @@ pub struct SetupRecord {
     pub app_who: String,
     /// When the setup was finished; from then on its pages are gone.
     pub finished_at: Option<Timestamp>,
+    /// The app that signs people in through OpenID Connect, by its client id. Version 1 ends before this field.
+    pub app_client: Option<String>,
+    /// The list of what is still open was put away.
+    pub is_checklist_hidden: bool,
+    /// When an administrator last took a copy of everything.
+    pub backed_up_at: Option<Timestamp>,
 }
 
 impl Record for SetupRecord {
     const TABLE: Table = Table::META;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
+        /// No app, nothing hidden, no backup.
+        const NOTHING_MORE: [u8; 3] = [0, 0, 0];
+        if version != 1 {
+            return None;
+        }
+        let body = [body, &NOTHING_MORE].concat();
+        let (record, rest) = postcard::take_from_bytes(&body).ok()?;
+        rest.is_empty().then_some(record)
+    }
 }
 
 impl Single for SetupRecord {
     const ROW: &'static [u8] = b"setup";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_first_version_kept_is_read() {
+        let old = SetupRecord {
+            is_named: true,
+            app_host: Some("photos.home.example".to_owned()),
+            app_who: "everyone".to_owned(),
+            finished_at: Some(Timestamp::from_secs(1)),
+            ..SetupRecord::default()
+        };
+        let mut body = postcard::to_allocvec(&old).unwrap();
+        body.truncate(body.len() - 3);
+        assert_eq!(SetupRecord::upgrade(1, &body), Some(old));
+        assert_eq!(SetupRecord::upgrade(1, &body[..body.len() - 1]), None);
+        assert_eq!(SetupRecord::upgrade(3, &body), None);
+    }
 }

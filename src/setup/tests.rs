@@ -150,7 +150,9 @@ fn open_with(dir: &Directory, store: &Store, clock: &Arc<TestClock>, fixed: Fixe
     let access =
         Access::load(store.clone(), audit, site, crate::access::ForwardAuthSettings::default()).unwrap();
     let listen = SocketAddr::from(([0, 0, 0, 0], 8080));
-    Setup::open(Parts { sign_in, access, data_directory: dir.path().to_owned(), listen }).unwrap()
+    let data_directory = dir.path().to_owned();
+    let key_file = KeyFile::default();
+    Setup::open(Parts { sign_in, access, data_directory, key_file, listen }).unwrap()
 }
 
 impl Rig {

@@ -43,6 +43,8 @@ pub(super) struct Wizard {
     pub(super) codes: Option<PendingCodes>,
     /// This browser finished the setup and may look at the summary.
     pub(super) may_see_summary: bool,
+    /// An administrator does steps again after the setup.
+    pub(super) is_resumed: bool,
     /// When it came in; the owner ending all sessions ends this one too.
     pub(super) started_at: Timestamp,
     idle_until: Duration,
@@ -57,6 +59,7 @@ impl Wizard {
             accepts_insecure: false,
             codes: None,
             may_see_summary: false,
+            is_resumed: false,
             started_at: now,
             idle_until: Duration::ZERO,
             ends_at: Duration::ZERO,

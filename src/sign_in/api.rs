@@ -7,7 +7,7 @@ use super::ceremonies::{Ceremony, Credential};
 use super::passkeys::PasskeyAttempt;
 use super::pending::{self, Wanted};
 use super::registration::Registration;
-use super::{Attempt, Proofs, Second, SignIn, SignInError, SignedIn, Step, Visit};
+use super::{Attempt, Ending, Proofs, Second, SignIn, SignInError, SignedIn, Step, Visit};
 use crate::accounts::User;
 use crate::accounts::enrolment::{Asker, Enrolment};
 use crate::http::{Problem, Reply, Request};
@@ -16,6 +16,7 @@ use crate::kernel::text::{Email, GroupName};
 use crate::metrics::{RefreshFault, TokenFault};
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{IssuedTokens, Principal, RefreshRefusal, SessionKind, TokenRefusal};
+use crate::words::{Said, Words};
 
 /// Returns who is knocking.
 pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>, Problem> {
@@ -29,7 +30,7 @@ pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>
 pub(crate) fn ambiguous_cookie() -> Problem {
     Problem::bad_request(
         "ambiguous_cookie",
-        "The browser sent the same cookie twice. Delete the cookies of this domain and try again.",
+        Said::of(Words::errors_cookie_twice),
     )
 }
 
@@ -227,6 +228,10 @@ async fn pending_json(
             let asker = Asker::waiting_sign_in(token.expose());
             let enrolment = room.accounts.begin_totp(user.id, asker, &room.site.name()).await?;
             put(&mut document, "totp", enrolment_json(&enrolment));
+            let ceremony = Ceremony::Enrol(user.id, token.expose());
+            if let Ok(options) = room.registration_options(&ceremony, &user) {
+                put(&mut document, "passkey_options", options);
+            }
         }
     }
     if with_token {
@@ -271,8 +276,12 @@ async fn mfa(
             return Err(Problem::unprocessable("otp", "missing_field", sentence));
         }
     };
-    if let (Some(Wanted::Enrolment), Second::Code(code)) = (wanted, second) {
-        let (signed_in, codes) = room.finish_enrolment(token, code, kind, true, &visit).await?;
+    if wanted == Some(Wanted::Enrolment) {
+        let ending = Ending { kind, with_refresh: true };
+        let (signed_in, codes) = match second {
+            Second::Code(code) => room.finish_enrolment(token, code, ending, &visit).await?,
+            Second::Passkey(passkey) => room.finish_passkey_enrolment(token, passkey, ending, &visit).await?,
+        };
         return Ok((signed_in, Some(codes)));
     }
     Ok((room.finish(token, second, kind, true, &visit).await?, None))

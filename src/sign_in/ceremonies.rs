@@ -26,6 +26,8 @@ const NONCE: usize = 24;
 pub enum Ceremony<'a> {
     /// A session adds a passkey to its account.
     Register(UserId, SessionId),
+    /// A sign-in, or the setup wizard, may not go on without a second factor and adds a passkey; this is its token.
+    Enrol(UserId, &'a str),
     /// Somebody signs in without a name.
     SignIn,
     /// A sign-in waits for its second factor; this is its token.
@@ -39,15 +41,17 @@ impl Ceremony<'_> {
     pub fn user(&self) -> Option<UserId> {
         match self {
             Ceremony::SignIn => None,
-            Ceremony::Register(user, _) | Ceremony::SecondFactor(user, _) | Ceremony::StepUp(user, _) => {
-                Some(*user)
-            }
+            Ceremony::Register(user, _)
+            | Ceremony::Enrol(user, _)
+            | Ceremony::SecondFactor(user, _)
+            | Ceremony::StepUp(user, _) => Some(*user),
         }
     }
 
     fn mac(&self, key: &SecretKey, head: &[u8]) -> [u8; 32] {
         let (name, user, to): (&[u8], &[u8], [u8; 32]) = match self {
             Ceremony::Register(user, session) => (b"register", user.as_bytes(), sha256(session.as_bytes())),
+            Ceremony::Enrol(user, token) => (b"enrol", user.as_bytes(), sha256(token)),
             Ceremony::SignIn => (b"sign in", b"", [0; 32]),
             Ceremony::SecondFactor(user, token) => (b"second factor", user.as_bytes(), sha256(token)),
             Ceremony::StepUp(user, session) => (b"step up", user.as_bytes(), sha256(session.as_bytes())),
@@ -176,6 +180,9 @@ mod tests {
             Ceremony::Register(ada, there),
             Ceremony::Register(bob, here),
             Ceremony::StepUp(ada, here),
+            Ceremony::Enrol(ada, "token"),
+            Ceremony::Enrol(ada, "other"),
+            Ceremony::Enrol(bob, "token"),
             Ceremony::SecondFactor(ada, "token"),
             Ceremony::SecondFactor(ada, "other"),
         ];

@@ -27,14 +27,15 @@ fn link_page(
     let secret = request.param("secret");
     let found = room.look_at_link(secret)?;
     let Some((_, user)) = found else {
-        let page = views::LinkGone { frame: frames::anonymous(&room.site, request, "This link is used up") };
+        let page = views::LinkGone { frame: frames::anonymous(&room.site, request, request.words().signin_link_gone_title()) };
         return Reply::html(StatusCode::GONE, &page);
     };
     let Some(user) = user else {
         return Ok(Reply::see_other(&format!("/register?invitation={secret}")));
     };
     let is_invite = room.accounts.record(&user.id)?.value.password_changed_at.is_none();
-    let title = if is_invite { "Welcome" } else { "Choose a new password" };
+    let t = request.words();
+    let title = if is_invite { t.signin_link_welcome() } else { t.signin_link_reset_title() };
     let page = views::Link {
         frame: frames::anonymous(&room.site, request, title),
         kind: if is_invite { views::LinkKind::Invite } else { views::LinkKind::Reset },
@@ -58,9 +59,9 @@ pub async fn submit_link(room: &SignIn, request: &Request) -> Result<Reply, Prob
     match room.reset_password(request.param("secret"), &password, &visit).await {
         Ok(()) => {
             let page = views::Message {
-                frame: frames::anonymous(&room.site, request, "Password set"),
-                text: "Your password is set. You can sign in with it now.".to_owned(),
-                button: "Sign in".to_owned(),
+                frame: frames::anonymous(&room.site, request, request.words().signin_password_set_title()),
+                text: request.words().signin_password_is_set().to_owned(),
+                button: request.words().signin_sign_in().to_owned(),
                 url: "/signin".to_owned(),
             };
             Reply::html(StatusCode::OK, &page)
@@ -96,7 +97,7 @@ fn registration_page(
     invitation: &str,
 ) -> Result<Reply, Problem> {
     let mut page = views::Register {
-        frame: frames::anonymous(&room.site, request, "Create your account"),
+        frame: frames::anonymous(&room.site, request, request.words().signin_new_account_title()),
         hidden: vec![Hidden { name: "invitation", value: invitation.to_owned() }],
         username: String::new(),
         display_name: String::new(),
@@ -139,9 +140,9 @@ pub async fn submit_registration(room: &SignIn, request: &Request) -> Result<Rep
     match room.register(registration, &visit(room, request)?).await {
         Ok(_) => {
             let page = views::Message {
-                frame: frames::anonymous(&room.site, request, "Account made"),
-                text: "Your account is ready. Sign in to set up an authenticator app.".to_owned(),
-                button: "Sign in".to_owned(),
+                frame: frames::anonymous(&room.site, request, request.words().signin_account_made()),
+                text: request.words().signin_account_ready().to_owned(),
+                button: request.words().signin_sign_in().to_owned(),
                 url: "/signin".to_owned(),
             };
             Reply::html(StatusCode::CREATED, &page)

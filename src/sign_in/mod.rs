@@ -9,6 +9,7 @@ pub mod authelia_api;
 pub mod ceremonies;
 mod destinations;
 pub mod devices;
+mod enrolling;
 mod errors;
 mod hops;
 pub mod join_pages;
@@ -26,6 +27,7 @@ mod suspensions;
 pub mod tally;
 
 pub use destinations::{Destination, Destinations};
+pub use enrolling::Ending;
 pub use errors::SignInError;
 pub use programs::ProgramRefusal;
 pub use renewal::{Renewal, step_up_first};
@@ -37,7 +39,6 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 
-use crate::accounts::enrolment::Asker;
 use crate::accounts::passwords::end_of_sessions;
 use crate::accounts::{Accounts, User};
 use crate::audit::{Audit, Event, Kind, Outcome};
@@ -179,6 +180,8 @@ pub struct Inner {
     device_key: SecretKey,
     /// Makes challenges, and knows them again.
     passkey_key: SecretKey,
+    /// Makes what authenticators will know people by.
+    handle_key: SecretKey,
 }
 
 /// The parts that signing in is made of.
@@ -238,6 +241,7 @@ impl SignIn {
             destinations: RwLock::default(),
             device_key: master.derive("known device"),
             passkey_key: master.derive("passkey challenge"),
+            handle_key: master.derive("passkey handle"),
         })))
     }
 
@@ -340,63 +344,6 @@ impl SignIn {
         }
         self.pending.put_back(token, waiting);
         error
-    }
-
-    /// Confirms the enrolment that a waiting sign-in demands, and signs in. Returns the new recovery codes too.
-    pub async fn finish_enrolment(
-        &self,
-        token: &str,
-        code: &str,
-        kind: SessionKind,
-        with_refresh: bool,
-        visit: &Visit<'_>,
-    ) -> Result<(SignedIn, Vec<String>), SignInError> {
-        let now = self.clock.monotonic();
-        let mut waiting = self.pending.take(token, now).ok_or(SignInError::NothingPending)?;
-        if waiting.kind != kind || waiting.wanted != Wanted::Enrolment {
-            self.pending.put_back(token, waiting);
-            return Err(SignInError::NothingPending);
-        }
-        let user = self.still_waiting(&waiting).ok_or(SignInError::NothingPending)?;
-        if user.has_second_factor() {
-            return Err(SignInError::EnrolledElsewhere);
-        }
-        let event = |name: &crate::kernel::text::Username| {
-            Event::new(Kind::TotpEnrolled, Outcome::Succeeded)
-                .by(user.id, name)
-                .from(visit.ip)
-                .request(visit.request)
-        };
-        let asker = Asker::waiting_sign_in(token).as_of(waiting.epoch);
-        let moved = Mutex::new(user.not_before);
-        let confirmed = self
-            .accounts
-            .confirm_totp(user.id, asker, code, |batch, record| {
-                *moved.lock() = record.not_before;
-                self.stage_end_everything(batch, user.id);
-                self.audit.write(batch, event(&record.username));
-            })
-            .await?;
-        let Some(codes) = confirmed else {
-            self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(&user), visit));
-            waiting.failures += 1;
-            return Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode));
-        };
-        // As it was first read and then changed by the confirmation alone, so that the commit of the session still sees
-        // whether anything else ended it meanwhile.
-        let not_before = moved.into_inner();
-        let user = Arc::new(User { has_totp: true, not_before, ..User::clone(&user) });
-        let done = Completion {
-            kind,
-            in_place_of: None,
-            factors: Factors::PASSWORD.with(Factors::TOTP),
-            is_remembered: waiting.is_remembered,
-            with_refresh,
-            return_to: waiting.return_to,
-            recovery_codes_left: None,
-        };
-        let signed_in = self.complete(&user, done, self.store.batch(), visit).await?;
-        Ok((signed_in, codes))
     }
 
     /// Grants the session: one commit with whatever `batch` consumes and with the audit event.

@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 use super::ceremonies::{CHALLENGE_LIFETIME, Ceremony, Credential};
 use super::{Completion, SignIn, SignInError, SignInResult, SignedIn, Visit};
 use crate::accounts::User;
-use crate::accounts::passkeys::{Counter, Passkey};
+use crate::accounts::passkeys::{Counter, NewPasskey, Passkey, passkey_id};
 use crate::accounts::records::{PasskeyChallengeRecord, PasskeyRecord};
 use crate::audit::{Event, Kind, Outcome};
-use crate::crypto::mac::sha256;
+use crate::crypto::mac::{hmac_sha256, sha256};
 use crate::crypto::webauthn::{self, Expected, Refusal};
 use crate::http::Problem;
 use crate::http::address::is_loopback_name;
-use crate::kernel::ids::UserId;
+use crate::kernel::ids::{PasskeyId, UserId};
 use crate::kernel::secret::ct_eq;
 use crate::kernel::time::Timestamp;
-use crate::sessions::{Factors, Principal, SessionKind};
+use crate::sessions::{Factors, SessionKind};
 use crate::site::Origin;
-use crate::store::{Batch, CommitError};
+use crate::store::{Batch, CommitError, StoreError};
 
 /// A sign-in by passkey alone.
 pub struct PasskeyAttempt<'a> {
@@ -74,18 +74,18 @@ impl SignIn {
         unavailable(&self.site.origin())
     }
 
-    /// Returns what a browser needs to add a passkey to the caller's account (`PublicKeyCredentialCreationOptionsJSON`).
+    /// Returns what a browser needs to add a passkey to an account (`PublicKeyCredentialCreationOptionsJSON`); `ceremony`
+    /// is [`Ceremony::Register`] or [`Ceremony::Enrol`]. Writes nothing.
     ///
     /// # Errors
     /// `passkeys_unavailable`
-    pub async fn registration_options(&self, principal: &Principal) -> Result<Value, Problem> {
+    pub fn registration_options(&self, ceremony: &Ceremony<'_>, user: &User) -> Result<Value, Problem> {
         if let Some(why) = self.passkeys_unavailable() {
             return Err(refused_site(why));
         }
-        let (user, origin) = (&principal.user, self.site.origin());
-        let handle = self.accounts.make_passkey_handle(user.id).await?;
+        let origin = self.site.origin();
+        let handle = self.handle_of(user.id)?;
         let known = self.accounts.passkeys(user.id)?;
-        let ceremony = Ceremony::Register(user.id, principal.session);
         let offered: Vec<Value> =
             webauthn::OFFERED.iter().map(|number| json!({ "type": "public-key", "alg": number })).collect();
         Ok(json!({
@@ -95,7 +95,7 @@ impl SignIn {
                 "name": user.username.as_str(),
                 "displayName": user.display_name.as_str(),
             },
-            "challenge": self.challenge(&ceremony),
+            "challenge": self.challenge(ceremony),
             "pubKeyCredParams": offered,
             "timeout": timeout(),
             "excludeCredentials": descriptors(&known),
@@ -106,6 +106,16 @@ impl SignIn {
             },
             "attestation": "none",
         }))
+    }
+
+    /// Returns what authenticators know a user by, or will. Before the first passkey it is made of a key, so that asking
+    /// for one writes nothing; then it is kept, and outlives that key (PK-05).
+    fn handle_of(&self, user: UserId) -> Result<Vec<u8>, StoreError> {
+        if let Some(kept) = self.accounts.passkey_handle(user)? {
+            return Ok(kept);
+        }
+        let half = |number: u8| hmac_sha256(self.handle_key.expose(), &[user.as_bytes(), &[number]]);
+        Ok([half(0), half(1)].concat())
     }
 
     /// Returns what a browser needs to prove a passkey (`PublicKeyCredentialRequestOptionsJSON`). For a sign-in without a
@@ -147,25 +157,22 @@ impl SignIn {
         Ok(challenge)
     }
 
-    /// Judges a new credential of the caller (sections 7.1). The batch of the change must be given the returned challenge.
+    /// Judges a new credential (section 7.1). The batch that adds it must be given to [`JudgedPasskey::stage`].
     ///
     /// # Errors
     /// `invalid_passkey`
     pub fn judge_new_passkey(
         &self,
-        principal: &Principal,
+        ceremony: &Ceremony<'_>,
         credential: &Credential,
         name: &str,
-    ) -> Result<(PasskeyRecord, UsedChallenge), Problem> {
-        let ceremony = Ceremony::Register(principal.user.id, principal.session);
-        self.try_registration(&ceremony, credential, name).map_err(|why| {
+    ) -> Result<JudgedPasskey, Problem> {
+        let user = ceremony.user().ok_or_else(refused_credential)?;
+        let (record, challenge) = self.try_registration(ceremony, credential, name).map_err(|why| {
             tracing::info!(%why, "a new passkey was refused");
-            Problem::unprocessable(
-                "credential",
-                "invalid_passkey",
-                "That passkey could not be added. Please start again.",
-            )
-        })
+            refused_credential()
+        })?;
+        Ok(JudgedPasskey { new: NewPasskey { record, handle: self.handle_of(user)? }, challenge })
     }
 
     fn try_registration(
@@ -312,8 +319,37 @@ impl SignIn {
 /// How long it is known that a challenge was answered, beyond its end: a clock that is set back does not revive it.
 const KEPT_FOR: Duration = Duration::from_secs(86_400);
 
-/// A challenge that the batch of a registration consumes.
-pub struct UsedChallenge {
+fn refused_credential() -> Problem {
+    let sentence = "That passkey could not be added. Please start again.";
+    Problem::unprocessable("credential", "invalid_passkey", sentence)
+}
+
+/// A new passkey that was found sound.
+pub struct JudgedPasskey {
+    /// The passkey, for [`crate::accounts::Accounts::add_passkey`].
+    pub new: NewPasskey,
+    challenge: UsedChallenge,
+}
+
+impl JudgedPasskey {
+    /// Returns its handle.
+    pub fn id(&self) -> PasskeyId {
+        passkey_id(&self.new.record.credential)
+    }
+
+    /// Returns what making it proved.
+    pub fn factors(&self) -> Factors {
+        if self.new.record.is_user_verified { Factors::PASSKEY_UV } else { Factors::PASSKEY }
+    }
+
+    /// Adds the use of its challenge to `batch`, which conflicts if it was answered before (PK-01).
+    pub fn stage(&self, batch: &mut Batch) {
+        self.challenge.stage(batch);
+    }
+}
+
+/// A challenge that a batch consumes.
+struct UsedChallenge {
     row: [u8; 32],
     expires_at: Timestamp,
 }
@@ -323,8 +359,7 @@ impl UsedChallenge {
         UsedChallenge { row: sha256(challenge), expires_at: end.plus(KEPT_FOR) }
     }
 
-    /// Adds the use to `batch`, which conflicts if it was answered before.
-    pub fn stage(&self, batch: &mut Batch) {
+    fn stage(&self, batch: &mut Batch) {
         batch.insert_new(&self.row, &PasskeyChallengeRecord { expires_at: self.expires_at });
         batch.expire::<PasskeyChallengeRecord>(&self.row, self.expires_at);
     }

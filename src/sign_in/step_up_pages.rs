@@ -28,12 +28,12 @@ fn step_up_page(
 ) -> Result<Reply, Problem> {
     let (status, error, wait) = match error {
         Some(SignInError::Wrong | SignInError::WrongCode | SignInError::WrongPasskey) => {
-            (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
+            (StatusCode::UNAUTHORIZED, Some(request.words().signin_step_up_wrong().to_owned()), None)
         }
         other => explain(other, request.words())?,
     };
     let way = Way::to_own(room, next);
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");
+    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, request.words().signin_confirm_title(), "");
     frame.viewer = None;
     let page = views::StepUp {
         frame,

@@ -57,6 +57,11 @@ pub struct Header {
 }
 
 impl Header {
+    /// Returns the fingerprint of the master key that it was made under.
+    pub fn key_fingerprint(&self) -> &str {
+        &self.key
+    }
+
     pub(super) fn new(created: Timestamp, schema: u32, instance: InstanceId, key: &str) -> Self {
         Header {
             format: FORMAT.to_owned(),

@@ -23,6 +23,7 @@ pub mod progress;
 mod restore;
 mod sled_engine;
 pub mod snapshots;
+pub mod staged;
 mod swap;
 mod tables;
 mod writer;
@@ -201,6 +202,11 @@ impl Store {
     /// The key that seals secret tables, for checks of whole stores.
     pub(crate) fn sealer(&self) -> &Sealer {
         &self.sealer
+    }
+
+    /// Returns the fingerprint of the master key that seals this store.
+    pub fn key_fingerprint(&self) -> &str {
+        self.sealer.key_fingerprint()
     }
 
     /// The engine below, for export, import and checks.

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::admin::FilterLink;
 use super::frame::Frame;
-use super::parts::{Check, Choice, Fact, FieldErrors, Svg, Wait};
+use super::parts::{Check, Choice, Fact, FieldErrors, Svg, Wait, When};
 
 /// A step of the wizard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,9 +205,10 @@ pub struct Address {
     pub errors: FieldErrors,
 }
 
-/// `GET /setup/second-factor`: an authenticator app for the owner.
+/// `GET /setup/second-factor`: a passkey or an authenticator app for the owner.
 ///
-/// Form: POST `/setup/second-factor`, fields `csrf`, `code`, `action`: `confirm` or, if allowed, `skip`.
+/// Forms: POST `/setup/passkey`, fields `csrf`, `name`, `credential`; POST `/setup/second-factor`, fields `csrf`, `code`,
+/// `action`: `confirm` or, if allowed, `skip`.
 #[derive(Debug, Template)]
 #[template(path = "setup/second_factor.html", config = "web/askama.toml")]
 pub struct SecondFactor {
@@ -215,6 +216,12 @@ pub struct SecondFactor {
     pub frame: Frame,
     /// Steps bar.
     pub steps: Steps,
+    /// What the browser needs to make a passkey; empty where none can be made.
+    pub passkey: String,
+    /// Prefilled name of the passkey.
+    pub passkey_name: String,
+    /// Why no passkey can be made here, if so.
+    pub no_passkey: Option<String>,
     /// QR code of the otpauth URI; see [`super::qr::qr_svg`].
     pub qr: Svg,
     /// The secret in base32, in groups of four.
@@ -223,7 +230,7 @@ pub struct SecondFactor {
     pub otpauth_uri: String,
     /// Whether the step may be skipped for now.
     pub may_skip: bool,
-    /// Errors on `code`.
+    /// Errors on `name`, `code`.
     pub errors: FieldErrors,
 }
 
@@ -317,6 +324,19 @@ pub struct NextStep {
     pub url: String,
 }
 
+/// A step of the setup that is still open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenStep {
+    /// A stable word for it, such as `second-factor`.
+    pub code: &'static str,
+    /// What it is, in a word or two.
+    pub label: String,
+    /// Why it matters and what to do.
+    pub sentence: String,
+    /// Where it is done.
+    pub url: String,
+}
+
 /// `GET /setup/done`: the summary.
 #[derive(Debug, Template)]
 #[template(path = "setup/done.html", config = "web/askama.toml")]
@@ -327,8 +347,10 @@ pub struct Done {
     pub steps: Steps,
     /// What was set up.
     pub facts: Vec<Fact>,
-    /// What is left; shown as `Fix` lines such as "No second factor yet".
-    pub left: Vec<Check>,
+    /// How this machine is doing.
+    pub health: Vec<Check>,
+    /// What is still open. Form: POST `/setup/done`, field `csrf`, puts the list away.
+    pub left: Vec<OpenStep>,
     /// What to do next.
     pub next: Vec<NextStep>,
     /// The address that was chosen, if the wizard was opened at another one: the browser is a stranger there.
@@ -343,4 +365,20 @@ pub struct Taken {
     pub frame: Frame,
     /// When setup was finished, and from which address: "12 Nov 2026, 14:02 UTC from 192.168.1.20".
     pub by: String,
+}
+
+/// `GET /admin/backup`: a copy of everything to take along.
+///
+/// Form: POST `/admin/backup`, field `csrf`; answers with the file.
+#[derive(Debug, Template)]
+#[template(path = "admin/backup.html", config = "web/askama.toml")]
+pub struct Backup {
+    /// Common parts.
+    pub frame: Frame,
+    /// When the last one was taken.
+    pub last: Option<When>,
+    /// Where the master key lies.
+    pub key_file: String,
+    /// The fingerprint of the master key.
+    pub fingerprint: String,
 }

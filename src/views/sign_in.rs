@@ -21,9 +21,9 @@ pub struct SignIn {
     pub username: String,
     /// Whether "Keep me signed in" is ticked.
     pub remember: bool,
-    /// How long that lasts, such as `30 days`; empty hides the box.
-    pub remember_for: String,
-    /// One neutral sentence, the same for unknown name and wrong password; see [`SignIn::WRONG`].
+    /// For how many days; none hides the box.
+    pub remember_days: u64,
+    /// One neutral sentence, the same for unknown name and wrong password;
     pub error: Option<String>,
     /// Set while rate limited or suspended.
     pub wait: Option<Wait>,
@@ -33,11 +33,6 @@ pub struct SignIn {
     pub is_registration_open: bool,
     /// Whether the page came over plain HTTP with the insecure switch on: shows a warning (SES-06).
     pub is_insecure: bool,
-}
-
-impl SignIn {
-    /// The sentence for every refused name and password (ENU-01).
-    pub const WRONG: &'static str = "That username and password do not match.";
 }
 
 /// `GET /signin/second-factor`: the code of the authenticator app.
@@ -54,7 +49,7 @@ pub struct SecondFactor {
     pub continue_to: Option<Goal>,
     /// Where "Use a recovery code" leads, query included: `/signin/recovery?flow=…`.
     pub recovery_url: String,
-    /// One sentence, the same for a wrong and a used code (OTP-05); see [`SecondFactor::WRONG`].
+    /// One sentence, the same for a wrong and a used code (OTP-05);
     pub error: Option<String>,
     /// Set while rate limited.
     pub wait: Option<Wait>,
@@ -70,11 +65,6 @@ pub struct SecondFactor {
     pub digits: u8,
 }
 
-impl SecondFactor {
-    /// The sentence for every refused code.
-    pub const WRONG: &'static str = "That code was not accepted. Wait for the next one and try again.";
-}
-
 /// `GET /signin/recovery`: one of the ten recovery codes.
 ///
 /// Form: POST `/signin/recovery`, fields `csrf`, everything in `hidden`, `recovery_code`.
@@ -87,22 +77,19 @@ pub struct Recovery {
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
     pub continue_to: Option<Goal>,
-    /// Where "Use the authenticator app" leads.
+    /// Where the way back to the second factor leads.
     pub second_factor_url: String,
+    /// Whether that is an authenticator app; else a passkey.
+    pub has_app: bool,
     /// One sentence, the same for a wrong and a used code.
     pub error: Option<String>,
     /// Set while rate limited.
     pub wait: Option<Wait>,
 }
 
-impl Recovery {
-    /// The sentence for every refused recovery code.
-    pub const WRONG: &'static str = "That recovery code was not accepted. Each code works once.";
-}
-
 /// `GET /signin/enrol`: a second factor is required before this sign-in may finish.
 ///
-/// Form: POST `/signin/enrol`, fields `csrf`, everything in `hidden`, `code`.
+/// Forms: POST `/signin/enrol`, fields `csrf`, everything in `hidden`, and `code` or `credential`.
 #[derive(Debug, Template)]
 #[template(path = "signin/enrol.html", config = "web/askama.toml")]
 pub struct Enrol {
@@ -111,7 +98,13 @@ pub struct Enrol {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
+<<<<<<< HEAD
     pub continue_to: Option<Goal>,
+=======
+    pub continue_to: Option<String>,
+    /// What a browser needs to make a passkey, as JSON; none where there are no passkeys.
+    pub passkey: Option<String>,
+>>>>>>> main
     /// QR code of the otpauth URI.
     pub qr: Svg,
     /// The secret in base32, in groups of four.
@@ -196,17 +189,12 @@ pub struct StepUp {
     pub has_app: bool,
     /// How many digits the codes of this person have.
     pub digits: u8,
-    /// One neutral sentence; see [`StepUp::WRONG`].
+    /// One neutral sentence;
     pub error: Option<String>,
     /// Set while rate limited.
     pub wait: Option<Wait>,
     /// Where "Cancel" leads.
     pub cancel_url: String,
-}
-
-impl StepUp {
-    /// The sentence for every refusal.
-    pub const WRONG: &'static str = "That was not accepted. Check what you typed and try again.";
 }
 
 /// What a one-time link is for.

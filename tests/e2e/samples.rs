@@ -17,7 +17,7 @@ use super::errors::{ErrorPage, WrongHost};
 use super::home::{AppTile, Home};
 use super::oidc;
 use super::qr::qr_svg;
-use super::setup::{self, InsecureVisit, NextStep, ProxyQuestion, Snippet, Step, Steps};
+use super::setup::{self, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
 use super::words::Lang;
 use super::{
@@ -267,11 +267,40 @@ fn setup_pages() -> Vec<Sample> {
             setup::SecondFactor {
                 frame: gate("Add a second factor"),
                 steps: steps(Step::SecondFactor),
+                passkey: PASSKEY.into(),
+                passkey_name: "Firefox on Linux".into(),
+                no_passkey: None,
                 qr: qr(),
                 secret_text: SECRET.into(),
                 otpauth_uri: URI.into(),
                 may_skip: true,
                 errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "setup-second-factor-no-passkey",
+            setup::SecondFactor {
+                frame: gate("Add a second factor"),
+                steps: steps(Step::SecondFactor),
+                passkey: String::new(),
+                passkey_name: String::new(),
+                no_passkey: Some(
+                    "Passkeys need HTTPS: browsers refuse them over an unencrypted connection.".into(),
+                ),
+                qr: qr(),
+                secret_text: SECRET.into(),
+                otpauth_uri: URI.into(),
+                may_skip: false,
+                errors: FieldErrors::one("code", "That code was not accepted."),
+            },
+        ),
+        sample(
+            "admin-backup",
+            setup::Backup {
+                frame: shell("Take a backup", "system"),
+                last: Some(at(12, "14:02")),
+                key_file: "/var/lib/doorward/master.key".into(),
+                fingerprint: "0a1b2c3d".into(),
             },
         ),
         sample(
@@ -315,11 +344,20 @@ fn setup_pages() -> Vec<Sample> {
                     Fact::new("Second factor", "Authenticator app"),
                     Fact::new("First app", "photos.linden.example"),
                 ],
-                left: vec![Check::new(
-                    CheckState::Fix,
-                    "Backup",
-                    "There is no backup yet. Run doorward backup, or add a schedule.",
-                )],
+                health: vec![
+                    Check::new(CheckState::Pass, "Store", "It takes writes, and the disk has room."),
+                    Check::new(
+                        CheckState::Pass,
+                        "Master key",
+                        "It lies in /var/lib/doorward/master.key. A backup opens only with this key, so keep a copy of it somewhere else.",
+                    ),
+                ],
+                left: vec![OpenStep {
+                    code: "backup",
+                    label: "First backup".into(),
+                    sentence: "There is no copy of your accounts anywhere else yet. Download one.".into(),
+                    url: "/admin/backup".into(),
+                }],
                 next: vec![
                     NextStep {
                         title: "Add people".into(),
@@ -367,7 +405,7 @@ fn sign_in() -> sign_in::SignIn {
         continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
         username: String::new(),
         remember: false,
-        remember_for: "30 days".into(),
+        remember_days: 30,
         error: None,
         wait: None,
         passkey: Some(PASSKEY.into()),
@@ -402,7 +440,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "signin-wrong",
             sign_in::SignIn {
                 username: NASTY.into(),
-                error: Some(sign_in::SignIn::WRONG.into()),
+                error: Some(words().signin_wrong().into()),
                 is_insecure: true,
                 is_registration_open: false,
                 continue_to: None,
@@ -426,7 +464,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 hidden: vec![Hidden { name: "flow", value: "abc".into() }],
                 continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 recovery_url: "/signin/recovery?flow=abc".into(),
-                error: Some(sign_in::SecondFactor::WRONG.into()),
+                error: Some(words().signin_wrong_code().into()),
                 wait: None,
                 passkey: None,
                 passkey_unavailable: None,
@@ -445,6 +483,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 hidden: Vec::new(),
                 continue_to: None,
                 second_factor_url: "/signin/second-factor?flow=abc".into(),
+                has_app: true,
                 error: None,
                 wait: Some(Wait::rate_limited(words(), 300)),
             },
@@ -455,6 +494,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 frame: gate("Add a second factor"),
                 continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 hidden: Vec::new(),
+                passkey: Some("{}".to_owned()),
                 qr: qr(),
                 secret_text: SECRET.into(),
                 otpauth_uri: URI.into(),

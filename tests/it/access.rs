@@ -137,8 +137,11 @@ fn an_app_that_wants_two_factors_asks_for_the_second() {
     let back = browser.get(&onward).expect(303);
     assert_eq!(back.header("location"), Some(bank));
     ask_nginx(&browser, bank).expect(200);
-    let decided =
-        server.app().access.decide_return(bank, None, std::net::Ipv4Addr::LOCALHOST.into(), None).unwrap();
+    let decided = server
+        .app()
+        .access
+        .decide_return(bank, None, Some(std::net::Ipv4Addr::LOCALHOST.into()), None)
+        .unwrap();
     assert_eq!(decided.outcome, Outcome::NeedSignIn { level: Level::TwoFactor });
     let (authenticator, _) = server.enrol_totp(ada);
     let mut client = server.client();
@@ -390,7 +393,10 @@ fn query_networks_and_names_in_hosts_decide_over_http() {
     ask_nginx(&nobody, "http://b.home.localhost/api/x").expect(200);
     ask_nginx(&nobody, "http://b.home.localhost/api/x?y").expect(401);
     ask_nginx(&nobody, "http://b.home.localhost/api%2fx").expect(403);
-    ask_nginx(&nobody, "http://c.home.localhost/").expect(401);
+    let from = |address: &str| server.client().with_header("X-Forwarded-For", address);
+    ask_nginx(&from("203.0.113.9"), "https://c.home.localhost/").expect(200);
+    ask_nginx(&from("203.0.114.9"), "https://c.home.localhost/").expect(401);
+    ask_nginx(&nobody, "https://c.home.localhost/").expect(403);
     ask_nginx(&ada, "http://ada.home.localhost/").expect(200);
     ask_nginx(&ada, "http://bob.home.localhost/").expect(403);
     ask_nginx(&nobody, "http://ada.home.localhost/").expect(401);

@@ -216,7 +216,7 @@ fn a_reset_second_factor_is_told_to_the_person() {
     step_up(&mut olga);
     olga.post(&path(mia, "reset-second-factor"), json!({})).expect(204);
     phone.get_json("/api/v1/users/me").expect(401);
-    assert_eq!(events(&server, "totp.removed", "mia"), 1);
+    assert_eq!(events(&server, "second_factor.reset", "mia"), 1);
     let mut desk = server.client();
     let page = desk.form("/signin", &[("username", "mia"), ("password", PASSWORD)]).expect(200).text();
     assert!(page.contains("olga Person removed your second factor"), "{page}");

@@ -118,6 +118,7 @@ pub(crate) fn options(dir: &Path) -> Options {
         max_connections: 1024,
         max_connections_per_address: 1024,
         data_directory: dir.to_owned(),
+        key_file: doorward::setup::KeyFile { path: dir.join("master.key"), is_own: true },
     }
 }
 

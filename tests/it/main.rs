@@ -57,6 +57,7 @@ mod oidc;
 mod outgoing;
 mod outside;
 #[cfg(test)]
+mod passkey_enrolment;
 mod passkeys;
 #[cfg(test)]
 mod profiles;

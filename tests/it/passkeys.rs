@@ -43,12 +43,12 @@ fn sign_in_options(server: &Server) -> Value {
     server.client().post("/api/v1/auth/passkey/options", json!({})).expect(200).json()
 }
 
-fn sign_in(server: &Server, key: &SoftwareKey) -> Answer {
+pub(crate) fn sign_in(server: &Server, key: &SoftwareKey) -> Answer {
     let credential = key.get(&sign_in_options(server));
     server.client().post("/api/v1/auth/passkey/api", json!({"credential": credential}))
 }
 
-fn events(server: &Server, kind: &str) -> usize {
+pub(crate) fn events(server: &Server, kind: &str) -> usize {
     let app = server.app();
     server.block_on(app.audit.flush()).unwrap();
     let filter = Filter { kind_prefix: Some(kind.to_owned()), ..Filter::default() };
@@ -376,7 +376,7 @@ fn at_most_twenty() {
 }
 
 /// Returns what a page gives the browser for a passkey.
-fn options_of(page: &Answer) -> Value {
+pub(crate) fn options_of(page: &Answer) -> Value {
     let text = page.text();
     let rest = text.split("data-options=\"").nth(1).unwrap_or_else(|| panic!("no options: {text}"));
     let escaped = rest.split('"').next().unwrap();

@@ -195,7 +195,12 @@ impl Turn<'_> {
             _ => (identify(inquiry).map(Asker::from), false),
         };
         let caller = asker.as_ref().map(Asker::caller);
-        let reply = match self.access.decide(inquiry, self.request.client.ip, caller).outcome {
+        // Only a proxy asks here, never a visitor, so the other end of the connection is nobody's address.
+        let decision = self.access.decide(inquiry, self.request.client.forwarded, caller);
+        if decision.lacks_address {
+            self.access.shared.complaints.note(Refusal::UnknownVisitor, self.request);
+        }
+        let reply = match decision.outcome {
             Outcome::Allow => self.allow(asker.as_ref()),
             Outcome::Forbidden => {
                 if let Some(user) = asker.as_ref().and_then(|asker| asker.user.as_deref()) {

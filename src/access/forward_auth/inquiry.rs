@@ -106,17 +106,19 @@ pub enum Refusal {
     Contradicts(&'static str),
     /// The address of the sign-in page in the proxy's configuration is neither ours nor below the domain of the app.
     ForeignPortal,
+    /// A rule by network came to decide, and no trusted proxy says who the visitor is.
+    UnknownVisitor,
 }
 
 impl Refusal {
     /// Every kind, for what is kept of each.
-    pub(super) const KINDS: usize = 8;
+    pub(super) const KINDS: usize = 9;
 
     /// Returns the status that the proxy is answered with. nginx makes a 500 of everything but 200, 401 and 403, so its
     /// endpoint answers nothing else if `is_plain_for_nginx` (decision 11 of the house).
     pub(super) fn status(self, dialect: Dialect, is_plain_for_nginx: bool) -> StatusCode {
         match (self, dialect) {
-            (Refusal::UntrustedPeer, _) => StatusCode::FORBIDDEN,
+            (Refusal::UntrustedPeer | Refusal::UnknownVisitor, _) => StatusCode::FORBIDDEN,
             (Refusal::PlainHttp | Refusal::UnknownHost, Dialect::AuthRequest) if is_plain_for_nginx => {
                 StatusCode::FORBIDDEN
             }
@@ -136,6 +138,7 @@ impl Refusal {
             Refusal::UnknownHost => 5,
             Refusal::Contradicts(_) => 6,
             Refusal::ForeignPortal => 7,
+            Refusal::UnknownVisitor => 8,
         }
     }
 }
@@ -161,6 +164,9 @@ impl fmt::Display for Refusal {
             ),
             Refusal::ForeignPortal => f.write_str(
                 "the sign-in address that the proxy names (authelia_url, rd or x-authelia-url) is neither Doorward's nor an https address below the domain of the app",
+            ),
+            Refusal::UnknownVisitor => f.write_str(
+                "a rule looks at where visitors come from, and the proxy does not say it; add the proxy to server.trusted_proxies and let it set X-Forwarded-For",
             ),
         }
     }

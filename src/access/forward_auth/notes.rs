@@ -53,6 +53,11 @@ impl Denials {
         }
         self.0.insert(key, request.now);
         let event = Event::refused(Kind::AccessDenied).by(user.id, &user.username).on(&inquiry.host);
-        audit.note(event.detail("method", inquiry.method).from(request.client.ip).request(request.id));
+        let event = event.detail("method", inquiry.method).request(request.id);
+        // The address of a proxy would stand there for that of a person.
+        audit.note(match request.client.forwarded {
+            Some(address) => event.from(address),
+            None => event,
+        });
     }
 }

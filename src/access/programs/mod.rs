@@ -122,7 +122,7 @@ impl Access {
     /// Tells whether a password is read for this request at all, whoever sent it: whether one of the rules that may come
     /// to decide it says so. Does not look at the name, so that the answer tells nothing about it (ENU-01).
     fn reads_basic(&self, request: &Request, inquiry: &Inquiry<'_>) -> bool {
-        let asked = super::asked(inquiry, request.client.ip);
+        let asked = super::asked(inquiry, request.client.forwarded);
         self.shared.list.load().matcher.may_read_basic(asked)
     }
 
@@ -135,7 +135,7 @@ impl Access {
             level: Level::OneFactor,
             client: None,
         };
-        if !self.decide(inquiry, request.client.ip, Some(caller)).allows_basic {
+        if !self.decide(inquiry, request.client.forwarded, Some(caller)).allows_basic {
             return Credential::Unknown;
         }
         Credential::Caller(Asker {
@@ -268,7 +268,7 @@ mod tests {
             for (path, method) in
                 [("/", "GET"), ("/", "PUT"), ("/dav/x", "GET"), ("/open/x", "PUT")].map(|(p, m)| (Some(p), m))
             {
-                let address = std::net::IpAddr::from([192, 0, 2, 1]);
+                let address = Some(std::net::IpAddr::from([192, 0, 2, 1]));
                 let asked = Asked { host: "a.home.example", path, query: None, method, address };
                 let for_somebody = people.iter().any(|(username, groups)| {
                     let caller = Caller { username, groups, level: Level::OneFactor, client: None };
@@ -286,7 +286,7 @@ mod tests {
             path: Some(path),
             query: None,
             method,
-            address: std::net::IpAddr::from([192, 0, 2, 1]),
+            address: Some(std::net::IpAddr::from([192, 0, 2, 1])),
         };
         assert!(alone(3).may_read_basic(asked("/dav/x", "GET")));
         assert!(!alone(3).may_read_basic(asked("/", "GET")));

@@ -275,7 +275,7 @@ fn proxies_are_trusted(facts: &Facts) -> Finding {
         (Some(domain), true) => {
             let sentence = format!(
                 "Apps under {domain} are to be protected, but no reverse proxy is trusted. One on another machine is refused; \
-                 for one on this machine every visitor comes from 127.0.0.1, also for rules by network and for limits."
+                 behind one on this machine nobody can tell visitors apart: rules by network refuse them all, and they share one limit."
             );
             answer.fix(sentence, "server.trusted_proxies = [\"127.0.0.1\"]")
         }

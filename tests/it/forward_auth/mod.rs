@@ -7,9 +7,11 @@ mod calls;
 mod inputs;
 mod portal;
 mod switches;
+mod visitors;
 
 use doorward::access::ForwardAuthSettings;
 use doorward::accounts::records::Role;
+use doorward::app::Options;
 use doorward::sessions::Factors;
 
 use crate::harness::{Answer, Client, Server, lift_limits};
@@ -31,12 +33,16 @@ const RULES: &[&str] = &[
 
 /// Starts an installation as it is behind a real proxy: https everywhere, and the proxy on this machine.
 fn start_with(settings: ForwardAuthSettings) -> Server {
+    start_changed(|options| options.forward_auth = settings)
+}
+
+fn start_changed(change: impl FnOnce(&mut Options)) -> Server {
     let server = Server::start_with(|options| {
         lift_limits(options);
         options.site.public_origin = Some(PORTAL.to_owned());
         options.site.default_origin = PORTAL.to_owned();
         options.site.protected_domain = Some("home.example".to_owned());
-        options.forward_auth = settings;
+        change(options);
     });
     server.set_rules(RULES);
     server

@@ -292,7 +292,7 @@ fn names_the_visitor(facts: &Facts, asked: &Asked) -> Finding {
     }
     if asked.is_trusted_peer && !asked.names_visitor {
         let sentence = format!(
-            "The proxy at {} does not say who its visitors are, so all of them share one limit.",
+            "The proxy at {} does not say who its visitors are: rules by network refuse them all, and they share one limit.",
             asked.peer
         );
         return check.fix(Fault::Visitor, sentence);

@@ -1,0 +1,159 @@
+//! What is still open after the setup, for the overview of administrators: each step with its sentence and the page where
+//! it is done.
+
+use super::Setup;
+use crate::accounts::{Role, User};
+use crate::audit::{Event, Kind};
+use crate::http::address::is_loopback_name;
+use crate::http::{Problem, Reply, Request};
+use crate::sessions::Principal;
+use crate::sign_in::Visit;
+use crate::sign_in::api::visit;
+use crate::store::CommitError;
+use crate::views::setup::OpenStep;
+use crate::views::{Check, CheckState};
+
+/// Where the list is shown.
+const OVERVIEW: &str = "/admin";
+
+impl Setup {
+    /// Returns the steps that are still open for this administrator, in the order of the wizard; none if somebody put the
+    /// list away. The page that shows them offers a button "Hide this": POST `/admin/checklist/hide`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn open_steps(&self, user: &User) -> Result<Vec<OpenStep>, Problem> {
+        let progress = self.progress().map_err(CommitError::Store)?;
+        if progress.is_checklist_hidden {
+            return Ok(Vec::new());
+        }
+        self.all_open_steps(user)
+    }
+
+    /// As [`Setup::open_steps`], whether or not the list was put away.
+    pub(super) fn all_open_steps(&self, user: &User) -> Result<Vec<OpenStep>, Problem> {
+        let progress = self.progress().map_err(CommitError::Store)?;
+        let site = &self.sign_in.site;
+        let origin = site.origin();
+        let mut open = Vec::new();
+        let mut add = |code, label: &str, sentence: &str, url: &str| {
+            let (label, sentence, url) = (label.to_owned(), sentence.to_owned(), url.to_owned());
+            open.push(OpenStep { code, label, sentence, url });
+        };
+        let is_local = is_loopback_name(&origin.host);
+        // Where the address is written down in the configuration, there is nothing to change here.
+        let address = "/admin/setup/address";
+        if is_local {
+            let sentence = "Doorward is reached on this machine alone. Give it an https:// address.";
+            add("address", "Public address", sentence, address);
+        } else if !origin.is_https && !site.allows_insecure_http() {
+            let sentence = "Sign-in over plain HTTP is refused. Put a certificate in front, or set server.insecure_http = true for a lab.";
+            add("https", "HTTPS", sentence, address);
+        } else if !origin.is_https {
+            let sentence = "Passwords cross the network unprotected. Put a certificate in front.";
+            add("https", "HTTPS", sentence, address);
+        }
+        if !user.has_second_factor() {
+            let sentence =
+                "A stolen password alone would open your account. Set up a passkey or an authenticator app.";
+            add("second-factor", "Second factor", sentence, "/account/security");
+        } else if self.are_codes_unconfirmed(user, progress.are_codes_kept) {
+            let sentence = "Nobody confirmed that they were kept. Make new ones under Security.";
+            add("recovery-codes", "Recovery codes", sentence, "/account/security");
+        }
+        if site.protected_domain().is_none() && progress.app_client.is_none() {
+            let sentence = "No app is behind this sign-in yet, and no domain of apps was given.";
+            add("first-app", "First app", sentence, address);
+        } else if progress.app_host.is_none() && progress.app_client.is_none() {
+            let sentence = "No app is behind this sign-in yet.";
+            add("first-app", "First app", sentence, "/admin/setup/protect");
+        }
+        if progress.backed_up_at.is_none() {
+            let sentence = "There is no copy of your accounts anywhere else yet. Download one.";
+            add("backup", "First backup", sentence, "/admin/backup");
+        }
+        Ok(open)
+    }
+
+    /// Tells how this machine is doing, as far as it can be seen right after the setup.
+    pub(super) fn health(&self) -> Vec<Check> {
+        let refusal = self.sign_in.store.engine().write_refusal();
+        let store = match refusal {
+            None => Check::new(CheckState::Pass, "Store", "It takes writes, and the disk has room."),
+            Some(why) => Check::new(CheckState::Fix, "Store", format!("It takes no writes: {why}.")),
+        };
+        let key = format!(
+            "It lies in {}. A backup opens only with this key, so keep a copy of it somewhere else.",
+            self.key_file.path.display()
+        );
+        let snapshots =
+            "A verified snapshot is taken every day, beside the store. It does not help if this disk fails.";
+        vec![
+            store,
+            Check::new(CheckState::Pass, "Master key", key),
+            Check::new(CheckState::Pass, "Snapshots", snapshots),
+        ]
+    }
+
+    /// The owner of the wizard alone was asked to type a code back; other administrators made theirs elsewhere.
+    fn are_codes_unconfirmed(&self, user: &User, are_kept: bool) -> bool {
+        user.role == Role::Owner
+            && !are_kept
+            && self.sign_in.accounts.record(&user.id).is_ok_and(|own| own.value.recovery_codes_left == 10)
+    }
+
+    /// Puts the list of open steps away, for everybody.
+    ///
+    /// # Errors
+    /// If the store takes no write.
+    pub async fn hide_checklist(&self, by: &User, visit: &Visit<'_>) -> Result<(), Problem> {
+        let event = || {
+            let event = Event::succeeded(Kind::SettingChanged).by(by.id, &by.username);
+            event.from(visit.ip).request(visit.request).on("checklist").detail("value", "hidden")
+        };
+        let result = self
+            .commit_progress(
+                |record| record.is_checklist_hidden = true,
+                |batch| {
+                    self.sign_in.audit.write(batch, event());
+                    Ok(())
+                },
+            )
+            .await;
+        result.map_err(Problem::from)
+    }
+}
+
+/// `POST /admin/checklist/hide`.
+pub async fn hide(room: &Setup, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    room.hide_checklist(&principal.user, &visit(&room.sign_in, request)?).await?;
+    Ok(Reply::see_other(OVERVIEW))
+}
+
+/// `GET /api/v1/admin/checklist`.
+pub async fn list(room: &Setup, _request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    let steps: Vec<serde_json::Value> = room
+        .open_steps(&principal.user)?
+        .into_iter()
+        .map(|step| {
+            let OpenStep { code, label, sentence, url } = step;
+            serde_json::json!({ "code": code, "label": label, "sentence": sentence, "url": url })
+        })
+        .collect();
+    Ok(Reply::json(http::StatusCode::OK, &serde_json::json!({ "open": steps })))
+}
+
+/// `POST /api/v1/admin/checklist/hide`.
+pub async fn hide_by_api(room: &Setup, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    room.hide_checklist(&principal.user, &visit(&room.sign_in, request)?).await?;
+    Ok(Reply::no_content())
+}
+
+/// `GET /admin/setup/{step}`: lets an administrator who has just proven all factors do a step again that was skipped.
+pub async fn resume(room: &Setup, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    let step = super::resumable(request.param("step")).ok_or_else(Problem::not_found)?;
+    if room.sign_in.require_fresh(principal).is_err() {
+        return Ok(crate::sign_in::step_up_first(request.path()));
+    }
+    Ok(super::pages::resumed(room, request, principal, step))
+}

@@ -1,0 +1,166 @@
+//! A restore that was asked for while the server runs. The store in use cannot be exchanged, so a verified export is laid
+//! beside it, and the next start puts it in the place of a store that belongs to nobody.
+//!
+//! ```text
+//! restore/export       the export
+//! restore/key          the master key that it was made under, if that is another one
+//! ```
+//!
+//! The directory gets its name when both files are on disk. Whatever the moment at which the process or the power dies,
+//! the next start finds the store as it was, with the restore still to come, or the restored one.
+
+use std::fs;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::directory;
+use super::export::{ExportError, Header, Leniency, ReadReport, Reader};
+use super::open::{self, OpenError, OpenSettings, Refusal};
+use super::restore::{self, ImportOptions, ImportReport};
+use super::{Store, StoreError};
+use crate::crypto::key_file;
+use crate::crypto::keys::MasterKey;
+use crate::crypto::sealed::Sealer;
+use crate::kernel::random::Random;
+use crate::kernel::time::SharedClock;
+
+const PLACE: &str = "restore";
+const UNFINISHED: &str = "restore.new";
+const EXPORT: &str = "export";
+const KEY: &str = "key";
+
+/// Reads an export whole: it must be of a known schema, sound, and written by a holder of `key`.
+///
+/// # Errors
+/// The first fault.
+pub fn verify(export: &[u8], sealer: &Sealer) -> Result<(Header, ReadReport), ExportError> {
+    let reader = Reader::new(export, Leniency::default())?.require_known_schema()?;
+    let header = reader.header().clone();
+    let report = reader.read(Some(sealer), &mut |_, _| Ok(()))?;
+    Ok((header, report))
+}
+
+/// Lays a verified export beside the store in `dir`, with its key if that is another one than the store's. One that was
+/// laid there before is replaced.
+///
+/// # Errors
+/// If the directory cannot be written; nothing is staged then.
+pub fn stage(dir: &Path, export: &[u8], key: Option<&MasterKey>) -> std::io::Result<()> {
+    let (unfinished, place) = (dir.join(UNFINISHED), dir.join(PLACE));
+    directory::remove_tree(&unfinished)?;
+    directory::make_dir(&unfinished)?;
+    directory::write_file(&unfinished.join(EXPORT), export)?;
+    if let Some(key) = key {
+        directory::write_file(&unfinished.join(KEY), key.to_file_text().as_bytes())?;
+    }
+    directory::remove_tree(&place)?;
+    directory::rename(&unfinished, &place)
+}
+
+/// What became of a restore that waited.
+#[derive(Debug)]
+pub enum Applied {
+    /// None waited.
+    Nothing,
+    /// The store is the restored one.
+    Restored(ImportReport),
+    /// It had been put in place before the last stop.
+    Finished,
+    /// The store belongs to somebody by now, so it stays; where the export is kept.
+    Kept(PathBuf),
+    /// The export could not be read after all; why, and where it is kept.
+    Refused(String, PathBuf),
+}
+
+/// Puts a restore that waits in place. No server may run, and the master key must be read after this. `is_free` tells
+/// whether a store belongs to nobody yet.
+///
+/// # Errors
+/// If the directory cannot be read or written; the next start tries again.
+pub fn apply(
+    settings: &OpenSettings,
+    key_path: &Path,
+    random: &Random,
+    clock: &SharedClock,
+    is_free: &dyn Fn(&Store) -> Result<bool, StoreError>,
+) -> Result<Applied, OpenError> {
+    let place = settings.dir.join(PLACE);
+    let system = |error: std::io::Error| {
+        OpenError::new(Refusal::System, format!("{} cannot be used: {error}.", place.display()))
+    };
+    directory::remove_tree(&settings.dir.join(UNFINISHED)).map_err(system)?;
+    if !directory::exists(&place).map_err(system)? {
+        return Ok(Applied::Nothing);
+    }
+    let read_key = |path: &Path| {
+        key_file::load(path).map_err(|error| OpenError::new(Refusal::WrongKey, error.to_string()))
+    };
+    let key_to_come = match directory::exists(&place.join(KEY)).map_err(system)? {
+        true => Some(read_key(&place.join(KEY))?),
+        false => None,
+    };
+    let sealer_now = Arc::new(Sealer::new(&read_key(key_path)?));
+    let sealer_then =
+        key_to_come.as_ref().map_or_else(|| sealer_now.clone(), |key| Arc::new(Sealer::new(key)));
+    let put_away = || {
+        let kept = directory::quarantine(&settings.dir, &place, clock.now()).map_err(system)?;
+        // The key belongs to nothing here, and is in the hands of whoever brought it.
+        match fs::remove_file(kept.join(KEY)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(system(error)),
+            _ => Ok(kept),
+        }
+    };
+    let is_done = match look(settings, &sealer_now, random, clock, is_free) {
+        Ok(true) => false,
+        // Without a key of its own, a restore that is in place looks like a store that is somebody's.
+        Ok(false) => return put_away().map(Applied::Kept),
+        Err(error) if error.refusal == Refusal::WrongKey && key_to_come.is_some() => {
+            look(settings, &sealer_then, random, clock, is_free)?;
+            true
+        }
+        Err(error) => return Err(error),
+    };
+    let report = if is_done {
+        None
+    } else {
+        let options = ImportOptions { replace: true, leniency: Leniency::default() };
+        match restore::import(settings, &place.join(EXPORT), options, &sealer_then, random, clock) {
+            Ok(report) => Some(report),
+            Err(error) if error.refusal == Refusal::BadExport => {
+                return Ok(Applied::Refused(error.to_string(), put_away()?));
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    if let Some(key) = &key_to_come {
+        directory::write_file(key_path, key.to_file_text().as_bytes()).map_err(system)?;
+    }
+    directory::remove_tree(&place).map_err(system)?;
+    directory::sync_dir(&settings.dir).map_err(system)?;
+    Ok(report.map_or(Applied::Finished, Applied::Restored))
+}
+
+/// Tells whether the store is free.
+fn look(
+    settings: &OpenSettings,
+    sealer: &Arc<Sealer>,
+    random: &Random,
+    clock: &SharedClock,
+    is_free: &dyn Fn(&Store) -> Result<bool, StoreError>,
+) -> Result<bool, OpenError> {
+    let mut settings = settings.clone();
+    settings.check_in_background = false;
+    let opened = open::open(&settings, sealer, random, clock)?;
+    let answer = is_free(&opened.store);
+    opened.close();
+    answer.map_err(|error| OpenError::new(Refusal::Damaged, error.to_string()))
+}
+
+/// Reads the header of an export without judging the rest.
+///
+/// # Errors
+/// If it is none.
+pub fn header(export: &[u8]) -> Result<Header, ExportError> {
+    Ok(Reader::new(BufReader::new(export), Leniency::default())?.require_known_schema()?.header().clone())
+}
