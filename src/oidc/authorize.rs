@@ -224,21 +224,20 @@ impl Oidc {
     ) -> Result<Result<Asked<'a>, String>, Problem> {
         let client = params.once("client_id").and_then(|id| self.client(id));
         let Some(client) = client else {
-            return Ok(Err(
-                Said::of(Words::oidc_app_unknown),
-            ));
+            return Ok(Err(Said::of(Words::oidc_app_unknown)));
         };
         if client.settings.is_disabled {
-            return Ok(Err({ let name = client.settings.name.clone(); said(move |t| t.oidc_app_off(&name)) }));
+            return Ok(Err({
+                let name = client.settings.name.clone();
+                said(move |t| t.oidc_app_off(&name))
+            }));
         }
         let (inner, pushed) = match params.once("request_uri") {
             Some(uri) if Pushed::is_reference(uri) => {
                 match self.open_pushed(&client, uri, opens, now).await? {
                     Some((inner, pushed)) => (inner, Some(pushed)),
                     None => {
-                        return Ok(Err(
-                            Said::of(Words::oidc_pushed_unknown),
-                        ));
+                        return Ok(Err(Said::of(Words::oidc_pushed_unknown)));
                     }
                 }
             }

@@ -139,7 +139,14 @@ fn code_page(
     code: &str,
     error: Option<&str>,
 ) -> Result<Reply, Problem> {
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, request.words().oidc_device_title(), "");
+    let mut frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().oidc_device_title(),
+        "",
+    );
     frame.viewer = None;
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = views::DeviceCode { frame, user_code: code.to_owned(), error: error.map(str::to_owned) };
@@ -225,9 +232,7 @@ impl Oidc {
             let verdict = self.limits.acquire(rule, key);
             if !verdict.allowed {
                 self.give_back(taken);
-                return Ok(Err(
-                    Said::of(Words::oidc_device_too_many),
-                ));
+                return Ok(Err(Said::of(Words::oidc_device_too_many)));
             }
             taken.push((rule, key, verdict.reservation));
         }
@@ -258,7 +263,9 @@ impl Oidc {
     fn ask_about(&self, request: &Request, principal: &Principal, code: &str) -> Result<Reply, Problem> {
         let (_, seen) = match self.find_device(principal, code, request.now)? {
             Ok(found) => found,
-            Err(why) => return code_page(self, request, principal, code, Some(&why.in_words(request.words()))),
+            Err(why) => {
+                return code_page(self, request, principal, code, Some(&why.in_words(request.words())));
+            }
         };
         let device = &seen.value;
         let Some(client) = self.client(device.client.as_str()) else {
@@ -315,7 +322,9 @@ impl Oidc {
     ) -> Result<Reply, Problem> {
         let (row, seen) = match self.find_device(principal, code, request.now)? {
             Ok(found) => found,
-            Err(why) => return code_page(self, request, principal, code, Some(&why.in_words(request.words()))),
+            Err(why) => {
+                return code_page(self, request, principal, code, Some(&why.in_words(request.words())));
+            }
         };
         let Some(client) = self.client(seen.value.client.as_str()) else {
             return code_page(self, request, principal, code, Some(request.words().oidc_device_unknown()));
@@ -354,10 +363,19 @@ impl Oidc {
             .write(&mut batch, event.detail("by", "device").from(request.client.ip).request(request.id));
         match self.store.commit(batch).await {
             Ok(()) => {}
-            Err(CommitError::Conflict) => return code_page(self, request, principal, code, Some(request.words().oidc_device_unknown())),
+            Err(CommitError::Conflict) => {
+                return code_page(self, request, principal, code, Some(request.words().oidc_device_unknown()));
+            }
             Err(error) => return Err(error.into()),
         }
-        let mut frame = frames::personal(&self.site, &self.sessions, request, principal, request.words().oidc_device_done(), "");
+        let mut frame = frames::personal(
+            &self.site,
+            &self.sessions,
+            request,
+            principal,
+            request.words().oidc_device_done(),
+            "",
+        );
         frame.viewer = None;
         let page = views::DeviceDone { frame, client_name: client.settings.name.clone(), is_allowed };
         Reply::html(StatusCode::OK, &page)

@@ -77,7 +77,14 @@ fn ask(
         return super::authorize::error_page(room, request, why(request.words()));
     }
     let Some(principal) = caller else { return after(room, request, &wish, Vec::new()) };
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, request.words().signin_sign_out(), "");
+    let mut frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_sign_out(),
+        "",
+    );
     frame.viewer = None;
     let page = views::Logout {
         frame,

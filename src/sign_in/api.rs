@@ -28,10 +28,7 @@ pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>
 }
 
 pub(crate) fn ambiguous_cookie() -> Problem {
-    Problem::bad_request(
-        "ambiguous_cookie",
-        Said::of(Words::errors_cookie_twice),
-    )
+    Problem::bad_request("ambiguous_cookie", Said::of(Words::errors_cookie_twice))
 }
 
 /// A user as the API shows it to its owner.

@@ -92,25 +92,19 @@ impl From<Problem> for SignInError {
 impl From<SignInError> for Problem {
     fn from(error: SignInError) -> Self {
         match error {
-            SignInError::Wrong => {
-                Problem::unauthorized("invalid_credentials", Said::of(Words::signin_wrong))
+            SignInError::Wrong => Problem::unauthorized("invalid_credentials", Said::of(Words::signin_wrong)),
+            SignInError::WrongCode => {
+                Problem::unauthorized("invalid_code", Said::of(Words::signin_wrong_code))
             }
-            SignInError::WrongCode => Problem::unauthorized(
-                "invalid_code",
-                Said::of(Words::signin_wrong_code),
-            ),
-            SignInError::WrongPasskey => Problem::unauthorized(
-                "invalid_passkey",
-                Said::of(Words::signin_wrong_passkey),
-            ),
-            SignInError::TooManyCodes => Problem::unauthorized(
-                "too_many_codes",
-                Said::of(Words::signin_too_many_codes),
-            ),
-            SignInError::NothingPending => Problem::unauthorized(
-                "sign_in_expired",
-                Said::of(Words::signin_expired),
-            ),
+            SignInError::WrongPasskey => {
+                Problem::unauthorized("invalid_passkey", Said::of(Words::signin_wrong_passkey))
+            }
+            SignInError::TooManyCodes => {
+                Problem::unauthorized("too_many_codes", Said::of(Words::signin_too_many_codes))
+            }
+            SignInError::NothingPending => {
+                Problem::unauthorized("sign_in_expired", Said::of(Words::signin_expired))
+            }
             SignInError::EnrolledElsewhere => AccountError::EnrolledElsewhere.into(),
             SignInError::Limited { policy, verdict } => {
                 let problem = Problem::too_many_requests(
@@ -120,11 +114,9 @@ impl From<SignInError> for Problem {
                 );
                 with_limit_headers(problem, policy, &verdict)
             }
-            SignInError::Delayed { wait } => Problem::too_many_requests(
-                "rate_limited",
-                Said::of(Words::signin_too_many_attempts),
-                wait,
-            ),
+            SignInError::Delayed { wait } => {
+                Problem::too_many_requests("rate_limited", Said::of(Words::signin_too_many_attempts), wait)
+            }
             SignInError::Suspended { until, now } => {
                 let mut problem = Problem::new(
                     StatusCode::TOO_MANY_REQUESTS,

@@ -27,7 +27,9 @@ fn link_page(
     let secret = request.param("secret");
     let found = room.look_at_link(secret)?;
     let Some((_, user)) = found else {
-        let page = views::LinkGone { frame: frames::anonymous(&room.site, request, request.words().signin_link_gone_title()) };
+        let page = views::LinkGone {
+            frame: frames::anonymous(&room.site, request, request.words().signin_link_gone_title()),
+        };
         return Reply::html(StatusCode::GONE, &page);
     };
     let Some(user) = user else {

@@ -114,7 +114,8 @@ pub async fn show(room: &SignIn, request: &Request, caller: Option<&Principal>) 
     let asked = request.asked_language().filter(|_| request.cookie(Lang::COOKIE) == Ok(None));
     Ok(match asked {
         Some(lang) => {
-            let cookie = crate::http::SetCookie::host_only(Lang::COOKIE, lang.code()).max_age(pending::LIFETIME);
+            let cookie =
+                crate::http::SetCookie::host_only(Lang::COOKIE, lang.code()).max_age(pending::LIFETIME);
             reply.with_cookie(if request.client.is_https { cookie } else { cookie.insecure() })
         }
         None => reply,
@@ -392,12 +393,8 @@ async fn enrolment_page(
     let page = views::Enrol {
         frame: frames::anonymous(&room.site, request, request.words().signin_enrol_title()),
         hidden: Vec::new(),
-<<<<<<< HEAD
         continue_to: way.goal(),
-=======
-        continue_to: way.name(),
         passkey: passkey.map(|options| options.to_string()),
->>>>>>> main
         qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
         secret_text: in_groups(&enrolment.secret_base32),
         otpauth_uri: enrolment.otpauth_uri,
@@ -466,7 +463,14 @@ pub async fn show_sign_out(
     let rd = request.query("rd");
     let way = Way::to(room, rd.as_deref());
     let Some(principal) = caller else { return signed_out_page(room, request, &way, Vec::new()) };
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, request.words().signin_sign_out(), "");
+    let mut frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_sign_out(),
+        "",
+    );
     frame.viewer = None;
     let page =
         views::SignOut { frame, hidden: way.hidden(), display_name: principal.user.display_name.to_string() };
@@ -570,8 +574,20 @@ fn onward_from_sign_in(rd: String, rm: Option<&str>) -> String {
 fn circle(room: &SignIn, request: &Request, principal: &Principal, target: &Url) -> Result<Reply, Problem> {
     let host = target.host_str().unwrap_or_default();
     let text = request.words().signin_circle(host);
-    let frame = frames::personal(&room.site, &room.sessions, request, principal, request.words().signin_circle_title(), "");
-    let page = views::Message { frame, text, button: request.words().signin_try_again().to_owned(), url: target.to_string() };
+    let frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_circle_title(),
+        "",
+    );
+    let page = views::Message {
+        frame,
+        text,
+        button: request.words().signin_try_again().to_owned(),
+        url: target.to_string(),
+    };
     Ok(Reply::html(StatusCode::FORBIDDEN, &page)?.with_cookie(hop_cookie(room, &hops(request).without(host))))
 }
 
@@ -587,7 +603,14 @@ fn missing_factor(
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
         return Ok(Reply::see_other(&format!("/step-up?{query}")));
     }
-    let frame = frames::personal(&room.site, &room.sessions, request, principal, request.words().signin_one_more_step(), "");
+    let frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_one_more_step(),
+        "",
+    );
     let page = views::Message {
         frame,
         text: request.words().signin_needs_second_factor(host),

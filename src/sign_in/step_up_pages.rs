@@ -33,7 +33,14 @@ fn step_up_page(
         other => explain(other, request.words())?,
     };
     let way = Way::to_own(room, next);
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, request.words().signin_confirm_title(), "");
+    let mut frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_confirm_title(),
+        "",
+    );
     frame.viewer = None;
     let page = views::StepUp {
         frame,

@@ -98,13 +98,9 @@ pub struct Enrol {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-<<<<<<< HEAD
     pub continue_to: Option<Goal>,
-=======
-    pub continue_to: Option<String>,
     /// What a browser needs to make a passkey, as JSON; none where there are no passkeys.
     pub passkey: Option<String>,
->>>>>>> main
     /// QR code of the otpauth URI.
     pub qr: Svg,
     /// The secret in base32, in groups of four.
