@@ -221,7 +221,7 @@ impl Oidc {
         params: &'a Params,
         opens: bool,
         now: crate::kernel::time::Timestamp,
-    ) -> Result<Result<Asked<'a>, String>, Problem> {
+    ) -> Result<Result<Asked<'a>, Said>, Problem> {
         let client = params.once("client_id").and_then(|id| self.client(id));
         let Some(client) = client else {
             return Ok(Err(Said::of(Words::oidc_app_unknown)));
@@ -243,7 +243,7 @@ impl Oidc {
             }
             _ => (Params::from(own_pairs(params)), None),
         };
-        Ok(Destination::read(&client, &inner).map(|destination| Asked {
+        Ok(Destination::read(&client, &inner).map_err(Said::from).map(|destination| Asked {
             client,
             destination,
             outer: params,

@@ -364,7 +364,13 @@ impl Oidc {
         match self.store.commit(batch).await {
             Ok(()) => {}
             Err(CommitError::Conflict) => {
-                return code_page(self, request, principal, code, Some(request.words().oidc_device_unknown()));
+                return code_page(
+                    self,
+                    request,
+                    principal,
+                    code,
+                    Some(request.words().oidc_device_unknown()),
+                );
             }
             Err(error) => return Err(error.into()),
         }

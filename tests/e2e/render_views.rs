@@ -1,4 +1,4 @@
-//! Writes every page with sample data, and all assets, into a directory, for looking at them in a browser.
+//! Writes every page with sample data, in English and in German (`NAME.de.html`), and all assets, into a directory, for looking at them in a browser.
 //!
 //! `cargo run --example render-views -- DIRECTORY`, then `node tests/e2e/look.mjs DIRECTORY`.
 
@@ -16,6 +16,9 @@ fn main() -> io::Result<()> {
     fs::create_dir_all(target.join("assets"))?;
     for page in samples::all() {
         fs::write(target.join(format!("{}.html", page.name)), page.html)?;
+    }
+    for page in samples::all_in(words::Lang::De) {
+        fs::write(target.join(format!("{}.de.html", page.name)), page.html)?;
     }
     for asset in assets::assets().iter() {
         fs::write(target.join(asset.path.trim_start_matches('/')), &asset.body)?;
