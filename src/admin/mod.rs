@@ -5,7 +5,9 @@
 //! event are one commit. Nobody here chooses or sees another person's password (PWD-11).
 
 pub mod api;
+pub mod app_new;
 pub mod app_pages;
+pub mod app_test;
 pub mod app_token_api;
 pub mod audit;
 pub mod audit_pages;
@@ -14,10 +16,12 @@ pub mod client_api;
 pub mod domain_pages;
 pub mod domains;
 pub mod groups;
+pub mod new_apps;
 pub mod passkeys;
 pub mod people;
 pub mod people_pages;
 pub mod profiles;
+mod proxied_apps;
 mod rule_form;
 pub mod rule_pages;
 pub mod system_api;

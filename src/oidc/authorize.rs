@@ -17,7 +17,7 @@ use super::par::Pushed;
 use super::params::Params;
 use super::records::Permission;
 use super::request::{AuthorizationRequest, Destination, ResponseMode};
-use super::{Oidc, marker, redirect_uri};
+use super::{Oidc, marker, redirect_uri, rehearsal};
 use crate::audit::{Event, Kind};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
@@ -59,6 +59,8 @@ struct Asked<'a> {
     /// Those that count: pushed ones, if there are any.
     inner: Params,
     pushed: Option<Pushed>,
+    /// What an administrator began a rehearsal with.
+    rehearsal: Option<rehearsal::Ticket>,
 }
 
 /// `GET /oauth2/authorize`.
@@ -101,10 +103,17 @@ async fn proceed(
     params: &Params,
     agreement: Option<Agreement>,
 ) -> Result<Reply, Problem> {
-    let asked = match room.read_destination(params, true, request.now).await? {
+    let mut asked = match room.read_destination(params, true, request.now).await? {
         Ok(asked) => asked,
         Err(why) => return error_page(room, request, &why.in_words(request.words())),
     };
+    if params.all(rehearsal::NAME).next().is_some() {
+        let both = (asked.outer, &asked.inner);
+        asked.rehearsal = room.divert(&asked.client, both, &mut asked.destination, caller, request.now);
+        if asked.rehearsal.is_none() {
+            return error_page(room, request, "This test is over. Start it again from the page of the app.");
+        }
+    }
     match judge(room, request, caller, &asked, agreement).await {
         Ok(reply) => Ok(reply),
         Err(Refusal::ToClient(error)) => refuse(room, request, &asked.destination, error),
@@ -249,6 +258,7 @@ impl Oidc {
             outer: params,
             inner,
             pushed,
+            rehearsal: None,
         }))
     }
 
@@ -311,7 +321,14 @@ impl Oidc {
         for _ in 0..TRIES {
             let mut batch = self.store.batch();
             self.sessions.stage_require_live(&mut batch, principal)?;
-            if let Some(question) = agreed {
+            if let Some(ticket) = &asked.rehearsal {
+                if !self.stage_use_ticket(&mut batch, ticket).map_err(OAuthError::from)? {
+                    return Err(Problem::bad_request("request_used", "This test was made already.").into());
+                }
+            } else {
+                self.stage_use(&mut batch, &client.id, request.now);
+            }
+            if let Some(question) = agreed.filter(|_| asked.rehearsal.is_none()) {
                 self.stage_consent(&mut batch, &user.id, &client.id, question).map_err(OAuthError::from)?;
             }
             if let Some(pushed) = &asked.pushed
@@ -332,8 +349,11 @@ impl Oidc {
                 jkt: wanted.dpop_jkt.clone(),
             };
             let code = self.stage_code(&mut batch, wanted, permission, request.now);
-            let event =
+            let mut event =
                 Event::succeeded(Kind::AppSignedIn).by(user.id, &user.username).on(client.id.as_str());
+            if asked.rehearsal.is_some() {
+                event = event.detail("by", "test");
+            }
             self.audit.write(&mut batch, event.from(request.client.ip).request(request.id));
             match self.store.commit(batch).await {
                 Ok(()) => return Ok(answer_code(self, request, &asked.destination, &code)?),
@@ -349,7 +369,7 @@ impl Oidc {
 fn own_pairs(params: &Params) -> Vec<(String, String)> {
     params
         .pairs()
-        .filter(|(name, _)| *name != marker::NAME)
+        .filter(|(name, _)| ![marker::NAME, rehearsal::NAME].contains(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
@@ -386,7 +406,7 @@ fn respond(
     answer.extend(to.state.iter().map(|state| ("state", state.clone())));
     answer.push(("iss", room.issuer()));
     match to.mode {
-        ResponseMode::Query => Ok(Reply::see_other(&with_answer(&to.redirect_uri, &answer))),
+        ResponseMode::Query => Ok(Reply::see_other(&with_answer(to.answer_uri(), &answer))),
         ResponseMode::FormPost => {
             let page = views::FormPost {
                 frame: frames::anonymous(&room.site, request, request.words().oidc_form_post_title()),
@@ -468,7 +488,7 @@ fn not_admitted(
         title: t.oidc_not_admitted_title(),
         text: t.oidc_not_admitted(name),
         button: t.oidc_back_to(name),
-        url: with_answer(&asked.destination.redirect_uri, &answer),
+        url: with_answer(asked.destination.answer_uri(), &answer),
     };
     message(room, request, caller, notice)
 }
@@ -517,7 +537,7 @@ fn consent_page(
         switch_url: with_query("/signin", &[("rd", &here(asked.outer)), ("again", "1")]),
     };
     let reply = Reply::html(StatusCode::OK, &page)?;
-    Ok(with_form_target(reply, &wanted.destination.redirect_uri))
+    Ok(with_form_target(reply, wanted.destination.answer_uri()))
 }
 
 /// The host that a browser is sent to, for people to compare.

@@ -143,6 +143,7 @@ mod tests {
                 redirect_uri: "https://app.example.org/cb".to_owned(),
                 mode: ResponseMode::Query,
                 state: None,
+                stand_in: None,
             },
             scopes: Scopes::parse("openid").unwrap(),
             nonce: None,

@@ -30,13 +30,16 @@ mod marker;
 pub mod par;
 pub mod params;
 pub mod presets;
+pub mod preview;
 pub mod records;
 pub mod redirect_uri;
 pub mod registration;
+pub mod rehearsal;
 pub mod request;
 pub mod scopes;
 mod shown;
 pub mod token;
+mod usage;
 pub mod userinfo;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,6 +71,7 @@ use crate::store::{Batch, CommitError, Store, StoreError};
 pub use client::{Client, ClientId, ClientSettings};
 pub use clients::{AddError, Added};
 pub use error::OAuthError;
+pub use preview::Preview;
 
 use access_token::AccessTokens;
 use backchannel::Backchannel;
@@ -129,6 +133,8 @@ pub struct Inner {
     pub(crate) random: Random,
     lifetimes: Lifetimes,
     clients: Clients,
+    usage: usage::Usage,
+    rehearsals: rehearsal::Rehearsals,
     keys: Keys,
     grants: LiveGrants,
     access_tokens: AccessTokens,
@@ -138,6 +144,7 @@ pub struct Inner {
     started_at: Timestamp,
     refresh_key: SecretKey,
     marker_key: SecretKey,
+    rehearsal_key: SecretKey,
     device_polls: device::Polls,
     settings: OidcSettings,
     backchannel: Backchannel,
@@ -193,6 +200,8 @@ impl Oidc {
         let store = sign_in.store.clone();
         let room = Oidc(Arc::new(Inner {
             clients: Clients::load(&store)?,
+            usage: usage::Usage::load(&store)?,
+            rehearsals: rehearsal::Rehearsals::default(),
             keys: Keys::load(
                 &store,
                 Schedule { keep_after: parts.keys.keep_after.max(HINTS_FOR), ..parts.keys },
@@ -203,6 +212,7 @@ impl Oidc {
             started_at: sign_in.clock.now(),
             refresh_key: master.derive("oidc refresh token"),
             marker_key: master.derive("oidc authorization marker"),
+            rehearsal_key: master.derive("oidc rehearsal"),
             device_polls: device::Polls::default(),
             settings: parts.settings,
             backchannel: Backchannel::open(

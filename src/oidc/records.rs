@@ -76,6 +76,15 @@ pub struct ClientPartRecord(pub Vec<u8>);
 
 record!(ClientPartRecord, CLIENT_PART);
 
+/// When somebody last signed in to an app. Row: client id.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ClientUseRecord {
+    /// The newest sign-in.
+    pub at: Timestamp,
+}
+
+record!(ClientUseRecord, CLIENT_USE);
+
 /// A signing key that apps verify. Row: key id.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct OidcKeyRecord(pub StoredKey);

@@ -60,6 +60,8 @@ pub struct Destination {
     pub mode: ResponseMode,
     /// What the client wants back unchanged.
     pub state: Option<String>,
+    /// A page of ours that gets the answer in the place of the client, at a rehearsal.
+    pub(super) stand_in: Option<String>,
 }
 
 impl Destination {
@@ -82,7 +84,23 @@ impl Destination {
             _ => ResponseMode::Query,
         };
         let state = params.once("state").filter(|state| state.len() <= LONGEST_STATE);
-        Ok(Destination { redirect_uri: uri.to_owned(), mode, state: state.map(str::to_owned) })
+        Ok(Destination {
+            redirect_uri: uri.to_owned(),
+            mode,
+            state: state.map(str::to_owned),
+            stand_in: None,
+        })
+    }
+
+    /// Lets a page of ours get the answer in the place of the client.
+    pub(super) fn stand_in(&mut self, path: String) {
+        self.mode = ResponseMode::Query;
+        self.stand_in = Some(path);
+    }
+
+    /// Returns where the browser takes the answer.
+    pub fn answer_uri(&self) -> &str {
+        self.stand_in.as_deref().unwrap_or(&self.redirect_uri)
     }
 }
 

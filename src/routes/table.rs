@@ -6,8 +6,9 @@ use super::{Action, Face, Forgery, Method2, Rate, Route, preferences};
 use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
-    api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, domain_pages,
-    domains, passkeys as admin_passkeys, people_pages, profiles as admin_profiles, rule_pages, system_api,
+    api as admin, app_new, app_pages, app_test, app_token_api as admin_app_tokens, audit_pages, client_api,
+    domain_pages, domains, passkeys as admin_passkeys, people_pages, profiles as admin_profiles, rule_pages,
+    system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
@@ -458,13 +459,28 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/admin/people/{id}/lift", signed_in!(AdminBrowser, people_pages::lift, admin)),
     page(Post, "/admin/people/{id}/delete", signed_in!(AdminBrowser, people_pages::delete, admin)),
     page(Get, "/admin/apps", signed_in!(AdminBrowser, app_pages::show_apps, admin)),
-    page(Get, "/admin/apps/new", signed_in!(AdminBrowser, app_pages::show_new, admin)),
-    page(Post, "/admin/apps/new", signed_in!(AdminBrowser, app_pages::submit_new, admin)),
+    page(Get, "/admin/apps/new", signed_in!(AdminBrowser, app_new::show_presets, admin)),
+    page(
+        Get,
+        "/admin/apps/new/{preset}",
+        Action::AdminBrowser(|app, request, caller| {
+            Box::pin(
+                async move { app_new::show_new(&app.admin, request, &caller, app.setup.own_url()).await },
+            )
+        }),
+    ),
+    page(Post, "/admin/apps/new/{preset}", signed_in!(AdminBrowser, app_new::submit_new, admin)),
     page(Get, "/admin/apps/{id}", signed_in!(AdminBrowser, app_pages::show_app, admin)),
     page(Post, "/admin/apps/{id}", signed_in!(AdminBrowser, app_pages::submit_app, admin)),
+    page(Get, "/admin/apps/{id}/values", signed_in!(AdminBrowser, app_new::show_values, admin)),
+    page(Get, "/admin/apps/{id}/test", signed_in!(AdminBrowser, app_test::show_test, admin)),
+    page(Post, "/admin/apps/{id}/test", signed_in!(AdminBrowser, app_test::start_test, admin)),
+    page(Get, "/admin/apps/{id}/test/done", signed_in!(AdminBrowser, app_test::end_test, admin)),
+    page(Get, "/admin/apps/{id}/claims", signed_in!(AdminBrowser, app_test::show_claims, admin)),
     page(Post, "/admin/apps/{id}/secret", signed_in!(AdminBrowser, app_pages::new_secret, admin)),
     page(Post, "/admin/apps/{id}/drop-secret", signed_in!(AdminBrowser, app_pages::drop_secret, admin)),
     page(Post, "/admin/apps/{id}/switch", signed_in!(AdminBrowser, app_pages::switch, admin)),
+    page(Get, "/admin/apps/{id}/remove", signed_in!(AdminBrowser, app_pages::ask_to_remove, admin)),
     page(Post, "/admin/apps/{id}/remove", signed_in!(AdminBrowser, app_pages::remove, admin)),
     page(Get, "/admin/domains", signed_in!(AdminBrowser, domain_pages::show_domains, admin)),
     page(Post, "/admin/domains", signed_in!(AdminBrowser, domain_pages::submit_new, admin)),
@@ -507,6 +523,8 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/admin/clients", signed_in!(Admin, client_api::list, admin)),
     with_large_body(api(Post, "/api/v1/admin/clients", signed_in!(Admin, client_api::add, admin))),
     api(Get, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::show, admin)),
+    api(Get, "/api/v1/admin/clients/{id}/claims", signed_in!(Admin, client_api::preview, admin)),
+    api(Get, "/api/v1/admin/presets", signed_in!(Admin, client_api::list_presets, admin)),
     with_large_body(api(Patch, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::change, admin))),
     api(Delete, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::remove, admin)),
     api(Post, "/api/v1/admin/clients/{id}/secret", signed_in!(Admin, client_api::renew_secret, admin)),

@@ -9,7 +9,6 @@ use super::admin::{
     Audit, AuditRow, DraftNote, FilterLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
     RuleTest, Rules, Suspension, Verdict, Words,
 };
-use super::apps;
 use super::chart::HourBar;
 use super::doctor;
 use super::domains;
@@ -24,6 +23,9 @@ use super::{
     Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Goal, Hidden, Kind, OneTimeLink,
     Pager, SessionRow, Svg, Template, Viewer, Wait, When, initials,
 };
+
+#[path = "samples/apps.rs"]
+mod app_samples;
 
 /// One rendered page.
 pub(crate) struct Sample {
@@ -1103,87 +1105,6 @@ fn chosen(options: &[(&str, &str)], selected: usize) -> Vec<Choice> {
     options.iter().enumerate().map(choice).collect()
 }
 
-fn app() -> apps::App {
-    apps::App {
-        frame: shell("Immich", "apps"),
-        url: "/admin/apps/immich".into(),
-        initials: "Im".into(),
-        shown_name: "Immich".into(),
-        badges: Vec::new(),
-        secret: Some("8cFzq0x3mK1vYwT5nB7rQ2dLhJ6sGpXa9eUoIiZtRkM".into()),
-        values: vec![
-            apps::Copied { label: "Client id", value: "immich".into() },
-            apps::Copied { label: "Issuer", value: "https://auth.linden.example".into() },
-            apps::Copied {
-                label: "Discovery",
-                value: "https://auth.linden.example/.well-known/openid-configuration".into(),
-            },
-        ],
-        secrets: 2,
-        has_secret: true,
-        is_disabled: false,
-        facts: vec![Fact::new("Added", "12 Nov 2026, 14:02 UTC")],
-        name: "Immich".into(),
-        redirect_uris: "https://photos.linden.example/auth/login\napp.immich:///oauth-callback".into(),
-        post_logout_redirect_uris: String::new(),
-        backchannel_logout_uri: "https://photos.linden.example/logout".into(),
-        scopes: "openid profile email".into(),
-        groups: chosen(&[("family", "family"), ("guests", "guests")], 0),
-        levels: chosen(&[("one_factor", "The password"), ("two_factor", "The password and a code")], 1),
-        consents: chosen(&[("once", "Once"), ("always", "At every sign-in"), ("skip", "Never")], 2),
-        auth_methods: chosen(&[("any", "By secret, in whatever way it likes")], 0),
-        algorithms: chosen(&[("RS256", "RS256"), ("ES256", "ES256")], 0),
-        needs_pkce: true,
-        may_choose_pkce: true,
-        claims_in_id_token: false,
-        errors: FieldErrors::none(),
-    }
-}
-
-fn admin_app_pages() -> Vec<Sample> {
-    let row = |id: &str, name: &str, badges| apps::AppRow {
-        url: format!("/admin/apps/{id}"),
-        id: id.into(),
-        name: name.into(),
-        initials: initials(name),
-        badges,
-    };
-    let off = || vec![Badge::new(Kind::Warn, "Switched off")];
-    let list = |rows| apps::Apps { frame: shell("Apps", "apps"), rows };
-    let mut errors = FieldErrors::one("redirect_uris", "An address begins with https://.");
-    errors.push("scopes", "There is no scope pets.");
-    vec![
-        sample("admin-apps", list(vec![row("immich", "Immich", Vec::new()), row("x", NASTY, off())])),
-        sample("admin-apps-empty", list(Vec::new())),
-        sample(
-            "admin-app-new",
-            apps::AppNew {
-                frame: shell("Add an app", "apps"),
-                name: NASTY.into(),
-                redirect_uris: "http://photos.linden.example/".into(),
-                kinds: chosen(&[("confidential", "On a server"), ("public", "On a phone")], 0),
-                errors: FieldErrors::one("redirect_uris", "An address begins with https://."),
-            },
-        ),
-        sample("admin-app", app()),
-        sample(
-            "admin-app-wrong",
-            apps::App {
-                shown_name: NASTY.into(),
-                badges: off(),
-                secret: None,
-                secrets: 0,
-                has_secret: false,
-                is_disabled: true,
-                groups: Vec::new(),
-                may_choose_pkce: false,
-                errors,
-                ..app()
-            },
-        ),
-    ]
-}
-
 fn admin_doctor_pages() -> Vec<Sample> {
     let page = |checks, errors| doctor::Doctor {
         frame: shell("Doctor", "doctor"),
@@ -1364,7 +1285,7 @@ pub(crate) fn all() -> Vec<Sample> {
         sign_in_pages(),
         account_pages(),
         admin_pages(),
-        admin_app_pages(),
+        app_samples::all(),
         admin_doctor_pages(),
         admin_domain_pages(),
         app_pages(),

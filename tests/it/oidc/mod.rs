@@ -18,6 +18,7 @@ mod proofs;
 mod questions;
 mod refusals;
 mod registration;
+mod rehearsals;
 mod steps;
 mod suite;
 mod tokens;
