@@ -1,6 +1,6 @@
 //! What every page must hold, whatever it shows.
 
-use super::samples::{NASTY, all};
+use super::samples::{NASTY, all, all_in};
 use super::*;
 use crate::kernel::time::Timestamp;
 use crate::words::{Lang, Words};
@@ -132,6 +132,35 @@ fn every_page_has_language_one_heading_a_main_part_and_a_skip_link() {
         assert_eq!(page.html.matches("<main id=\"main\"").count(), 1, "{}", page.name);
         assert!(page.html.contains("class=\"skip\" href=\"#main\""), "{}", page.name);
         assert!(!page.html.contains("<title> "), "{}: no title", page.name);
+    }
+}
+
+#[test]
+fn every_page_is_there_in_every_language() {
+    let english = all();
+    for lang in Lang::ALL {
+        let pages = all_in(lang);
+        assert_eq!(pages.len(), english.len());
+        for page in pages {
+            assert!(
+                page.html.contains(&format!("<html lang=\"{}\" dir=\"ltr\"", lang.code())),
+                "{}",
+                page.name
+            );
+        }
+    }
+    let german: String = all_in(Lang::De).into_iter().map(|page| page.html).collect();
+    for left in ["Skip to content", "Dark colors", "Sign out here", "Sign in with a passkey", "Nothing here"] {
+        assert!(!german.contains(left), "{left}");
+    }
+}
+
+/// A page is rendered within 100 µs; without optimization it may take fifty times as long.
+#[test]
+fn rendering_takes_no_time() {
+    let most = std::time::Duration::from_micros(if cfg!(debug_assertions) { 5000 } else { 100 });
+    for page in all() {
+        assert!(page.took <= most, "{}: {:?}", page.name, page.took);
     }
 }
 

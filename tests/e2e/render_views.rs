@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example render-views -- DIRECTORY`, then `node tests/e2e/look.mjs DIRECTORY`.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
 
@@ -19,6 +20,11 @@ fn main() -> io::Result<()> {
     }
     for page in samples::all_in(words::Lang::De) {
         fs::write(target.join(format!("{}.de.html", page.name)), page.html)?;
+    }
+    let mut times: Vec<_> = samples::all().into_iter().map(|page| (page.took, page.name)).collect();
+    times.sort();
+    if let Some((took, name)) = times.last() {
+        writeln!(io::stdout(), "{} pages; {name} takes longest to render: {took:?}", times.len())?;
     }
     for asset in assets::assets().iter() {
         fs::write(target.join(asset.path.trim_start_matches('/')), &asset.body)?;

@@ -3,6 +3,7 @@
 //! Included by path, so the views are found one module up: `super::*`.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use super::account::{self, Strip, TotpState};
 use super::admin::{
@@ -33,6 +34,8 @@ pub(crate) struct Sample {
     pub(crate) name: &'static str,
     /// The page.
     pub(crate) html: String,
+    /// How long it took to render, at best.
+    pub(crate) took: Duration,
 }
 
 /// A name that would break a page that forgot to escape.
@@ -42,7 +45,14 @@ const URI: &str = "otpauth://totp/Home:ana?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3P
 const SECRET: &str = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP";
 
 fn sample<T: Template>(name: &'static str, view: T) -> Sample {
-    Sample { name, html: view.render().unwrap_or_default() }
+    let html = view.render().unwrap_or_default();
+    let render = || {
+        let begun = Instant::now();
+        let again = view.render();
+        drop(again);
+        begun.elapsed()
+    };
+    Sample { name, html, took: (0..5).map(|_| render()).min().unwrap_or_default() }
 }
 
 thread_local! {

@@ -6,7 +6,7 @@ for (const button of document.querySelectorAll("button[data-show]")) {
   const field = document.getElementById(button.dataset.show);
   const set = (shown) => {
     field.type = shown ? "text" : "password";
-    button.textContent = shown ? words.hide : words.show;
+    button.textContent = shown ? words.hide : words.reveal;
     button.ariaPressed = String(shown);
   };
   button.hidden = false;
