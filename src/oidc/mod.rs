@@ -8,14 +8,16 @@
 
 mod access_token;
 pub mod account_api;
+pub mod account_pages;
 pub mod authorize;
 pub mod backchannel;
 pub mod claims;
 pub mod client;
 pub mod client_auth;
+mod client_groups;
 mod clients;
 mod codes;
-mod consents;
+pub mod consents;
 pub mod cors;
 pub mod decide;
 pub mod device;
@@ -27,6 +29,7 @@ pub mod inspect;
 pub mod keys;
 pub mod logout;
 mod marker;
+pub mod my_apps;
 pub mod par;
 pub mod params;
 pub mod presets;

@@ -27,6 +27,7 @@ const fn entry(name: &'static str, path: &'static str, label: fn(Words) -> &'sta
 pub(super) const ACCOUNT: &[Entry] = &[
     entry("profile", "/account", Words::ui_nav_profile),
     entry("security", "/account/security", Words::ui_nav_security),
+    entry("apps-with-access", "/account/apps", Words::ui_nav_apps),
     entry("sessions", "/account/sessions", Words::ui_nav_sessions),
     entry("app-tokens", "/account/app-tokens", Words::ui_nav_app_tokens),
     entry("activity", "/account/activity", Words::ui_nav_activity),
@@ -35,6 +36,7 @@ pub(super) const ACCOUNT: &[Entry] = &[
 /// Administration; the first is where "Admin" leads.
 pub(super) const ADMIN: &[Entry] = &[
     entry("people", "/admin/people", Words::ui_nav_people),
+    entry("groups", "/admin/groups", Words::ui_nav_groups),
     entry("apps", "/admin/apps", Words::ui_nav_apps),
     entry("domains", "/admin/domains", Words::ui_nav_domains),
     entry("rules", "/admin/rules", Words::ui_nav_rules),

@@ -150,7 +150,8 @@ fn every_page_is_there_in_every_language() {
         }
     }
     let german: String = all_in(Lang::De).into_iter().map(|page| page.html).collect();
-    for left in ["Skip to content", "Dark colors", "Sign out here", "Sign in with a passkey", "Nothing here"] {
+    for left in ["Skip to content", "Dark colors", "Sign out here", "Sign in with a passkey", "Nothing here"]
+    {
         assert!(!german.contains(left), "{left}");
     }
 }

@@ -1,4 +1,4 @@
-// Passkey buttons, shown where the browser knows passkeys. The answer goes into the form as text.
+// Passkey buttons, where the browser knows passkeys. The answer goes into the form as text.
 const api = window.PublicKeyCredential;
 const LIFE = 240_000;
 const words = document.querySelector("script[data-waiting]").dataset;

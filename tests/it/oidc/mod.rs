@@ -19,7 +19,7 @@ mod questions;
 mod refusals;
 mod registration;
 mod rehearsals;
-mod steps;
+pub(crate) mod steps;
 mod suite;
 mod tokens;
 
