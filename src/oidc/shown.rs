@@ -30,7 +30,7 @@ impl Oidc {
 }
 
 /// Says in plain words what a scope shows.
-fn in_words(t: Words, scope: &str) -> Option<String> {
+pub(super) fn in_words(t: Words, scope: &str) -> Option<String> {
     Some(match scope {
         "openid" => return None,
         "profile" => t.oidc_profile().to_owned(),

@@ -9,7 +9,7 @@ const text = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer)))
     .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-// For browsers of before 2025.
+// For browsers before 2025.
 function parse(kind, options) {
   const native = kind === "create" ? "parseCreationOptionsFromJSON" : "parseRequestOptionsFromJSON";
   if (api[native]) return api[native](options);
