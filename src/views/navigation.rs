@@ -35,6 +35,7 @@ pub(super) const ACCOUNT: &[Entry] = &[
 
 /// Administration; the first is where "Admin" leads.
 pub(super) const ADMIN: &[Entry] = &[
+    entry("overview", "/admin", Words::ui_nav_overview),
     entry("people", "/admin/people", Words::ui_nav_people),
     entry("groups", "/admin/groups", Words::ui_nav_groups),
     entry("apps", "/admin/apps", Words::ui_nav_apps),
@@ -42,6 +43,7 @@ pub(super) const ADMIN: &[Entry] = &[
     entry("rules", "/admin/rules", Words::ui_nav_rules),
     entry("doctor", "/admin/doctor", Words::ui_nav_doctor),
     entry("audit", "/admin/audit", Words::ui_nav_audit),
+    entry("system", "/admin/system", Words::ui_nav_system),
 ];
 
 /// Tells whether a list holds the page.
