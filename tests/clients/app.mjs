@@ -1,7 +1,12 @@
 // A small app with a real OpenID Connect client (openid-client), for the browser tests: whoever opens it signs in.
+import dns from "node:dns";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import * as oidc from "openid-client";
+
+// Browsers know that names below localhost are this machine (RFC 6761 section 6.3); not every system does.
+const { lookup } = dns;
+dns.lookup = (name, ...rest) => lookup(name.endsWith(".localhost") ? "127.0.0.1" : name, ...rest);
 
 /**
  * Starts an app at `http://localhost:PORT`, on a free port unless one is named. `configure` gives it what an admin
@@ -11,7 +16,7 @@ export async function startApp(port = 0) {
   const waiting = new Map();
   let settings;
   const config = () =>
-    oidc.discovery(new URL(settings.issuer), settings.client_id, settings.client_secret, undefined, {
+    oidc.discovery(new URL(settings.issuer), settings.client_id, undefined, oidc.ClientSecretBasic(settings.client_secret), {
       execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks],
     });
   const begin = async (answer) => {

@@ -139,7 +139,7 @@ async function renewSecret(person) {
   await person.send(page.locator("#drop-secret"));
   await page.getByText("The old secret is not good any more.").waitFor();
   app.configure({ client_secret: person.secrets[0] });
-  assert.equal(await open(person), "No: invalid_client");
+  assert.match(await open(person), /^No: /, "the old one is good no more");
   app.configure({ client_secret: person.secrets[1] });
   assert.equal(await open(person), greet);
 }
@@ -221,7 +221,7 @@ const STEPS = [signIn, choosePreset, addApp, guestSignsIn, tryOut, renewSecret, 
 for (const variant of VARIANTS.filter(({ width, scripts }) => (width === 1280) === scripts)) {
   test(`an owner adds apps and rules, ${variant.name}`, { timeout: 180_000 }, async (t) => {
     const owner = { username: "ana", name: "Ana Lindqvist", password: PASSWORD };
-    const server = await start(program, { owner, settings: SETTINGS });
+    const server = await start(program, { host: "auth.home.localhost", owner, settings: SETTINGS });
     t.after(() => server.stop());
     const add = (name, ...rest) => server.command(["user", "add", name, ...rest, "--password-stdin"], `${GUEST}\n`);
     add("ben", "--name", "Ben Okoro", "--email", "ben@home.example", "--group", "family");
@@ -232,7 +232,8 @@ for (const variant of VARIANTS.filter(({ width, scripts }) => (width === 1280) =
     t.after(() => person.leave());
     const guest = await Person.sit(browser, variant, server);
     t.after(() => guest.leave());
-    Object.assign(person, { secret: server.owner.totp_secret, guest, app });
+    // The code of this moment was used up by the setup.
+    Object.assign(person, { secret: server.owner.totp_secret, step: Math.floor(Date.now() / 30_000), guest, app });
     await person.walk(STEPS);
     person.settle();
   });
