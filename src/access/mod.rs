@@ -16,6 +16,7 @@ pub mod patterns;
 pub mod programs;
 pub mod query;
 mod records;
+mod renames;
 pub mod rule_text;
 pub mod rule_words;
 pub mod rules;
@@ -261,7 +262,7 @@ impl Access {
             DomainPattern::Below(_) | DomainPattern::OfGroup(_) => None,
         };
         let judge = |host: String| {
-            let asked = Asked { host: &host, path: Some("/"), query: None, method: "GET", address };
+            let asked = Asked { host: &host, path: Some("/"), query: None, method: Some("GET"), address };
             let outcome = list.matcher.decide(asked, Some(who)).outcome;
             NamedHost { host, outcome }
         };

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Admin;
+use super::by::By;
 use super::new_apps::{self, Pasting, Place};
 use crate::audit::Kind;
 use crate::http::{Problem, Reply, Request};
@@ -254,21 +255,17 @@ pub async fn list_scopes(room: &Admin, _request: &Request, _actor: &Principal) -
 
 /// `PUT /api/v1/admin/scopes/{name}`: `{claims: {claim: attribute}}`.
 pub async fn put_scope(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    room.require_fresh(actor)?;
     let body: ScopeDto = request.json()?;
-    let name = request.param("name");
-    let event = room.event(Kind::ScopeChanged, actor, &visit(room, request)?).on(name);
     let claims = body.claims.into_iter().collect();
-    room.oidc.put_scope(name, claims, |batch| room.audit.write(batch, event)).await?;
+    let visit = visit(room, request)?;
+    room.put_scope(By::Person(actor, &visit), request.param("name"), claims).await?;
     Ok(Reply::no_content())
 }
 
 /// `DELETE /api/v1/admin/scopes/{name}`.
 pub async fn remove_scope(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    room.require_fresh(actor)?;
-    let name = request.param("name");
-    let event = room.event(Kind::ScopeChanged, actor, &visit(room, request)?).on(name);
-    room.oidc.remove_scope(name, |batch| room.audit.write(batch, event)).await?;
+    let visit = visit(room, request)?;
+    room.remove_scope(By::Person(actor, &visit), request.param("name")).await?;
     Ok(Reply::no_content())
 }
 
@@ -278,17 +275,10 @@ pub async fn make_registration_token(
     request: &Request,
     actor: &Principal,
 ) -> Result<Reply, Problem> {
-    room.require_fresh(actor)?;
     let body: RegistrationDto = request.json()?;
-    for (field, value, most) in [("uses", body.uses, 1000), ("days", body.days, 365)] {
-        if !(1..=most).contains(&value) {
-            return Err(Problem::unprocessable(field, "invalid_value", format!("Give 1 to {most}.")));
-        }
-    }
-    let event = room.event(Kind::RegistrationTokenMade, actor, &visit(room, request)?);
-    let event = event.detail("uses", body.uses).detail("days", body.days);
+    let visit = visit(room, request)?;
     let (token, until) =
-        room.oidc.make_initial_token(body.uses, body.days, |batch| room.audit.write(batch, event)).await?;
+        room.make_registration_token(By::Person(actor, &visit), body.uses, body.days).await?;
     let answer = json!({ "token": token.expose(), "expires_at": until.to_rfc3339() });
     Ok(Reply::json(StatusCode::CREATED, &answer))
 }
@@ -299,9 +289,7 @@ pub async fn drop_registration_tokens(
     request: &Request,
     actor: &Principal,
 ) -> Result<Reply, Problem> {
-    room.require_fresh(actor)?;
-    let event =
-        room.event(Kind::RegistrationTokenMade, actor, &visit(room, request)?).detail("dropped", "all");
-    room.oidc.drop_initial_tokens(|batch| room.audit.write(batch, event)).await?;
+    let visit = visit(room, request)?;
+    room.drop_registration_tokens(By::Person(actor, &visit)).await?;
     Ok(Reply::no_content())
 }

@@ -70,6 +70,7 @@ kinds! {
     UserEnabled = "user.enabled", "A user was enabled again.";
     UserDeleted = "user.deleted", "A user was deleted.";
     GroupCreated = "group.created", "A group was created.";
+    GroupRenamed = "group.renamed", "A group was given another name.";
     GroupDeleted = "group.deleted", "A group was deleted.";
     LinkCreated = "link.created", "A one-time link was made.";
     LinkUsed = "link.used", "A one-time link was used.";

@@ -6,6 +6,7 @@
 mod apply;
 mod change;
 mod presets;
+mod scope;
 mod shown;
 
 use std::io::{Read, Write};
@@ -89,6 +90,16 @@ pub(super) enum AppCommand {
     Disable {
         /// The client id.
         id: String,
+    },
+    /// Scopes of your own, which show attributes of people.
+    Scope {
+        #[command(subcommand)]
+        command: scope::ScopeCommand,
+    },
+    /// Tokens with which apps may register themselves.
+    Registration {
+        #[command(subcommand)]
+        command: scope::RegistrationCommand,
     },
     /// Make apps as a TOML file says: adds and changes what differs, and does nothing the second time.
     Apply {
@@ -212,6 +223,8 @@ pub(super) async fn carry_out(app: &App, command: AppCommand) -> Result<String, 
         AppCommand::Remove { id } => change::remove(app, &id).await,
         AppCommand::Enable { id } => change::switch(app, &id, true).await,
         AppCommand::Disable { id } => change::switch(app, &id, false).await,
+        AppCommand::Scope { command } => scope::run(app, command).await,
+        AppCommand::Registration { command } => scope::register(app, command).await,
         AppCommand::Apply { prune, input, .. } => apply::run(app, &input, prune).await,
     }
 }

@@ -339,7 +339,13 @@ impl Oidc {
         ClientId::parse(&text).map_err(|_| AddError::NotFound)
     }
 
-    fn publish(&self, batch: &mut Batch, id: &ClientId, settings: ClientSettings, record: &ClientRecord) {
+    pub(super) fn publish(
+        &self,
+        batch: &mut Batch,
+        id: &ClientId,
+        settings: ClientSettings,
+        record: &ClientRecord,
+    ) {
         let (room, client) = (self.clone(), Client::new(id.clone(), settings, record));
         batch.after(move || {
             room.clients.put(client);
@@ -589,7 +595,7 @@ impl Oidc {
 }
 
 /// Adds the settings of a client to `batch`, in parts that fit into rows.
-fn stage_settings(
+pub(super) fn stage_settings(
     batch: &mut Batch,
     id: &ClientId,
     record: &mut ClientRecord,

@@ -263,7 +263,7 @@ impl Oidc {
     }
 
     /// Removes the rows of grants that were written at the very moment at which what they rest on ended.
-    pub(super) async fn forget_given_up(&self) -> Result<(), CommitError> {
+    pub(crate) async fn forget_given_up(&self) -> Result<(), CommitError> {
         let given_up = self.grants.0.read().given_up.clone();
         for chunk in given_up.chunks(200) {
             let mut batch = self.store.batch();

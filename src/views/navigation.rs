@@ -28,6 +28,7 @@ pub(super) const ACCOUNT: &[Entry] = &[
 /// Administration; the first is where "Admin" leads.
 pub(super) const ADMIN: &[Entry] = &[
     entry("people", "/admin/people", "People"),
+    entry("groups", "/admin/groups", "Groups"),
     entry("apps", "/admin/apps", "Apps"),
     entry("domains", "/admin/domains", "Domains"),
     entry("rules", "/admin/rules", "Access rules"),

@@ -4,8 +4,7 @@
 
 use super::account::{self, Strip, TotpState};
 use super::admin::{
-    Audit, AuditRow, DraftNote, FilterLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
-    RuleTest, Rules, Suspension, Verdict, Words,
+    Audit, AuditRow, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words,
 };
 use super::chart::HourBar;
 use super::doctor;
@@ -24,6 +23,8 @@ use super::{
 mod account_samples;
 #[path = "samples/apps.rs"]
 mod app_samples;
+#[path = "samples/people.rs"]
+mod people_samples;
 
 /// One rendered page.
 pub(crate) struct Sample {
@@ -748,80 +749,6 @@ fn roles() -> Vec<Choice> {
     vec![Choice::new("member", "Member", true), Choice::new("admin", "Admin", false)]
 }
 
-fn people() -> People {
-    let row = |name: &str, username: &str, badges: Vec<Badge>, last_seen| PersonRow {
-        url: format!("/admin/people/{username}"),
-        username: username.into(),
-        display_name: name.into(),
-        initials: initials(name),
-        role: "Member".into(),
-        groups: vec!["family".into(), "photos".into()],
-        badges,
-        last_seen,
-    };
-    People {
-        frame: shell("People", "people"),
-        q: String::new(),
-        filter: "no-2fa".into(),
-        filters: ["Everyone", "No second factor", "Paused", "Disabled", "Admins"]
-            .into_iter()
-            .enumerate()
-            .map(|(at, label)| FilterLink {
-                label: label.into(),
-                url: format!("/admin/people?filter={at}"),
-                is_current: at == 1,
-            })
-            .collect(),
-        rows: vec![
-            row("Ana Lindqvist", "ana", vec![Badge::new(Kind::Info, "Owner")], Some(at(12, "13:59"))),
-            row("Ben Okafor", "ben", vec![Badge::new(Kind::Warn, "No second factor")], Some(at(10, "07:12"))),
-            row("Chidi", "chidi", vec![Badge::new(Kind::Danger, "Disabled")], None),
-            row(NASTY, "dora", vec![Badge::new(Kind::Info, "Invited")], None),
-        ],
-        pager: Pager { label: "1–4 of 4".into(), previous: None, next: None },
-    }
-}
-
-fn person() -> Person {
-    Person {
-        frame: shell("Ben Okafor", "people"),
-        url: "/admin/people/u_7".into(),
-        username: "ben".into(),
-        display_name: "Ben Okafor".into(),
-        profile_name: "Ben Okafor".into(),
-        initials: "BO".into(),
-        email: "ben@linden.example".into(),
-        roles: roles(),
-        groups: groups(),
-        new_group: String::new(),
-        badges: vec![Badge::new(Kind::Warn, "Paused")],
-        facts: vec![
-            Fact::new("Created", "1 Nov 2026"),
-            Fact::new("Last seen", "10 Nov 2026, 07:12 UTC"),
-            Fact::new("Second factor", "Authenticator app"),
-            Fact::new("Recovery codes", "10 of 10 left"),
-        ],
-        is_disabled: false,
-        has_second_factor: true,
-        may_change: true,
-        cannot_change: String::new(),
-        suspensions: vec![Suspension {
-            handle: "s1".into(),
-            place: "203.0.113.x".into(),
-            until: at(12, "23:10"),
-        }],
-        link: Some(OneTimeLink::new(
-            "Ben Okafor",
-            false,
-            "https://auth.linden.example/link/AfV3kQp0Zb1mJw9x2LrT7yUc5HnD8sEgP4iGqB6tXvM".into(),
-            at(13, "14:00"),
-        )),
-        sessions: sessions(),
-        timeline: events(),
-        errors: FieldErrors::none(),
-    }
-}
-
 fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
     let rule = |position: usize, sentence: Vec<Words>, badge: Badge| RuleRow {
         url: format!("/admin/rules/r{position}"),
@@ -998,40 +925,6 @@ fn admin_pages() -> Vec<Sample> {
     live.warnings = vec!["Rule 3 never decides: rule 2 comes first and always matches.".into()];
     live.draft = live.draft.map(|draft| DraftNote { is_current: false, is_shown: false, ..draft });
     vec![
-        sample("admin-people", people()),
-        sample(
-            "admin-people-none",
-            People { rows: Vec::new(), q: NASTY.into(), pager: Pager::default(), ..people() },
-        ),
-        sample(
-            "admin-person-new",
-            PersonNew {
-                frame: shell("Add a person", "people"),
-                username: String::new(),
-                display_name: String::new(),
-                email: String::new(),
-                roles: roles(),
-                groups: groups(),
-                new_group: String::new(),
-                errors: FieldErrors::none(),
-            },
-        ),
-        sample("admin-person", person()),
-        sample(
-            "admin-person-owner",
-            Person {
-                display_name: NASTY.into(),
-                profile_name: NASTY.into(),
-                may_change: false,
-                cannot_change: "This is the owner, who cannot be disabled or deleted.".into(),
-                link: None,
-                suspensions: Vec::new(),
-                sessions: Vec::new(),
-                timeline: Vec::new(),
-                has_second_factor: false,
-                ..person()
-            },
-        ),
         sample("admin-rules", rules(asked, true, false)),
         sample("admin-rules-draft", rules(both, true, true)),
         sample("admin-rules-in-force", live),
@@ -1230,6 +1123,7 @@ pub(crate) fn all() -> Vec<Sample> {
         account_pages(),
         account_samples::all(),
         admin_pages(),
+        people_samples::all(),
         app_samples::all(),
         admin_doctor_pages(),
         admin_domain_pages(),
