@@ -80,6 +80,8 @@ mod stays;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod system;
+#[cfg(test)]
 mod token_forgery;
 #[cfg(test)]
 mod trouble;
