@@ -82,15 +82,6 @@ fn profile_page(
     Reply::html(status, &page)
 }
 
-/// Returns a role in words.
-pub(crate) fn role_word(role: crate::accounts::Role) -> &'static str {
-    match role {
-        crate::accounts::Role::Owner => "Owner",
-        crate::accounts::Role::Admin => "Admin",
-        crate::accounts::Role::Member => "Member",
-    }
-}
-
 /// Returns a role in the words of a language.
 pub(crate) fn role_in_words(role: crate::accounts::Role, t: Words) -> &'static str {
     match role {
@@ -245,7 +236,7 @@ fn security_page(
         recovery_left: record.recovery_codes_left.into(),
         recovery_total: u32::try_from(recovery_code::CODES).unwrap_or(u32::MAX),
         passkeys: room.list_passkeys(principal)?.iter().map(passkey_row).collect(),
-        passkeys_unavailable: room.passkeys_unavailable(),
+        passkeys_unavailable: room.passkeys_unavailable().map(|why| why(request.words())),
         sessions: room.list_sessions(principal)?.len(),
         apps,
         app_tokens: room.sessions.app_tokens_of(&user.id).len(),
