@@ -212,8 +212,6 @@ async function draftAndApply(person) {
   await page.getByText("Ben Okoro gets in, by rule 1.").waitFor();
   await person.press("Put in force");
   await person.at("/admin/rules?done=applied", "Access rules");
-  const german = await page.context().request.get(new URL("/admin/rules", person.server.origin).href, { headers: { "accept-language": "de" } });
-  assert.match((await german.text()).replace(/<[^>]*>/g, ""), /Mitglieder von family dürfen photos\.home\.localhost mit einem Faktor öffnen\./);
 }
 
 const STEPS = [signIn, choosePreset, addApp, guestSignsIn, tryOut, renewSecret, narrowAndRemove, addProxied, draftAndApply];
