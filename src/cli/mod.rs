@@ -14,6 +14,7 @@ mod health;
 mod import;
 mod keys;
 mod proxy_snippet;
+mod restore;
 mod rules;
 pub mod serve;
 mod setup;

@@ -2,6 +2,7 @@
 //! been done is kept, so reload, back and another window work.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, StatusCode, header};
 
@@ -12,7 +13,7 @@ pub use super::later_pages::{
 use super::records::SetupRecord;
 use super::sightings::Arrival;
 use super::wizards::{IDLE, Wizard};
-use super::{ClaimError, OwnerError, OwnerForm, Setup, checks, claim, is_forwarded};
+use super::{ClaimError, OwnerError, OwnerForm, Setup, checks, claim, is_forwarded, looks};
 use crate::accounts::{Role, User};
 use crate::http::address::{host_matches, is_loopback_name, without_port};
 use crate::http::problem::seconds_rounded_up;
@@ -25,8 +26,11 @@ use crate::sign_in::api::visit;
 use crate::site::{Origin, Setting};
 use crate::views::errors::ErrorPage;
 use crate::views::setup::{self as views, InsecureVisit, Step, Steps};
-use crate::views::{FieldErrors, Frame, Wait};
-use crate::words::Words;
+use crate::views::{Choice, FieldErrors, Frame, Wait};
+use crate::words::{Lang, Said, Words};
+
+/// How long the choice of a language is kept.
+const LANGUAGE_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -45,7 +49,7 @@ pub(super) type Entered<'a> = Result<Here<'a>, Reply>;
 
 impl<'a> Here<'a> {
     /// Finds the browser by its cookie; without one it is sent to the way in.
-    fn find(room: &'a Setup, request: &'a Request) -> Result<Option<Here<'a>>, Problem> {
+    pub(super) fn find(room: &'a Setup, request: &'a Request) -> Result<Option<Here<'a>>, Problem> {
         let Some(token) = cookie(request)? else { return Ok(None) };
         let Some(wizard) = room.wizards.find(token, room.sign_in.clock.monotonic()) else { return Ok(None) };
         if wizard.owner.is_some_and(|id| room.is_ended(&id, &wizard)) {
@@ -101,6 +105,7 @@ impl<'a> Here<'a> {
     }
 
     pub(super) fn steps(&self, current: Step) -> Steps {
+        let t = self.request.words();
         if self.wizard.is_resumed {
             return Steps { items: Vec::new(), position: 0, label: "" };
         }
@@ -109,20 +114,23 @@ impl<'a> Here<'a> {
             .into_iter()
             .filter(|step| self.is_done(*step) && !self.room.is_finished())
             .collect();
-        Steps::new(self.order(), &done, current)
+        Steps::new(self.order(), &done, current, t)
     }
 
     /// Checks that a form was sent by a page of this very browser's wizard (SET-03), and reads it.
     pub(super) fn form(&self) -> Result<Form, Problem> {
         refuse_foreign(self.request)?;
         let form = self.request.form()?;
-        if self.room.wizards.is_csrf_token(self.token, form.text("csrf")) {
-            return Ok(form);
+        self.check_csrf(form.text("csrf"))?;
+        Ok(form)
+    }
+
+    /// Checks the token that a form of this browser carried.
+    pub(super) fn check_csrf(&self, token: &str) -> Result<(), Problem> {
+        if self.room.wizards.is_csrf_token(self.token, token) {
+            return Ok(());
         }
-        Err(Problem::forbidden(
-            "csrf",
-            "This page was opened in another session or is too old. Reload it and try again.",
-        ))
+        Err(Problem::forbidden("csrf", Said::of(Words::setup_form_is_old)))
     }
 
     /// Lets the browser stay for another while.
@@ -242,27 +250,18 @@ fn refuse_unknown_host(room: &Setup, request: &Request) -> Result<Option<Reply>,
         return Ok(None);
     }
     let mut page = ErrorPage::for_status(frames::anonymous(site, request, ""), 421, request.id.to_string());
-    "Not by this name yet".clone_into(&mut page.frame.title);
-    page.sentence = format!("Doorward does not know the name {name} yet.");
-    page.advice = format!(
-        "Open it by the IP address of this machine or through a tunnel as http://localhost:{}/setup. \
-         Or start Doorward with server.public_origin set to the address you opened.",
-        room.listen().port()
-    );
+    let t = request.words();
+    t.setup_unknown_host_title().clone_into(&mut page.frame.title);
+    page.sentence = t.setup_unknown_host(name);
+    page.advice = t.setup_unknown_host_advice(room.listen().port());
     page.home_url.clear();
     Ok(Some(Reply::html(StatusCode::MISDIRECTED_REQUEST, &page)?))
 }
 
 /// Cross-site requests: whoever sends a form must be a page that this host served. The scheme is not compared,
 /// because before the proxy is trusted nobody can tell it (SET-03).
-fn refuse_foreign(request: &Request) -> Result<(), Problem> {
-    let refuse = || {
-        Problem::forbidden(
-            "csrf",
-            "This form did not come from the page it belongs to. Reload the page and try again; a reverse proxy in \
-             between must pass the Host header on.",
-        )
-    };
+pub(super) fn refuse_foreign(request: &Request) -> Result<(), Problem> {
+    let refuse = || Problem::forbidden("csrf", Said::of(Words::setup_form_is_foreign));
     let site = request.header(&SEC_FETCH_SITE).map_err(|_| refuse())?;
     let origin = request.header(&header::ORIGIN).map_err(|_| refuse())?;
     let host = request.client.host.as_deref().unwrap_or_default();
@@ -325,7 +324,7 @@ fn claim_page(
     status: StatusCode,
 ) -> Result<Reply, Problem> {
     let page = views::Claim {
-        frame: frames::anonymous(&room.sign_in.site, request, "Set up Doorward"),
+        frame: frames::anonymous(&room.sign_in.site, request, request.words().setup_claim_title()),
         token_file: claim::path(&room.data_directory).display().to_string(),
         errors,
         wait,
@@ -344,15 +343,14 @@ pub async fn claim(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     }
     refuse_foreign(request)?;
     let form = request.form()?;
+    let t = request.words();
     let wrong = |text: &str| {
         claim_page(room, request, FieldErrors::one("token", text), None, StatusCode::UNPROCESSABLE_ENTITY)
     };
     match room.claim(form.text("token"), &visit(&room.sign_in, request)?) {
         Ok(token) => Ok(with_cookie(request, Reply::see_other("/setup"), token.expose())),
-        Err(ClaimError::Wrong) => wrong("That is not the setup code. Copy it again from the log."),
-        Err(ClaimError::Expired) => {
-            wrong("This setup code is more than an hour old. Make a new one: sudo doorward setup-token")
-        }
+        Err(ClaimError::Wrong) => wrong(t.setup_claim_wrong()),
+        Err(ClaimError::Expired) => wrong(t.setup_claim_expired()),
         Err(ClaimError::Limited(wait)) => {
             let seconds = seconds_rounded_up(wait).max(1);
             let wait = Some(Wait::rate_limited(seconds));
@@ -364,10 +362,10 @@ pub async fn claim(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     }
 }
 
-fn taken_page(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+pub(super) fn taken_page(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     let page = views::Taken {
-        frame: frames::anonymous(&room.sign_in.site, request, "Setup is already done"),
-        by: room.taken_by().map_err(crate::store::CommitError::Store)?,
+        frame: frames::anonymous(&room.sign_in.site, request, request.words().setup_taken_title()),
+        by: room.taken_by(request.words()).map_err(crate::store::CommitError::Store)?,
     };
     Reply::html(StatusCode::CONFLICT, &page)
 }
@@ -383,12 +381,22 @@ pub async fn show_welcome(room: &Setup, request: &Request) -> Result<Reply, Prob
     }
 }
 
-fn welcome_page(here: &Here<'_>, instance_name: String, errors: FieldErrors) -> Result<Reply, Problem> {
+pub(super) fn welcome_page(
+    here: &Here<'_>,
+    instance_name: String,
+    errors: FieldErrors,
+) -> Result<Reply, Problem> {
+    let t = here.request.words();
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::Welcome {
-        frame: here.frame("Welcome"),
+        frame: here.frame(t.setup_welcome_title()),
         steps: here.steps(Step::Welcome),
+        languages: Lang::ALL
+            .iter()
+            .map(|lang| Choice::new(lang.code(), lang.name(), *lang == t.lang()))
+            .collect(),
         instance_name,
+        is_insecure: here.is_insecure(),
         errors,
     };
     here.page(status, &page)
@@ -403,9 +411,22 @@ pub async fn welcome(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     let form = here.form()?;
     let name = form.text("instance_name");
     match room.set_name(name, here.wizard.owner, &visit(&room.sign_in, request)?).await {
-        Ok(()) => here.go_on(),
+        Ok(()) => {
+            let reply = here.go_on()?;
+            let chosen = Lang::ALL.into_iter().find(|lang| lang.code() == form.text("language"));
+            Ok(match chosen {
+                Some(lang) => with_language(request, reply, lang),
+                None => reply,
+            })
+        }
         Err(problem) => welcome_page(&here, name.to_owned(), field_errors(problem, request.words())?),
     }
+}
+
+/// Keeps the language that was chosen, as the switch at the end of every page does.
+fn with_language(request: &Request, reply: Reply, lang: Lang) -> Reply {
+    let cookie = SetCookie::host_only(Lang::COOKIE, lang.code()).max_age(LANGUAGE_KEPT);
+    reply.with_cookie(if request.client.is_https { cookie } else { cookie.insecure() })
 }
 
 /// `GET /setup/owner`.
@@ -420,7 +441,7 @@ fn owner_page(here: &Here<'_>, form: Option<&Form>, errors: FieldErrors) -> Resu
     let typed = |name| form.map_or("", |form| form.text(name)).to_owned();
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::Owner {
-        frame: here.frame("Your account"),
+        frame: here.frame(here.request.words().setup_owner_title()),
         steps: here.steps(Step::Owner),
         username: typed("username"),
         display_name: typed("display_name"),
@@ -477,7 +498,7 @@ pub async fn show_address(room: &Setup, request: &Request) -> Result<Reply, Prob
         browser_time: None,
         is_checked: false,
     };
-    address_page(&here, &typed, FieldErrors::none())
+    address_page(&here, &typed, FieldErrors::none()).await
 }
 
 struct TypedAddress {
@@ -487,7 +508,7 @@ struct TypedAddress {
     is_checked: bool,
 }
 
-fn address_page(here: &Here<'_>, typed: &TypedAddress, errors: FieldErrors) -> Result<Reply, Problem> {
+async fn address_page(here: &Here<'_>, typed: &TypedAddress, errors: FieldErrors) -> Result<Reply, Problem> {
     let (room, request) = (here.room, here.request);
     let site = &room.sign_in.site;
     let client = &request.client;
@@ -500,11 +521,22 @@ fn address_page(here: &Here<'_>, typed: &TypedAddress, errors: FieldErrors) -> R
     let is_elsewhere =
         |origin: &Origin| !host_matches(&origin.text, host) || origin.is_https != client.is_https;
     let mut checks = Vec::new();
-    let (mut probe_url, mut continue_at) = (None, None);
+    let (mut probe_url, mut continue_at, mut seen_url, mut is_probe_due) = (None, None, String::new(), false);
     if let Some(origin) = candidate.as_ref().filter(|_| typed.is_checked) {
         let (nonce, arrival) =
             room.probes.prepare(&origin.text, &room.sign_in.random, room.sign_in.clock.monotonic());
+        // This machine looks under another nonce, so that it is not taken for the visitor.
+        let own = room.probes.prepare(
+            &format!("{} itself", origin.text),
+            &room.sign_in.random,
+            room.sign_in.clock.monotonic(),
+        );
+        let own_path = format!("/setup/probe/{}", own.0);
+        let (names, seen) = tokio::join!(looks::names(origin), room.look_at(origin, &own_path));
         checks = checks::address(&checks::AddressFacts {
+            t: request.words(),
+            names,
+            seen,
             origin,
             host,
             is_https: client.is_https,
@@ -520,6 +552,8 @@ fn address_page(here: &Here<'_>, typed: &TypedAddress, errors: FieldErrors) -> R
         });
         if is_elsewhere(origin) {
             probe_url = Some(format!("{}/setup/probe/{nonce}", origin.text));
+            seen_url = format!("/setup/seen?probe={nonce}");
+            is_probe_due = arrival.is_none();
             let works = arrival.as_ref().is_some_and(|arrival| fits(origin, arrival));
             continue_at = works.then(|| format!("{}/setup", origin.text));
         }
@@ -528,7 +562,7 @@ fn address_page(here: &Here<'_>, typed: &TypedAddress, errors: FieldErrors) -> R
         .then(|| views::ProxyQuestion { peer: client.peer.to_string(), is_trusted: client.is_trusted_peer });
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::Address {
-        frame: here.frame("Where Doorward lives"),
+        frame: here.frame(request.words().setup_address_title()),
         steps: here.steps(Step::Address),
         origin: candidate.as_ref().map_or_else(|| typed.origin.clone(), |origin| origin.text.clone()),
         cookie_domain: typed.cookie_domain.clone(),
@@ -537,6 +571,9 @@ fn address_page(here: &Here<'_>, typed: &TypedAddress, errors: FieldErrors) -> R
         insecure: insecure_visit(room, request),
         continue_at,
         probe_url: probe_url.clone(),
+        seen_url,
+        is_probe_due,
+        passkeys_at: room.passkeys_at(),
         errors,
     };
     let reply = here.page(status, &page)?;
@@ -579,18 +616,21 @@ pub async fn address(room: &Setup, request: &Request) -> Result<Reply, Problem> 
         if let Err(problem) = room.judge_address(&typed.origin, &typed.cookie_domain, true) {
             errors = field_errors(problem, request.words())?;
         }
-        return address_page(&here, &typed, errors);
+        return address_page(&here, &typed, errors).await;
+    }
+    if form.text("action") == "skip" && !here.is_insecure() {
+        room.commit_progress(|record| record.is_addressed = true, |_| Ok(())).await?;
+        return here.go_on();
     }
     if here.is_insecure() && !accepts {
-        errors.push(
-            "accept_insecure",
-            "Open this page through a tunnel or over HTTPS, or tick the box to continue without.",
-        );
-        return address_page(&here, &typed, errors);
+        errors.push("accept_insecure", request.words().setup_insecure_refused());
+        return address_page(&here, &typed, errors).await;
     }
     let judged = match judged {
         Ok(judged) => judged,
-        Err(problem) => return address_page(&here, &typed, field_errors(problem, request.words())?),
+        Err(problem) => {
+            return address_page(&here, &typed, field_errors(problem, request.words())?).await;
+        }
     };
     room.set_address(&judged, here.wizard.owner, &visit).await?;
     if here.is_insecure() {
@@ -602,11 +642,24 @@ pub async fn address(room: &Setup, request: &Request) -> Result<Reply, Problem> 
 /// `GET /setup/probe/{nonce}`: the visitor's browser tries the public address. Any host is fine here: which one
 /// arrives is what the probe is for. It says nothing about this Doorward.
 pub async fn probe(room: &Setup, request: &Request) -> Result<Reply, Problem> {
-    if room.is_finished() {
+    let nonce = request.param("nonce");
+    if room.is_finished() && !room.probes.is_awaited(nonce, room.sign_in.clock.monotonic()) {
         return Err(Problem::not_found());
     }
-    room.probes.arrived(request.param("nonce"), request);
+    room.probes.arrived(nonce, request);
     // The page that asks has another origin and reads nothing; without this its browser would call it a failure.
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     Ok(Reply::no_content().with(policy, http::HeaderValue::from_static("cross-origin")))
+}
+
+/// `GET /setup/seen`: `probe=NONCE` asks whether that arrived, `app` for a word that changes with what the proxy of the
+/// first app has asked. For the scripts of the wizard's own pages.
+pub async fn seen(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+    let here = Here::find(room, request)?.ok_or_else(Problem::not_found)?;
+    let answer = match (request.query("probe"), &here.progress.app_host) {
+        (Some(nonce), _) => serde_json::json!({ "seen": room.probes.has_arrived(&nonce) }),
+        (None, Some(host)) => serde_json::json!({ "seen": room.watch.seen(host).state() }),
+        (None, None) => return Err(Problem::not_found()),
+    };
+    Ok(Reply::json(StatusCode::OK, &answer))
 }

@@ -4,16 +4,33 @@ clock?.form.addEventListener("submit", () => (clock.value = String(Date.now())))
 
 const link = document.querySelector("[data-probe]");
 const result = document.querySelector("#probe [role=status]");
+
+/** Asks the server until it has seen the request that this browser sent to the public address. */
+async function wasSeen(tries) {
+  const { seen } = await (await fetch(link.dataset.seen, { cache: "no-store" })).json();
+  if (seen || !tries) return seen;
+  await new Promise((done) => setTimeout(done, 500));
+  return wasSeen(tries - 1);
+}
+
+async function attempt() {
+  const { trying, tried, failed, probe } = link.dataset;
+  result.textContent = trying;
+  try {
+    // The answer is opaque here; the server saw whether the request arrived.
+    await fetch(probe, { mode: "no-cors", cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer" });
+    result.textContent = tried;
+    if (await wasSeen(4)) document.getElementById("check").click();
+  } catch {
+    result.textContent = failed;
+  }
+}
+
 if (link && result) {
-  link.addEventListener("click", async (event) => {
+  link.addEventListener("click", (event) => {
     event.preventDefault();
-    result.textContent = "Trying…";
-    try {
-      // The answer is opaque here; the server saw whether the request arrived. Check again shows what it saw.
-      await fetch(link.dataset.probe, { mode: "no-cors", cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer" });
-      result.textContent = "Something answered there. Use Check again to see whether it was this Doorward.";
-    } catch {
-      result.textContent = "This browser could not reach it. Check the name, the certificate and the proxy.";
-    }
+    attempt();
   });
+  // Nothing came by this address yet.
+  if ("auto" in link.dataset) attempt();
 }
