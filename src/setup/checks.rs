@@ -361,6 +361,7 @@ mod tests {
             client: "192.168.1.20".parse().unwrap(),
             peer: "172.18.0.3".parse().unwrap(),
             is_trusted_peer: true,
+            is_forwarded: true,
         };
         let mut facts = facts(&origin, "localhost:8080");
         facts.arrival = Some(&arrival);

@@ -6,6 +6,7 @@
 //! of any number of parallel attempts one succeeds.
 
 mod address;
+mod address_pages;
 pub mod backup;
 mod bootstrap;
 pub mod checklist;

@@ -29,6 +29,8 @@ pub(super) struct Arrival {
     pub(super) client: IpAddr,
     pub(super) peer: IpAddr,
     pub(super) is_trusted_peer: bool,
+    /// It carried headers that only proxies write.
+    pub(super) is_forwarded: bool,
 }
 
 struct Probe {
@@ -84,7 +86,22 @@ impl Probes {
             client: client.ip,
             peer: client.peer,
             is_trusted_peer: client.is_trusted_peer,
+            is_forwarded: super::is_forwarded(request),
         });
+    }
+
+    /// Tells whether a probe came through a proxy at `peer` that is not trusted.
+    pub(super) fn came_through(&self, peer: IpAddr) -> bool {
+        let is_it =
+            |arrival: &Arrival| arrival.is_forwarded && !arrival.is_trusted_peer && arrival.peer == peer;
+        self.0.lock().iter().any(|probe| probe.arrival.as_ref().is_some_and(is_it))
+    }
+
+    /// Forgets what arrived: it would look different now.
+    pub(super) fn forget_arrivals(&self) {
+        for probe in self.0.lock().iter_mut() {
+            probe.arrival = None;
+        }
     }
 }
 

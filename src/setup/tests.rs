@@ -24,6 +24,7 @@ use crate::sign_in::SignInRules;
 use crate::sign_in::registration::Policy;
 use crate::site::{Fixed, Site};
 use crate::store::{MemoryEngine, Store};
+use crate::words::Words;
 
 const PASSWORD: &str = "plum-anchor-violet";
 

@@ -204,7 +204,7 @@ pub struct ProxyQuestion {
 ///
 /// Form: POST `/setup/address`, fields `csrf`, `origin`, `cookie_domain`, `browser_time` (milliseconds since 1970,
 /// filled by a script, else empty), `accept_insecure` (`yes` if ticked; only shown when `insecure` is set), and
-/// `action`: `check` (look again), `save` (continue), `skip` or `trust-proxy`.
+/// `action`: `check` (look again), `save` (continue), `skip` or `trust-proxy` (with `peer`).
 #[derive(Debug, Template)]
 #[template(path = "setup/address.html", config = "web/askama.toml")]
 pub struct Address {
