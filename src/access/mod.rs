@@ -16,6 +16,7 @@ pub mod patterns;
 pub mod programs;
 pub mod query;
 mod records;
+mod renames;
 pub mod rule_text;
 pub mod rule_words;
 pub mod rules;
@@ -120,6 +121,15 @@ impl From<ChangeError> for Problem {
             ChangeError::Commit(error) => error.into(),
         }
     }
+}
+
+/// A host that the rules name, and what they say about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedHost {
+    /// The host.
+    pub host: String,
+    /// What happens to somebody who opens its home.
+    pub outcome: Outcome,
 }
 
 /// The access rules. Cheap to clone; all clones see a change at once.
@@ -241,9 +251,9 @@ impl Access {
         self.shared.list.load().matcher.decide(asked(inquiry, address), caller)
     }
 
-    /// Returns the hosts that rules name outright, or by the caller's username, and that `caller` may open from `address`, perhaps after one more
-    /// factor; in the order of the rules, each once.
-    pub fn hosts_for(&self, caller: &Principal, address: Option<IpAddr>) -> Vec<String> {
+    /// Returns what the rules say to `caller`, who comes from `address`, about each host that they name outright or by the
+    /// caller's username; in the order of the rules, each once. What they leave to a default is not in the list.
+    pub fn named_hosts(&self, caller: &Principal, address: Option<IpAddr>) -> Vec<NamedHost> {
         let list = self.shared.list.load();
         let who = Caller::person(caller);
         let own = |domain: &DomainPattern| match domain {
@@ -251,16 +261,16 @@ impl Access {
             DomainPattern::OfUser(parent) => Some(format!("{}.{parent}", who.username)),
             DomainPattern::Below(_) | DomainPattern::OfGroup(_) => None,
         };
-        let is_open = |host: &str| {
-            let asked = Asked { host, path: Some("/"), query: None, method: "GET", address };
-            !matches!(list.matcher.decide(asked, Some(who)).outcome, Outcome::Forbidden)
+        let judge = |host: String| {
+            let asked = Asked { host: &host, path: Some("/"), query: None, method: Some("GET"), address };
+            let outcome = list.matcher.decide(asked, Some(who)).outcome;
+            NamedHost { host, outcome }
         };
         let mut seen = HashSet::new();
         let named = list.rules().iter().flat_map(Rule::domains).filter_map(own);
         named
-            .filter(|host| {
-                seen.insert(host.clone()) && self.shared.site.is_protected_host(host) && is_open(host)
-            })
+            .filter(|host| seen.insert(host.clone()) && self.shared.site.is_protected_host(host))
+            .map(judge)
             .collect()
     }
 

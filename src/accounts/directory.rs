@@ -1,6 +1,10 @@
 //! Every user in memory, without secrets: what the check of each request needs, read from the store at start and
 //! changed in the same step as the commit that changes the record (GEN-02).
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -77,59 +81,155 @@ impl User {
     }
 }
 
-/// All users by id. Cheap to clone.
+/// How many users are looked at before the lock is given back for a moment.
+const CHUNK: usize = 512;
+
+/// A user in the order of usernames.
+struct ByName(Arc<User>);
+
+impl Borrow<Username> for ByName {
+    fn borrow(&self) -> &Username {
+        &self.0.username
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.username == other.0.username
+    }
+}
+
+impl Eq for ByName {}
+
+impl PartialOrd for ByName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.username.cmp(&other.0.username)
+    }
+}
+
+#[derive(Default)]
+struct People {
+    by_id: IdMap<UserId, Arc<User>>,
+    by_name: BTreeSet<ByName>,
+    /// How many are in each group; no group is empty.
+    members: BTreeMap<GroupName, usize>,
+}
+
+impl People {
+    fn put(&mut self, user: Arc<User>) {
+        self.remove(&user.id);
+        for group in &user.groups {
+            *self.members.entry(group.clone()).or_default() += 1;
+        }
+        self.by_name.replace(ByName(user.clone()));
+        self.by_id.insert(user.id, user);
+    }
+
+    fn remove(&mut self, id: &UserId) {
+        let Some(former) = self.by_id.remove(id) else { return };
+        // A name that was given away meanwhile belongs to somebody else.
+        if self.by_name.get(&former.username).is_some_and(|entry| entry.0.id == *id) {
+            self.by_name.remove(&former.username);
+        }
+        for group in &former.groups {
+            if let Some(count) = self.members.get_mut(group) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.members.remove(group);
+                }
+            }
+        }
+    }
+}
+
+/// All users by id and by name. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Directory {
-    users: Arc<RwLock<IdMap<UserId, Arc<User>>>>,
+    people: Arc<RwLock<People>>,
 }
 
 impl Directory {
     /// Reads every user.
     pub fn load(store: &Store) -> Result<Self, StoreError> {
-        let mut users = IdMap::default();
+        let mut people = People::default();
         store.for_each::<UserRecord>(|row, record| {
             let id = UserId::from_slice(row).ok_or(StoreError::Corrupt { table: "user" })?;
-            users.insert(id, Arc::new(User::from_record(id, &record)));
+            people.put(Arc::new(User::from_record(id, &record)));
             Ok(())
         })?;
-        users.shrink_to_fit();
-        Ok(Directory { users: Arc::new(RwLock::new(users)) })
+        people.by_id.shrink_to_fit();
+        Ok(Directory { people: Arc::new(RwLock::new(people)) })
     }
 
     /// Returns the user with this id.
     pub fn get(&self, id: &UserId) -> Option<Arc<User>> {
-        self.users.read().get(id).cloned()
+        self.people.read().by_id.get(id).cloned()
     }
 
     /// Returns how many users there are.
     pub fn len(&self) -> usize {
-        self.users.read().len()
+        self.people.read().by_id.len()
     }
 
     /// Tells whether there are no users.
     pub fn is_empty(&self) -> bool {
-        self.users.read().is_empty()
+        self.people.read().by_id.is_empty()
     }
 
     /// Returns the active users that satisfy `is_wanted`, for small questions such as "is there another admin".
     pub fn count_active(&self, is_wanted: impl Fn(&User) -> bool) -> usize {
-        self.users.read().values().filter(|user| user.is_active() && is_wanted(user)).count()
+        self.people.read().by_id.values().filter(|user| user.is_active() && is_wanted(user)).count()
     }
 
     /// Returns all users that satisfy `is_wanted`, sorted by username.
     pub fn list(&self, is_wanted: impl Fn(&User) -> bool) -> Vec<Arc<User>> {
-        let mut found: Vec<_> = self.users.read().values().filter(|user| is_wanted(user)).cloned().collect();
-        found.sort_by(|a, b| a.username.cmp(&b.username));
-        found
+        let people = self.people.read();
+        people.by_name.iter().map(|entry| &entry.0).filter(|user| is_wanted(user)).cloned().collect()
+    }
+
+    /// Shows users to `see` in the order of their usernames, those after `after`, until it has seen enough. Whoever
+    /// changes meanwhile may be shown as before or after it; nobody else waits long.
+    pub fn walk(&self, after: Option<&Username>, mut see: impl FnMut(&Arc<User>) -> ControlFlow<()>) {
+        let mut after = after.cloned();
+        loop {
+            let people = self.people.read();
+            let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let mut last = None;
+            let mut count = 0;
+            for entry in people.by_name.range::<Username, _>((start, Bound::Unbounded)).take(CHUNK) {
+                if see(&entry.0).is_break() {
+                    return;
+                }
+                count += 1;
+                last = Some(&entry.0.username);
+            }
+            if count < CHUNK {
+                return;
+            }
+            let last = last.cloned();
+            drop(people);
+            after = last;
+        }
+    }
+
+    /// Returns every group that somebody is in, with how many are.
+    pub fn groups(&self) -> BTreeMap<GroupName, usize> {
+        self.people.read().members.clone()
     }
 
     /// Puts the newest state of a user; called from a commit's `after` hook.
     pub(super) fn put(&self, id: UserId, record: &UserRecord) {
-        self.users.write().insert(id, Arc::new(User::from_record(id, record)));
+        self.people.write().put(Arc::new(User::from_record(id, record)));
     }
 
     /// Forgets a user; called from a commit's `after` hook.
     pub(super) fn remove(&self, id: &UserId) {
-        self.users.write().remove(id);
+        self.people.write().remove(id);
     }
 }

@@ -8,6 +8,7 @@ use super::records::{LinkPurpose, LinkRecord};
 use super::users::{AccountError, Accounts};
 use crate::crypto::mac::sha256;
 use crate::kernel::ids::UserId;
+use crate::kernel::text::GroupName;
 use crate::kernel::time::Timestamp;
 use crate::store::{Batch, Versioned};
 
@@ -15,6 +16,24 @@ use crate::store::{Batch, Versioned};
 pub const INVITE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a reset link lives.
 pub const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// The most links that one question looks at.
+const MOST_LINKS: usize = 2000;
+
+/// A link that nobody has used yet, without its secret.
+pub struct OpenLink {
+    /// What administrators name it by; it opens nothing.
+    pub handle: String,
+    /// What it is for, until when, and whom it was made for.
+    pub record: LinkRecord,
+    row: Vec<u8>,
+    seen: Versioned<LinkRecord>,
+}
+
+/// Returns what the link of a row is named by: enough of the digest of its secret to find it again.
+fn handle_of(row: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(row.get(..12).unwrap_or_default())
+}
 
 /// A link that may be used, as found.
 pub struct FoundLink {
@@ -51,10 +70,22 @@ impl Accounts {
         purpose: LinkPurpose,
         lifetime: Duration,
     ) -> (String, Timestamp) {
+        self.stage_make_noted_link(batch, purpose, lifetime, String::new())
+    }
+
+    /// Like [`Accounts::stage_make_link`], with a note on whom it is for.
+    pub fn stage_make_noted_link(
+        &self,
+        batch: &mut Batch,
+        purpose: LinkPurpose,
+        lifetime: Duration,
+        note: String,
+    ) -> (String, Timestamp) {
         let secret = BASE64URL_NOPAD.encode(&self.random.bytes::<32>());
         let row = sha256(secret.as_bytes());
-        let expires_at = self.clock.now().plus(lifetime);
-        batch.insert_new(&row, &LinkRecord { purpose, expires_at });
+        let created_at = self.clock.now();
+        let expires_at = created_at.plus(lifetime);
+        batch.insert_new(&row, &LinkRecord { purpose, expires_at, created_at, note });
         batch.expire::<LinkRecord>(&row, expires_at);
         (secret, expires_at)
     }
@@ -85,6 +116,41 @@ impl Accounts {
                 _ => return withdrawn,
             }
         }
+    }
+
+    /// Returns the links that work, newest first.
+    pub fn open_links(&self) -> Result<Vec<OpenLink>, AccountError> {
+        let now = self.clock.now();
+        let found = self.store.scan::<LinkRecord>(&[], None, MOST_LINKS)?;
+        let live = found.into_iter().filter(|(_, seen)| seen.value.expires_at > now);
+        let mut links: Vec<OpenLink> = live
+            .map(|(row, seen)| OpenLink { handle: handle_of(&row), record: seen.value.clone(), row, seen })
+            .collect();
+        links.sort_by_key(|link| std::cmp::Reverse((link.record.created_at, link.record.expires_at)));
+        Ok(links)
+    }
+
+    /// Stages that the open invitations to the group `from` are to `to` instead.
+    pub fn stage_rename_group_in_links(
+        &self,
+        batch: &mut Batch,
+        from: &GroupName,
+        to: &GroupName,
+    ) -> Result<(), AccountError> {
+        for link in self.open_links()? {
+            let mut record = link.record;
+            let LinkPurpose::Invite { groups, .. } = &mut record.purpose else { continue };
+            if let Some(group) = groups.iter_mut().find(|group| *group == from) {
+                *group = to.clone();
+                batch.replace(&link.row, &link.seen, &record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stages the end of one link; the commit conflicts if it is used at this moment.
+    pub fn stage_withdraw_link(&self, batch: &mut Batch, link: &OpenLink) {
+        batch.take(&link.row, &link.seen);
     }
 
     /// Finds a live link by its secret.

@@ -15,6 +15,7 @@ pub mod profiles;
 pub mod records;
 pub mod totp;
 pub mod users;
+pub mod wording;
 
 pub use directory::{Directory, User};
 pub use profile::ProfileRecord;

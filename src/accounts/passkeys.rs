@@ -14,6 +14,7 @@ use crate::http::Problem;
 use crate::kernel::ids::{PasskeyId, UserId};
 use crate::kernel::text::is_deceptive;
 use crate::store::{Batch, CommitError, StoreError, Versioned};
+use crate::words::said;
 
 /// The most passkeys of one account.
 pub const MOST_PASSKEYS: usize = 20;
@@ -59,7 +60,7 @@ pub fn passkey_id(credential: &[u8]) -> PasskeyId {
 pub fn parse_name(text: &str) -> Result<String, Problem> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(is_deceptive) {
-        let sentence = format!("A name has 1 to {LONGEST_NAME} characters, all of them visible.");
+        let sentence = said(|t| t.account_passkey_name_refused(LONGEST_NAME));
         return Err(Problem::unprocessable("name", "invalid_value", sentence));
     }
     Ok(name.to_owned())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::records::{ForeignPasswordRecord, PasswordRecord, Role, UserRecord};
 use super::users::{AccountError, Accounts};
+use super::wording::of_password;
 use crate::crypto::foreign::ForeignHash;
 use crate::crypto::password::{Busy, Ticket, Verdict};
 use crate::crypto::password_policy::{self, PolicyError, Strength};
@@ -12,6 +13,7 @@ use crate::kernel::ids::UserId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::Timestamp;
 use crate::store::{Batch, CommitError, StoreError};
+use crate::words::{Said, Words};
 
 /// The shortest password when it is the only factor, in code points (PWD-01).
 pub const MINIMUM_ALONE: usize = 15;
@@ -20,11 +22,7 @@ pub const MINIMUM_WITH_SECOND_FACTOR: usize = 8;
 
 impl From<Busy> for Problem {
     fn from(busy: Busy) -> Self {
-        Problem::unavailable(
-            "busy",
-            "Many people are signing in at this moment. Please try again in a few seconds.",
-            busy.retry_after,
-        )
+        Problem::unavailable("busy", Said::of(Words::accounts_busy), busy.retry_after)
     }
 }
 
@@ -226,6 +224,6 @@ impl From<PasswordFault> for Problem {
 
 impl From<PolicyError> for Problem {
     fn from(error: PolicyError) -> Self {
-        Problem::unprocessable("password", error.code(), error.to_string())
+        Problem::unprocessable("password", error.code(), of_password(&error))
     }
 }

@@ -385,11 +385,20 @@ pub struct LinkRecord {
     pub purpose: LinkPurpose,
     /// When it dies.
     pub expires_at: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Whom it is for, as whoever made it noted; may be empty. Version 1 ends before these two.
+    pub note: String,
 }
 
 impl Record for LinkRecord {
     const TABLE: Table = Table::LINK;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
+        let (purpose, expires_at) = postcard::from_bytes(body).ok().filter(|_| version == 1)?;
+        Some(LinkRecord { purpose, expires_at, created_at: Timestamp::ZERO, note: String::new() })
+    }
 
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.expires_at)
@@ -420,6 +429,19 @@ mod tests {
         assert_eq!((key.digits(), key.period(), key.algorithm()), (6, 30, TotpAlgorithm::Sha1));
         assert_eq!(key.code_at(8), crate::crypto::totp::code_at(&TotpSecret::from_bytes([9; 20]), 8));
         assert!(TotpRecord::upgrade(3, &body).is_none());
+    }
+
+    /// Links that an earlier version handed out go on working.
+    #[test]
+    fn a_link_of_the_first_version_is_read() {
+        let purpose = LinkPurpose::ResetPassword(UserId([7; 16]));
+        let body = postcard::to_allocvec(&(&purpose, Timestamp::from_secs(5))).unwrap();
+        let link = LinkRecord::upgrade(1, &body).unwrap();
+        assert_eq!(
+            (link.purpose, link.expires_at, link.note.as_str()),
+            (purpose, Timestamp::from_secs(5), "")
+        );
+        assert!(LinkRecord::upgrade(3, &body).is_none());
     }
 
     /// Whoever was here before there were passkeys is still here, and has none.

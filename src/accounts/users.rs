@@ -20,6 +20,7 @@ use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::site::Site;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
+use crate::words::{Said, Words, said};
 
 /// How many times a change is tried again when someone else changed the same user at the same moment.
 pub(super) const TRIES: usize = 5;
@@ -97,65 +98,39 @@ impl From<StoreError> for AccountError {
 
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
+        let conflict = |code, say: fn(Words) -> &'static str| Problem::conflict(code, Said::of(say));
         match error {
             AccountError::NotFound => Problem::not_found(),
-            AccountError::UsernameTaken => Problem::conflict(
-                "username_taken",
-                "Someone already has this username. Please choose another one.",
-            ),
-            AccountError::UsernameUsedBefore => Problem::conflict(
-                "username_used_before",
-                "Somebody who was deleted had this username. Access rules and apps may still know them by it: whoever \
-                 gets it may get their access and data. To give it away all the same, confirm that (reuse_username).",
-            ),
-            AccountError::EmailTaken => {
-                Problem::conflict("email_taken", "Another account already has this e-mail address.")
+            AccountError::UsernameTaken => conflict("username_taken", Words::accounts_username_taken),
+            AccountError::UsernameUsedBefore => {
+                conflict("username_used_before", Words::accounts_username_used_before)
             }
-            AccountError::LastAdmin => Problem::conflict(
-                "last_admin",
-                "This is the last active administrator. Make someone else an administrator first.",
-            ),
-            AccountError::EnrolledElsewhere => Problem::conflict(
-                "enrolled_elsewhere",
-                "Another authenticator app was confirmed for this account while this one waited. Sign in with a code \
-                 of that app. If it was not you, someone knows your password: ask an administrator for help.",
-            ),
-            AccountError::LastOwner => Problem::conflict(
-                "last_owner",
-                "This is the last active owner. Make someone else an owner first.",
-            ),
-            AccountError::SubjectTaken => Problem::conflict(
-                "subject_taken",
-                "Another account has or had this subject. Apps would take one person for the other.",
-            ),
+            AccountError::EmailTaken => conflict("email_taken", Words::accounts_email_taken),
+            AccountError::LastAdmin => conflict("last_admin", Words::accounts_last_admin),
+            AccountError::EnrolledElsewhere => {
+                conflict("enrolled_elsewhere", Words::accounts_enrolled_elsewhere)
+            }
+            AccountError::LastOwner => conflict("last_owner", Words::accounts_last_owner),
+            AccountError::SubjectTaken => conflict("subject_taken", Words::accounts_subject_taken),
             AccountError::TooManyAttributes => Problem::unprocessable(
                 "attributes",
                 "too_many_attributes",
-                format!("An account has at most {MOST_ATTRIBUTES} attributes. Remove one first."),
+                said(|t| t.accounts_too_many_attributes(MOST_ATTRIBUTES)),
             ),
-            AccountError::PasskeyKnown => {
-                Problem::conflict("passkey_known", "This passkey is known here already. Use another one.")
+            AccountError::PasskeyKnown => conflict("passkey_known", Words::accounts_passkey_known),
+            AccountError::TooManyPasskeys => {
+                Problem::conflict("too_many_passkeys", said(|t| t.accounts_too_many_passkeys(MOST_PASSKEYS)))
             }
-            AccountError::TooManyPasskeys => Problem::conflict(
-                "too_many_passkeys",
-                format!("An account has at most {MOST_PASSKEYS} passkeys. Remove one first."),
-            ),
-            AccountError::LastCredential => {
-                Problem::conflict("last_credential", "Nothing else opens this account. Set a password first.")
+            AccountError::LastCredential => conflict("last_credential", Words::accounts_last_credential),
+            AccountError::SecondFactorRequired => {
+                conflict("second_factor_required", Words::accounts_factor_required)
             }
-            AccountError::SecondFactorRequired => Problem::conflict(
-                "second_factor_required",
-                "Your account must have a second factor. Add another one first.",
-            ),
-            AccountError::NoEmail => Problem::unprocessable(
-                "email_verified",
-                "no_email",
-                "This account has no e-mail address that could be verified.",
-            ),
-            AccountError::ProofIsVoid => Problem::unauthorized(
-                "sign_in_expired",
-                "The account was changed meanwhile. Please start again with your password.",
-            ),
+            AccountError::NoEmail => {
+                Problem::unprocessable("email_verified", "no_email", Said::of(Words::accounts_no_email))
+            }
+            AccountError::ProofIsVoid => {
+                Problem::unauthorized("sign_in_expired", Said::of(Words::accounts_proof_is_void))
+            }
             AccountError::Commit(error) => error.into(),
         }
     }

@@ -1,10 +1,12 @@
-//! People and groups as JSON, for administrators.
+//! People as JSON, for administrators.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::people::{Link, NewPerson, PersonChange, Which};
+use super::by::By;
+use super::people::{Link, NewPerson, PersonChange};
+use super::people_search::{Found, Order, Place, Search, Which};
 use crate::accounts::{Role, Status, User};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::text::{DisplayName, GroupName, Username};
@@ -24,7 +26,10 @@ struct PersonDto {
     role: Role,
     status: Status,
     second_factor: bool,
+    /// Sign-in is paused from some place.
     suspended: bool,
+    /// Attempts from unknown devices have to wait, wherever they come from.
+    delayed: bool,
     last_seen: Option<String>,
 }
 
@@ -71,7 +76,7 @@ struct SuspensionDto {
 }
 
 #[derive(Serialize)]
-struct LinkDto {
+pub(super) struct LinkDto {
     url: String,
     expires_at: String,
 }
@@ -122,10 +127,11 @@ struct LiftDto {
     handle: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GroupDto {
-    name: String,
+struct DisableDto {
+    #[serde(default)]
+    reason: String,
 }
 
 fn person_dto(room: &Admin, user: &User, suspended: bool) -> PersonDto {
@@ -139,6 +145,7 @@ fn person_dto(room: &Admin, user: &User, suspended: bool) -> PersonDto {
         status: user.status,
         second_factor: user.has_second_factor(),
         suspended,
+        delayed: room.lockout.is_delayed(user.id),
         last_seen: room.sessions.last_seen(&user.id).map(|at| at.to_rfc3339()),
     }
 }
@@ -169,38 +176,38 @@ fn detail(room: &Admin, user: &User) -> Result<DetailDto, Problem> {
     })
 }
 
-/// `GET /api/v1/admin/users`: `q`, `filter` (`admins`, `no-second-factor`, `suspended`, `disabled`), `limit`, `cursor`.
-pub async fn list_people(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
-    let which = Which::parse(&request.query("filter").unwrap_or_default()).ok_or_else(|| {
-        Problem::unprocessable(
-            "filter",
-            "invalid_value",
-            "A filter is `admins`, `no-second-factor`, `suspended` or `disabled`.",
-        )
+/// Reads what a list of people is asked for: `q`, `filter`, `group`, `sort`, `cursor`.
+fn search_of(request: &Request) -> Result<Search, Problem> {
+    let named = |name| request.query(name).unwrap_or_default();
+    let wrong = |field, sentence: &'static str| Problem::unprocessable(field, "invalid_value", sentence);
+    let which = Which::parse(&named("filter")).ok_or_else(|| {
+        wrong("filter", "A filter is `admins`, `no-second-factor`, `suspended`, `disabled` or `invited`.")
     })?;
-    let after = request.query("cursor").and_then(|cursor| parse_cursor(&cursor));
-    let q = request.query("q").unwrap_or_default();
-    let found = room.find_people(&q, which, after.as_ref(), page_size(request)?);
-    let suspended = room.lockout.suspended_users();
+    let order = Order::parse(&named("sort"))
+        .ok_or_else(|| wrong("sort", "People are sorted by `seen` or `newest`."))?;
+    let group = match named("group").as_str() {
+        "" => None,
+        name => Some(GroupName::parse(name).map_err(refused("group"))?),
+    };
+    Ok(Search { q: named("q"), which, group, order, after: Place::parse(&named("cursor")) })
+}
+
+/// Answers a list of people.
+pub(super) fn people_json(room: &Admin, found: &Found) -> serde_json::Value {
     let rows: Vec<PersonDto> =
-        found.people.iter().map(|user| person_dto(room, user, suspended.contains(&user.id))).collect();
-    let document = serde_json::json!({
+        found.people.iter().map(|user| person_dto(room, user, found.suspended.contains(&user.id))).collect();
+    serde_json::json!({
         "users": rows,
         "total": found.total,
-        "next_cursor": found.next.as_ref().map(cursor),
-    });
-    Ok(Reply::json(StatusCode::OK, &document))
+        "next_cursor": found.next.as_ref().map(Place::to_cursor),
+    })
 }
 
-/// Writes the place in the list after `username`; opaque to callers.
-pub(super) fn cursor(username: &Username) -> String {
-    data_encoding::BASE64URL_NOPAD.encode(username.as_str().as_bytes())
-}
-
-/// Reads what [`cursor`] wrote; anything else means the first page.
-pub(super) fn parse_cursor(text: &str) -> Option<Username> {
-    let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
-    Username::parse(std::str::from_utf8(&bytes).ok()?).ok()
+/// `GET /api/v1/admin/users`: `q`, `filter` (`admins`, `no-second-factor`, `suspended`, `disabled`, `invited`), `group`,
+/// `sort` (`seen`, `newest`; by username without it), `limit`, `cursor`. There is no `total` where nobody counted.
+pub async fn list_people(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    let found = room.find_people(&search_of(request)?, page_size(request)?);
+    Ok(Reply::json(StatusCode::OK, &people_json(room, &found)))
 }
 
 /// `POST /api/v1/admin/users`: `{username, display_name?, email?, email_verified?, role?, groups?}`. There is no password
@@ -218,9 +225,11 @@ pub async fn create_person(room: &Admin, request: &Request, actor: &Principal) -
         email_verified: body.email_verified.unwrap_or(true),
         role: body.role.unwrap_or(Role::Member),
         groups: parse_groups(body.groups.iter().map(String::as_str))?,
+        password_hash: None,
     };
-    let (user, link) = room.create_person(actor, new, &visit(room, request)?).await?;
-    let document = serde_json::json!({ "user": detail(room, &user)?, "link": LinkDto::from(link) });
+    let visit = visit(room, request)?;
+    let (user, link) = room.create_person(By::Person(actor, &visit), new).await?;
+    let document = serde_json::json!({ "user": detail(room, &user)?, "link": link.map(LinkDto::from) });
     Ok(Reply::json(StatusCode::CREATED, &document))
 }
 
@@ -244,35 +253,41 @@ pub async fn change_person(room: &Admin, request: &Request, actor: &Principal) -
         role: body.role,
         groups: groups.transpose()?,
     };
-    room.change_person(actor, &user, change, &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    room.change_person(By::Person(actor, &visit), &user, change).await?;
     Ok(Reply::json(StatusCode::OK, &detail(room, &user)?))
 }
 
 /// `DELETE /api/v1/admin/users/{id}`: needs a step-up.
 pub async fn delete_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    room.delete_person(actor, &user, &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    room.delete_person(By::Person(actor, &visit), &user).await?;
     Ok(Reply::no_content())
 }
 
-/// `POST /api/v1/admin/users/{id}/disable`.
+/// `POST /api/v1/admin/users/{id}/disable`: `{reason?}`, or nothing.
 pub async fn disable_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    room.disable_person(actor, &user, &visit(room, request)?).await?;
+    let body: DisableDto = if request.body.is_empty() { DisableDto::default() } else { request.json()? };
+    let visit = visit(room, request)?;
+    room.disable_person(By::Person(actor, &visit), &user, &body.reason).await?;
     Ok(Reply::no_content())
 }
 
 /// `POST /api/v1/admin/users/{id}/enable`.
 pub async fn enable_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    room.enable_person(actor, &user, &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    room.enable_person(By::Person(actor, &visit), &user).await?;
     Ok(Reply::no_content())
 }
 
 /// `POST /api/v1/admin/users/{id}/link`: a one-time link for a new password; needs a step-up.
 pub async fn make_link(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    let link = room.make_person_link(actor, &user, &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    let link = room.make_person_link(By::Person(actor, &visit), &user).await?;
     Ok(Reply::json(StatusCode::CREATED, &LinkDto::from(link)))
 }
 
@@ -283,14 +298,16 @@ pub async fn reset_second_factor(
     actor: &Principal,
 ) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    room.reset_second_factor(actor, &user, &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    room.reset_second_factor(By::Person(actor, &visit), &user).await?;
     Ok(Reply::no_content())
 }
 
 /// `POST /api/v1/admin/users/{id}/sign-out`: ends every session of the person.
 pub async fn sign_person_out(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    room.sign_person_out(actor, &user, &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    room.sign_person_out(By::Person(actor, &visit), &user).await?;
     Ok(Reply::no_content())
 }
 
@@ -298,26 +315,7 @@ pub async fn sign_person_out(room: &Admin, request: &Request, actor: &Principal)
 pub async fn lift_suspension(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
     let body: LiftDto = request.json()?;
-    room.lift_suspension(actor, &user, body.handle.as_deref(), &visit(room, request)?).await?;
-    Ok(Reply::no_content())
-}
-
-/// `GET /api/v1/admin/groups`.
-pub async fn list_groups(room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
-    Ok(Reply::json(StatusCode::OK, &serde_json::json!({ "groups": room.list_groups()? })))
-}
-
-/// `POST /api/v1/admin/groups`: `{name}`.
-pub async fn create_group(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let body: GroupDto = request.json()?;
-    let name = GroupName::parse(&body.name).map_err(refused("name"))?;
-    room.create_group(actor, &name, &visit(room, request)?).await?;
-    Ok(Reply::json(StatusCode::CREATED, &serde_json::json!({ "name": name, "members": 0, "rules": 0 })))
-}
-
-/// `DELETE /api/v1/admin/groups/{name}`: only a group that nobody is in and no rule names.
-pub async fn delete_group(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let name = GroupName::parse(request.param("name")).map_err(|_| Problem::not_found())?;
-    room.delete_group(actor, &name, &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    room.lift_suspension(By::Person(actor, &visit), &user, body.handle.as_deref()).await?;
     Ok(Reply::no_content())
 }

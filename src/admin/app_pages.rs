@@ -3,6 +3,8 @@
 use http::StatusCode;
 
 use super::Admin;
+use crate::access::rule_words::people;
+use crate::access::{DomainPattern, Policy, Rule};
 use crate::audit::Kind as EventKind;
 use crate::crypto::signing::SigningAlgorithm;
 use crate::http::{Form, Problem, Reply, Request};
@@ -17,26 +19,80 @@ use crate::sign_in::step_up_first;
 use crate::views::apps as views;
 use crate::views::{Badge, Choice, Fact, FieldErrors, Kind, When};
 
+/// The most hosts behind a proxy that the list shows.
+const MOST_PROXIED: usize = 200;
+
 /// `GET /admin/apps`.
 pub async fn show_apps(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let clients = room.oidc.clients();
-    let rows = clients.iter().map(|client| views::AppRow {
+    let card = |client: &std::sync::Arc<Client>| views::AppCard {
         url: app_url(client),
-        id: client.id.to_string(),
         name: client.settings.name.clone(),
         initials: client.settings.initials.clone(),
+        kind: kind_of(client).to_owned(),
+        who: who_may(&client.settings.groups),
+        used: room.oidc.last_used(&client.id).map(When::from),
         badges: badges(client),
-    });
-    let mut rows: Vec<views::AppRow> = rows.collect();
-    rows.sort_by_key(|row| row.name.to_lowercase());
+    };
+    let mut cards: Vec<views::AppCard> = clients.iter().map(card).collect();
+    cards.sort_by_key(|card| card.name.to_lowercase());
     let mut frame = room.frame(request, actor, "Apps", "apps");
     if request.query("done").as_deref() == Some("removed") {
         frame = frame.with_notice(Kind::Ok, "The app is removed.");
     }
-    Reply::html(StatusCode::OK, &views::Apps { frame, rows })
+    Reply::html(StatusCode::OK, &views::Apps { frame, cards, proxied: proxied(room) })
 }
 
-fn app_url(client: &Client) -> String {
+fn kind_of(client: &Client) -> &'static str {
+    match client.settings.kind {
+        ClientKind::Confidential => "OpenID Connect, on a server",
+        ClientKind::Public => "OpenID Connect, on people’s devices",
+    }
+}
+
+fn who_may(groups: &[GroupName]) -> String {
+    match groups {
+        [] => "Everyone may use it".to_owned(),
+        groups => format!("For {}", crate::access::rule_words::listed(groups, " and ")),
+    }
+}
+
+/// The hosts that access rules name outright, each with the first rule that lets somebody in.
+fn proxied(room: &Admin) -> Vec<views::AppCard> {
+    let list = room.access.list();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut cards = Vec::new();
+    for rule in list.rules().iter().filter(|rule| rule.policy() != Policy::Deny) {
+        for domain in rule.domains() {
+            let DomainPattern::Exact(host) = domain else { continue };
+            if seen.insert(host.to_string()) && cards.len() < MOST_PROXIED {
+                cards.push(host_card(host, rule));
+            }
+        }
+    }
+    cards
+}
+
+fn host_card(host: &str, rule: &Rule) -> views::AppCard {
+    let note = rule.note().trim();
+    let name = if note.is_empty() || note.chars().count() > 40 { host } else { note };
+    let who = match (rule.policy(), rule.names_people()) {
+        (Policy::Bypass, _) => "Open to all".to_owned(),
+        (_, true) => format!("For {}", people(rule)),
+        (_, false) => "Everyone may use it".to_owned(),
+    };
+    views::AppCard {
+        url: format!("/admin/rules?address=https%3A%2F%2F{host}%2F#test"),
+        name: name.to_owned(),
+        initials: crate::views::initials(name),
+        kind: host.to_owned(),
+        who,
+        used: None,
+        badges: Vec::new(),
+    }
+}
+
+pub(super) fn app_url(client: &Client) -> String {
     format!("/admin/apps/{}", client.id)
 }
 
@@ -51,75 +107,22 @@ fn badges(client: &Client) -> Vec<Badge> {
     badges
 }
 
-fn kinds(chosen: ClientKind) -> Vec<Choice> {
-    let choice = |kind: ClientKind, label: &str, hint: &str| Choice {
-        hint: hint.to_owned(),
-        ..Choice::new(kind.as_str(), label, kind == chosen)
-    };
-    vec![
-        choice(ClientKind::Confidential, "On a server", "Most self-hosted apps. It gets a secret."),
-        choice(
-            ClientKind::Public,
-            "In the browser, or on a phone or computer",
-            "It cannot keep a secret and uses PKCE instead.",
-        ),
-    ]
+/// Returns what stands above each page of an app.
+pub(super) fn head(client: &Client, current: &'static str) -> views::AppHead {
+    views::AppHead {
+        url: app_url(client),
+        initials: client.settings.initials.clone(),
+        name: client.settings.name.clone(),
+        badges: badges(client),
+        current,
+    }
 }
 
-/// `GET /admin/apps/new`.
-pub async fn show_new(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    new_page(room, request, actor, &ClientSettings::default(), FieldErrors::none())
-}
-
-fn new_page(
-    room: &Admin,
-    request: &Request,
-    actor: &Principal,
-    typed: &ClientSettings,
-    errors: FieldErrors,
-) -> Result<Reply, Problem> {
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let page = views::AppNew {
-        frame: room.frame(request, actor, "Add an app", "apps"),
-        name: typed.name.clone(),
-        redirect_uris: typed.redirect_uris.join("\n"),
-        kinds: kinds(typed.kind),
-        errors,
-    };
-    Reply::html(status, &page)
-}
-
-fn lines(form: &Form, field: &str) -> Vec<String> {
+pub(super) fn lines(form: &Form, field: &str) -> Vec<String> {
     form.text(field).split_whitespace().map(str::to_owned).collect()
 }
 
-/// `POST /admin/apps/new`: adds the app and shows its secret once.
-pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    if room.require_fresh(actor).is_err() {
-        return Ok(step_up_first("/admin/apps/new"));
-    }
-    let form = request.form()?;
-    let settings = ClientSettings {
-        name: form.text("name").to_owned(),
-        redirect_uris: lines(&form, "redirect_uris"),
-        kind: ClientKind::parse(form.text("kind")).unwrap_or(ClientKind::Confidential),
-        ..ClientSettings::default()
-    };
-    let event = room.event(EventKind::AppAdded, actor, &visit(room, request)?).detail("name", &settings.name);
-    let added = room
-        .oidc
-        .add_client(None, settings.clone(), |batch, client| room.audit.write(batch, event.on(client)))
-        .await;
-    match added {
-        Ok(added) => app_page(room, request, actor, &added.client, Shown::with_secret(added.secret)),
-        Err(AddError::Objections(objections)) => {
-            new_page(room, request, actor, &settings, errors_of(objections))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn errors_of(objections: Vec<(&'static str, String)>) -> FieldErrors {
+pub(super) fn errors_of(objections: Vec<(&'static str, String)>) -> FieldErrors {
     let mut errors = FieldErrors::none();
     for (field, why) in objections {
         errors.push(field, why);
@@ -141,29 +144,13 @@ impl Shown {
     }
 }
 
-fn found(room: &Admin, request: &Request) -> Result<std::sync::Arc<Client>, Problem> {
+pub(super) fn found(room: &Admin, request: &Request) -> Result<std::sync::Arc<Client>, Problem> {
     room.oidc.client(request.param("id")).ok_or_else(Problem::not_found)
 }
 
 /// `GET /admin/apps/{id}`.
 pub async fn show_app(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     app_page(room, request, actor, &*found(room, request)?, Shown::default())
-}
-
-fn values(room: &Admin, client: &Client) -> Vec<views::Copied> {
-    let issuer = room.oidc.issuer();
-    let at = |path: &str| format!("{issuer}{path}");
-    [
-        ("Client ID", client.id.to_string()),
-        ("Issuer", issuer.clone()),
-        ("Discovery address", at("/.well-known/openid-configuration")),
-        ("Authorization endpoint", at("/oauth2/authorize")),
-        ("Token endpoint", at("/oauth2/token")),
-        ("Userinfo endpoint", at("/oauth2/userinfo")),
-        ("Sign-out endpoint", at("/logout")),
-    ]
-    .map(|(label, value)| views::Copied { label, value })
-    .to_vec()
 }
 
 fn app_page(
@@ -197,22 +184,20 @@ fn app_page(
     let methods = AuthMethod::ALL.iter().filter(|method| (**method == AuthMethod::None) == is_public);
     let page = views::App {
         frame,
-        url: app_url(client),
-        initials: client.settings.initials.clone(),
-        shown_name: client.settings.name.clone(),
-        badges: badges(client),
+        head: head(client, "settings"),
         secret: shown.secret.map(|secret| secret.expose().clone()),
-        values: values(room, client),
         secrets: client.secret_count(),
         has_secret: client.secret_count() > 0,
         is_disabled: client.settings.is_disabled,
-        facts: vec![Fact { label: "Added".to_owned(), value: When::from(client.created_at).text }],
+        facts: facts(room, client),
         name: settings.name.clone(),
+        launch_url: settings.launch_url.clone().unwrap_or_default(),
         redirect_uris: settings.redirect_uris.join("\n"),
         post_logout_redirect_uris: settings.post_logout_redirect_uris.join("\n"),
         backchannel_logout_uri: settings.backchannel_logout_uri.clone().unwrap_or_default(),
         scopes: settings.scopes.to_string(),
-        groups: group_choices(room, &settings.groups)?,
+        who: who_choices(!settings.groups.is_empty()),
+        groups: group_choices(room, &settings.groups.iter().map(ToString::to_string).collect::<Vec<_>>())?,
         levels: level_choices(settings.level),
         consents: consent_choices(settings.consent),
         auth_methods: methods
@@ -230,12 +215,50 @@ fn app_page(
     Reply::html(if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)
 }
 
-fn group_choices(room: &Admin, chosen: &[GroupName]) -> Result<Vec<Choice>, Problem> {
-    let mut names: Vec<GroupName> = room.list_groups()?.into_iter().map(|group| group.name).collect();
+fn facts(room: &Admin, client: &Client) -> Vec<Fact> {
+    let used = room.oidc.last_used(&client.id).map(|at| When::from(at).text);
+    vec![
+        Fact::new("Client ID", client.id.as_str()),
+        Fact::new("Added", When::from(client.created_at).text),
+        Fact::new("Last sign-in", used.unwrap_or_else(|| "Nobody has signed in to it yet".to_owned())),
+    ]
+}
+
+/// Returns the groups that there are, and those that are chosen.
+pub(super) fn group_choices(room: &Admin, chosen: &[String]) -> Result<Vec<Choice>, Problem> {
+    let mut names: Vec<String> =
+        room.list_groups()?.into_iter().map(|group| group.name.to_string()).collect();
     names.extend(chosen.iter().cloned());
     names.sort();
     names.dedup();
-    Ok(names.iter().map(|name| Choice::new(name.as_str(), name.as_str(), chosen.contains(name))).collect())
+    Ok(names
+        .into_iter()
+        .map(|name| Choice::new(name.clone(), name.clone(), chosen.contains(&name)))
+        .collect())
+}
+
+/// Returns the two answers to who may use an app.
+pub(super) fn who_choices(is_for_some: bool) -> Vec<Choice> {
+    vec![
+        Choice::new("everyone", "Everyone who has an account here", !is_for_some),
+        Choice::new("some", "Only people in these groups", is_for_some),
+    ]
+}
+
+/// Reads who may use an app: none means everyone.
+pub(super) fn groups_of<'a>(
+    is_for_some: bool,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<Vec<GroupName>, FieldErrors> {
+    if !is_for_some {
+        return Ok(Vec::new());
+    }
+    let groups = names.map(GroupName::parse).collect::<Result<Vec<_>, _>>();
+    let groups = groups.map_err(|error| FieldErrors::one("group", error.to_string()))?;
+    if groups.is_empty() {
+        return Err(FieldErrors::one("group", "Choose a group, or let everyone use it."));
+    }
+    Ok(groups)
 }
 
 fn level_choices(chosen: Level) -> Vec<Choice> {
@@ -265,8 +288,8 @@ fn settings_of(form: &Form, own: &ClientSettings) -> Result<ClientSettings, Fiel
     let scopes = Scopes::parse(form.text("scopes"));
     settings.scopes =
         scopes.ok_or_else(|| FieldErrors::one("scopes", "A scope holds what is not allowed."))?;
-    let groups = form.all("group").map(GroupName::parse).collect::<Result<Vec<_>, _>>();
-    settings.groups = groups.map_err(|error| FieldErrors::one("group", error.to_string()))?;
+    settings.launch_url = Some(form.text("launch_url").trim().to_owned()).filter(|url| !url.is_empty());
+    settings.groups = groups_of(form.text("who") == "some", form.all("group"))?;
     settings.level = if form.text("level") == "two_factor" { Level::TwoFactor } else { Level::OneFactor };
     if let Some(consent) = ConsentMode::parse(form.text("consent")) {
         settings.consent = consent;
@@ -348,6 +371,13 @@ pub async fn switch(room: &Admin, request: &Request, actor: &Principal) -> Resul
     let event = event.detail("switched", if is_disabled { "off" } else { "on" });
     room.oidc.change_client(&client.id, settings, |batch| room.audit.write(batch, event)).await?;
     Ok(done(&client, if is_disabled { "off" } else { "on" }))
+}
+
+/// `GET /admin/apps/{id}/remove`: asks once more.
+pub async fn ask_to_remove(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let client = found(room, request)?;
+    let frame = room.frame(request, actor, &client.settings.name, "apps");
+    Reply::html(StatusCode::OK, &views::AppRemove { frame, head: head(&client, "settings") })
 }
 
 /// `POST /admin/apps/{id}/remove`.

@@ -3,10 +3,8 @@
 use http::StatusCode;
 
 use super::Admin;
-use super::authority::{Deed, require};
+use super::by::By;
 use crate::access::programs::api::AppTokenDto;
-use crate::access::programs::app_tokens;
-use crate::audit::Kind;
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
@@ -22,9 +20,7 @@ pub async fn list(room: &Admin, request: &Request, _actor: &Principal) -> Result
 /// `DELETE /api/v1/admin/users/{id}/app-tokens/{token}`.
 pub async fn revoke(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    require(&actor.user, &user, Deed::SignOut)?;
-    let event = room.event(Kind::AppTokenRevoked, actor, &visit(room, request)?);
-    let event = event.on_user(user.id, &user.username);
-    app_tokens::revoke(room, &user.id, request.param("token"), event).await?;
+    let visit = visit(room, request)?;
+    room.revoke_app_token(By::Person(actor, &visit), &user, request.param("token")).await?;
     Ok(Reply::no_content())
 }

@@ -2,6 +2,7 @@
 
 use crate::accounts::{Role, User};
 use crate::http::Problem;
+use crate::words::{Said, Words};
 
 /// What an administrator wants to do to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,23 +22,18 @@ pub enum Deed {
 }
 
 /// Tells why `actor` may not do `deed` to `target`; `None` allows it.
-pub fn objection(actor: &User, target: &User, deed: Deed) -> Option<(&'static str, &'static str)> {
+pub fn objection(
+    actor: &User,
+    target: &User,
+    deed: Deed,
+) -> Option<(&'static str, fn(Words) -> &'static str)> {
     let is_own = actor.id == target.id;
     match deed {
         Deed::Lift => None,
-        _ if target.role > actor.role => {
-            Some(("owner_only", "Only an owner can change the account of an owner."))
-        }
-        Deed::Role if is_own => {
-            Some(("own_account", "Nobody can change their own role. Ask another administrator."))
-        }
-        Deed::State if is_own => Some((
-            "own_account",
-            "Nobody can disable or delete themselves here. Your own account page has what you need.",
-        )),
-        Deed::Credentials if is_own => {
-            Some(("own_account", "Change your own password and second factor on your account page."))
-        }
+        _ if target.role > actor.role => Some(("owner_only", Words::people_owner_only)),
+        Deed::Role if is_own => Some(("own_account", Words::people_own_role)),
+        Deed::State if is_own => Some(("own_account", Words::people_own_state)),
+        Deed::Credentials if is_own => Some(("own_account", Words::people_own_credentials)),
         _ => None,
     }
 }
@@ -48,7 +44,7 @@ pub fn objection(actor: &User, target: &User, deed: Deed) -> Option<(&'static st
 /// 403 `owner_only` or `own_account`.
 pub fn require(actor: &User, target: &User, deed: Deed) -> Result<(), Problem> {
     match objection(actor, target, deed) {
-        Some((code, sentence)) => Err(Problem::forbidden(code, sentence)),
+        Some((code, sentence)) => Err(Problem::forbidden(code, Said::of(sentence))),
         None => Ok(()),
     }
 }
@@ -66,7 +62,7 @@ pub fn require_may_give(own: Role, role: Role) -> Result<(), Problem> {
     if role <= own {
         return Ok(());
     }
-    Err(Problem::forbidden("role_above_own", "Only an owner can make someone an owner."))
+    Err(Problem::forbidden("role_above_own", Said::of(Words::people_role_above_own)))
 }
 
 #[cfg(test)]

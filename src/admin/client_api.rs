@@ -5,8 +5,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Admin;
+use super::by::By;
+use super::new_apps::{self, Pasting, Place};
 use crate::audit::Kind;
 use crate::http::{Problem, Reply, Request};
+use crate::oidc::presets::{self, Preset};
+use crate::oidc::scopes::Scopes;
 use crate::oidc::{Client, ClientId, ClientSettings};
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
@@ -70,7 +74,92 @@ pub async fn list(room: &Admin, _request: &Request, _actor: &Principal) -> Resul
     Ok(Reply::json(StatusCode::OK, &json!({ "clients": clients })))
 }
 
-/// `POST /api/v1/admin/clients`: adds an app. The answer holds its secret, which is never shown again.
+/// Takes what a body says of a preset: `preset`, `url` and `parameters`.
+fn take_preset(body: &mut Map<String, Value>) -> Result<Option<(&'static Preset, Place)>, Problem> {
+    let mut text = |name: &'static str| match body.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Problem::unprocessable(name, "invalid_value", "This is a text.")),
+    };
+    let (id, url) = (text("preset")?, text("url")?);
+    let parameters = match body.remove("parameters") {
+        None | Some(Value::Null) => std::collections::BTreeMap::new(),
+        Some(value) => serde_json::from_value(value).map_err(|_| {
+            Problem::unprocessable("parameters", "invalid_value", "Parameters are texts by name.")
+        })?,
+    };
+    let place = Place { url: url.unwrap_or_default(), parameters };
+    match id {
+        Some(id) => Ok(Some((new_apps::preset(&id)?, place))),
+        None if place.url.is_empty() && place.parameters.is_empty() => Ok(None),
+        None => Err(Problem::unprocessable(
+            "preset",
+            "invalid_value",
+            "An address and parameters are for a preset: name one.",
+        )),
+    }
+}
+
+fn pasting_json(pasting: &Pasting) -> Value {
+    let rows =
+        pasting.rows.iter().map(|(label, value, _)| json!({ "label": label, "value": value.expose() }));
+    let config =
+        pasting.config.as_ref().map(|(file, text, _)| json!({ "file": file, "text": text.expose() }));
+    json!({
+        "paste": rows.collect::<Vec<_>>(),
+        "config": config,
+        "notes": pasting.notes,
+        "missing": pasting.missing,
+    })
+}
+
+/// `GET /api/v1/admin/presets`: what is known of apps that people use.
+pub async fn list_presets(_room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    let show = |preset: &Preset| {
+        let parameters = preset.parameters.iter().map(|parameter| {
+            json!({ "name": parameter.name, "label": parameter.label, "default": parameter.default })
+        });
+        json!({
+            "id": preset.id,
+            "name": preset.name,
+            "category": preset.category.as_str(),
+            "website": preset.website,
+            "needs_url": preset.needs_app_url(),
+            "parameters": parameters.collect::<Vec<_>>(),
+        })
+    };
+    let all: Vec<Value> = presets::list().iter().map(show).collect();
+    Ok(Reply::json(StatusCode::OK, &json!({ "presets": all })))
+}
+
+/// `GET /api/v1/admin/clients/{id}/claims?username=…&scope=…`: what the app would be told of a person.
+pub async fn preview(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
+    let client = found(room, request)?;
+    let name = request.query("username").unwrap_or_default();
+    let user = room.accounts.resolve(&name)?.ok_or_else(|| {
+        Problem::unprocessable("username", "no_such_user", format!("There is no account “{name}”."))
+    })?;
+    let scopes = match request.query("scope") {
+        None => None,
+        Some(text) => Some(Scopes::parse(&text).ok_or_else(|| {
+            Problem::unprocessable("scope", "invalid_value", "A scope holds what is not allowed.")
+        })?),
+    };
+    let preview = room
+        .oidc
+        .preview(&client, &user, scopes.as_ref())
+        .map_err(|error| Problem::internal(error.private.unwrap_or(error.description)))?;
+    let answer = json!({
+        "scope": preview.scopes.to_string(),
+        "is_admitted": preview.is_admitted,
+        "id_token": preview.id_token,
+        "userinfo": preview.userinfo,
+    });
+    Ok(Reply::json(StatusCode::OK, &answer))
+}
+
+/// `POST /api/v1/admin/clients`: adds an app, of a `preset` at an `url` with `parameters` or without. The answer holds its
+/// secret, which is never shown again.
 pub async fn add(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     room.require_fresh(actor)?;
     let mut body: Map<String, Value> = request.json()?;
@@ -81,12 +170,23 @@ pub async fn add(room: &Admin, request: &Request, actor: &Principal) -> Result<R
         }
         Some(_) => return Err(Problem::unprocessable("id", "invalid_value", "The id is a text.")),
     };
-    let settings = settings_of(&ClientSettings::default(), body)?;
+    let made = take_preset(&mut body)?;
+    let (base, id) = match &made {
+        Some((preset, place)) => {
+            (new_apps::settings(preset, place)?, id.or_else(|| new_apps::id_for(&room.oidc, preset)))
+        }
+        None => (ClientSettings::default(), id),
+    };
+    let settings = settings_of(&base, body)?;
     let event = room.event(Kind::AppAdded, actor, &visit(room, request)?);
     let event = event.detail("name", &settings.name);
     let added =
         room.oidc.add_client(id, settings, |batch, client| room.audit.write(batch, event.on(client))).await?;
     let mut answer = json!({ "client": client_json(&added.client) });
+    if let (Some((preset, place)), Some(members)) = (made, answer.as_object_mut()) {
+        let pasting = new_apps::pasting(&room.oidc, preset, &added.client, added.secret.clone(), &place);
+        members.insert("preset".to_owned(), pasting_json(&pasting));
+    }
     if let (Some(secret), Some(members)) = (&added.secret, answer.as_object_mut()) {
         members.insert("client_secret".to_owned(), secret.expose().as_str().into());
     }
@@ -155,21 +255,17 @@ pub async fn list_scopes(room: &Admin, _request: &Request, _actor: &Principal) -
 
 /// `PUT /api/v1/admin/scopes/{name}`: `{claims: {claim: attribute}}`.
 pub async fn put_scope(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    room.require_fresh(actor)?;
     let body: ScopeDto = request.json()?;
-    let name = request.param("name");
-    let event = room.event(Kind::ScopeChanged, actor, &visit(room, request)?).on(name);
     let claims = body.claims.into_iter().collect();
-    room.oidc.put_scope(name, claims, |batch| room.audit.write(batch, event)).await?;
+    let visit = visit(room, request)?;
+    room.put_scope(By::Person(actor, &visit), request.param("name"), claims).await?;
     Ok(Reply::no_content())
 }
 
 /// `DELETE /api/v1/admin/scopes/{name}`.
 pub async fn remove_scope(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    room.require_fresh(actor)?;
-    let name = request.param("name");
-    let event = room.event(Kind::ScopeChanged, actor, &visit(room, request)?).on(name);
-    room.oidc.remove_scope(name, |batch| room.audit.write(batch, event)).await?;
+    let visit = visit(room, request)?;
+    room.remove_scope(By::Person(actor, &visit), request.param("name")).await?;
     Ok(Reply::no_content())
 }
 
@@ -179,17 +275,10 @@ pub async fn make_registration_token(
     request: &Request,
     actor: &Principal,
 ) -> Result<Reply, Problem> {
-    room.require_fresh(actor)?;
     let body: RegistrationDto = request.json()?;
-    for (field, value, most) in [("uses", body.uses, 1000), ("days", body.days, 365)] {
-        if !(1..=most).contains(&value) {
-            return Err(Problem::unprocessable(field, "invalid_value", format!("Give 1 to {most}.")));
-        }
-    }
-    let event = room.event(Kind::RegistrationTokenMade, actor, &visit(room, request)?);
-    let event = event.detail("uses", body.uses).detail("days", body.days);
+    let visit = visit(room, request)?;
     let (token, until) =
-        room.oidc.make_initial_token(body.uses, body.days, |batch| room.audit.write(batch, event)).await?;
+        room.make_registration_token(By::Person(actor, &visit), body.uses, body.days).await?;
     let answer = json!({ "token": token.expose(), "expires_at": until.to_rfc3339() });
     Ok(Reply::json(StatusCode::CREATED, &answer))
 }
@@ -200,9 +289,7 @@ pub async fn drop_registration_tokens(
     request: &Request,
     actor: &Principal,
 ) -> Result<Reply, Problem> {
-    room.require_fresh(actor)?;
-    let event =
-        room.event(Kind::RegistrationTokenMade, actor, &visit(room, request)?).detail("dropped", "all");
-    room.oidc.drop_initial_tokens(|batch| room.audit.write(batch, event)).await?;
+    let visit = visit(room, request)?;
+    room.drop_registration_tokens(By::Person(actor, &visit)).await?;
     Ok(Reply::no_content())
 }

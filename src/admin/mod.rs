@@ -5,21 +5,38 @@
 //! event are one commit. Nobody here chooses or sees another person's password (PWD-11).
 
 pub mod api;
+pub mod app_new;
 pub mod app_pages;
+pub mod app_test;
 pub mod app_token_api;
 pub mod audit;
 pub mod audit_pages;
 pub mod authority;
+pub mod by;
 pub mod client_api;
 pub mod domain_pages;
 pub mod domains;
+pub mod group_api;
+pub mod group_pages;
 pub mod groups;
+pub mod invitation_api;
+pub mod invitation_pages;
+pub mod invitations;
+pub mod new_apps;
 pub mod passkeys;
 pub mod people;
 pub mod people_pages;
+pub mod people_search;
+pub mod person_access;
+pub mod person_api;
+pub mod person_deeds;
+pub mod person_pages;
 pub mod profiles;
+mod proxied_apps;
 mod rule_form;
 pub mod rule_pages;
+pub mod scope_pages;
+pub mod scopes;
 pub mod system_api;
 
 use std::sync::Arc;

@@ -3,7 +3,8 @@
 use http::StatusCode;
 
 use super::Admin;
-use super::authority::{Deed, require};
+use super::authority::Deed;
+use super::by::By;
 use crate::accounts::User;
 use crate::accounts::records::UserRecord;
 use crate::audit::Kind;
@@ -11,7 +12,6 @@ use crate::http::{Problem, Reply, Request};
 use crate::kernel::ids::PasskeyId;
 use crate::my_account::passkey_api::PasskeyDto;
 use crate::sessions::Principal;
-use crate::sign_in::Visit;
 use crate::sign_in::api::visit;
 use crate::store::Batch;
 
@@ -21,26 +21,20 @@ impl Admin {
     ///
     /// # Errors
     /// `owner_only`, `own_account`, `step_up_required`, 404, `last_credential`, `second_factor_required`.
-    pub async fn remove_passkey(
-        &self,
-        actor: &Principal,
-        target: &User,
-        handle: &str,
-        visit: &Visit<'_>,
-    ) -> Result<(), Problem> {
-        require(&actor.user, target, Deed::Credentials)?;
-        self.require_fresh(actor)?;
+    pub async fn remove_passkey(&self, by: By<'_>, target: &User, handle: &str) -> Result<(), Problem> {
+        by.require(target, Deed::Credentials)?;
+        by.require_fresh(self)?;
         let id = PasskeyId::parse(handle).ok_or_else(Problem::not_found)?;
         let found = self.accounts.passkey(target.id, id)?.ok_or_else(Problem::not_found)?;
         let notice = format!(
             "{} removed your passkey “{}” on {}. If you did not ask for this, tell the person who runs this server.",
-            actor.user.display_name,
+            by.name(),
             found.seen.value.name,
             crate::views::When::from(self.clock.now()).text
         );
         let also = |batch: &mut Batch, record: &UserRecord| {
             self.stage_end_everything(batch, target.id);
-            let event = self.event(Kind::PasskeyRemoved, actor, visit).detail("passkey", id);
+            let event = by.event(Kind::PasskeyRemoved).detail("passkey", id);
             self.audit.write(batch, event.on_user(target.id, &record.username));
         };
         Ok(self.accounts.remove_passkey(target.id, id, Some(&notice), also).await?)
@@ -58,6 +52,7 @@ pub async fn list(room: &Admin, request: &Request, _actor: &Principal) -> Result
 /// `DELETE /api/v1/admin/users/{id}/passkeys/{passkey}`: needs a step-up.
 pub async fn remove(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    room.remove_passkey(actor, &user, request.param("passkey"), &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    room.remove_passkey(By::Person(actor, &visit), &user, request.param("passkey")).await?;
     Ok(Reply::no_content())
 }

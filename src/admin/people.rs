@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Admin;
-use super::authority::{Deed, require, require_may_give};
+use super::authority::Deed;
+use super::by::By;
 use crate::accounts::links::{INVITE_LIFETIME, RESET_LIFETIME};
 use crate::accounts::passwords::end_of_sessions;
 use crate::accounts::profiles::Vouch;
@@ -14,59 +15,13 @@ use crate::accounts::{ProfileRecord, Role, Status, User};
 use crate::audit::{Event, Kind};
 use crate::http::Problem;
 use crate::kernel::ids::UserId;
-use crate::kernel::text::{DisplayName, Email, GroupName, Username};
+use crate::kernel::text::{DisplayName, Email, GroupName, Username, is_deceptive};
 use crate::kernel::time::Timestamp;
-use crate::sessions::Principal;
-use crate::sign_in::Visit;
 use crate::store::{Batch, CommitError};
+use crate::words::{Said, Words, said};
 
-/// Which people are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Which {
-    /// All.
-    #[default]
-    All,
-    /// Admins and owners.
-    Admins,
-    /// Those without a second factor.
-    NoSecondFactor,
-    /// Those who are suspended somewhere.
-    Suspended,
-    /// Those who are disabled.
-    Disabled,
-}
-
-impl Which {
-    /// Every filter, in the order of the page.
-    pub const EVERY: [Which; 5] =
-        [Which::All, Which::Admins, Which::NoSecondFactor, Which::Suspended, Which::Disabled];
-
-    /// Returns the value of the query parameter `filter`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Which::All => "",
-            Which::Admins => "admins",
-            Which::NoSecondFactor => "no-second-factor",
-            Which::Suspended => "suspended",
-            Which::Disabled => "disabled",
-        }
-    }
-
-    /// Parses the value of the query parameter `filter`.
-    pub fn parse(text: &str) -> Option<Which> {
-        Which::EVERY.into_iter().find(|which| which.as_str() == text)
-    }
-}
-
-/// Some people, sorted by username.
-pub struct Found {
-    /// The people.
-    pub people: Vec<Arc<User>>,
-    /// How many match in all.
-    pub total: usize,
-    /// The username after which the next page begins.
-    pub next: Option<Username>,
-}
+/// The longest reason for a pause of an account, in characters.
+const LONGEST_REASON: usize = 200;
 
 /// A new person, who chooses a password by a one-time link.
 pub struct NewPerson {
@@ -84,6 +39,8 @@ pub struct NewPerson {
     pub role: Role,
     /// The groups.
     pub groups: Vec<GroupName>,
+    /// A password that was typed at the machine itself, hashed; there is no link then.
+    pub password_hash: Option<String>,
 }
 
 /// A change of a person; `None` leaves a field as it is (ADM-02: there are no other fields).
@@ -112,30 +69,6 @@ pub struct Link {
 }
 
 impl Admin {
-    /// Finds people by name, username, address or group.
-    pub fn find_people(&self, q: &str, which: Which, after: Option<&Username>, limit: usize) -> Found {
-        let q = q.trim().to_lowercase();
-        let suspended = self.lockout.suspended_users();
-        let mut people = self.accounts.directory().list(|user| {
-            let is_which = match which {
-                Which::All => true,
-                Which::Admins => user.role.is_admin(),
-                Which::NoSecondFactor => !user.has_second_factor(),
-                Which::Suspended => suspended.contains(&user.id),
-                Which::Disabled => !user.is_active(),
-            };
-            is_which && matches(user, &q)
-        });
-        let total = people.len();
-        if let Some(after) = after {
-            people.retain(|user| user.username > *after);
-        }
-        let is_more = people.len() > limit;
-        people.truncate(limit);
-        let next = people.last().filter(|_| is_more).map(|user| user.username.clone());
-        Found { people, total, next }
-    }
-
     /// Makes an account without a password, and the link by which the person chooses one (PWD-11). Making an
     /// administrator needs a fresh proof.
     ///
@@ -143,15 +76,14 @@ impl Admin {
     /// `role_above_own`, `step_up_required`, `username_taken`, `username_used_before`, `email_taken`.
     pub async fn create_person(
         &self,
-        actor: &Principal,
+        by: By<'_>,
         new: NewPerson,
-        visit: &Visit<'_>,
-    ) -> Result<(Arc<User>, Link), Problem> {
-        require_may_give(actor.user.role, new.role)?;
+    ) -> Result<(Arc<User>, Option<Link>), Problem> {
+        by.require_may_give(new.role)?;
         if new.role.is_admin() {
-            self.require_fresh(actor)?;
+            by.require_fresh(self)?;
         }
-        let (username, role) = (new.username.clone(), new.role);
+        let (username, role, is_invited) = (new.username.clone(), new.role, new.password_hash.is_none());
         let has_verified_email = new.email_verified && new.email.is_some();
         let mut batch = self.store.batch();
         let id = self.accounts.stage_create_knowingly(
@@ -162,7 +94,7 @@ impl Admin {
                 email: new.email,
                 groups: new.groups,
                 role: new.role,
-                password_hash: None,
+                password_hash: new.password_hash,
             },
             new.reuse_username,
         )?;
@@ -170,15 +102,16 @@ impl Admin {
             let profile = ProfileRecord { email_verified: true, ..ProfileRecord::default() };
             self.accounts.stage_new_profile(&mut batch, id, profile)?;
         }
-        let event = self.event(Kind::UserCreated, actor, visit).on_user(id, &username);
+        let event = by.event(Kind::UserCreated).on_user(id, &username);
         self.audit.write(&mut batch, event.detail("role", role.as_str()));
-        let link = self.stage_link(&mut batch, id, INVITE_LIFETIME, true);
-        self.audit.write(&mut batch, self.event(Kind::LinkCreated, actor, visit).on_user(id, &username));
+        let link = is_invited.then(|| self.stage_link(&mut batch, id, INVITE_LIFETIME, true));
+        if is_invited {
+            self.audit.write(&mut batch, by.event(Kind::LinkCreated).on_user(id, &username));
+        }
         match self.store.commit(batch).await {
-            Err(CommitError::Conflict) => Err(Problem::conflict(
-                "username_taken",
-                "Someone took this username or address a moment ago. Please try again.",
-            )),
+            Err(CommitError::Conflict) => {
+                Err(Problem::conflict("username_taken", Said::of(Words::people_taken_meanwhile)))
+            }
             other => Ok(other?),
         }?;
         let user = self.accounts.user(&id).ok_or_else(Problem::not_found)?;
@@ -196,14 +129,9 @@ impl Admin {
     ///
     /// # Errors
     /// `owner_only`, `own_account`, `step_up_required`.
-    pub async fn make_person_link(
-        &self,
-        actor: &Principal,
-        target: &User,
-        visit: &Visit<'_>,
-    ) -> Result<Link, Problem> {
-        require(&actor.user, target, Deed::Credentials)?;
-        self.require_fresh(actor)?;
+    pub async fn make_person_link(&self, by: By<'_>, target: &User) -> Result<Link, Problem> {
+        by.require(target, Deed::Credentials)?;
+        by.require_fresh(self)?;
         let seen = self.accounts.record(&target.id)?;
         if seen.value.role != target.role {
             return Err(CommitError::Conflict.into());
@@ -214,11 +142,11 @@ impl Admin {
         // Who is being promoted at this moment is not within the actor's power any more.
         batch.require(target.id.as_bytes(), &seen);
         if self.accounts.stage_withdraw_links(&mut batch, target.id) > 0 {
-            let event = self.event(Kind::LinkWithdrawn, actor, visit).on_user(target.id, &target.username);
+            let event = by.event(Kind::LinkWithdrawn).on_user(target.id, &target.username);
             self.audit.write(&mut batch, event);
         }
         let link = self.stage_link(&mut batch, target.id, lifetime, is_invite);
-        let event = self.event(Kind::LinkCreated, actor, visit).on_user(target.id, &target.username);
+        let event = by.event(Kind::LinkCreated).on_user(target.id, &target.username);
         self.audit.write(&mut batch, event);
         self.store.commit(batch).await?;
         Ok(link)
@@ -231,22 +159,21 @@ impl Admin {
     /// `owner_only`, `own_account`, `role_above_own`, `step_up_required`, `last_admin`, `email_taken`.
     pub async fn change_person(
         &self,
-        actor: &Principal,
+        by: By<'_>,
         target: &User,
         change: PersonChange,
-        visit: &Visit<'_>,
     ) -> Result<(), Problem> {
-        require(&actor.user, target, Deed::Profile)?;
+        by.require(target, Deed::Profile)?;
         let role = change.role.filter(|role| *role != target.role);
         if let Some(role) = role {
-            require(&actor.user, target, Deed::Role)?;
-            require_may_give(actor.user.role, role)?;
-            self.require_fresh(actor)?;
+            by.require(target, Deed::Role)?;
+            by.require_may_give(role)?;
+            by.require_fresh(self)?;
         }
         // As on one's own account page: apps may know the person by the address.
         let is_other_email = change.email.as_ref().is_some_and(|email| *email != target.email);
-        if actor.user.id == target.id && (is_other_email || change.email_verified.is_some()) {
-            self.require_fresh(actor)?;
+        if by.is(target.id) && (is_other_email || change.email_verified.is_some()) {
+            by.require_fresh(self)?;
         }
         let id = target.id;
         let vouch = change.email_verified.map_or(Vouch::Administrator, Vouch::Says);
@@ -272,7 +199,7 @@ impl Admin {
         };
         self.accounts
             .change_vouching(id, vouch, edit, |batch, record| {
-                let event = |kind| self.event(kind, actor, visit).on_user(id, &record.username);
+                let event = |kind| by.event(kind).on_user(id, &record.username);
                 if role.is_some() {
                     // A link made by somebody who had power over the old role has none over the new one.
                     self.stage_end_everything(batch, id);
@@ -293,18 +220,23 @@ impl Admin {
         Ok(())
     }
 
-    /// Disables a person: sign-in is refused, and every session, token, link and waiting sign-in ends at once.
+    /// Disables a person: sign-in is refused, and every session, token, link and waiting sign-in ends at once. The
+    /// `reason`, which may be empty, is for other administrators and stands in the audit log.
     ///
     /// # Errors
-    /// `owner_only`, `own_account`, `last_admin`.
-    pub async fn disable_person(
-        &self,
-        actor: &Principal,
-        target: &User,
-        visit: &Visit<'_>,
-    ) -> Result<(), Problem> {
-        require(&actor.user, target, Deed::State)?;
-        self.edit(actor, target, Kind::UserDisabled, visit, |record| {
+    /// `owner_only`, `own_account`, `last_admin`, 422 `reason`.
+    pub async fn disable_person(&self, by: By<'_>, target: &User, reason: &str) -> Result<(), Problem> {
+        by.require(target, Deed::State)?;
+        let reason = reason.trim();
+        if reason.chars().count() > LONGEST_REASON || reason.chars().any(is_deceptive) {
+            let sentence = said(|t| t.people_reason_too_long(LONGEST_REASON));
+            return Err(Problem::unprocessable("reason", "invalid_value", sentence));
+        }
+        let event = || match reason {
+            "" => by.event(Kind::UserDisabled),
+            reason => by.event(Kind::UserDisabled).detail("reason", reason),
+        };
+        self.edit(target, event, |record| {
             record.status = Status::Disabled;
             record.not_before = end_of_sessions(record.not_before, self.clock.now());
         })
@@ -315,27 +247,18 @@ impl Admin {
     ///
     /// # Errors
     /// `owner_only`, `own_account`.
-    pub async fn enable_person(
-        &self,
-        actor: &Principal,
-        target: &User,
-        visit: &Visit<'_>,
-    ) -> Result<(), Problem> {
-        require(&actor.user, target, Deed::State)?;
-        self.edit(actor, target, Kind::UserEnabled, visit, |record| record.status = Status::Active).await
+    pub async fn enable_person(&self, by: By<'_>, target: &User) -> Result<(), Problem> {
+        by.require(target, Deed::State)?;
+        self.edit(target, || by.event(Kind::UserEnabled), |record| record.status = Status::Active).await
     }
 
-    /// Ends every session of a person.
+    /// Ends every session of a person and their app tokens: whoever does this for somebody wants nothing to speak for them
+    /// until they sign in again. People who sign themselves out keep the tokens of their programs.
     ///
     /// # Errors
     /// `owner_only`.
-    pub async fn sign_person_out(
-        &self,
-        actor: &Principal,
-        target: &User,
-        visit: &Visit<'_>,
-    ) -> Result<(), Problem> {
-        require(&actor.user, target, Deed::SignOut)?;
+    pub async fn sign_person_out(&self, by: By<'_>, target: &User) -> Result<(), Problem> {
+        by.require(target, Deed::SignOut)?;
         self.accounts
             .change(
                 target.id,
@@ -344,8 +267,10 @@ impl Admin {
                     Ok(())
                 },
                 |batch, record| {
+                    let tokens = self.sessions.app_tokens_of(&target.id).len();
                     self.sessions.stage_end_all(batch, &target.id, None);
-                    let event = self.event(Kind::AllSessionsEnded, actor, visit);
+                    self.sessions.stage_end_app_tokens(batch, target.id);
+                    let event = by.event(Kind::AllSessionsEnded).detail("app_tokens", tokens);
                     self.audit.write(batch, event.on_user(target.id, &record.username));
                 },
             )
@@ -355,10 +280,8 @@ impl Admin {
 
     async fn edit(
         &self,
-        actor: &Principal,
         target: &User,
-        kind: Kind,
-        visit: &Visit<'_>,
+        event: impl Fn() -> Event,
         edit: impl Fn(&mut UserRecord),
     ) -> Result<(), Problem> {
         let id = target.id;
@@ -373,7 +296,7 @@ impl Admin {
                     if record.status == Status::Disabled {
                         self.stage_end_everything(batch, id);
                     }
-                    self.audit.write(batch, self.event(kind, actor, visit).on_user(id, &record.username));
+                    self.audit.write(batch, event().on_user(id, &record.username));
                 },
             )
             .await?;
@@ -385,22 +308,17 @@ impl Admin {
     ///
     /// # Errors
     /// `owner_only`, `own_account`, `step_up_required`, `no_second_factor`.
-    pub async fn reset_second_factor(
-        &self,
-        actor: &Principal,
-        target: &User,
-        visit: &Visit<'_>,
-    ) -> Result<(), Problem> {
-        require(&actor.user, target, Deed::Credentials)?;
-        self.require_fresh(actor)?;
+    pub async fn reset_second_factor(&self, by: By<'_>, target: &User) -> Result<(), Problem> {
+        by.require(target, Deed::Credentials)?;
+        by.require_fresh(self)?;
         if !target.has_second_factor() {
-            return Err(Problem::conflict("no_second_factor", "This person has no second factor to reset."));
+            return Err(Problem::conflict("no_second_factor", Said::of(Words::people_nothing_to_reset)));
         }
         let (id, now) = (target.id, self.clock.now());
         let notice = format!(
             "{} removed your second factor (authenticator app, passkeys, recovery codes) on {}. If you did not ask for this, tell the \
              person who runs this server, and change your password.",
-            actor.user.display_name,
+            by.name(),
             crate::views::When::from(now).text
         );
         let change = |record: &mut UserRecord| {
@@ -410,7 +328,7 @@ impl Admin {
         self.accounts
             .reset_second_factor(id, change, |batch, record| {
                 self.stage_end_everything(batch, id);
-                let event: Event = self.event(Kind::SecondFactorReset, actor, visit);
+                let event: Event = by.event(Kind::SecondFactorReset);
                 self.audit.write(batch, event.on_user(id, &record.username));
             })
             .await?;
@@ -423,18 +341,19 @@ impl Admin {
     /// 404 if there is none.
     pub async fn lift_suspension(
         &self,
-        actor: &Principal,
+        by: By<'_>,
         target: &User,
         handle: Option<&str>,
-        visit: &Visit<'_>,
     ) -> Result<(), Problem> {
-        require(&actor.user, target, Deed::Lift)?;
+        by.require(target, Deed::Lift)?;
         let mut batch = self.store.batch();
         let is_delayed = handle.is_none() && self.lockout.is_delayed(target.id);
         if self.lockout.stage_lift(&mut batch, target.id, handle) == 0 && !is_delayed {
-            return Err(Problem::not_found());
+            let mut problem = Problem::not_found();
+            problem.detail = Said::of(Words::people_not_paused);
+            return Err(problem);
         }
-        let event = self.event(Kind::SuspensionLifted, actor, visit);
+        let event = by.event(Kind::SuspensionLifted);
         self.audit.write(&mut batch, event.on_user(target.id, &target.username));
         Ok(self.store.commit(batch).await?)
     }
@@ -443,31 +362,18 @@ impl Admin {
     ///
     /// # Errors
     /// `owner_only`, `own_account`, `step_up_required`, `last_admin`.
-    pub async fn delete_person(
-        &self,
-        actor: &Principal,
-        target: &User,
-        visit: &Visit<'_>,
-    ) -> Result<(), Problem> {
-        require(&actor.user, target, Deed::State)?;
-        self.require_fresh(actor)?;
+    pub async fn delete_person(&self, by: By<'_>, target: &User) -> Result<(), Problem> {
+        by.require(target, Deed::State)?;
+        by.require_fresh(self)?;
         let id = target.id;
         self.accounts
             .delete(id, |batch, record| {
                 self.stage_end_everything(batch, id);
                 self.lockout.stage_lift(batch, id, None);
-                let event = self.event(Kind::UserDeleted, actor, visit);
+                let event = by.event(Kind::UserDeleted);
                 self.audit.write(batch, event.on_user(id, &record.username));
             })
             .await?;
         Ok(())
     }
-}
-
-fn matches(user: &User, q: &str) -> bool {
-    q.is_empty()
-        || user.username.as_str().contains(q)
-        || user.display_name.as_str().to_lowercase().contains(q)
-        || user.email.as_ref().is_some_and(|email| email.as_str().to_lowercase().contains(q))
-        || user.groups.iter().any(|group| group.as_str().contains(q))
 }

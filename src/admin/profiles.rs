@@ -3,7 +3,8 @@
 use http::StatusCode;
 
 use super::Admin;
-use super::authority::{Deed, require};
+use super::authority::Deed;
+use super::by::By;
 use crate::accounts::profile::Edit;
 use crate::accounts::records::UserRecord;
 use crate::accounts::{ProfileRecord, User};
@@ -12,7 +13,6 @@ use crate::http::{Problem, Reply, Request};
 use crate::my_account::claims_of;
 use crate::my_account::profile_api::{document, edits_of};
 use crate::sessions::Principal;
-use crate::sign_in::Visit;
 use crate::sign_in::api::visit;
 use crate::store::{Batch, CommitError};
 
@@ -24,20 +24,19 @@ impl Admin {
     /// `owner_only`, `step_up_required`, `subject_taken`, `too_many_attributes`, `no_email`.
     pub async fn change_claims(
         &self,
-        actor: &Principal,
+        by: By<'_>,
         target: &User,
         edits: &[Edit],
-        visit: &Visit<'_>,
     ) -> Result<ProfileRecord, Problem> {
-        require(&actor.user, target, Deed::Profile)?;
-        let is_own = actor.user.id == target.id;
+        by.require(target, Deed::Profile)?;
+        let is_own = by.is(target.id);
         let is_sensitive = |edit: &Edit| match edit {
             Edit::Subject(_) => true,
             Edit::PhoneNumber(_) => is_own,
             other => is_own && other.is_for_administrators(),
         };
         if edits.iter().any(is_sensitive) {
-            self.require_fresh(actor)?;
+            by.require_fresh(self)?;
         }
         let vouches_for_email = edits.iter().any(|edit| matches!(edit, Edit::EmailVerified(true)));
         let change = |profile: &mut ProfileRecord, user: &UserRecord| {
@@ -49,7 +48,7 @@ impl Admin {
             Ok(())
         };
         let also = |batch: &mut Batch, user: &UserRecord| {
-            let event = self.event(Kind::UserChanged, actor, visit).on_user(target.id, &user.username);
+            let event = by.event(Kind::UserChanged).on_user(target.id, &user.username);
             self.audit.write(batch, event.detail("fields", claims_of(edits)));
         };
         Ok(self.accounts.change_profile(target.id, change, also).await?)
@@ -68,6 +67,7 @@ pub async fn show(room: &Admin, request: &Request, _actor: &Principal) -> Result
 pub async fn change(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
     let edits = edits_of(&request.json()?)?;
-    let profile = room.change_claims(actor, &user, &edits, &visit(room, request)?).await?;
+    let visit = visit(room, request)?;
+    let profile = room.change_claims(By::Person(actor, &visit), &user, &edits).await?;
     Ok(Reply::json(StatusCode::OK, &document(&profile)))
 }

@@ -61,6 +61,7 @@ kinds! {
     SecondFactorReset = "second_factor.reset", "Every second factor of a user was taken away by somebody else.";
     RecoveryCodesMade = "recovery_codes.made", "A new set of recovery codes was made.";
     RecoveryCodeUsed = "recovery_code.used", "A recovery code was used.";
+    DataExported = "account.exported", "A copy of everything kept about an account was handed to its owner.";
     UserCreated = "user.created", "A user was created.";
     UserChanged = "user.changed", "A user was changed.";
     UserRoleChanged = "user.role_changed", "A user was given another role.";
@@ -69,6 +70,7 @@ kinds! {
     UserEnabled = "user.enabled", "A user was enabled again.";
     UserDeleted = "user.deleted", "A user was deleted.";
     GroupCreated = "group.created", "A group was created.";
+    GroupRenamed = "group.renamed", "A group was given another name.";
     GroupDeleted = "group.deleted", "A group was deleted.";
     LinkCreated = "link.created", "A one-time link was made.";
     LinkUsed = "link.used", "A one-time link was used.";

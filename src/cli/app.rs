@@ -6,6 +6,7 @@
 mod apply;
 mod change;
 mod presets;
+mod scope;
 mod shown;
 
 use std::io::{Read, Write};
@@ -47,6 +48,25 @@ pub(super) enum AppCommand {
     /// Add an app and print its client id, its secret, and with a preset what to paste where. The secret is never shown
     /// again.
     Add(AddArgs),
+    /// Change settings of an app: those that are named, and nothing else.
+    Set {
+        /// The client id.
+        id: String,
+        /// Such as name=Photos, groups=family,friends or launch_url=https://photos.home.example; the names are those that
+        /// `show` prints. An empty value takes the usual one.
+        #[arg(required = true, value_name = "SETTING=VALUE")]
+        settings: Vec<String>,
+    },
+    /// Show what an app would be told of a person.
+    Claims {
+        /// The client id.
+        id: String,
+        /// The username.
+        user: String,
+        /// A scope that the app asks for, in place of all that it may; may be repeated.
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+    },
     /// Make a new secret and print it. The one before stays good until it is dropped, so that nobody is locked out
     /// meanwhile.
     Secret {
@@ -70,6 +90,16 @@ pub(super) enum AppCommand {
     Disable {
         /// The client id.
         id: String,
+    },
+    /// Scopes of your own, which show attributes of people.
+    Scope {
+        #[command(subcommand)]
+        command: scope::ScopeCommand,
+    },
+    /// Tokens with which apps may register themselves.
+    Registration {
+        #[command(subcommand)]
+        command: scope::RegistrationCommand,
     },
     /// Make apps as a TOML file says: adds and changes what differs, and does nothing the second time.
     Apply {
@@ -186,11 +216,15 @@ pub(super) async fn carry_out(app: &App, command: AppCommand) -> Result<String, 
         AppCommand::List => Ok(shown::list(app)),
         AppCommand::Show { id } => Ok(shown::client(&*find(app, &id)?)),
         AppCommand::Add(args) => change::add(app, args).await,
+        AppCommand::Set { id, settings } => change::set(app, &id, &settings).await,
+        AppCommand::Claims { id, user, scopes } => shown::claims(app, &*find(app, &id)?, &user, &scopes),
         AppCommand::Secret { id, drop_old: false } => change::renew_secret(app, &id).await,
         AppCommand::Secret { id, drop_old: true } => change::drop_old_secret(app, &id).await,
         AppCommand::Remove { id } => change::remove(app, &id).await,
         AppCommand::Enable { id } => change::switch(app, &id, true).await,
         AppCommand::Disable { id } => change::switch(app, &id, false).await,
+        AppCommand::Scope { command } => scope::run(app, command).await,
+        AppCommand::Registration { command } => scope::register(app, command).await,
         AppCommand::Apply { prune, input, .. } => apply::run(app, &input, prune).await,
     }
 }

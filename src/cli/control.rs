@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{Failure, app, doctor, domain, import, keys, proxy_snippet, rules, serve, user};
+use super::{Failure, app, doctor, domain, group, import, keys, proxy_snippet, rules, serve, user};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Serialize, Deserialize)]
 pub(super) enum Order {
     User(user::UserCommand),
+    Group(group::GroupCommand),
     Rules(rules::RulesCommand),
     Domain(domain::DomainCommand),
     App(app::AppCommand),
@@ -123,6 +124,7 @@ pub(super) fn run_here<T>(settings: &Settings, work: impl AsyncFnOnce(&App) -> T
 async fn carry_out(app: &App, order: Order) -> Answer {
     let result = match order {
         Order::User(command) => user::run(app, command).await,
+        Order::Group(command) => group::run(app, command).await,
         Order::Rules(command) => rules::run(app, command).await,
         Order::Domain(command) => domain::run(app, command).await,
         Order::App(command) => app::carry_out(app, command).await,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
+use super::{Failure, told};
 use crate::admin::domains::{DomainChange, TypedDomain};
 use crate::app::App;
 use crate::audit::{Event, Kind};
@@ -26,6 +26,17 @@ pub(super) enum DomainCommand {
         #[arg(long, value_name = "KIND", default_value = "domain", value_parser = ["domain", "host"])]
         cookie: String,
     },
+    /// Change portal and cookie of a domain; what is left out becomes what a new domain has.
+    Change {
+        /// The domain.
+        domain: String,
+        /// A host below it that leads to Doorward too, if people sign in at another domain.
+        #[arg(long, value_name = "HOST")]
+        portal: Option<String>,
+        /// One cookie for all apps of the domain, or one for each host.
+        #[arg(long, value_name = "KIND", default_value = "domain", value_parser = ["domain", "host"])]
+        cookie: String,
+    },
     /// Protect a domain no longer.
     Remove {
         /// The domain.
@@ -38,7 +49,11 @@ pub(super) async fn run(app: &App, command: DomainCommand) -> Result<String, Fai
         DomainCommand::List => return Ok(list(app)),
         DomainCommand::Add { domain, portal, cookie } => {
             let typed = TypedDomain { domain, portal, cookie: Some(cookie) };
-            DomainChange::Add(typed.judge().map_err(|problem| Failure::usage(problem.detail.english()))?)
+            DomainChange::Add(typed.judge().map_err(told)?)
+        }
+        DomainCommand::Change { domain, portal, cookie } => {
+            let typed = TypedDomain { domain, portal, cookie: Some(cookie) };
+            DomainChange::Change(typed.judge().map_err(told)?)
         }
         DomainCommand::Remove { domain } => {
             if !app.site.protected_domains().iter().any(|own| own.domain == domain) {
@@ -48,10 +63,7 @@ pub(super) async fn run(app: &App, command: DomainCommand) -> Result<String, Fai
         }
     };
     let event = Event::succeeded(Kind::SettingChanged).by_system("cli");
-    app.admin
-        .change_domains(change, event)
-        .await
-        .map_err(|problem| Failure::new(problem.detail.english()))?;
+    app.admin.change_domains(change, event).await.map_err(told)?;
     Ok(list(app))
 }
 

@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand.
 //!
-//! Commands that change or read live data (`user`, `rules`, `domain`, `app`, `keys`) are functions over the application. If a server
+//! Commands that change or read live data (`user`, `group`, `rules`, `domain`, `app`, `keys`) are functions over the application. If a server
 //! runs over the same data directory they travel to it through a socket that only its user can open, else the command
 //! opens the store itself ([`control`]).
 
@@ -10,6 +10,7 @@ mod control;
 mod doctor;
 mod domain;
 mod generate;
+mod group;
 mod health;
 mod import;
 mod keys;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Settings, Sources, parse_assignment};
+use crate::http::Problem;
 
 /// Wrong use of the command line or a wrong configuration (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -68,6 +70,9 @@ enum Command {
     /// Manage people.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Manage groups.
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Manage access rules.
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -117,6 +122,14 @@ impl Failure {
     pub fn usage(text: impl Into<String>) -> Self {
         Failure { code: USAGE, text: text.into() }
     }
+}
+
+/// Says why something was refused, in the words of the API and the pages.
+fn told(problem: Problem) -> Failure {
+    let mut lines = vec![problem.detail.to_string()];
+    lines.extend(problem.fields.iter().map(|(_, sentence)| sentence.to_string()));
+    lines.dedup();
+    Failure::new(lines.join("\n"))
 }
 
 impl Global {
@@ -173,6 +186,9 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
         Command::User(command) => {
             let command = command.with_input()?;
             control::run(control::Order::User(command), &global.settings(Vec::new())?, out).map(|()| done)
+        }
+        Command::Group(command) => {
+            control::run(control::Order::Group(command), &global.settings(Vec::new())?, out).map(|()| done)
         }
         Command::Rules(command) => {
             let command = command.with_input()?;

@@ -34,6 +34,11 @@ pub(super) enum RulesCommand {
         #[serde(default)]
         text: String,
     },
+    /// A list that is worked on beside the one in force.
+    Draft {
+        #[command(subcommand)]
+        command: DraftCommand,
+    },
     /// Write the rules as a file that `apply` reads.
     Export {
         /// The file; standard output if left out.
@@ -53,6 +58,25 @@ pub(super) enum RulesCommand {
         /// The number that `list` shows.
         number: usize,
     },
+}
+
+/// What to do with the draft.
+#[derive(Subcommand, Serialize, Deserialize)]
+pub(super) enum DraftCommand {
+    /// Show the draft as `put` reads it.
+    Show,
+    /// Replace the draft, or open one, by the lines of a file.
+    Put {
+        /// The file; `-` reads standard input.
+        file: PathBuf,
+        #[arg(skip)]
+        #[serde(default)]
+        text: String,
+    },
+    /// Put the draft in force.
+    Apply,
+    /// Drop the draft.
+    Discard,
 }
 
 /// The request that `check` is about.
@@ -87,7 +111,9 @@ pub(super) struct CheckOptions {
 impl RulesCommand {
     /// Reads the file, before the command travels.
     pub(super) fn with_input(mut self) -> Result<Self, Failure> {
-        if let RulesCommand::Apply { file, text } = &mut self {
+        if let RulesCommand::Apply { file, text }
+        | RulesCommand::Draft { command: DraftCommand::Put { file, text } } = &mut self
+        {
             let unreadable =
                 |error: std::io::Error| Failure::new(format!("{} cannot be read: {error}", file.display()));
             let input: Box<dyn Read> = if file.as_os_str() == "-" {
@@ -120,6 +146,7 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
         RulesCommand::List => {}
         RulesCommand::Check(options) => return check(app, options),
         RulesCommand::Export { .. } => return Ok(rule_text::write_file(access.list().rules())),
+        RulesCommand::Draft { command } => return draft(app, command).await,
         RulesCommand::Apply { text, .. } => {
             let rules = rule_text::parse_file(&text)
                 .map_err(|(line, error)| Failure::usage(format!("Line {line}: {error}")))?;
@@ -139,6 +166,34 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
 
 fn refused(error: ChangeError) -> Failure {
     Failure::new(Problem::from(error).detail.english())
+}
+
+async fn draft(app: &App, command: DraftCommand) -> Result<String, Failure> {
+    let access = &app.access;
+    let seen = access.draft_state();
+    let event = |kind| Event::succeeded(kind).by_system("cli");
+    match command {
+        DraftCommand::Show => {}
+        DraftCommand::Put { text, .. } => {
+            let rules = rule_text::parse_file(&text)
+                .map_err(|(line, error)| Failure::usage(format!("Line {line}: {error}")))?;
+            access.put_draft(rules, seen, event(Kind::RuleDrafted)).await.map_err(refused)?;
+        }
+        DraftCommand::Apply => {
+            let event = event(Kind::RuleChanged).detail("change", "applied");
+            access.apply_draft(seen.version, event).await.map_err(refused)?;
+            return Ok(list(access));
+        }
+        DraftCommand::Discard => {
+            let event = event(Kind::RuleDrafted).detail("change", "discarded");
+            access.discard_draft(seen.version, event).await.map_err(refused)?;
+            return Ok("The draft is dropped.\n".to_owned());
+        }
+    }
+    match access.draft() {
+        Some(draft) => Ok(rule_text::write_file(draft.rules())),
+        None => Err(refused(ChangeError::NoDraft)),
+    }
 }
 
 fn list(access: &Access) -> String {

@@ -1,7 +1,10 @@
 //! `doorward user`: people, from the machine itself. Works also when nobody can sign in.
 
 mod app_token;
+mod changes;
+mod consents;
 mod passkeys;
+mod sessions;
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -9,22 +12,21 @@ use std::io::Read;
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
-use crate::accounts::links::{INVITE_LIFETIME, RESET_LIFETIME};
-use crate::accounts::passwords::end_of_sessions;
+use super::{Failure, told};
 use crate::accounts::profile::{Edit, EditFault};
-use crate::accounts::records::{LinkPurpose, Role, Status, UserRecord};
-use crate::accounts::users::{AccountError, NewUser};
-use crate::accounts::{Accounts, ProfileRecord, User};
+use crate::accounts::records::{LinkPurpose, Role};
+use crate::accounts::users::AccountError;
+use crate::accounts::{ProfileRecord, User};
+use crate::admin::by::By;
+use crate::admin::invitations::{Invitation, USUAL_DAYS, WaitingLink};
+use crate::admin::people_search::{Search, Which};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::crypto::password::Ticket;
 use crate::http::Problem;
 use crate::kernel::secret::SecretText;
-use crate::kernel::text::{DisplayName, Email, GroupName, Username};
-use crate::my_account::claims_of;
-use crate::my_account::profile_api::known_claims;
-use crate::store::Batch;
+use crate::kernel::text::{Email, GroupName};
+use crate::my_account::profile_api::{fault, known_claims};
 
 /// The longest password that standard input is read for.
 const LONGEST_INPUT: u64 = 4096;
@@ -32,8 +34,14 @@ const LONGEST_INPUT: u64 = 4096;
 /// What to do with people.
 #[derive(Subcommand, Serialize, Deserialize)]
 pub(super) enum UserCommand {
-    /// List everyone.
-    List,
+    /// List people.
+    List {
+        /// Part of a name, username, address or group.
+        query: Option<String>,
+        /// Only some: admins, no-second-factor, suspended, disabled or invited.
+        #[arg(long)]
+        filter: Option<String>,
+    },
     /// Add a person and print a one-time link for choosing a password.
     Add {
         /// The username.
@@ -61,6 +69,26 @@ pub(super) enum UserCommand {
         #[serde(default)]
         password: String,
     },
+    /// Change a person: what is left out stays. Another role ends all sessions and links of the person.
+    Change {
+        /// The username.
+        username: String,
+        /// The name shown to people.
+        #[arg(long)]
+        name: Option<String>,
+        /// The e-mail address; an empty one removes it.
+        #[arg(long)]
+        email: Option<String>,
+        /// member, admin or owner.
+        #[arg(long)]
+        role: Option<String>,
+        /// A group, in place of those before; may be repeated.
+        #[arg(long = "group", conflicts_with = "no_groups")]
+        groups: Vec<String>,
+        /// Take the person out of every group.
+        #[arg(long)]
+        no_groups: bool,
+    },
     /// Set a password, read from standard input. Ends all sessions and links of the person.
     Passwd {
         /// The username.
@@ -69,18 +97,31 @@ pub(super) enum UserCommand {
         #[serde(default)]
         password: String,
     },
-    /// Lift suspensions.
+    /// Lift the pauses of sign-in, wherever, and the delay that failures earned.
     Unlock {
         /// The username.
         username: String,
+        /// Lift only the pause with this handle, as the detail of a person in the API names it.
+        #[arg(long, allow_hyphen_values = true)]
+        #[serde(default)]
+        handle: Option<String>,
     },
     /// Disable an account; its sessions and links end at once.
     Disable {
         /// The username.
         username: String,
+        /// Why, for other administrators; it stands in the audit log.
+        #[arg(long, default_value = "")]
+        #[serde(default)]
+        reason: String,
     },
     /// Enable an account again.
     Enable {
+        /// The username.
+        username: String,
+    },
+    /// Delete an account with everything that speaks for it. It cannot be undone.
+    Remove {
         /// The username.
         username: String,
     },
@@ -89,6 +130,44 @@ pub(super) enum UserCommand {
     ResetSecondFactor {
         /// The username.
         username: String,
+    },
+    /// Sign a person out everywhere.
+    SignOut {
+        /// The username.
+        username: String,
+    },
+    /// Sessions of a person, one by one.
+    Sessions {
+        #[command(subcommand)]
+        command: sessions::SessionCommand,
+    },
+    /// What a person allowed apps.
+    Consents {
+        #[command(subcommand)]
+        command: consents::ConsentCommand,
+    },
+    /// Print a link by which somebody makes an account of their own, with this role and these groups.
+    Invite {
+        /// Whom it is for, to tell links apart.
+        #[arg(long, default_value = "")]
+        note: String,
+        /// member, admin or owner.
+        #[arg(long, default_value = "member")]
+        role: String,
+        /// A group of the new account; may be repeated.
+        #[arg(long = "group")]
+        groups: Vec<String>,
+        /// How many days it works.
+        #[arg(long, default_value_t = USUAL_DAYS)]
+        days: u32,
+    },
+    /// List the links that wait to be used: handle, what for, until when, note.
+    Links,
+    /// Withdraw a link that was not used yet.
+    Withdraw {
+        /// The handle that `links` shows; it may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
+        handle: String,
     },
     /// Show or change what apps may be told of a person.
     Profile {
@@ -152,29 +231,81 @@ pub(super) fn read_password() -> Result<String, Failure> {
 
 pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failure> {
     match command {
-        UserCommand::List => Ok(list(&app.accounts)),
+        UserCommand::List { query, filter } => list(app, query, filter.as_deref()),
         UserCommand::Add { username, name, email, groups, role, password, reuse_username, .. } => {
-            let new = Added { username: &username, name: &name, email: &email, groups: &groups, role: &role };
-            add(app, new, password, reuse_username).await
+            let new = changes::Added { username, name, email, groups, role, reuse_username };
+            changes::add(app, new, password).await
+        }
+        UserCommand::Change { username, name, email, role, groups, no_groups } => {
+            let groups = if no_groups || !groups.is_empty() { Some(groups) } else { None };
+            changes::change(app, &username, changes::Changed { name, email, role, groups }).await
         }
         UserCommand::Passwd { username, password } => passwd(app, &username, password).await,
-        UserCommand::Unlock { username } => unlock(app, &username).await,
-        UserCommand::Disable { username } => set_status(app, &username, Status::Disabled).await,
-        UserCommand::Enable { username } => set_status(app, &username, Status::Active).await,
-        UserCommand::ResetSecondFactor { username } => reset_second_factor(app, &username).await,
         UserCommand::Profile { username, claims, unset } => profile(app, &username, &claims, &unset).await,
         UserCommand::AppToken { command } => app_token::run(app, command).await,
         UserCommand::Passkeys { command } => passkeys::run(app, command).await,
+        UserCommand::Sessions { command } => sessions::run(app, command).await,
+        UserCommand::Consents { command } => consents::run(app, command).await,
+        UserCommand::Invite { note, role, groups, days } => {
+            let invitation =
+                Invitation { role: parse_role(&role)?, groups: parse_groups(&groups)?, note, days };
+            let link = app.admin.invite(By::Machine, invitation).await.map_err(told)?;
+            Ok(format!(
+                "{}\nThis link makes one account. It works until {}.\n",
+                link.url,
+                link.expires_at.to_rfc3339()
+            ))
+        }
+        UserCommand::Links => links(app),
+        UserCommand::Withdraw { handle } => {
+            app.admin.withdraw_link(By::Machine, &handle).await.map_err(told)?;
+            Ok("The link is withdrawn.\n".to_owned())
+        }
+        UserCommand::Unlock { username, handle } => {
+            let user = find(app, &username)?;
+            app.admin.lift_suspension(By::Machine, &user, handle.as_deref()).await.map_err(told)?;
+            Ok(format!("{} may try to sign in again.\n", user.username))
+        }
+        UserCommand::Disable { username, reason } => {
+            let user = find(app, &username)?;
+            app.admin.disable_person(By::Machine, &user, &reason).await.map_err(told)?;
+            Ok(format!("{} is disabled.\n", user.username))
+        }
+        UserCommand::Enable { username } => {
+            let user = find(app, &username)?;
+            app.admin.enable_person(By::Machine, &user).await.map_err(told)?;
+            Ok(format!("{} is enabled.\n", user.username))
+        }
+        UserCommand::Remove { username } => {
+            let user = find(app, &username)?;
+            app.admin.delete_person(By::Machine, &user).await.map_err(told)?;
+            Ok(format!("{} is deleted.\n", user.username))
+        }
+        UserCommand::ResetSecondFactor { username } => {
+            let user = find(app, &username)?;
+            app.admin.reset_second_factor(By::Machine, &user).await.map_err(told)?;
+            Ok(format!("The second factor of {} is removed; all sessions have ended.\n", user.username))
+        }
+        UserCommand::SignOut { username } => {
+            let user = find(app, &username)?;
+            app.admin.sign_person_out(By::Machine, &user).await.map_err(told)?;
+            Ok(format!("{} is signed out everywhere.\n", user.username))
+        }
         UserCommand::Link { username } => {
             let user = find(app, &username)?;
-            link(app, &user, RESET_LIFETIME).await
+            let link = app.admin.make_person_link(By::Machine, &user).await.map_err(told)?;
+            Ok(changes::link_text(&user.username, &link))
         }
     }
 }
 
-fn list(accounts: &Accounts) -> String {
+fn list(app: &App, query: Option<String>, filter: Option<&str>) -> Result<String, Failure> {
+    let which = Which::parse(filter.unwrap_or_default()).ok_or_else(|| {
+        Failure::usage("A filter is admins, no-second-factor, suspended, disabled or invited.")
+    })?;
+    let search = Search { q: query.unwrap_or_default(), which, ..Search::default() };
     let mut text = String::new();
-    for user in accounts.directory().list(|_| true) {
+    for user in app.admin.find_people(&search, usize::MAX).people {
         let groups: Vec<&str> = user.groups.iter().map(GroupName::as_str).collect();
         let state = if user.is_active() { "active" } else { "disabled" };
         let factor = if user.has_second_factor() { "2fa" } else { "-" };
@@ -187,68 +318,42 @@ fn list(accounts: &Accounts) -> String {
             groups.join(",")
         );
     }
-    text
+    Ok(text)
 }
 
-fn find(app: &App, name: &str) -> Result<std::sync::Arc<User>, Failure> {
+fn links(app: &App) -> Result<String, Failure> {
+    let mut text = String::new();
+    for WaitingLink { link, user } in app.admin.waiting_links().map_err(told)? {
+        let purpose = match (&user, &link.record.purpose) {
+            (Some(user), _) => format!("password of {}", user.username),
+            (None, LinkPurpose::Invite { role, groups }) => {
+                let groups: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
+                format!("invitation\t{}\t{}", role.as_str(), groups.join(","))
+            }
+            (None, LinkPurpose::ResetPassword(_)) => continue,
+        };
+        let until = link.record.expires_at.to_rfc3339();
+        let _ = writeln!(text, "{}\t{purpose}\t{until}\t{}", link.handle, link.record.note);
+    }
+    Ok(text)
+}
+
+pub(super) fn find(app: &App, name: &str) -> Result<std::sync::Arc<User>, Failure> {
     let found = app.accounts.resolve(name).map_err(|error| Failure::new(error.to_string()))?;
     found.ok_or_else(|| Failure::new(format!("There is no user “{name}”. `doorward user list` shows all.")))
 }
 
 fn refused(error: AccountError) -> Failure {
-    Failure::new(Problem::from(error).detail.english())
+    told(Problem::from(error))
 }
 
-/// What `user add` was given.
-struct Added<'a> {
-    username: &'a str,
-    name: &'a str,
-    email: &'a str,
-    groups: &'a [String],
-    role: &'a str,
+fn parse_role(text: &str) -> Result<Role, Failure> {
+    Role::parse(text).ok_or_else(|| Failure::usage("A role is member, admin or owner."))
 }
 
-async fn add(
-    app: &App,
-    Added { username, name, email, groups, role }: Added<'_>,
-    password: String,
-    reuse_username: bool,
-) -> Result<String, Failure> {
-    let wrong = |error: crate::kernel::text::TextError| Failure::usage(error.to_string());
-    let username = Username::parse(username).map_err(wrong)?;
-    let display_name =
-        DisplayName::parse(if name.is_empty() { username.as_str() } else { name }).map_err(wrong)?;
-    let email = if email.is_empty() { None } else { Some(Email::parse(email).map_err(wrong)?) };
-    let groups =
-        groups.iter().map(|group| GroupName::parse(group)).collect::<Result<_, _>>().map_err(wrong)?;
-    let role = Role::parse(role).ok_or_else(|| Failure::usage("A role is member, admin or owner."))?;
-    let password_hash = if password.is_empty() {
-        None
-    } else {
-        let email = email.as_ref().map(Email::as_str);
-        Some(accepted_hash(app, password, role, username.as_str(), email).await?)
-    };
-    let (has_password, has_email) = (password_hash.is_some(), email.is_some());
-    let mut batch = app.store().batch();
-    let new = NewUser { username: username.clone(), display_name, email, groups, role, password_hash };
-    let id = app.accounts.stage_create_knowingly(&mut batch, new, reuse_username).map_err(|error| match error {
-        AccountError::UsernameUsedBefore => Failure::new(
-            "Somebody who was deleted had this username. Access rules and apps may still know them by it. To give it \
-             away all the same, add --reuse-username.",
-        ),
-        other => refused(other),
-    })?;
-    if has_email {
-        let profile = ProfileRecord { email_verified: true, ..ProfileRecord::default() };
-        app.accounts.stage_new_profile(&mut batch, id, profile).map_err(refused)?;
-    }
-    app.audit.write(&mut batch, Event::succeeded(Kind::UserCreated).by_system("cli").on_user(id, &username));
-    app.store().commit(batch).await.map_err(|error| Failure::new(error.to_string()))?;
-    if has_password {
-        return Ok(format!("{username} was added.\n"));
-    }
-    let user = app.accounts.user(&id).ok_or_else(|| Failure::new("The user vanished."))?;
-    link(app, &user, INVITE_LIFETIME).await
+fn parse_groups(names: &[String]) -> Result<Vec<GroupName>, Failure> {
+    let parsed: Result<Vec<GroupName>, _> = names.iter().map(|name| GroupName::parse(name)).collect();
+    parsed.map_err(|error| Failure::usage(error.to_string()))
 }
 
 async fn accepted_hash(
@@ -284,66 +389,6 @@ async fn passwd(app: &App, name: &str, password: String) -> Result<String, Failu
     Ok(format!("The password of {} is set; all sessions have ended.\n", user.username))
 }
 
-async fn unlock(app: &App, name: &str) -> Result<String, Failure> {
-    let user = find(app, name)?;
-    let mut batch = app.store().batch();
-    let count = app.sign_in.lockout().stage_lift(&mut batch, user.id, None);
-    let event = Event::succeeded(Kind::SuspensionLifted).by_system("cli").on_user(user.id, &user.username);
-    app.audit.write(&mut batch, event);
-    app.store().commit(batch).await.map_err(|error| Failure::new(error.to_string()))?;
-    Ok(format!("{count} suspensions of {} were lifted.\n", user.username))
-}
-
-async fn set_status(app: &App, name: &str, status: Status) -> Result<String, Failure> {
-    let user = find(app, name)?;
-    let is_active = status == Status::Active;
-    app.accounts
-        .change(
-            user.id,
-            |record| {
-                record.status = status;
-                if !is_active {
-                    record.not_before = end_of_sessions(record.not_before, app.now());
-                }
-                Ok(())
-            },
-            |batch, record| {
-                let kind = if is_active { Kind::UserEnabled } else { Kind::UserDisabled };
-                if !is_active {
-                    app.sign_in.stage_end_everything(batch, user.id);
-                }
-                app.audit
-                    .write(batch, Event::succeeded(kind).by_system("cli").on_user(user.id, &record.username));
-            },
-        )
-        .await
-        .map_err(refused)?;
-    Ok(format!("{} is {}.\n", user.username, if is_active { "enabled" } else { "disabled" }))
-}
-
-async fn reset_second_factor(app: &App, name: &str) -> Result<String, Failure> {
-    let user = find(app, name)?;
-    app.accounts
-        .reset_second_factor(
-            user.id,
-            |record| {
-                record.not_before = end_of_sessions(record.not_before, app.now());
-                record.notice =
-                    Some("An administrator removed your second factor. Set it up again.".to_owned());
-            },
-            |batch, record| {
-                app.sign_in.stage_end_everything(batch, user.id);
-                let event = Event::succeeded(Kind::SecondFactorReset)
-                    .by_system("cli")
-                    .on_user(user.id, &record.username);
-                app.audit.write(batch, event);
-            },
-        )
-        .await
-        .map_err(refused)?;
-    Ok(format!("The second factor of {} is removed; all sessions have ended.\n", user.username))
-}
-
 async fn profile(app: &App, name: &str, claims: &[String], unset: &[String]) -> Result<String, Failure> {
     let user = find(app, name)?;
     let mut edits = Vec::with_capacity(claims.len() + unset.len());
@@ -359,26 +404,19 @@ async fn profile(app: &App, name: &str, claims: &[String], unset: &[String]) -> 
     let profile = if edits.is_empty() {
         app.accounts.profile(&user.id).map_err(refused)?.unwrap_or_default()
     } else {
-        let change = |profile: &mut ProfileRecord, _: &UserRecord| {
-            profile.apply(&edits);
-            Ok(())
-        };
-        let also = |batch: &mut Batch, record: &UserRecord| {
-            let event =
-                Event::succeeded(Kind::UserChanged).by_system("cli").on_user(user.id, &record.username);
-            app.audit.write(batch, event.detail("fields", claims_of(&edits)));
-        };
-        app.accounts.change_profile(user.id, change, also).await.map_err(refused)?
+        app.admin.change_claims(By::Machine, &user, &edits).await.map_err(told)?
     };
     Ok(lines_of(&profile))
 }
 
 fn edit(key: &str, value: Option<&str>) -> Result<Edit, Failure> {
-    Edit::parse(key, value).map_err(|fault| match fault {
-        EditFault::Unknown => {
-            Failure::usage(format!("There is no claim “{key}”. There are: {}.", known_claims()))
+    Edit::parse(key, value).map_err(|error| {
+        let is_unknown = error == EditFault::Unknown;
+        let mut failure = told(fault(key, error));
+        if is_unknown {
+            let _ = write!(failure.text, " There are: {}.", known_claims());
         }
-        EditFault::Value(_, error) => Failure::usage(format!("{key}: {error}")),
+        failure
     })
 }
 
@@ -401,23 +439,4 @@ fn lines_of(profile: &ProfileRecord) -> String {
     let _ = writeln!(text, "phone_number_verified={}", profile.phone_number_verified);
     let _ = writeln!(text, "email_verified={}", profile.email_verified);
     text
-}
-
-async fn link(app: &App, user: &User, lifetime: std::time::Duration) -> Result<String, Failure> {
-    let event = Event::succeeded(Kind::LinkCreated).by_system("cli").on_user(user.id, &user.username);
-    let mut batch = app.store().batch();
-    if app.accounts.stage_withdraw_links(&mut batch, user.id) > 0 {
-        let event = Event::succeeded(Kind::LinkWithdrawn).by_system("cli").on_user(user.id, &user.username);
-        app.audit.write(&mut batch, event);
-    }
-    let purpose = LinkPurpose::ResetPassword(user.id);
-    let (secret, _) = app.accounts.stage_make_link(&mut batch, purpose, lifetime);
-    app.audit.write(&mut batch, event);
-    app.store().commit(batch).await.map_err(|error| Failure::new(error.to_string()))?;
-    let origin = app.site.origin().text;
-    let hours = lifetime.as_secs() / 3600;
-    Ok(format!(
-        "{origin}/link/{secret}\nThis link lets {} choose a password, once, within {hours} hours.\n",
-        user.username
-    ))
 }

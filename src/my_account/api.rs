@@ -9,16 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{MyAccount, ProfileChange};
 use crate::accounts::User;
+pub(crate) use crate::accounts::wording::refused;
 use crate::audit::AuditRow;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::ids::SessionId;
 use crate::kernel::secret::SecretText;
-use crate::kernel::text::{DisplayName, Email, TextError};
+use crate::kernel::text::{DisplayName, Email};
 use crate::sessions::cookies;
 use crate::sessions::labels::device_name;
 use crate::sessions::{Principal, SessionKind, SessionView};
 use crate::sign_in::api::{UserDto, add_tokens, enrolment_json, visit};
 use crate::sign_in::{Renewal, SignInError};
+use crate::words::{Said, Words};
 
 /// How many rows a list has unless the request says otherwise.
 const DEFAULT_PAGE: usize = 50;
@@ -38,11 +40,6 @@ pub(crate) fn page_size(request: &Request) -> Result<usize, Problem> {
             format!("`limit` is a number from 1 to {LARGEST_PAGE}."),
         )
     })
-}
-
-/// Turns a refused text into a problem that names its field.
-pub(crate) fn refused(field: &'static str) -> impl Fn(TextError) -> Problem {
-    move |error| Problem::unprocessable(field, "invalid_value", error.to_string())
 }
 
 /// Parses an address as a form or JSON sends it: an empty text removes it.
@@ -120,7 +117,7 @@ struct ConfirmDto {
 }
 
 #[derive(Serialize)]
-struct SessionDto {
+pub(super) struct SessionDto {
     handle: String,
     kind: SessionKind,
     device: String,
@@ -133,7 +130,7 @@ struct SessionDto {
 }
 
 impl SessionDto {
-    fn of(view: &SessionView, principal: &Principal) -> Self {
+    pub(super) fn of(view: &SessionView, principal: &Principal) -> Self {
         SessionDto {
             handle: view.id.to_string(),
             kind: view.kind,
@@ -149,7 +146,7 @@ impl SessionDto {
 }
 
 #[derive(Serialize)]
-struct ActivityDto {
+pub(super) struct ActivityDto {
     at: String,
     kind: String,
     sentence: &'static str,
@@ -259,9 +256,11 @@ pub async fn change_password(
     let changed = room.change_password(principal, current.as_ref(), &new, &visit(room, request)?).await;
     let renewal = changed.map_err(|error| match error {
         // The caller is signed in; only what was typed is wrong.
-        SignInError::Wrong => {
-            Problem::unprocessable("current_password", "wrong_password", "That is not your current password.")
-        }
+        SignInError::Wrong => Problem::unprocessable(
+            "current_password",
+            "wrong_password",
+            Said::of(Words::account_wrong_password),
+        ),
         error => error.into(),
     })?;
     let status = if renewal.is_some() { "changed" } else { "signed_out" };

@@ -3,7 +3,10 @@
 //! Every change and its audit event are one commit. What would let a thief of a session stay needs a fresh proof of
 //! all factors first ([`SignIn::require_fresh`], OTP-08).
 
+pub mod activity;
 pub mod api;
+pub mod export;
+pub mod home;
 pub mod pages;
 pub mod passkey_api;
 pub mod passkey_pages;
@@ -18,6 +21,7 @@ use parking_lot::Mutex;
 use crate::accounts::enrolment::{Asker, Enrolment};
 use crate::accounts::profile::Edit;
 use crate::accounts::records::UserRecord;
+use crate::accounts::wording::of_password;
 use crate::accounts::{ProfileRecord, Role};
 use crate::audit::{Event, Filter, Kind, Page};
 use crate::http::Problem;
@@ -28,6 +32,7 @@ use crate::kernel::time::Timestamp;
 use crate::sessions::{Factors, Principal, SessionView};
 use crate::sign_in::{Renewal, SignIn, SignInError, Visit};
 use crate::store::Batch;
+use crate::words::{Said, Words, said};
 
 /// The use-cases of one's own account. Cheap to clone.
 #[derive(Clone)]
@@ -163,8 +168,9 @@ impl MyAccount {
         visit: &Visit<'_>,
     ) -> Result<ProfileRecord, Problem> {
         if let Some(edit) = edits.iter().find(|edit| edit.is_for_administrators()) {
-            let sentence = format!("Only an administrator can change `{}`.", edit.claim());
-            return Err(Problem::unprocessable(edit.claim(), "not_yours", sentence));
+            let claim = edit.claim();
+            let sentence = said(move |t| t.account_not_yours(claim));
+            return Err(Problem::unprocessable(claim, "not_yours", sentence));
         }
         let id = principal.user.id;
         let before = self.accounts.profile(&id)?.unwrap_or_default();
@@ -185,16 +191,15 @@ impl MyAccount {
     }
 
     /// Tells why the account cannot be deleted by its owner, if it cannot.
-    pub fn cannot_delete(&self, principal: &Principal) -> Option<&'static str> {
+    pub fn cannot_delete(&self, principal: &Principal) -> Option<Said> {
         let is_only = |role: Role| {
             principal.user.role == role
                 && self.accounts.directory().count_active(|user| user.role >= role) <= 1
         };
         if is_only(Role::Owner) {
-            return Some("You are the only owner. Make someone else owner first.");
+            return Some(Said::of(Words::account_only_owner));
         }
-        is_only(Role::Admin)
-            .then_some("You are the only administrator. Make someone else administrator first.")
+        is_only(Role::Admin).then(|| Said::of(Words::account_only_admin))
     }
 
     /// Deletes the caller's own account with everything that speaks for it.
@@ -239,7 +244,7 @@ impl MyAccount {
         }
         self.accounts
             .check_password(new, user.role, user.username.as_str(), email)
-            .map_err(|error| Problem::unprocessable("new_password", error.code(), error.to_string()))?;
+            .map_err(|error| Problem::unprocessable("new_password", error.code(), of_password(&error)))?;
         let phc = self.accounts.hash_password(new, self.ticket(visit)).await?;
         // The password alone makes an account with a second factor no fresher than it was (OTP-08).
         let is_whole_proof = current.is_some() && !user.has_second_factor();
@@ -297,20 +302,16 @@ impl MyAccount {
             })
             .await?;
         let confirmed = confirmed.ok_or_else(|| {
-            Problem::unprocessable(
-                "otp",
-                "invalid_code",
-                "That code was not accepted. Check the clock of your phone, wait for the next code and try again.",
-            )
+            Problem::unprocessable("otp", "invalid_code", Said::of(Words::account_code_refused))
         });
         next.of(confirmed)
     }
 
     /// Tells why the authenticator app cannot be removed, if it cannot.
-    pub fn cannot_remove_totp(&self, principal: &Principal) -> Option<&'static str> {
+    pub fn cannot_remove_totp(&self, principal: &Principal) -> Option<Said> {
         let user = &principal.user;
         let is_required = user.passkeys == 0 && self.accounts.second_factor_policy().requires(user.role);
-        is_required.then_some("Your account must have a second factor. You can replace the app.")
+        is_required.then(|| Said::of(Words::account_factor_required))
     }
 
     /// Removes the authenticator app, and the recovery codes unless there are passkeys. Everything else that speaks for the
@@ -325,10 +326,7 @@ impl MyAccount {
     ) -> Result<Option<Renewal>, Problem> {
         self.require_fresh(principal)?;
         if !principal.user.has_totp {
-            return Err(Problem::conflict(
-                "no_second_factor",
-                "There is no authenticator app on this account.",
-            ));
+            return Err(Problem::conflict("no_second_factor", Said::of(Words::account_no_totp)));
         }
         if let Some(sentence) = self.cannot_remove_totp(principal) {
             return Err(Problem::conflict("second_factor_required", sentence));
@@ -395,7 +393,7 @@ impl MyAccount {
         if principal.user.has_second_factor() {
             return Ok(());
         }
-        Err(Problem::conflict("no_second_factor", "There is no second factor on this account."))
+        Err(Problem::conflict("no_second_factor", Said::of(Words::account_no_second_factor)))
     }
 
     /// Lists the caller's sessions: the current one first, then the most recently used.

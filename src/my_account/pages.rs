@@ -4,31 +4,25 @@
 use http::StatusCode;
 
 use super::api::{parse_email, refused};
+use super::home::strip;
 use super::passkey_pages::passkey_row;
 use super::{MyAccount, ProfileChange};
 use crate::accounts::enrolment::Enrolment;
-use crate::audit::{AuditRow, Filter, Outcome};
+use crate::audit::{AuditRow, Outcome};
 use crate::crypto::recovery_code;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::DisplayName;
 use crate::sessions::labels::device_name;
-use crate::sessions::{Principal, SessionView, cookies, frames};
+use crate::sessions::{Principal, SessionKind, SessionView, cookies, frames};
 use crate::sign_in::api::visit;
 use crate::sign_in::pages::in_groups;
 use crate::sign_in::{Renewal, SignInError, step_up_first};
 use crate::views::account as views;
-use crate::views::account::Strip;
-use crate::views::home::{AppTile, Home};
 use crate::views::qr::qr_svg;
 use crate::views::sign_in::Message;
-use crate::views::{Event, FieldErrors, Frame, Kind, Pager, SessionRow, plural};
+use crate::views::{Event, FieldErrors, Frame, Kind, SessionRow};
 use crate::words::Words;
-
-/// How many events a page of the activity has.
-const PAGE: usize = 50;
-/// With fewer recovery codes than this the page says so.
-const FEW_CODES: u8 = 3;
 
 pub(super) fn frame(
     room: &MyAccount,
@@ -38,75 +32,18 @@ pub(super) fn frame(
     current: &'static str,
 ) -> Frame {
     let frame = frames::personal(&room.site, &room.sessions, request, principal, title, current);
+    let t = frame.t;
     let done = match request.query("done").as_deref() {
-        Some("saved") => "Saved.",
-        Some("password") => {
-            "Your password is changed. You are signed out everywhere else, and your app tokens ended."
-        }
-        Some("totp-removed") => "The authenticator app is removed. You are signed out everywhere else.",
-        Some("passkey-removed") => "The passkey is removed. You are signed out everywhere else.",
-        Some("passkey-added") => "The passkey is added. You are signed out everywhere else.",
-        Some("ended") => "The session is ended.",
-        Some("others-ended") => "All other sessions are ended.",
+        Some("saved") => t.account_done_saved(),
+        Some("password") => t.account_done_password(),
+        Some("totp-removed") => t.account_done_totp_removed(),
+        Some("passkey-removed") => t.account_done_passkey_removed(),
+        Some("passkey-added") => t.account_done_passkey_added(),
+        Some("ended") => t.account_done_ended(),
+        Some("others-ended") => t.account_done_others_ended(),
         _ => return frame,
     };
     frame.with_notice(Kind::Ok, done)
-}
-
-/// Returns how well an account is protected, and what to do about it.
-fn strip(has_second_factor: bool, recovery_codes_left: u8) -> Strip {
-    let (kind, text) = match (has_second_factor, recovery_codes_left) {
-        (false, _) => (
-            Kind::Warn,
-            "Your password alone opens your account. Add a passkey or an authenticator app.".to_owned(),
-        ),
-        (true, 0) => (
-            Kind::Warn,
-            "You have no recovery codes left. Make new ones, or a lost phone locks you out.".to_owned(),
-        ),
-        (true, left) if left < FEW_CODES => (
-            Kind::Warn,
-            format!("You have only {} left. Make new ones.", plural(left.into(), "recovery code")),
-        ),
-        (true, _) => (Kind::Ok, "Your account is well protected.".to_owned()),
-    };
-    Strip { kind, text }
-}
-
-/// `GET /`: the home of a signed-in person. `hosts` are the apps that the access rules let the person open.
-pub async fn home(
-    room: &MyAccount,
-    request: &Request,
-    principal: &Principal,
-    hosts: Vec<String>,
-) -> Result<Reply, Problem> {
-    let user = &principal.user;
-    let record = room.accounts.record(&user.id)?.value;
-    let filter = Filter {
-        user: Some(user.id),
-        kind_prefix: Some("sign_in.succeeded".to_owned()),
-        ..Filter::default()
-    };
-    let before = room.audit.page(&filter, None, 2)?.rows.into_iter().nth(1);
-    let page = Home {
-        frame: frame(room, request, principal, "Home", "home"),
-        display_name: user.display_name.to_string(),
-        strip: strip(user.has_second_factor(), record.recovery_codes_left),
-        apps: hosts.into_iter().map(tile).collect(),
-        last_sign_in: before.as_ref().map(|row| row.at.into()),
-        last_sign_in_from: before.and_then(|row| row.place).unwrap_or_default(),
-    };
-    Reply::html(StatusCode::OK, &page)
-}
-
-/// Names an app by the first part of its host: `photos.home.example` is `Photos`.
-fn tile(host: String) -> AppTile {
-    let first = host.split('.').next().unwrap_or_default();
-    let mut letters = first.chars();
-    let name = letters
-        .next()
-        .map_or_else(String::new, |letter| letter.to_uppercase().collect::<String>() + letters.as_str());
-    AppTile { name, url: format!("https://{host}/"), host }
 }
 
 /// `GET /account`.
@@ -124,16 +61,16 @@ fn profile_page(
     principal: &Principal,
     refused: Option<(Problem, String, String)>,
 ) -> Result<Reply, Problem> {
-    let user = &principal.user;
+    let (user, t) = (&principal.user, request.words());
     let mut page = views::Profile {
-        frame: frame(room, request, principal, "Profile", "profile"),
+        frame: frame(room, request, principal, t.account_title_profile(), "profile"),
         username: user.username.to_string(),
         display_name: user.display_name.to_string(),
         email: user.email.as_ref().map(ToString::to_string).unwrap_or_default(),
-        role: role_word(user.role).to_owned(),
+        role: role_in_words(user.role, t).to_owned(),
         groups: user.groups.iter().map(ToString::to_string).collect(),
         since: room.accounts.record(&user.id)?.value.created_at.into(),
-        cannot_delete: room.cannot_delete(principal).map(str::to_owned),
+        cannot_delete: room.cannot_delete(principal).map(|why| why.in_words(t)),
         errors: FieldErrors::none(),
     };
     let mut status = StatusCode::OK;
@@ -151,6 +88,15 @@ pub(crate) fn role_word(role: crate::accounts::Role) -> &'static str {
         crate::accounts::Role::Owner => "Owner",
         crate::accounts::Role::Admin => "Admin",
         crate::accounts::Role::Member => "Member",
+    }
+}
+
+/// Returns a role in the words of a language.
+pub(crate) fn role_in_words(role: crate::accounts::Role, t: Words) -> &'static str {
+    match role {
+        crate::accounts::Role::Owner => t.account_role_owner(),
+        crate::accounts::Role::Admin => t.account_role_admin(),
+        crate::accounts::Role::Member => t.account_role_member(),
     }
 }
 
@@ -224,8 +170,10 @@ fn delete_page(
     errors: FieldErrors,
 ) -> Result<Reply, Problem> {
     let page = views::Delete {
-        frame: frame(room, request, principal, "Delete your account", "profile"),
+        frame: frame(room, request, principal, request.words().account_title_delete(), "profile"),
         username: principal.user.username.to_string(),
+        passkeys: principal.user.passkeys.into(),
+        app_tokens: room.sessions.app_tokens_of(&principal.user.id).len(),
         errors,
     };
     Reply::html(status, &page)
@@ -239,15 +187,16 @@ pub async fn submit_delete(
 ) -> Result<Reply, Problem> {
     let form = request.form()?;
     if form.text("confirm_username").trim() != principal.user.username.as_str() {
-        let errors = FieldErrors::one("confirm_username", "That is not the username of this account.");
+        let errors = FieldErrors::one("confirm_username", request.words().account_wrong_username());
         return delete_page(room, request, principal, StatusCode::UNPROCESSABLE_ENTITY, errors);
     }
     match room.delete(principal, &visit(room, request)?).await {
         Ok(()) => {
+            let t = request.words();
             let page = Message {
-                frame: frames::anonymous(&room.site, request, "Account deleted"),
-                text: "Your account is deleted, and you are signed out everywhere.".to_owned(),
-                button: "Sign in with another account".to_owned(),
+                frame: frames::anonymous(&room.site, request, t.account_title_deleted()),
+                text: t.account_deleted().to_owned(),
+                button: t.account_another_account().to_owned(),
                 url: "/signin".to_owned(),
             };
             Ok(cookies::revoke(&room.site, Reply::html(StatusCode::OK, &page)?))
@@ -257,50 +206,60 @@ pub async fn submit_delete(
     }
 }
 
-/// `GET /account/security`.
+/// `GET /account/security`. `apps` have access to the account.
 pub async fn show_security(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
+    apps: usize,
 ) -> Result<Reply, Problem> {
-    security_page(room, request, principal, StatusCode::OK, FieldErrors::none())
+    security_page(room, request, principal, apps, (StatusCode::OK, FieldErrors::none()))
 }
 
 fn security_page(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
-    status: StatusCode,
-    errors: FieldErrors,
+    apps: usize,
+    (status, errors): (StatusCode, FieldErrors),
 ) -> Result<Reply, Problem> {
-    let user = &principal.user;
+    let (user, t) = (&principal.user, request.words());
     let record = room.accounts.record(&user.id)?.value;
     let totp = room.accounts.totp_state(user.id)?.map(|state| views::TotpState {
         added: state.confirmed_at.into(),
         last_used: state.last_used.map(Into::into),
     });
     let page = views::Security {
-        frame: frame(room, request, principal, "Security", "security"),
+        frame: frame(room, request, principal, t.account_title_security(), "security"),
         username: user.username.to_string(),
-        strip: strip(user.has_second_factor(), record.recovery_codes_left),
+        strip: strip(
+            t,
+            user.has_second_factor(),
+            record.recovery_codes_left,
+            room.passkeys_unavailable().is_none(),
+        ),
         password_changed: record.password_changed_at.map(Into::into),
         min_length: u32::try_from(room.accounts.minimum_password_length(user.role)).unwrap_or(u32::MAX),
         totp,
-        cannot_remove_totp: room.cannot_remove_totp(principal).map(str::to_owned),
+        cannot_remove_totp: room.cannot_remove_totp(principal).map(|why| why.in_words(t)),
         recovery_left: record.recovery_codes_left.into(),
         recovery_total: u32::try_from(recovery_code::CODES).unwrap_or(u32::MAX),
         passkeys: room.list_passkeys(principal)?.iter().map(passkey_row).collect(),
         passkeys_unavailable: room.passkeys_unavailable(),
+        sessions: room.list_sessions(principal)?.len(),
+        apps,
+        app_tokens: room.sessions.app_tokens_of(&user.id).len(),
         errors,
     };
     Reply::html(status, &page)
 }
 
-/// `POST /account/password`.
+/// `POST /account/password`. `apps` have access to the account.
 pub async fn submit_password(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
+    apps: usize,
 ) -> Result<Reply, Problem> {
     let form = request.form()?;
     let current = SecretText::new(form.text("current_password").to_owned());
@@ -308,14 +267,14 @@ pub async fn submit_password(
     match room.change_password(principal, Some(&current), &new, &visit(room, request)?).await {
         Ok(renewal) => Ok(go_on(room, Reply::see_other("/account/security?done=password"), renewal)),
         Err(SignInError::Wrong) => {
-            let errors = FieldErrors::one("current_password", "That is not your current password.");
-            security_page(room, request, principal, StatusCode::UNPROCESSABLE_ENTITY, errors)
+            let errors = FieldErrors::one("current_password", request.words().account_wrong_password());
+            security_page(room, request, principal, apps, (StatusCode::UNPROCESSABLE_ENTITY, errors))
         }
         Err(error) => {
             let problem = Problem::from(error);
             let status = problem.status;
             let errors = field_errors(problem, "current_password", request.words())?;
-            security_page(room, request, principal, status, errors)
+            security_page(room, request, principal, apps, (status, errors))
         }
     }
 }
@@ -339,7 +298,8 @@ fn totp_page(
     (status, errors): (StatusCode, FieldErrors),
 ) -> Result<Reply, Problem> {
     let replaces = principal.user.has_totp;
-    let title = if replaces { "Replace the authenticator app" } else { "Add an authenticator app" };
+    let t = request.words();
+    let title = if replaces { t.account_title_totp_replace() } else { t.account_title_totp_add() };
     let page = views::Totp {
         frame: frame(room, request, principal, title, "security"),
         qr: qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
@@ -383,7 +343,7 @@ pub(super) fn codes_page(
         principal.session = renewal.started.id;
     }
     let page = views::RecoveryCodes {
-        frame: frame(room, request, &principal, "Keep these recovery codes", "security"),
+        frame: frame(room, request, &principal, request.words().account_title_codes(), "security"),
         username: principal.user.username.to_string(),
         codes,
     };
@@ -436,16 +396,25 @@ pub(crate) fn session_row(view: &SessionView, current: Option<&Principal>) -> Se
     }
 }
 
-/// `GET /account/sessions`.
+/// `GET /account/sessions`. `stays` are the apps that stay signed in.
 pub async fn show_sessions(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,
+    stays: Vec<views::AppStay>,
 ) -> Result<Reply, Problem> {
-    let views = room.list_sessions(principal)?;
+    let sessions = room.list_sessions(principal)?;
+    let (browsers, programs): (Vec<_>, Vec<_>) =
+        sessions.iter().partition(|view| view.kind == SessionKind::Web);
+    let program = |view: &SessionView| views::ProgramRow {
+        session: session_row(view, Some(principal)),
+        ends: view.ends_at.into(),
+    };
     let page = views::Sessions {
-        frame: frame(room, request, principal, "Sessions", "sessions"),
-        rows: views.iter().map(|view| session_row(view, Some(principal))).collect(),
+        frame: frame(room, request, principal, request.words().account_title_sessions(), "sessions"),
+        rows: browsers.into_iter().map(|view| session_row(view, Some(principal))).collect(),
+        programs: programs.into_iter().map(program).collect(),
+        stays,
     };
     Reply::html(StatusCode::OK, &page)
 }
@@ -479,26 +448,6 @@ pub async fn end_other_sessions(
     }
 }
 
-/// `GET /account/activity?before=…`.
-pub async fn show_activity(
-    room: &MyAccount,
-    request: &Request,
-    principal: &Principal,
-) -> Result<Reply, Problem> {
-    let before = request.query("before");
-    let found = room.activity(principal, before.as_deref(), PAGE)?;
-    let page = views::Activity {
-        frame: frame(room, request, principal, "Activity", "activity"),
-        events: found.rows.iter().map(|row| event_line(row, principal.user.username.as_str())).collect(),
-        pager: Pager {
-            label: String::new(),
-            previous: before.map(|_| "/account/activity".to_owned()),
-            next: found.next_cursor.map(|cursor| format!("/account/activity?before={cursor}")),
-        },
-    };
-    Reply::html(StatusCode::OK, &page)
-}
-
 /// Returns an event as a line of the timeline of the person called `whose`.
 pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
     let kind = match row.outcome {
@@ -519,8 +468,9 @@ pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
 }
 
 /// What a person should look at twice (AUD-07).
-fn is_noteworthy(kind: &str) -> bool {
-    const OF: [&str; 9] = [
+pub(super) fn is_noteworthy(kind: &str) -> bool {
+    const OF: [&str; 10] = [
+        "account.",
         "password.",
         "totp.",
         "passkey.",
@@ -532,23 +482,4 @@ fn is_noteworthy(kind: &str) -> bool {
         "link.",
     ];
     OF.iter().any(|prefix| kind.starts_with(prefix))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_strip_says_what_to_do() {
-        assert_eq!(strip(true, 10).kind, Kind::Ok);
-        assert!(strip(true, 1).text.contains("only 1 recovery code left"));
-        assert!(strip(true, 0).text.contains("no recovery codes"));
-        assert!(strip(false, 0).text.contains("authenticator app"));
-    }
-
-    #[test]
-    fn apps_are_named_by_their_host() {
-        let tile = tile("photos.home.example".to_owned());
-        assert_eq!((tile.name.as_str(), tile.url.as_str()), ("Photos", "https://photos.home.example/"));
-    }
 }

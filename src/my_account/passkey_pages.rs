@@ -51,7 +51,7 @@ fn page(
         },
     };
     let page = views::NewPasskey {
-        frame: frame(room, request, principal, "Add a passkey", "security"),
+        frame: frame(room, request, principal, request.words().account_title_passkey(), "security"),
         options,
         name: name.to_owned(),
         unavailable,

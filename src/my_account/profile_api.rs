@@ -98,7 +98,8 @@ fn edit(key: &str, value: &Value) -> Result<Edit, Problem> {
     Edit::parse(key, text).map_err(|error| fault(key, error))
 }
 
-fn fault(key: &str, fault: EditFault) -> Problem {
+/// Says why there is no such change of a claim.
+pub(crate) fn fault(key: &str, fault: EditFault) -> Problem {
     match fault {
         EditFault::Unknown => {
             Problem::bad_request("unknown_field", format!("There is no claim `{}`.", printable(key)))

@@ -17,7 +17,7 @@ use super::par::Pushed;
 use super::params::Params;
 use super::records::Permission;
 use super::request::{AuthorizationRequest, Destination, ResponseMode};
-use super::{Oidc, marker, redirect_uri};
+use super::{Oidc, marker, redirect_uri, rehearsal};
 use crate::audit::{Event, Kind};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
@@ -59,6 +59,8 @@ struct Asked<'a> {
     /// Those that count: pushed ones, if there are any.
     inner: Params,
     pushed: Option<Pushed>,
+    /// What an administrator began a rehearsal with.
+    rehearsal: Option<rehearsal::Ticket>,
 }
 
 /// `GET /oauth2/authorize`.
@@ -101,10 +103,17 @@ async fn proceed(
     params: &Params,
     agreement: Option<Agreement>,
 ) -> Result<Reply, Problem> {
-    let asked = match room.read_destination(params, true, request.now).await? {
+    let mut asked = match room.read_destination(params, true, request.now).await? {
         Ok(asked) => asked,
         Err(why) => return error_page(room, request, &why),
     };
+    if params.all(rehearsal::NAME).next().is_some() {
+        let both = (asked.outer, &asked.inner);
+        asked.rehearsal = room.divert(&asked.client, both, &mut asked.destination, caller, request.now);
+        if asked.rehearsal.is_none() {
+            return error_page(room, request, "This test is over. Start it again from the page of the app.");
+        }
+    }
     match judge(room, request, caller, &asked, agreement).await {
         Ok(reply) => Ok(reply),
         Err(Refusal::ToClient(error)) => refuse(room, request, &asked.destination, error),
@@ -163,7 +172,10 @@ async fn judge(
     match decide(&wanted, client.consent(), present.as_ref(), asked_at, request.now) {
         Decision::Refuse(error) => Err(error.into()),
         Decision::SignIn(again) => Ok(to_sign_in(room, request, asked, again)),
-        Decision::StepUp => Ok(Reply::see_other(&with_query("/step-up", &[("next", &here(asked.outer))]))),
+        Decision::StepUp => {
+            let next = here(&marked(room, request, asked));
+            Ok(Reply::see_other(&with_query("/step-up", &[("next", &next)])))
+        }
         Decision::Enrol => Ok(message(room, request, caller, needs_factor(client))?),
         Decision::NotAdmitted => Ok(not_admitted(room, request, caller, asked)?),
         Decision::Consent => match caller {
@@ -188,8 +200,8 @@ fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
     format!("{path}?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
 }
 
-/// Leads to the sign-in page and back. The mark says when a fresh proof was first asked for.
-fn to_sign_in(room: &Oidc, request: &Request, asked: &Asked<'_>, again: bool) -> Reply {
+/// Returns the request with a mark that says when a fresh proof was first asked for.
+fn marked(room: &Oidc, request: &Request, asked: &Asked<'_>) -> Params {
     let mark =
         match asked.outer.once(marker::NAME).filter(|_| room.asked_at(asked.outer, request.now).is_some()) {
             Some(mark) => mark.to_owned(),
@@ -202,7 +214,12 @@ fn to_sign_in(room: &Oidc, request: &Request, asked: &Asked<'_>, again: bool) ->
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     pairs.push((marker::NAME.to_owned(), mark));
-    let back = here(&Params::from(pairs));
+    Params::from(pairs)
+}
+
+/// Leads to the sign-in page and back.
+fn to_sign_in(room: &Oidc, request: &Request, asked: &Asked<'_>, again: bool) -> Reply {
+    let back = here(&marked(room, request, asked));
     let mut query = vec![("rd", back.as_str())];
     if again {
         query.push(("again", "1"));
@@ -251,6 +268,7 @@ impl Oidc {
             outer: params,
             inner,
             pushed,
+            rehearsal: None,
         }))
     }
 
@@ -283,8 +301,10 @@ impl Oidc {
         let is_asked = client.consent() != ConsentMode::Skip || wanted.prompt.consent;
         Ok(Present {
             level: principal.level(),
+            resists_phishing: principal.factors.resists_phishing(),
             authenticated_at: principal.authenticated_at,
             has_second_factor: user.has_second_factor(),
+            has_passkey: user.passkeys > 0,
             is_somebody_else,
             is_admitted: client.admits(user),
             has_consented: is_asked && self.has_consented(&user.id, &client.id, question)?,
@@ -313,7 +333,14 @@ impl Oidc {
         for _ in 0..TRIES {
             let mut batch = self.store.batch();
             self.sessions.stage_require_live(&mut batch, principal)?;
-            if let Some(question) = agreed {
+            if let Some(ticket) = &asked.rehearsal {
+                if !self.stage_use_ticket(&mut batch, ticket).map_err(OAuthError::from)? {
+                    return Err(Problem::bad_request("request_used", "This test was made already.").into());
+                }
+            } else {
+                self.stage_use(&mut batch, &client.id, request.now);
+            }
+            if let Some(question) = agreed.filter(|_| asked.rehearsal.is_none()) {
                 self.stage_consent(&mut batch, &user.id, &client.id, question).map_err(OAuthError::from)?;
             }
             if let Some(pushed) = &asked.pushed
@@ -334,8 +361,11 @@ impl Oidc {
                 jkt: wanted.dpop_jkt.clone(),
             };
             let code = self.stage_code(&mut batch, wanted, permission, request.now);
-            let event =
+            let mut event =
                 Event::succeeded(Kind::AppSignedIn).by(user.id, &user.username).on(client.id.as_str());
+            if asked.rehearsal.is_some() {
+                event = event.detail("by", "test");
+            }
             self.audit.write(&mut batch, event.from(request.client.ip).request(request.id));
             match self.store.commit(batch).await {
                 Ok(()) => return Ok(answer_code(self, request, &asked.destination, &code)?),
@@ -351,7 +381,7 @@ impl Oidc {
 fn own_pairs(params: &Params) -> Vec<(String, String)> {
     params
         .pairs()
-        .filter(|(name, _)| *name != marker::NAME)
+        .filter(|(name, _)| ![marker::NAME, rehearsal::NAME].contains(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
@@ -388,7 +418,7 @@ fn respond(
     answer.extend(to.state.iter().map(|state| ("state", state.clone())));
     answer.push(("iss", room.issuer()));
     match to.mode {
-        ResponseMode::Query => Ok(Reply::see_other(&with_answer(&to.redirect_uri, &answer))),
+        ResponseMode::Query => Ok(Reply::see_other(&with_answer(to.answer_uri(), &answer))),
         ResponseMode::FormPost => {
             let page = views::FormPost {
                 frame: frames::anonymous(&room.site, request, "Back to the app"),
@@ -470,7 +500,7 @@ fn not_admitted(
         title: "Not for this account",
         text: format!("Your account may not use {name}. Ask the person who runs this server to let you in."),
         button: format!("Back to {name}"),
-        url: with_answer(&asked.destination.redirect_uri, &answer),
+        url: with_answer(asked.destination.answer_uri(), &answer),
     };
     message(room, request, caller, notice)
 }
@@ -518,7 +548,7 @@ fn consent_page(
         switch_url: with_query("/signin", &[("rd", &here(asked.outer)), ("again", "1")]),
     };
     let reply = Reply::html(StatusCode::OK, &page)?;
-    Ok(with_form_target(reply, &wanted.destination.redirect_uri))
+    Ok(with_form_target(reply, wanted.destination.answer_uri()))
 }
 
 /// The host that a browser is sent to, for people to compare.

@@ -227,6 +227,8 @@ pub struct ClientSettings {
     pub cors_origins: Vec<String>,
     /// Whether it is switched off.
     pub is_disabled: bool,
+    /// Where people open it, for their list of apps; the last setting, because older ones end here in the store.
+    pub launch_url: Option<String>,
 }
 
 impl Default for ClientSettings {
@@ -261,6 +263,7 @@ impl Default for ClientSettings {
             refresh_token_seconds: None,
             cors_origins: Vec::new(),
             is_disabled: false,
+            launch_url: None,
         }
     }
 }
@@ -338,18 +341,15 @@ impl ClientSettings {
 
     fn object_to_uris(&self, object: &mut impl FnMut(&'static str, String)) {
         if let Some(uri) = &self.backchannel_logout_uri {
-            let is_sound = uri.len() <= redirect_uri::LONGEST
-                && !uri.contains('#')
-                && url::Url::parse(uri).is_ok_and(|url| {
-                    matches!(url.scheme(), "https" | "http")
-                        && url.username().is_empty()
-                        && url.password().is_none()
-                });
-            if !is_sound {
+            if uri.contains('#') || !is_web_address(uri) {
                 let why =
                     "The back-channel logout address begins with https:// or http:// and has no fragment.";
                 object("backchannel_logout_uri", why.to_owned());
             }
+        }
+        if self.launch_url.as_deref().is_some_and(|url| !is_web_address(url)) {
+            let why = "The address at which people open the app begins with https:// or http://.";
+            object("launch_url", why.to_owned());
         }
         if let Some(uri) = &self.initiate_login_uri {
             let is_sound = uri.len() <= redirect_uri::LONGEST
@@ -424,6 +424,15 @@ pub fn is_resource(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && !text.contains('#')
         && url::Url::parse(text).is_ok()
+}
+
+/// Tells whether `text` is the address of a page, without a user name.
+fn is_web_address(text: &str) -> bool {
+    text.len() <= redirect_uri::LONGEST
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && url::Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.password().is_none()
+        })
 }
 
 fn is_origin(text: &str) -> bool {
@@ -556,6 +565,8 @@ mod tests {
             with(|s| s.backchannel_logout_uri = Some("ftp://x/".to_owned())),
             ["backchannel_logout_uri"]
         );
+        assert_eq!(with(|s| s.launch_url = Some("javascript:alert(1)".to_owned())), ["launch_url"]);
+        assert!(with(|s| s.launch_url = Some("https://photos.home.example/".to_owned())).is_empty());
         assert_eq!(with(|s| s.profile = Profile::Fapi2), ["auth_method", "id_token_alg"]);
         let public = with(|s| {
             s.kind = ClientKind::Public;

@@ -37,10 +37,13 @@ const LONGEST_FOREIGN_SECRET: usize = 512;
 pub(super) const MOST_FOREIGN_CHECKS: usize = 4;
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// A client that proved who it is, and what it sent. Made only by [`Oidc::authenticate`].
+/// A client that proved who it is, and what it sent. Made only by [`Oidc::authenticate`], and by a rehearsal, whose tokens
+/// never leave this program.
 pub(super) struct Authenticated {
     pub(super) client: Arc<Client>,
     pub(super) params: Params,
+    /// Whether an administrator rehearses a sign-in to the app.
+    pub(super) is_rehearsal: bool,
 }
 
 enum Proof<'a> {
@@ -60,7 +63,7 @@ impl Oidc {
             let is_by_header = request.headers.contains_key(header::AUTHORIZATION);
             if error.code == "invalid_client" && is_by_header { error.with_basic_challenge() } else { error }
         })?;
-        Ok(Authenticated { client, params })
+        Ok(Authenticated { client, params, is_rehearsal: false })
     }
 
     async fn authenticated_client(

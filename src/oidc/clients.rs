@@ -85,7 +85,14 @@ fn read_settings(store: &Store, id: &ClientId, record: &ClientRecord) -> Result<
         let found = store.get::<ClientPartRecord>(&part_row(id, part))?;
         bytes.extend_from_slice(&found.ok_or(damaged.clone())?.value.0);
     }
-    postcard::from_bytes(&bytes).map_err(|_| damaged)
+    decode_settings(bytes).ok_or(damaged)
+}
+
+/// Reads settings in postcard. Those of before there were launch addresses end where those begin: what comes behind the
+/// end is passed over, and here it says that there is none.
+fn decode_settings(mut bytes: Vec<u8>) -> Option<ClientSettings> {
+    bytes.push(0);
+    postcard::from_bytes(&bytes).ok()
 }
 
 impl Client {
@@ -332,7 +339,13 @@ impl Oidc {
         ClientId::parse(&text).map_err(|_| AddError::NotFound)
     }
 
-    fn publish(&self, batch: &mut Batch, id: &ClientId, settings: ClientSettings, record: &ClientRecord) {
+    pub(super) fn publish(
+        &self,
+        batch: &mut Batch,
+        id: &ClientId,
+        settings: ClientSettings,
+        record: &ClientRecord,
+    ) {
         let (room, client) = (self.clone(), Client::new(id.clone(), settings, record));
         batch.after(move || {
             room.clients.put(client);
@@ -505,6 +518,7 @@ impl Oidc {
             self.stage_end_grant(&mut batch, grant);
         }
         self.stage_forget_consents_of(&mut batch, id)?;
+        self.stage_forget_use(&mut batch, id);
         also(&mut batch);
         let (room, removed) = (self.clone(), id.clone());
         batch.after(move || {
@@ -581,7 +595,7 @@ impl Oidc {
 }
 
 /// Adds the settings of a client to `batch`, in parts that fit into rows.
-fn stage_settings(
+pub(super) fn stage_settings(
     batch: &mut Batch,
     id: &ClientId,
     record: &mut ClientRecord,
@@ -601,4 +615,20 @@ fn stage_settings(
     record.parts = parts;
     record.revision += 1;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_before_launch_addresses_are_read() {
+        let mut settings =
+            ClientSettings { name: "Photos".to_owned(), is_disabled: true, ..ClientSettings::default() };
+        let mut bytes = postcard::to_allocvec(&settings).unwrap();
+        assert_eq!(bytes.pop(), Some(0), "the last setting is the launch address");
+        assert_eq!(decode_settings(bytes), Some(settings.clone()));
+        settings.launch_url = Some("https://photos.home.example/".to_owned());
+        assert_eq!(decode_settings(postcard::to_allocvec(&settings).unwrap()), Some(settings));
+    }
 }

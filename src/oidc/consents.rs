@@ -51,6 +51,11 @@ pub struct Consent {
 pub(super) struct Agreement(Option<(Vec<u8>, Versioned<ConsentRecord>)>);
 
 impl Agreement {
+    /// A rehearsal asks as a sign-in does and remembers nothing of the answer, so there is nothing to require.
+    pub(super) fn of_rehearsal() -> Self {
+        Agreement(None)
+    }
+
     /// Adds to `batch` that it still stands: the batch conflicts if it is taken back meanwhile (GEN-03).
     pub(super) fn stage_require(&self, batch: &mut Batch) {
         if let Some((row, seen)) = &self.0 {

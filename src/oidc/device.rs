@@ -334,6 +334,7 @@ impl Oidc {
         let mut batch = self.store.batch();
         self.sessions.stage_require_live(&mut batch, principal)?;
         if is_allowed {
+            self.stage_use(&mut batch, &client.id, request.now);
             let claims = super::claims::ClaimsRequest::default();
             let question = self.question(&client, &record.scopes, &claims, &record.resources);
             self.stage_consent(&mut batch, &user.id, &client.id, &question)?;

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 
 use super::Oidc;
 use super::client::{Client, ClientId, ConsentMode};
+use super::my_apps::LiveSignIn;
 use super::records::{GrantRecord, Permission};
 use crate::accounts::User;
 use crate::audit::{Event, Kind, Outcome};
@@ -29,6 +30,8 @@ const ENDED_FOR: Duration = Duration::from_secs(3600);
 struct Live {
     permission: Arc<Permission>,
     until: Timestamp,
+    /// When the app last used it, by its tokens being renewed.
+    used_at: Timestamp,
     /// Whether it outlives the session where that runs out (`offline_access`).
     is_offline: bool,
 }
@@ -82,6 +85,29 @@ impl LiveGrants {
             .collect()
     }
 
+    /// Returns what a person lets a client do at the moment, once for each grant.
+    pub(super) fn permissions_of(&self, user: &UserId, client: &ClientId) -> Vec<Arc<Permission>> {
+        let index = self.0.read();
+        let lives = index.by_user.get(user).into_iter().flatten().filter_map(|id| index.grants.get(id));
+        lives.map(|live| &live.permission).filter(|own| own.client == *client).cloned().collect()
+    }
+
+    /// Returns the grants of a person that are alive at `now`.
+    pub(super) fn of_user(&self, user: &UserId, now: Timestamp) -> Vec<LiveSignIn> {
+        let index = self.0.read();
+        let lives = index.by_user.get(user).into_iter().flatten().filter_map(|id| index.grants.get(id));
+        lives
+            .filter(|live| live.until > now)
+            .map(|live| LiveSignIn {
+                client: live.permission.client.clone(),
+                scopes: live.permission.scopes.clone(),
+                given_at: live.permission.given_at,
+                used_at: live.used_at,
+                is_offline: live.is_offline,
+            })
+            .collect()
+    }
+
     fn all(&self) -> Vec<(GrantId, Arc<Permission>)> {
         self.0.read().grants.iter().map(|(id, live)| (*id, live.permission.clone())).collect()
     }
@@ -116,6 +142,7 @@ impl Index {
         let live = Live {
             permission: Arc::new(permission.clone()),
             until: record.until,
+            used_at: record.refresh.as_ref().map_or(permission.given_at, |family| family.rotated_at),
             is_offline: record.refresh.is_some(),
         };
         if self.grants.insert(id, live).is_none() {
@@ -236,7 +263,7 @@ impl Oidc {
     }
 
     /// Removes the rows of grants that were written at the very moment at which what they rest on ended.
-    pub(super) async fn forget_given_up(&self) -> Result<(), CommitError> {
+    pub(crate) async fn forget_given_up(&self) -> Result<(), CommitError> {
         let given_up = self.grants.0.read().given_up.clone();
         for chunk in given_up.chunks(200) {
             let mut batch = self.store.batch();

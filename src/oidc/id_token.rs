@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::claims::Person;
+use super::claims::{ClaimsRequest, Person};
 use super::client::Client;
 use super::error::OAuthError;
 use super::records::Permission;
-use super::request::acr_of;
+use super::scopes::Scopes;
 use super::{ID_TOKEN_LIFETIME, Oidc};
 use crate::accounts::User;
 use crate::crypto::jwe;
@@ -31,24 +31,14 @@ pub(super) struct Hint {
 impl Oidc {
     /// Makes an id_token, encrypted if the client wants that.
     pub(super) fn id_token(&self, token: &IdToken<'_>, now: Timestamp) -> Result<String, OAuthError> {
-        let (client, user, permission) = (token.client, token.user, token.permission);
-        let profile = self.profile(user)?;
-        let mut claims = Map::new();
-        let custom = self.custom_scopes();
-        let person = Person { user, profile: profile.as_ref(), custom: &custom };
-        if client.settings.claims_in_id_token {
-            person.add_by_scope(&permission.scopes, &mut claims);
-        }
-        person.add_by_name(&permission.claims.id_token, &client.settings.scopes, &mut claims);
+        let (client, permission) = (token.client, token.permission);
+        let mut claims = self.id_token_claims(client, token.user, &permission.scopes, &permission.claims)?;
         // Written last: nothing from a profile takes their place (OA-19).
         for (name, value) in [
-            ("iss", json!(self.issuer())),
-            ("sub", json!(self.subject(user, profile.as_ref()))),
-            ("aud", json!(client.id.as_str())),
             ("iat", json!(now.as_secs())),
             ("exp", json!(now.plus(ID_TOKEN_LIFETIME).as_secs())),
             ("auth_time", json!(permission.authenticated_at.as_secs())),
-            ("acr", json!(acr_of(permission.factors.level()))),
+            ("acr", json!(permission.acr())),
             ("amr", json!(permission.factors.amr())),
             ("sid", json!(permission.sid.to_string())),
             ("jti", json!(data_encoding::BASE64URL_NOPAD.encode(&self.random.bytes::<16>()))),
@@ -64,6 +54,32 @@ impl Oidc {
             Some(method) => encrypted(client, method, &signed),
             None => Ok(signed),
         }
+    }
+
+    /// Returns what an id_token tells of a person, without what belongs to one sign-in.
+    pub(super) fn id_token_claims(
+        &self,
+        client: &Client,
+        user: &User,
+        scopes: &Scopes,
+        by_name: &ClaimsRequest,
+    ) -> Result<Map<String, Value>, OAuthError> {
+        let profile = self.profile(user)?;
+        let mut claims = Map::new();
+        let custom = self.custom_scopes();
+        let person = Person { user, profile: profile.as_ref(), custom: &custom };
+        if client.settings.claims_in_id_token {
+            person.add_by_scope(scopes, &mut claims);
+        }
+        person.add_by_name(&by_name.id_token, &client.settings.scopes, &mut claims);
+        for (name, value) in [
+            ("iss", self.issuer()),
+            ("sub", self.subject(user, profile.as_ref())),
+            ("aud", client.id.to_string()),
+        ] {
+            claims.insert(name.to_owned(), value.into());
+        }
+        Ok(claims)
     }
 
     /// Reads an id_token that we gave out before, however long ago (OIDC Core section 3.1.2.1, RP-Initiated Logout

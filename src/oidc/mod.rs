@@ -8,14 +8,16 @@
 
 mod access_token;
 pub mod account_api;
+pub mod account_pages;
 pub mod authorize;
 pub mod backchannel;
 pub mod claims;
 pub mod client;
 pub mod client_auth;
+mod client_groups;
 mod clients;
 mod codes;
-mod consents;
+pub mod consents;
 pub mod cors;
 pub mod decide;
 pub mod device;
@@ -27,15 +29,19 @@ pub mod inspect;
 pub mod keys;
 pub mod logout;
 mod marker;
+pub mod my_apps;
 pub mod par;
 pub mod params;
 pub mod presets;
+pub mod preview;
 pub mod records;
 pub mod redirect_uri;
 pub mod registration;
+pub mod rehearsal;
 pub mod request;
 pub mod scopes;
 pub mod token;
+mod usage;
 pub mod userinfo;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,6 +72,7 @@ use crate::store::{Batch, CommitError, Store, StoreError};
 pub use client::{Client, ClientId, ClientSettings};
 pub use clients::{AddError, Added};
 pub use error::OAuthError;
+pub use preview::Preview;
 
 use access_token::AccessTokens;
 use backchannel::Backchannel;
@@ -127,6 +134,8 @@ pub struct Inner {
     pub(crate) random: Random,
     lifetimes: Lifetimes,
     clients: Clients,
+    usage: usage::Usage,
+    rehearsals: rehearsal::Rehearsals,
     keys: Keys,
     grants: LiveGrants,
     access_tokens: AccessTokens,
@@ -136,6 +145,7 @@ pub struct Inner {
     started_at: Timestamp,
     refresh_key: SecretKey,
     marker_key: SecretKey,
+    rehearsal_key: SecretKey,
     device_polls: device::Polls,
     settings: OidcSettings,
     backchannel: Backchannel,
@@ -187,6 +197,8 @@ impl Oidc {
         let store = sign_in.store.clone();
         let room = Oidc(Arc::new(Inner {
             clients: Clients::load(&store)?,
+            usage: usage::Usage::load(&store)?,
+            rehearsals: rehearsal::Rehearsals::default(),
             keys: Keys::load(
                 &store,
                 Schedule { keep_after: parts.keys.keep_after.max(HINTS_FOR), ..parts.keys },
@@ -197,6 +209,7 @@ impl Oidc {
             started_at: sign_in.clock.now(),
             refresh_key: master.derive("oidc refresh token"),
             marker_key: master.derive("oidc authorization marker"),
+            rehearsal_key: master.derive("oidc rehearsal"),
             device_polls: device::Polls::default(),
             settings: parts.settings,
             backchannel: Backchannel::open(

@@ -41,6 +41,11 @@ impl Scopes {
         other.0.iter().all(|name| self.has(name))
     }
 
+    /// Returns what is in either set.
+    pub fn with(&self, other: &Scopes) -> Scopes {
+        Scopes::new(self.0.iter().chain(&other.0).cloned())
+    }
+
     /// Returns what is in both sets.
     pub fn within(&self, allowed: &Scopes) -> Scopes {
         Scopes(self.0.iter().filter(|name| allowed.has(name)).cloned().collect())

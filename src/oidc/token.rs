@@ -31,15 +31,15 @@ const TRIES: usize = 4;
 
 /// What the endpoint answers (RFC 6749 section 5.1).
 #[derive(Serialize)]
-struct TokenAnswer {
-    access_token: String,
+pub(super) struct TokenAnswer {
+    pub(super) access_token: String,
     token_type: &'static str,
     expires_in: u64,
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id_token: Option<String>,
+    pub(super) id_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<String>,
+    pub(super) refresh_token: Option<String>,
 }
 
 /// A grant that tokens are made of.
@@ -81,7 +81,7 @@ async fn answer(room: &Oidc, request: &Request) -> Result<Reply, OAuthError> {
         GrantType::RefreshToken => room.refresh(&call, jkt.as_deref(), request.now).await?,
         GrantType::DeviceCode => room.redeem_device(&call, jkt.as_deref(), request.now).await?,
     };
-    room.answer_tokens(&call, granted, jkt)
+    Ok(no_store(&room.make_tokens(&call, granted, jkt)?))
 }
 
 fn no_store(answer: &TokenAnswer) -> Reply {
@@ -128,12 +128,13 @@ impl Oidc {
         tokens_end.max(now.plus(self.lifetimes.absolute.max(self.lifetimes.remembered)))
     }
 
-    fn answer_tokens(
+    /// Makes the tokens of a grant.
+    pub(super) fn make_tokens(
         &self,
         call: &Authenticated,
         granted: Granted,
         jkt: Option<String>,
-    ) -> Result<Reply, OAuthError> {
+    ) -> Result<TokenAnswer, OAuthError> {
         let (client, permission) = (&*call.client, &granted.permission);
         let (scopes, resource) = narrowed(&call.params, client, permission)?;
         let profile = self.profile(&granted.user)?;
@@ -154,14 +155,14 @@ impl Oidc {
         } else {
             None
         };
-        Ok(no_store(&TokenAnswer {
+        Ok(TokenAnswer {
             access_token: access_token.expose().clone(),
             token_type: if jkt.is_some() { "DPoP" } else { "Bearer" },
             expires_in: self.access_lifetime(client).as_secs(),
             scope: scopes.to_string(),
             id_token,
             refresh_token: granted.refresh_token.map(|token| token.expose().clone()),
-        }))
+        })
     }
 
     /// A client acts for itself (RFC 6749 section 4.4). Nothing is written: the token is as alive as the client.
@@ -215,7 +216,7 @@ impl Oidc {
 
     /// Exchanges an authorization code for a grant (RFC 6749 section 4.1.3). Who asks is checked before anything is
     /// used up: a stranger cannot burn a code (OA-04).
-    async fn redeem_code(
+    pub(super) async fn redeem_code(
         &self,
         call: &Authenticated,
         jkt: Option<&str>,
@@ -251,7 +252,11 @@ impl Oidc {
             let permission = &record.permission;
             let is_signed_in = self.sessions.is_signed_in(&permission.user, &permission.sid, now);
             let user = self.admit(permission, &call.client).filter(|_| is_signed_in).ok_or_else(refused)?;
-            let agreement = self.agreement(permission, &call.client)?.ok_or_else(refused)?;
+            let agreement = if call.is_rehearsal {
+                Agreement::of_rehearsal()
+            } else {
+                self.agreement(permission, &call.client)?.ok_or_else(refused)?
+            };
             match self.grant_for_code(call, row, &seen, (user, agreement), jkt, now).await {
                 Err(CommitError::Conflict) => {}
                 Err(error) => return Err(error.into()),

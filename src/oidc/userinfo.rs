@@ -5,10 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::Oidc;
 use super::access_token::Admitted;
-use super::claims::Person;
+use super::claims::{ClaimsRequest, Person};
 use super::error::OAuthError;
 use super::id_token::encrypted;
 use super::params::Params;
+use super::scopes::Scopes;
+use crate::accounts::User;
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::TokenRefusal;
 
@@ -106,17 +108,29 @@ impl Oidc {
             return Err(error);
         };
         let client = &admitted.client;
-        let profile = self.profile(user)?;
-        let custom = self.custom_scopes();
-        let known = Person { user, profile: profile.as_ref(), custom: &custom };
-        let mut claims = Map::new();
-        known.add_by_scope(&scopes, &mut claims);
-        known.add_by_name(&permission.claims.userinfo, &client.settings.scopes, &mut claims);
-        claims.insert("sub".to_owned(), self.subject(user, profile.as_ref()).into());
+        let claims = self.userinfo_claims(client, user, &scopes, &permission.claims)?;
         if client.settings.userinfo_alg.is_none() && client.settings.userinfo_encryption.is_none() {
             return Ok(Reply::json(StatusCode::OK, &claims));
         }
         self.signed_userinfo(client, claims)
+    }
+
+    /// Returns what userinfo tells of a person.
+    pub(super) fn userinfo_claims(
+        &self,
+        client: &super::Client,
+        user: &User,
+        scopes: &Scopes,
+        by_name: &ClaimsRequest,
+    ) -> Result<Map<String, Value>, OAuthError> {
+        let profile = self.profile(user)?;
+        let custom = self.custom_scopes();
+        let known = Person { user, profile: profile.as_ref(), custom: &custom };
+        let mut claims = Map::new();
+        known.add_by_scope(scopes, &mut claims);
+        known.add_by_name(&by_name.userinfo, &client.settings.scopes, &mut claims);
+        claims.insert("sub".to_owned(), self.subject(user, profile.as_ref()).into());
+        Ok(claims)
     }
 
     /// Userinfo as a token (OIDC Core section 5.3.2), for clients that registered for it.

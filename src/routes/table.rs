@@ -6,13 +6,18 @@ use super::{Action, Face, Forgery, Method2, Rate, Route};
 use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
-    api as admin, app_pages, app_token_api as admin_app_tokens, audit_pages, client_api, domain_pages,
-    domains, passkeys as admin_passkeys, people_pages, profiles as admin_profiles, rule_pages, system_api,
+    api as admin, app_new, app_pages, app_test, app_token_api as admin_app_tokens, audit_pages, client_api,
+    domain_pages, domains, group_api, group_pages, invitation_api, invitation_pages,
+    passkeys as admin_passkeys, people_pages, person_api, person_deeds, person_pages,
+    profiles as admin_profiles, rule_pages, scope_pages, system_api,
 };
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
-use crate::my_account::{api as account, pages as account_pages, passkey_api, passkey_pages, profile_api};
-use crate::oidc::{self, account_api as account_apps};
+use crate::my_account::{
+    activity as account_activity, api as account, export, home as account_home, pages as account_pages,
+    passkey_api, passkey_pages, profile_api,
+};
+use crate::oidc::{self, account_api as account_apps, account_pages as account_app_pages};
 use crate::operations::doctor::outside::pages as doctor_pages;
 use crate::operations::health::Health;
 use crate::sessions::frames;
@@ -22,6 +27,7 @@ use crate::setup::restore::LARGEST_UPLOAD;
 use crate::setup::{backup, checklist, pages as setup, restore};
 use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages, step_up_pages};
 use crate::views::Frame;
+use crate::views::account::AppStay;
 
 use Method2::{Any, Delete, Get, Options, Patch, Post, Put};
 
@@ -202,6 +208,18 @@ macro_rules! signed_in {
     };
 }
 
+/// Of a signed-in caller, with what another room knows about them.
+macro_rules! signed_in_with {
+    ($guard:ident, $handler:path, $room:ident, $more:path) => {
+        Action::$guard(|app, request, caller| {
+            Box::pin(async move {
+                let more = $more(app, &caller)?;
+                $handler(&app.$room, request, &caller, more).await
+            })
+        })
+    };
+}
+
 /// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
 async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
     let wanted = level_of_target(app, request, caller.as_ref());
@@ -212,13 +230,23 @@ async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result
     if app.sessions.falls_short(&caller) {
         return Ok(super::second_factor::go_there(&caller));
     }
-    account_pages::home(
-        &app.my_account,
-        request,
-        &caller,
-        app.access.hosts_for(&caller, request.client.visitor()),
-    )
-    .await
+    let apps = account_app_pages::tiles(&app.oidc, &app.access, &caller, request.client.visitor())?;
+    account_home::show(&app.my_account, request, &caller, apps).await
+}
+
+/// The apps with access to the caller's account, as their export shows them.
+fn apps_of(app: &App, caller: &Principal) -> Result<serde_json::Value, Problem> {
+    account_apps::document(&app.oidc, &caller.user.id)
+}
+
+/// The apps that stay signed in to the caller's account.
+fn stays_of(app: &App, caller: &Principal) -> Result<Vec<AppStay>, Problem> {
+    account_app_pages::stays(&app.oidc, caller)
+}
+
+/// How many apps have access to the caller's account.
+fn count_apps(app: &App, caller: &Principal) -> Result<usize, Problem> {
+    Ok(app.oidc.live_and_agreed(&caller.user.id)?.len())
 }
 
 /// `GET /api/handoff` at the portal of a domain.
@@ -322,6 +350,7 @@ pub const ROUTES: &[Route] = &[
     api(Post, "/api/v1/users/me/passkeys/options", signed_in!(User, passkey_api::options, my_account)),
     api(Patch, "/api/v1/users/me/passkeys/{passkey}", signed_in!(User, passkey_api::rename, my_account)),
     api(Delete, "/api/v1/users/me/passkeys/{passkey}", signed_in!(User, passkey_api::remove, my_account)),
+    api(Get, "/api/v1/users/me/export", signed_in_with!(User, export::api, my_account, apps_of)),
     api(Get, "/api/v1/users/me/activity", signed_in!(User, account::activity, my_account)),
     api(Get, "/api/v1/sessions", signed_in!(User, account::list_sessions, my_account)),
     api(Delete, "/api/v1/sessions", signed_in!(User, account::end_other_sessions, my_account)),
@@ -335,8 +364,20 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/account", signed_in!(Browser, account_pages::submit_profile, my_account)),
     page(Get, "/account/delete", signed_in!(Browser, account_pages::show_delete, my_account)),
     page(Post, "/account/delete", signed_in!(Browser, account_pages::submit_delete, my_account)),
-    page(Get, "/account/security", signed_in!(Browser, account_pages::show_security, my_account)),
-    page(Post, "/account/password", signed_in!(Browser, account_pages::submit_password, my_account)),
+    page(Get, "/account/export", signed_in!(Browser, export::show, my_account)),
+    page(Post, "/account/export", signed_in_with!(Browser, export::download, my_account, apps_of)),
+    page(
+        Get,
+        "/account/security",
+        signed_in_with!(Browser, account_pages::show_security, my_account, count_apps),
+    ),
+    page(
+        Post,
+        "/account/password",
+        signed_in_with!(Browser, account_pages::submit_password, my_account, count_apps),
+    ),
+    page(Get, "/account/apps", signed_in!(Browser, account_app_pages::show, oidc)),
+    page(Post, "/account/apps/revoke", signed_in!(Browser, account_app_pages::revoke, oidc)),
     page(Get, "/account/passkeys", signed_in!(Browser, passkey_pages::show, my_account)),
     page(Post, "/account/passkeys", signed_in!(Browser, passkey_pages::add, my_account)),
     page(Post, "/account/passkeys/rename", signed_in!(Browser, passkey_pages::rename, my_account)),
@@ -349,7 +390,11 @@ pub const ROUTES: &[Route] = &[
         "/account/recovery-codes",
         signed_in!(Browser, account_pages::renew_recovery_codes, my_account),
     ),
-    page(Get, "/account/sessions", signed_in!(Browser, account_pages::show_sessions, my_account)),
+    page(
+        Get,
+        "/account/sessions",
+        signed_in_with!(Browser, account_pages::show_sessions, my_account, stays_of),
+    ),
     page(Post, "/account/sessions/end", signed_in!(Browser, account_pages::end_session, my_account)),
     page(
         Post,
@@ -359,7 +404,7 @@ pub const ROUTES: &[Route] = &[
     page(Get, "/account/app-tokens", signed_in!(Browser, app_token_pages::show, sign_in)),
     page(Post, "/account/app-tokens", signed_in!(Browser, app_token_pages::submit, sign_in)),
     page(Post, "/account/app-tokens/revoke", signed_in!(Browser, app_token_pages::revoke, sign_in)),
-    page(Get, "/account/activity", signed_in!(Browser, account_pages::show_activity, my_account)),
+    page(Get, "/account/activity", signed_in!(Browser, account_activity::show, my_account)),
     // -- the first start; gone once it is finished
     page(Get, "/admin/setup/{step}", signed_in!(AdminBrowser, checklist::resume, setup)),
     page(Post, "/admin/checklist/hide", signed_in!(AdminBrowser, checklist::hide, setup)),
@@ -422,9 +467,31 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/admin/users/{id}/passkeys/{passkey}",
         signed_in!(Admin, admin_passkeys::remove, admin),
     ),
-    api(Get, "/api/v1/admin/groups", signed_in!(Admin, admin::list_groups, admin)),
-    api(Post, "/api/v1/admin/groups", signed_in!(Admin, admin::create_group, admin)),
-    api(Delete, "/api/v1/admin/groups/{name}", signed_in!(Admin, admin::delete_group, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/users/{id}/sessions/{handle}",
+        signed_in!(Admin, person_api::end_session, admin),
+    ),
+    api(Get, "/api/v1/admin/users/{id}/consents", signed_in!(Admin, person_api::list_consents, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/users/{id}/consents/{client}",
+        signed_in!(Admin, person_api::revoke_consent, admin),
+    ),
+    api(Get, "/api/v1/admin/invites", signed_in!(Admin, invitation_api::list, admin)),
+    api(Post, "/api/v1/admin/invites", signed_in!(Admin, invitation_api::make, admin)),
+    api(Delete, "/api/v1/admin/invites/{handle}", signed_in!(Admin, invitation_api::withdraw, admin)),
+    api(Get, "/api/v1/admin/groups", signed_in!(Admin, group_api::list_groups, admin)),
+    api(Post, "/api/v1/admin/groups", signed_in!(Admin, group_api::create_group, admin)),
+    api(Get, "/api/v1/admin/groups/{name}", signed_in!(Admin, group_api::show_group, admin)),
+    api(Patch, "/api/v1/admin/groups/{name}", signed_in!(Admin, group_api::rename_group, admin)),
+    api(Delete, "/api/v1/admin/groups/{name}", signed_in!(Admin, group_api::delete_group, admin)),
+    api(Put, "/api/v1/admin/groups/{name}/members/{user}", signed_in!(Admin, group_api::add_member, admin)),
+    api(
+        Delete,
+        "/api/v1/admin/groups/{name}/members/{user}",
+        signed_in!(Admin, group_api::remove_member, admin),
+    ),
     api(Get, "/api/v1/admin/rules", signed_in!(Admin, system_api::list_rules, admin)),
     with_large_body(api(Put, "/api/v1/admin/rules", signed_in!(Admin, system_api::put_rules, admin))),
     api(Post, "/api/v1/admin/rules/check", signed_in!(Admin, system_api::check_rules, admin)),
@@ -451,28 +518,72 @@ pub const ROUTES: &[Route] = &[
     page(Get, "/admin/people", signed_in!(AdminBrowser, people_pages::show_people, admin)),
     page(Get, "/admin/people/new", signed_in!(AdminBrowser, people_pages::show_new, admin)),
     page(Post, "/admin/people/new", signed_in!(AdminBrowser, people_pages::submit_new, admin)),
-    page(Get, "/admin/people/{id}", signed_in!(AdminBrowser, people_pages::show_person, admin)),
-    page(Post, "/admin/people/{id}/profile", signed_in!(AdminBrowser, people_pages::submit_profile, admin)),
-    page(Post, "/admin/people/{id}/disable", signed_in!(AdminBrowser, people_pages::disable, admin)),
-    page(Post, "/admin/people/{id}/enable", signed_in!(AdminBrowser, people_pages::enable, admin)),
+    page(Get, "/admin/people/invite", signed_in!(AdminBrowser, invitation_pages::show_invite, admin)),
+    page(Post, "/admin/people/invite", signed_in!(AdminBrowser, invitation_pages::submit_invite, admin)),
+    page(Get, "/admin/people/invitations", signed_in!(AdminBrowser, invitation_pages::show_list, admin)),
+    page(
+        Post,
+        "/admin/people/invitations/withdraw",
+        signed_in!(AdminBrowser, invitation_pages::withdraw, admin),
+    ),
+    page(Get, "/admin/people/{id}", signed_in!(AdminBrowser, person_pages::show_person, admin)),
+    page(Post, "/admin/people/{id}/profile", signed_in!(AdminBrowser, person_deeds::submit_profile, admin)),
+    page(Post, "/admin/people/{id}/claims", signed_in!(AdminBrowser, person_deeds::change_claims, admin)),
+    page(Post, "/admin/people/{id}/disable", signed_in!(AdminBrowser, person_deeds::disable, admin)),
+    page(Post, "/admin/people/{id}/enable", signed_in!(AdminBrowser, person_deeds::enable, admin)),
     page(
         Post,
         "/admin/people/{id}/reset-second-factor",
-        signed_in!(AdminBrowser, people_pages::reset_second_factor, admin),
+        signed_in!(AdminBrowser, person_deeds::reset_second_factor, admin),
     ),
-    page(Post, "/admin/people/{id}/link", signed_in!(AdminBrowser, people_pages::make_link, admin)),
-    page(Post, "/admin/people/{id}/sign-out", signed_in!(AdminBrowser, people_pages::sign_out, admin)),
-    page(Post, "/admin/people/{id}/lift", signed_in!(AdminBrowser, people_pages::lift, admin)),
-    page(Post, "/admin/people/{id}/delete", signed_in!(AdminBrowser, people_pages::delete, admin)),
+    page(Post, "/admin/people/{id}/link", signed_in!(AdminBrowser, person_deeds::make_link, admin)),
+    page(Post, "/admin/people/{id}/sign-out", signed_in!(AdminBrowser, person_deeds::sign_out, admin)),
+    page(Post, "/admin/people/{id}/session", signed_in!(AdminBrowser, person_deeds::end_session, admin)),
+    page(Post, "/admin/people/{id}/passkey", signed_in!(AdminBrowser, person_deeds::remove_passkey, admin)),
+    page(
+        Post,
+        "/admin/people/{id}/app-token",
+        signed_in!(AdminBrowser, person_deeds::revoke_app_token, admin),
+    ),
+    page(Post, "/admin/people/{id}/consent", signed_in!(AdminBrowser, person_deeds::revoke_consent, admin)),
+    page(Post, "/admin/people/{id}/lift", signed_in!(AdminBrowser, person_deeds::lift, admin)),
+    page(Post, "/admin/people/{id}/delete", signed_in!(AdminBrowser, person_deeds::delete, admin)),
+    page(Get, "/admin/groups", signed_in!(AdminBrowser, group_pages::show_groups, admin)),
+    page(Post, "/admin/groups", signed_in!(AdminBrowser, group_pages::create, admin)),
+    page(Get, "/admin/groups/{name}", signed_in!(AdminBrowser, group_pages::show_group, admin)),
+    page(Post, "/admin/groups/{name}/rename", signed_in!(AdminBrowser, group_pages::rename, admin)),
+    page(Post, "/admin/groups/{name}/delete", signed_in!(AdminBrowser, group_pages::delete, admin)),
+    page(Post, "/admin/groups/{name}/join", signed_in!(AdminBrowser, group_pages::join, admin)),
+    page(Post, "/admin/groups/{name}/leave", signed_in!(AdminBrowser, group_pages::leave, admin)),
     page(Get, "/admin/apps", signed_in!(AdminBrowser, app_pages::show_apps, admin)),
-    page(Get, "/admin/apps/new", signed_in!(AdminBrowser, app_pages::show_new, admin)),
-    page(Post, "/admin/apps/new", signed_in!(AdminBrowser, app_pages::submit_new, admin)),
+    page(Get, "/admin/apps/new", signed_in!(AdminBrowser, app_new::show_presets, admin)),
+    page(
+        Get,
+        "/admin/apps/new/{preset}",
+        Action::AdminBrowser(|app, request, caller| {
+            Box::pin(
+                async move { app_new::show_new(&app.admin, request, &caller, app.setup.own_url()).await },
+            )
+        }),
+    ),
+    page(Post, "/admin/apps/new/{preset}", signed_in!(AdminBrowser, app_new::submit_new, admin)),
     page(Get, "/admin/apps/{id}", signed_in!(AdminBrowser, app_pages::show_app, admin)),
     page(Post, "/admin/apps/{id}", signed_in!(AdminBrowser, app_pages::submit_app, admin)),
+    page(Get, "/admin/apps/{id}/values", signed_in!(AdminBrowser, app_new::show_values, admin)),
+    page(Get, "/admin/apps/{id}/test", signed_in!(AdminBrowser, app_test::show_test, admin)),
+    page(Post, "/admin/apps/{id}/test", signed_in!(AdminBrowser, app_test::start_test, admin)),
+    page(Get, "/admin/apps/{id}/test/done", signed_in!(AdminBrowser, app_test::end_test, admin)),
+    page(Get, "/admin/apps/{id}/claims", signed_in!(AdminBrowser, app_test::show_claims, admin)),
     page(Post, "/admin/apps/{id}/secret", signed_in!(AdminBrowser, app_pages::new_secret, admin)),
     page(Post, "/admin/apps/{id}/drop-secret", signed_in!(AdminBrowser, app_pages::drop_secret, admin)),
     page(Post, "/admin/apps/{id}/switch", signed_in!(AdminBrowser, app_pages::switch, admin)),
+    page(Get, "/admin/apps/{id}/remove", signed_in!(AdminBrowser, app_pages::ask_to_remove, admin)),
     page(Post, "/admin/apps/{id}/remove", signed_in!(AdminBrowser, app_pages::remove, admin)),
+    page(Get, "/admin/scopes", signed_in!(AdminBrowser, scope_pages::show, admin)),
+    page(Post, "/admin/scopes", signed_in!(AdminBrowser, scope_pages::put, admin)),
+    page(Post, "/admin/scopes/remove", signed_in!(AdminBrowser, scope_pages::remove, admin)),
+    page(Post, "/admin/registration-tokens", signed_in!(AdminBrowser, scope_pages::make_token, admin)),
+    page(Post, "/admin/registration-tokens/drop", signed_in!(AdminBrowser, scope_pages::drop_tokens, admin)),
     page(Get, "/admin/domains", signed_in!(AdminBrowser, domain_pages::show_domains, admin)),
     page(Post, "/admin/domains", signed_in!(AdminBrowser, domain_pages::submit_new, admin)),
     page(Get, "/admin/domains/{domain}", signed_in!(AdminBrowser, domain_pages::show_domain, admin)),
@@ -514,6 +625,8 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/admin/clients", signed_in!(Admin, client_api::list, admin)),
     with_large_body(api(Post, "/api/v1/admin/clients", signed_in!(Admin, client_api::add, admin))),
     api(Get, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::show, admin)),
+    api(Get, "/api/v1/admin/clients/{id}/claims", signed_in!(Admin, client_api::preview, admin)),
+    api(Get, "/api/v1/admin/presets", signed_in!(Admin, client_api::list_presets, admin)),
     with_large_body(api(Patch, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::change, admin))),
     api(Delete, "/api/v1/admin/clients/{id}", signed_in!(Admin, client_api::remove, admin)),
     api(Post, "/api/v1/admin/clients/{id}/secret", signed_in!(Admin, client_api::renew_secret, admin)),
@@ -532,6 +645,8 @@ pub const ROUTES: &[Route] = &[
         signed_in!(Admin, client_api::drop_registration_tokens, admin),
     ),
     // -- what one has allowed apps
+    api(Get, "/api/v1/users/me/apps", signed_in!(User, account_apps::list_apps, oidc)),
+    api(Delete, "/api/v1/users/me/apps/{client}", signed_in!(User, account_apps::revoke_app, oidc)),
     api(Get, "/api/v1/users/me/consents", signed_in!(User, account_apps::list, oidc)),
     api(Delete, "/api/v1/users/me/consents/{client}", signed_in!(User, account_apps::revoke, oidc)),
     // -- OpenID Connect

@@ -27,14 +27,17 @@ fn link_page(
     let secret = request.param("secret");
     let found = room.look_at_link(secret)?;
     let Some((_, user)) = found else {
-        let page = views::LinkGone { frame: frames::anonymous(&room.site, request, "This link is used up") };
+        let page = views::LinkGone {
+            frame: frames::anonymous(&room.site, request, request.words().join_title_gone()),
+        };
         return Reply::html(StatusCode::GONE, &page);
     };
     let Some(user) = user else {
         return Ok(Reply::see_other(&format!("/register?invitation={secret}")));
     };
     let is_invite = room.accounts.record(&user.id)?.value.password_changed_at.is_none();
-    let title = if is_invite { "Welcome" } else { "Choose a new password" };
+    let t = request.words();
+    let title = if is_invite { t.join_title_invite() } else { t.join_title_reset() };
     let page = views::Link {
         frame: frames::anonymous(&room.site, request, title),
         kind: if is_invite { views::LinkKind::Invite } else { views::LinkKind::Reset },
@@ -55,13 +58,16 @@ pub async fn submit_link(room: &SignIn, request: &Request) -> Result<Reply, Prob
     let form = request.form()?;
     let password = SecretText::new(form.text("password").to_owned());
     let visit = visit(room, request)?;
+    // Whose it is stands in the form anyway; afterwards it fills in the sign-in.
+    let username = form.text("username").to_owned();
+    let t = request.words();
     match room.reset_password(request.param("secret"), &password, &visit).await {
         Ok(()) => {
             let page = views::Message {
-                frame: frames::anonymous(&room.site, request, "Password set"),
-                text: "Your password is set. You can sign in with it now.".to_owned(),
-                button: "Sign in".to_owned(),
-                url: "/signin".to_owned(),
+                frame: frames::anonymous(&room.site, request, t.join_title_set()),
+                text: t.join_password_is_set().to_owned(),
+                button: t.join_sign_in().to_owned(),
+                url: sign_in_as(&username),
             };
             Reply::html(StatusCode::OK, &page)
         }
@@ -80,6 +86,12 @@ pub async fn submit_link(room: &SignIn, request: &Request) -> Result<Reply, Prob
     }
 }
 
+/// The sign-in with the name filled in.
+fn sign_in_as(username: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("login_hint", username).finish();
+    format!("/signin?{query}")
+}
+
 /// `GET /register`.
 pub async fn show_registration(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     let invitation = request.query("invitation").unwrap_or_default();
@@ -96,7 +108,7 @@ fn registration_page(
     invitation: &str,
 ) -> Result<Reply, Problem> {
     let mut page = views::Register {
-        frame: frames::anonymous(&room.site, request, "Create your account"),
+        frame: frames::anonymous(&room.site, request, request.words().join_title_register()),
         hidden: vec![Hidden { name: "invitation", value: invitation.to_owned() }],
         username: String::new(),
         display_name: String::new(),
@@ -137,12 +149,13 @@ pub async fn submit_registration(room: &SignIn, request: &Request) -> Result<Rep
         invitation: &invitation,
     };
     match room.register(registration, &visit(room, request)?).await {
-        Ok(_) => {
+        Ok(registered) => {
+            let t = request.words();
             let page = views::Message {
-                frame: frames::anonymous(&room.site, request, "Account made"),
-                text: "Your account is ready. Sign in to set up an authenticator app.".to_owned(),
-                button: "Sign in".to_owned(),
-                url: "/signin".to_owned(),
+                frame: frames::anonymous(&room.site, request, t.join_title_made()),
+                text: t.join_account_is_made().to_owned(),
+                button: t.join_sign_in().to_owned(),
+                url: sign_in_as(registered.user.username.as_str()),
             };
             Reply::html(StatusCode::CREATED, &page)
         }

@@ -8,6 +8,7 @@ use crate::accounts::enrolment::Enrolment;
 use crate::accounts::links::FoundLink;
 use crate::accounts::records::{LinkPurpose, Role};
 use crate::accounts::users::NewUser;
+use crate::accounts::wording::refused;
 use crate::audit::{Event, Kind, Outcome};
 use crate::crypto::password::Ticket;
 use crate::http::Problem;
@@ -15,6 +16,7 @@ use crate::kernel::secret::SecretText;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::limits::Place;
 use crate::store::CommitError;
+use crate::words::{Said, Words};
 
 /// Who may make an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +92,8 @@ impl SignIn {
     }
 
     fn admit_registration(&self, invitation: &str) -> Result<Option<FoundLink>, SignInError> {
-        let closed = Problem::forbidden("registration_closed", "An administrator has to make accounts here.");
-        let uninvited =
-            Problem::forbidden("invitation_required", "You need an invitation link to register here.");
+        let closed = Problem::forbidden("registration_closed", Said::of(Words::join_closed));
+        let uninvited = Problem::forbidden("invitation_required", Said::of(Words::join_uninvited));
         if invitation.is_empty() {
             return match self.registration {
                 Policy::Open => Ok(None),
@@ -114,19 +115,16 @@ impl SignIn {
         groups: Vec<GroupName>,
         visit: &Visit<'_>,
     ) -> Result<NewUser, SignInError> {
-        let refuse = |field, error: crate::kernel::text::TextError| {
-            Problem::unprocessable(field, "invalid_value", error.to_string())
-        };
-        let username = Username::parse(registration.username).map_err(|error| refuse("username", error))?;
+        let username = Username::parse(registration.username).map_err(refused("username"))?;
         let shown = if registration.display_name.trim().is_empty() {
             username.as_str()
         } else {
             registration.display_name
         };
-        let display_name = DisplayName::parse(shown).map_err(|error| refuse("display_name", error))?;
+        let display_name = DisplayName::parse(shown).map_err(refused("display_name"))?;
         let email = match registration.email.trim() {
             "" => None,
-            text => Some(Email::parse(text).map_err(|error| refuse("email", error))?),
+            text => Some(Email::parse(text).map_err(refused("email"))?),
         };
         self.accounts
             .check_password(registration.password, role, username.as_str(), email.as_ref().map(Email::as_str))
@@ -198,19 +196,12 @@ impl SignIn {
 }
 
 fn taken_meanwhile() -> Problem {
-    Problem::conflict(
-        "username_taken",
-        "Someone took this username or used this link a moment ago. Please try again.",
-    )
+    Problem::conflict("username_taken", Said::of(Words::join_taken_meanwhile))
 }
 
 /// The answer to a link that is used up, expired or never was.
 pub fn link_gone() -> Problem {
-    Problem::new(
-        http::StatusCode::GONE,
-        "link_gone",
-        "This link has been used or has expired. Ask for a new one.",
-    )
+    Problem::new(http::StatusCode::GONE, "link_gone", Said::of(Words::join_link_gone))
 }
 
 impl From<crate::crypto::password::Busy> for SignInError {

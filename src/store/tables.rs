@@ -103,6 +103,8 @@ tables! {
     CLIENT = sealed(b'C', "client");
     /// What was decided about an app, in parts. Row: client id, `/`, number of the part.
     CLIENT_PART = sealed(b'i', "client_part");
+    /// When somebody last signed in to an app. Row: client id.
+    CLIENT_USE = plain(b'Q', "client_use");
     /// Signing keys that apps verify. Row: key id.
     OIDC_KEY = sealed(b'K', "oidc_key");
     /// Scopes that an administrator made up. Row: name.

@@ -10,8 +10,19 @@ use super::parts::{Choice, Event, FieldErrors, Pager, SessionRow, Svg, When};
 pub struct Strip {
     /// `Ok`: good. `Warn`: could be better. `Danger`: at risk.
     pub kind: Kind,
-    /// One sentence: what is good, or what to do.
+    /// One sentence: what is good, or what could be better.
     pub text: String,
+    /// Where that is done.
+    pub todo: Option<Todo>,
+}
+
+/// What would make an account safer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Todo {
+    /// What to do, such as "Add a passkey".
+    pub label: String,
+    /// Where.
+    pub url: &'static str,
 }
 
 /// `GET /account`: who I am.
@@ -40,6 +51,18 @@ pub struct Profile {
     pub errors: FieldErrors,
 }
 
+/// `GET /account/export`: one's own data as a file.
+///
+/// Form: POST `/account/export`, field `csrf`; answers with the file.
+#[derive(Debug, Template)]
+#[template(path = "account/export.html", config = "web/askama.toml")]
+pub struct Export {
+    /// Common parts.
+    pub frame: Frame,
+    /// Whether the file can be had without confirming first who is there.
+    pub is_fresh: bool,
+}
+
 /// `GET /account/delete`.
 ///
 /// Form: POST `/account/delete`, fields `csrf`, `confirm_username`.
@@ -50,14 +73,12 @@ pub struct Delete {
     pub frame: Frame,
     /// What must be typed.
     pub username: String,
+    /// How many passkeys end.
+    pub passkeys: usize,
+    /// How many app tokens end.
+    pub app_tokens: usize,
     /// Errors on `confirm_username`.
     pub errors: FieldErrors,
-}
-
-impl Delete {
-    fn confirm_label(&self) -> String {
-        format!("Type {} to confirm", self.username)
-    }
 }
 
 /// The authenticator app of an account.
@@ -98,6 +119,12 @@ pub struct Security {
     pub passkeys: Vec<PasskeyRow>,
     /// Why no passkey works at this address, or `None` if they do.
     pub passkeys_unavailable: Option<&'static str>,
+    /// How many devices and programs are signed in.
+    pub sessions: usize,
+    /// How many apps have access.
+    pub apps: usize,
+    /// How many app tokens there are.
+    pub app_tokens: usize,
     /// Errors on `current_password`, `new_password`.
     pub errors: FieldErrors,
 }
@@ -171,7 +198,7 @@ pub struct RecoveryCodes {
     pub codes: Vec<String>,
 }
 
-/// `GET /account/sessions`: where I am signed in.
+/// `GET /account/sessions`: devices, programs and apps that are signed in.
 ///
 /// Forms: POST `/account/sessions/end` (`csrf`, `handle`); POST `/account/sessions/end-others` (`csrf`).
 #[derive(Debug, Template)]
@@ -179,14 +206,73 @@ pub struct RecoveryCodes {
 pub struct Sessions {
     /// Common parts.
     pub frame: Frame,
-    /// All sessions, the current one first.
+    /// Browsers, the current one first.
     pub rows: Vec<SessionRow>,
+    /// Programs that signed in by the API.
+    pub programs: Vec<ProgramRow>,
+    /// Apps that stay signed in while nobody is there.
+    pub stays: Vec<AppStay>,
+}
+
+/// A program that signed in by the API: a family of refresh tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramRow {
+    /// The session.
+    pub session: SessionRow,
+    /// When it ends at the latest unless it is used.
+    pub ends: When,
+}
+
+/// An app that stays signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppStay {
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    pub since: When,
+    /// When it last used that.
+    pub last_used: Option<When>,
+}
+
+/// An app that has access to the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppRow {
+    /// Value of the field `client`.
+    pub client: String,
+    /// Its name.
+    pub name: String,
+    /// One or two letters in place of a logo.
+    pub initials: String,
+    /// What it may see and do, in plain words.
+    pub items: Vec<String>,
+    /// Since when.
+    pub since: When,
+    /// When it last used it.
+    pub last_used: Option<When>,
+    /// Whether it is signed in at the moment.
+    pub is_signed_in: bool,
+    /// Whether it stays so while the person is away.
+    pub stays_signed_in: bool,
+    /// Whether it has to ask again after this.
+    pub asks_again: bool,
+}
+
+/// `GET /account/apps`: the apps with access to the account.
+///
+/// Form: POST `/account/apps/revoke` (`csrf`, `client`).
+#[derive(Debug, Template)]
+#[template(path = "account/apps.html", config = "web/askama.toml")]
+pub struct AppsWithAccess {
+    /// Common parts.
+    pub frame: Frame,
+    /// All of them, by name.
+    pub rows: Vec<AppRow>,
 }
 
 impl Sessions {
     /// Whether there are sessions besides the current one.
     pub fn has_others(&self) -> bool {
-        self.rows.iter().any(|row| !row.is_current)
+        !self.programs.is_empty() || self.rows.iter().any(|row| !row.is_current)
     }
 }
 

@@ -1,147 +1,10 @@
-//! Administration: people, access rules, audit.
+//! Administration: access rules, audit.
 
 use askama::Template;
 
 use super::chart::{HourBar, hour_bars};
 use super::frame::{Frame, Kind};
-use super::parts::{Badge, Choice, Event, Fact, FieldErrors, OneTimeLink, Pager, SessionRow, Svg, When};
-
-/// One filter above a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterLink {
-    /// Such as `No second factor`.
-    pub label: String,
-    /// Address of the filtered list.
-    pub url: String,
-    /// Whether it is on.
-    pub is_current: bool,
-}
-
-/// One person in the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PersonRow {
-    /// Address of the detail page: `/admin/people/{id}`.
-    pub url: String,
-    /// Username.
-    pub username: String,
-    /// Display name.
-    pub display_name: String,
-    /// One or two letters.
-    pub initials: String,
-    /// Role in words.
-    pub role: String,
-    /// Group names.
-    pub groups: Vec<String>,
-    /// Such as `Disabled`, `No second factor`, `Invited`.
-    pub badges: Vec<Badge>,
-    /// Last sign-in or use.
-    pub last_seen: Option<When>,
-}
-
-/// `GET /admin/people`. The search form sends GET `/admin/people?q=…`, keeping `filter`.
-#[derive(Debug, Template)]
-#[template(path = "admin/people.html", config = "web/askama.toml")]
-pub struct People {
-    /// Common parts.
-    pub frame: Frame,
-    /// Search text.
-    pub q: String,
-    /// Value of the current `filter` query parameter, kept by the search form; may be empty.
-    pub filter: String,
-    /// Filters.
-    pub filters: Vec<FilterLink>,
-    /// People on this page.
-    pub rows: Vec<PersonRow>,
-    /// Older and newer pages.
-    pub pager: Pager,
-}
-
-/// `GET /admin/people/new`: creates an account that chooses its password by a one-time link.
-///
-/// Form: POST `/admin/people/new`, fields `csrf`, `username`, `display_name`, `email`, `role`, `group` (repeated),
-/// `new_group`.
-#[derive(Debug, Template)]
-#[template(path = "admin/person_new.html", config = "web/askama.toml")]
-pub struct PersonNew {
-    /// Common parts.
-    pub frame: Frame,
-    /// Prefilled username.
-    pub username: String,
-    /// Prefilled display name.
-    pub display_name: String,
-    /// Prefilled e-mail address.
-    pub email: String,
-    /// Roles the viewer may give.
-    pub roles: Vec<Choice>,
-    /// Existing groups.
-    pub groups: Vec<Choice>,
-    /// Prefilled name of a new group.
-    pub new_group: String,
-    /// Errors on the fields.
-    pub errors: FieldErrors,
-}
-
-/// A pause of sign-in for this account from one place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suspension {
-    /// Handle for lifting it.
-    pub handle: String,
-    /// Shortened address.
-    pub place: String,
-    /// When it ends by itself.
-    pub until: When,
-}
-
-/// `GET /admin/people/{id}`.
-///
-/// Forms, all POST below `url`: `/profile` (`csrf`, `display_name`, `email`, `role`, `group` repeated, `new_group`);
-/// `/disable`, `/enable`, `/reset-second-factor`, `/link`, `/sign-out`, `/delete` (`csrf`); `/lift` (`csrf`, `handle`).
-#[derive(Debug, Template)]
-#[template(path = "admin/person.html", config = "web/askama.toml")]
-pub struct Person {
-    /// Common parts.
-    pub frame: Frame,
-    /// `/admin/people/{id}`.
-    pub url: String,
-    /// Username.
-    pub username: String,
-    /// Display name.
-    pub display_name: String,
-    /// Prefilled display name; differs after a refusal.
-    pub profile_name: String,
-    /// One or two letters.
-    pub initials: String,
-    /// Prefilled e-mail address; may be empty.
-    pub email: String,
-    /// Roles the viewer may give; the current one selected.
-    pub roles: Vec<Choice>,
-    /// All groups; the person's selected.
-    pub groups: Vec<Choice>,
-    /// Prefilled name of a new group.
-    pub new_group: String,
-    /// Such as `Disabled`, `Owner`.
-    pub badges: Vec<Badge>,
-    /// Facts such as created, last seen, second factor, recovery codes left.
-    pub facts: Vec<Fact>,
-    /// Whether the account is disabled.
-    pub is_disabled: bool,
-    /// Whether there is a second factor to reset.
-    pub has_second_factor: bool,
-    /// Whether the viewer may change this account at all (nobody disables or deletes the owner or themselves).
-    pub may_change: bool,
-    /// Why not, if `may_change` is false.
-    pub cannot_change: String,
-    /// Pauses of sign-in.
-    pub suspensions: Vec<Suspension>,
-    /// A link that was just made.
-    pub link: Option<OneTimeLink>,
-    /// Open sessions.
-    pub sessions: Vec<SessionRow>,
-    /// Newest first.
-    pub timeline: Vec<Event>,
-    /// Errors on the profile fields.
-    pub errors: FieldErrors,
-}
+use super::parts::{Badge, Choice, Fact, FieldErrors, Pager, Svg, When};
 
 /// A piece of a rule's sentence; names are set apart from words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -376,6 +239,7 @@ pub struct Audit {
 }
 
 pub use super::account::Strip;
+pub use super::people::FilterLink;
 
 impl Audit {
     /// The drawing of the bars.

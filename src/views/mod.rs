@@ -20,7 +20,9 @@ pub mod home;
 mod navigation;
 pub mod oidc;
 mod parts;
+pub mod people;
 pub mod qr;
+pub mod scopes;
 pub mod setup;
 pub mod sign_in;
 

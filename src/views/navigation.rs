@@ -19,6 +19,7 @@ const fn entry(name: &'static str, path: &'static str, label: &'static str) -> E
 pub(super) const ACCOUNT: &[Entry] = &[
     entry("profile", "/account", "Profile"),
     entry("security", "/account/security", "Security"),
+    entry("apps-with-access", "/account/apps", "Apps"),
     entry("sessions", "/account/sessions", "Sessions"),
     entry("app-tokens", "/account/app-tokens", "App tokens"),
     entry("activity", "/account/activity", "Activity"),
@@ -27,6 +28,7 @@ pub(super) const ACCOUNT: &[Entry] = &[
 /// Administration; the first is where "Admin" leads.
 pub(super) const ADMIN: &[Entry] = &[
     entry("people", "/admin/people", "People"),
+    entry("groups", "/admin/groups", "Groups"),
     entry("apps", "/admin/apps", "Apps"),
     entry("domains", "/admin/domains", "Domains"),
     entry("rules", "/admin/rules", "Access rules"),

@@ -4,10 +4,8 @@
 
 use super::account::{self, Strip, TotpState};
 use super::admin::{
-    Audit, AuditRow, DraftNote, FilterLink, People, Person, PersonNew, PersonRow, RuleForm, RuleRow,
-    RuleTest, Rules, Suspension, Verdict, Words,
+    Audit, AuditRow, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words,
 };
-use super::apps;
 use super::chart::HourBar;
 use super::doctor;
 use super::domains;
@@ -21,6 +19,11 @@ use super::{
     Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, OneTimeLink, Pager,
     SessionRow, Svg, Template, Viewer, Wait, When, initials,
 };
+
+#[path = "samples/apps.rs"]
+mod app_samples;
+#[path = "samples/people.rs"]
+mod people_samples;
 
 /// One rendered page.
 pub(crate) struct Sample {
@@ -674,7 +677,72 @@ fn events() -> Vec<Event> {
 }
 
 fn strip(kind: Kind, text: &str) -> Strip {
-    Strip { kind, text: text.into() }
+    let todo = account::Todo { label: "Add a passkey".into(), url: "/account/passkeys" };
+    Strip { kind, text: text.into(), todo: (kind == Kind::Warn).then_some(todo) }
+}
+
+const MANY_APPS: [&str; 9] = [
+    "Grafana",
+    "Home Assistant",
+    "Immich",
+    "Jellyfin",
+    "Mealie",
+    "Miniflux",
+    "Nextcloud",
+    NASTY,
+    "Paperless-ngx with a name that is far too long for its tile",
+];
+
+fn home(apps: &[&str], query: &str) -> Home {
+    let tile = |name: &&str| AppTile {
+        name: (*name).into(),
+        initials: initials(name),
+        host: "photos.linden.example".into(),
+        url: "https://photos.linden.example/".into(),
+        asks_more: name.starts_with('M'),
+    };
+    Home {
+        frame: shell("Home", "home"),
+        display_name: "Ana".into(),
+        strip: None,
+        apps: apps.iter().map(tile).collect(),
+        has_search: !query.is_empty(),
+        query: query.into(),
+        last_sign_in: Some(at(11, "20:30")),
+        last_sign_in_from: "Firefox on Linux".into(),
+    }
+}
+
+fn apps_with_access() -> account::AppsWithAccess {
+    let row = |name: &str, stays_signed_in: bool| account::AppRow {
+        client: format!("client-{stays_signed_in}"),
+        name: name.into(),
+        initials: initials(name),
+        items: vec!["Your e-mail address".into(), "The groups you are in".into()],
+        since: at(3, "08:15"),
+        last_used: stays_signed_in.then(|| at(12, "13:59")),
+        is_signed_in: true,
+        stays_signed_in,
+        asks_again: stays_signed_in,
+    };
+    account::AppsWithAccess {
+        frame: shell("Apps with access", "apps-with-access"),
+        rows: vec![row("Immich", true), row(NASTY, false)],
+    }
+}
+
+fn sessions_page() -> account::Sessions {
+    let program = |session| account::ProgramRow { session, ends: at(19, "13:59") };
+    account::Sessions {
+        frame: shell("Sessions", "sessions"),
+        rows: sessions(),
+        programs: sessions().into_iter().skip(2).map(program).collect(),
+        stays: vec![account::AppStay {
+            name: "Immich".into(),
+            since: at(3, "08:15"),
+            last_used: Some(at(12, "13:59")),
+        }],
+    }
 }
 
 fn account_pages() -> Vec<Sample> {
@@ -690,6 +758,9 @@ fn account_pages() -> Vec<Sample> {
         recovery_total: 10,
         passkeys: Vec::new(),
         passkeys_unavailable: None,
+        sessions: 3,
+        apps: 1,
+        app_tokens: 0,
         errors: FieldErrors::none(),
     };
     let passkey = |id: &str, name: &str, last_used, is_synced| account::PasskeyRow {
@@ -721,38 +792,29 @@ fn account_pages() -> Vec<Sample> {
         ),
         sample("account-passkey-new", new_passkey(None)),
         sample("account-passkey-unavailable", new_passkey(Some("Passkeys need HTTPS."))),
-        sample(
-            "home",
-            Home {
-                frame: shell("Home", "home"),
-                display_name: "Ana".into(),
-                strip: strip(Kind::Ok, "Your account is well protected."),
-                apps: vec![
-                    AppTile {
-                        name: "Photos".into(),
-                        host: "photos.linden.example".into(),
-                        url: "https://photos.linden.example/".into(),
-                    },
-                    AppTile {
-                        name: "Music".into(),
-                        host: "music.linden.example".into(),
-                        url: "https://music.linden.example/".into(),
-                    },
-                ],
-                last_sign_in: Some(at(11, "20:30")),
-                last_sign_in_from: "Firefox on Linux".into(),
-            },
-        ),
+        sample("home", home(&["Photos", "Music"], "")),
+        sample("home-many", home(&MANY_APPS, "a")),
+        sample("home-none-found", home(&[], "jelly")),
         sample(
             "home-empty",
             Home {
                 frame: shell("Home", "home").with_notice(Kind::Ok, "You are signed in."),
                 display_name: NASTY.into(),
-                strip: strip(Kind::Warn, "Add an authenticator app to protect your account."),
-                apps: Vec::new(),
+                strip: Some(strip(Kind::Warn, "Could be better: your password alone opens your account.")),
                 last_sign_in: None,
                 last_sign_in_from: String::new(),
+                ..home(&[], "")
             },
+        ),
+        sample("account-apps", apps_with_access()),
+        sample("account-apps-none", account::AppsWithAccess { rows: Vec::new(), ..apps_with_access() }),
+        sample(
+            "account-export",
+            account::Export { frame: shell("Export your data", "profile"), is_fresh: true },
+        ),
+        sample(
+            "account-export-confirm",
+            account::Export { frame: shell("Export your data", "profile"), is_fresh: false },
         ),
         sample(
             "account",
@@ -773,6 +835,8 @@ fn account_pages() -> Vec<Sample> {
             account::Delete {
                 frame: shell("Delete account", "profile"),
                 username: "ana".into(),
+                passkeys: 2,
+                app_tokens: 1,
                 errors: FieldErrors::one("confirm_username", "That is not your username."),
             },
         ),
@@ -800,10 +864,7 @@ fn account_pages() -> Vec<Sample> {
                 codes: codes(),
             },
         ),
-        sample(
-            "account-sessions",
-            account::Sessions { frame: shell("Sessions", "sessions"), rows: sessions() },
-        ),
+        sample("account-sessions", sessions_page()),
         sample("account-app-tokens", app_tokens(None)),
         sample(
             "account-app-tokens-made",
@@ -837,80 +898,6 @@ fn groups() -> Vec<Choice> {
 
 fn roles() -> Vec<Choice> {
     vec![Choice::new("member", "Member", true), Choice::new("admin", "Admin", false)]
-}
-
-fn people() -> People {
-    let row = |name: &str, username: &str, badges: Vec<Badge>, last_seen| PersonRow {
-        url: format!("/admin/people/{username}"),
-        username: username.into(),
-        display_name: name.into(),
-        initials: initials(name),
-        role: "Member".into(),
-        groups: vec!["family".into(), "photos".into()],
-        badges,
-        last_seen,
-    };
-    People {
-        frame: shell("People", "people"),
-        q: String::new(),
-        filter: "no-2fa".into(),
-        filters: ["Everyone", "No second factor", "Paused", "Disabled", "Admins"]
-            .into_iter()
-            .enumerate()
-            .map(|(at, label)| FilterLink {
-                label: label.into(),
-                url: format!("/admin/people?filter={at}"),
-                is_current: at == 1,
-            })
-            .collect(),
-        rows: vec![
-            row("Ana Lindqvist", "ana", vec![Badge::new(Kind::Info, "Owner")], Some(at(12, "13:59"))),
-            row("Ben Okafor", "ben", vec![Badge::new(Kind::Warn, "No second factor")], Some(at(10, "07:12"))),
-            row("Chidi", "chidi", vec![Badge::new(Kind::Danger, "Disabled")], None),
-            row(NASTY, "dora", vec![Badge::new(Kind::Info, "Invited")], None),
-        ],
-        pager: Pager { label: "1–4 of 4".into(), previous: None, next: None },
-    }
-}
-
-fn person() -> Person {
-    Person {
-        frame: shell("Ben Okafor", "people"),
-        url: "/admin/people/u_7".into(),
-        username: "ben".into(),
-        display_name: "Ben Okafor".into(),
-        profile_name: "Ben Okafor".into(),
-        initials: "BO".into(),
-        email: "ben@linden.example".into(),
-        roles: roles(),
-        groups: groups(),
-        new_group: String::new(),
-        badges: vec![Badge::new(Kind::Warn, "Paused")],
-        facts: vec![
-            Fact::new("Created", "1 Nov 2026"),
-            Fact::new("Last seen", "10 Nov 2026, 07:12 UTC"),
-            Fact::new("Second factor", "Authenticator app"),
-            Fact::new("Recovery codes", "10 of 10 left"),
-        ],
-        is_disabled: false,
-        has_second_factor: true,
-        may_change: true,
-        cannot_change: String::new(),
-        suspensions: vec![Suspension {
-            handle: "s1".into(),
-            place: "203.0.113.x".into(),
-            until: at(12, "23:10"),
-        }],
-        link: Some(OneTimeLink::new(
-            "Ben Okafor",
-            false,
-            "https://auth.linden.example/link/AfV3kQp0Zb1mJw9x2LrT7yUc5HnD8sEgP4iGqB6tXvM".into(),
-            at(13, "14:00"),
-        )),
-        sessions: sessions(),
-        timeline: events(),
-        errors: FieldErrors::none(),
-    }
 }
 
 fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
@@ -1089,40 +1076,6 @@ fn admin_pages() -> Vec<Sample> {
     live.warnings = vec!["Rule 3 never decides: rule 2 comes first and always matches.".into()];
     live.draft = live.draft.map(|draft| DraftNote { is_current: false, is_shown: false, ..draft });
     vec![
-        sample("admin-people", people()),
-        sample(
-            "admin-people-none",
-            People { rows: Vec::new(), q: NASTY.into(), pager: Pager::default(), ..people() },
-        ),
-        sample(
-            "admin-person-new",
-            PersonNew {
-                frame: shell("Add a person", "people"),
-                username: String::new(),
-                display_name: String::new(),
-                email: String::new(),
-                roles: roles(),
-                groups: groups(),
-                new_group: String::new(),
-                errors: FieldErrors::none(),
-            },
-        ),
-        sample("admin-person", person()),
-        sample(
-            "admin-person-owner",
-            Person {
-                display_name: NASTY.into(),
-                profile_name: NASTY.into(),
-                may_change: false,
-                cannot_change: "This is the owner, who cannot be disabled or deleted.".into(),
-                link: None,
-                suspensions: Vec::new(),
-                sessions: Vec::new(),
-                timeline: Vec::new(),
-                has_second_factor: false,
-                ..person()
-            },
-        ),
         sample("admin-rules", rules(asked, true, false)),
         sample("admin-rules-draft", rules(both, true, true)),
         sample("admin-rules-in-force", live),
@@ -1140,87 +1093,6 @@ fn chosen(options: &[(&str, &str)], selected: usize) -> Vec<Choice> {
         ..Choice::default()
     };
     options.iter().enumerate().map(choice).collect()
-}
-
-fn app() -> apps::App {
-    apps::App {
-        frame: shell("Immich", "apps"),
-        url: "/admin/apps/immich".into(),
-        initials: "Im".into(),
-        shown_name: "Immich".into(),
-        badges: Vec::new(),
-        secret: Some("8cFzq0x3mK1vYwT5nB7rQ2dLhJ6sGpXa9eUoIiZtRkM".into()),
-        values: vec![
-            apps::Copied { label: "Client id", value: "immich".into() },
-            apps::Copied { label: "Issuer", value: "https://auth.linden.example".into() },
-            apps::Copied {
-                label: "Discovery",
-                value: "https://auth.linden.example/.well-known/openid-configuration".into(),
-            },
-        ],
-        secrets: 2,
-        has_secret: true,
-        is_disabled: false,
-        facts: vec![Fact::new("Added", "12 Nov 2026, 14:02 UTC")],
-        name: "Immich".into(),
-        redirect_uris: "https://photos.linden.example/auth/login\napp.immich:///oauth-callback".into(),
-        post_logout_redirect_uris: String::new(),
-        backchannel_logout_uri: "https://photos.linden.example/logout".into(),
-        scopes: "openid profile email".into(),
-        groups: chosen(&[("family", "family"), ("guests", "guests")], 0),
-        levels: chosen(&[("one_factor", "The password"), ("two_factor", "The password and a code")], 1),
-        consents: chosen(&[("once", "Once"), ("always", "At every sign-in"), ("skip", "Never")], 2),
-        auth_methods: chosen(&[("any", "By secret, in whatever way it likes")], 0),
-        algorithms: chosen(&[("RS256", "RS256"), ("ES256", "ES256")], 0),
-        needs_pkce: true,
-        may_choose_pkce: true,
-        claims_in_id_token: false,
-        errors: FieldErrors::none(),
-    }
-}
-
-fn admin_app_pages() -> Vec<Sample> {
-    let row = |id: &str, name: &str, badges| apps::AppRow {
-        url: format!("/admin/apps/{id}"),
-        id: id.into(),
-        name: name.into(),
-        initials: initials(name),
-        badges,
-    };
-    let off = || vec![Badge::new(Kind::Warn, "Switched off")];
-    let list = |rows| apps::Apps { frame: shell("Apps", "apps"), rows };
-    let mut errors = FieldErrors::one("redirect_uris", "An address begins with https://.");
-    errors.push("scopes", "There is no scope pets.");
-    vec![
-        sample("admin-apps", list(vec![row("immich", "Immich", Vec::new()), row("x", NASTY, off())])),
-        sample("admin-apps-empty", list(Vec::new())),
-        sample(
-            "admin-app-new",
-            apps::AppNew {
-                frame: shell("Add an app", "apps"),
-                name: NASTY.into(),
-                redirect_uris: "http://photos.linden.example/".into(),
-                kinds: chosen(&[("confidential", "On a server"), ("public", "On a phone")], 0),
-                errors: FieldErrors::one("redirect_uris", "An address begins with https://."),
-            },
-        ),
-        sample("admin-app", app()),
-        sample(
-            "admin-app-wrong",
-            apps::App {
-                shown_name: NASTY.into(),
-                badges: off(),
-                secret: None,
-                secrets: 0,
-                has_secret: false,
-                is_disabled: true,
-                groups: Vec::new(),
-                may_choose_pkce: false,
-                errors,
-                ..app()
-            },
-        ),
-    ]
 }
 
 fn admin_doctor_pages() -> Vec<Sample> {
@@ -1401,7 +1273,8 @@ pub(crate) fn all() -> Vec<Sample> {
         sign_in_pages(),
         account_pages(),
         admin_pages(),
-        admin_app_pages(),
+        people_samples::all(),
+        app_samples::all(),
         admin_doctor_pages(),
         admin_domain_pages(),
         app_pages(),

@@ -325,9 +325,9 @@ fn groups_are_made_listed_and_deleted_when_nobody_uses_them() {
     assert_eq!(
         listed["groups"],
         json!([
-            {"name": "family", "members": 1, "rules": 0},
-            {"name": "guests", "members": 0, "rules": 0},
-            {"name": "kids", "members": 0, "rules": 1},
+            {"name": "family", "members": 1, "rules": 0, "apps": 0},
+            {"name": "guests", "members": 0, "rules": 0, "apps": 0},
+            {"name": "kids", "members": 0, "rules": 1, "apps": 0},
         ])
     );
     let mut delete = |name: &str| olga.json("DELETE", &format!("{groups}/{name}"), &json!({}));

@@ -50,6 +50,8 @@ mod logout_notices;
 #[cfg(test)]
 mod my_account;
 #[cfg(test)]
+mod my_apps;
+#[cfg(test)]
 mod observatory;
 #[cfg(test)]
 mod oidc;

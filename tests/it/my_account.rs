@@ -386,7 +386,7 @@ fn every_page_of_the_account_shows_and_works() {
         ("/account", "ada@example.org"),
         ("/account/security", "Add an authenticator app"),
         ("/account/sessions", "This device"),
-        ("/account/activity", "Signed in."),
+        ("/account/activity", "You signed in."),
         ("/account/delete", "Type ada to confirm"),
         ("/account/totp", "Code from the app"),
     ] {

@@ -11,7 +11,7 @@ for (const time of document.querySelectorAll("time[datetime]")) {
 // A second click must not send the form twice. The button stays enabled, so its name and value are still sent.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (event.defaultPrevented || form.method !== "post") return;
+  if (event.defaultPrevented || form.method !== "post" || "download" in form.dataset) return;
   if (form.ariaBusy === "true") return event.preventDefault();
   form.ariaBusy = "true";
 });

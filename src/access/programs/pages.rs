@@ -11,12 +11,18 @@ use crate::sign_in::api::visit;
 use crate::sign_in::{SignIn, step_up_first};
 use crate::views::account::{AppTokenRow, AppTokens, NewAppToken};
 use crate::views::{Choice, FieldErrors, Kind};
+use crate::words::Words;
 
 /// The page.
 const PAGE: &str = "/account/app-tokens";
 /// The lives that are offered, in days; 0 is until it is revoked.
-const LIVES: [(u32, &str); 5] =
-    [(30, "30 days"), (90, "90 days"), (365, "One year"), (1095, "Three years"), (0, "Until I revoke it")];
+const LIVES: [(u32, fn(Words) -> &'static str); 5] = [
+    (30, Words::account_life_30),
+    (90, Words::account_life_90),
+    (365, Words::account_life_365),
+    (1095, Words::account_life_1095),
+    (0, Words::account_life_0),
+];
 const USUAL_LIFE: u32 = 365;
 
 /// What was typed, and what is wrong with it.
@@ -52,13 +58,17 @@ fn page(
     typed: Typed,
     made: Option<NewAppToken>,
 ) -> Result<Reply, Problem> {
-    let title = "App tokens";
+    let title = request.words().account_title_app_tokens();
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, title, "app-tokens");
     if request.query("done").as_deref() == Some("revoked") {
-        frame = frame.with_notice(Kind::Ok, "The token is revoked. What used it is kept out from now on.");
+        let done = frame.t.account_done_token_revoked();
+        frame = frame.with_notice(Kind::Ok, done);
     }
     let tokens = room.sessions.app_tokens_of(&principal.user.id);
-    let choice = |(days, label): (u32, &str)| Choice::new(days.to_string(), label, days == typed.days);
+    let t = frame.t;
+    let choice = |(days, label): (u32, fn(Words) -> &'static str)| {
+        Choice::new(days.to_string(), label(t), days == typed.days)
+    };
     let page = AppTokens {
         frame,
         username: principal.user.username.to_string(),

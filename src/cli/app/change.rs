@@ -1,10 +1,14 @@
-//! `doorward app {add,secret,remove,enable,disable}`.
+//! `doorward app {add,set,secret,remove,enable,disable}`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde_json::{Map, Value};
+
 use super::presets::{paste, section};
+use super::shown::members;
 use super::{AddArgs, find};
+use crate::admin::client_api;
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::cli::Failure;
@@ -129,6 +133,49 @@ fn tell(app: &App, added: Added, preset: Option<&'static Preset>, place: &Place)
     section(&mut text, "What is missing here", &check_against_discovery(preset, &app.oidc.metadata()));
     paste(&mut text, preset, &values);
     text
+}
+
+/// Changes the settings that are named.
+pub(super) async fn set(app: &App, id: &str, changes: &[String]) -> Result<String, Failure> {
+    let client = find(app, id)?;
+    let (own, usual) = (members(&client.settings), members(&ClientSettings::default()));
+    let mut body = Map::new();
+    for change in changes {
+        let (name, value) = change.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("Write a setting and its value, such as name=Photos, not “{change}”."))
+        })?;
+        let usual = usual.get(name).ok_or_else(|| {
+            Failure::usage(format!("There is no setting {name}. `doorward app show` names them."))
+        })?;
+        body.insert(name.to_owned(), setting(own.get(name).unwrap_or(usual), usual, value)?);
+    }
+    let names: Vec<&str> = body.keys().map(String::as_str).collect();
+    let event = event(Kind::AppChanged).on(&client.id).detail("fields", names.join(" "));
+    let settings = client_api::settings_of(&client.settings, body)
+        .map_err(|problem| Failure::usage(problem.detail.english()))?;
+    let changed = app.oidc.change_seen_client(&client, settings, |batch| app.audit.write(batch, event));
+    Ok(super::shown::client(&*changed.await.map_err(refused)?))
+}
+
+/// Reads the value of a setting by the kind of value that it has.
+fn setting(own: &Value, usual: &Value, text: &str) -> Result<Value, Failure> {
+    if text.is_empty() {
+        return Ok(if usual.is_array() { Value::Array(Vec::new()) } else { usual.clone() });
+    }
+    let wrong = || Failure::usage(format!("“{text}” is no value of this setting."));
+    match (own, usual) {
+        (Value::Array(_), _) => {
+            let items = text.split([',', ' ']).map(str::trim).filter(|item| !item.is_empty());
+            Ok(items.map(|item| Value::String(item.to_owned())).collect())
+        }
+        (Value::Bool(_), _) => text.parse().map(Value::Bool).map_err(|_| wrong()),
+        (Value::Number(_) | Value::Object(_), _) => serde_json::from_str(text).map_err(|_| wrong()),
+        // What is not set yet says nothing about its kind.
+        (Value::Null, _) if text.starts_with('{') || text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            serde_json::from_str(text).map_err(|_| wrong())
+        }
+        _ => Ok(Value::String(text.to_owned())),
+    }
 }
 
 /// Gives an app a second secret.

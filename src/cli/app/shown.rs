@@ -1,10 +1,12 @@
-//! `doorward app {list,show}`.
+//! `doorward app {list,show,claims}`.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::cli::Failure;
+use crate::oidc::scopes::Scopes;
 use crate::oidc::{Client, ClientSettings};
 
 /// Lists the apps, one a line.
@@ -36,6 +38,31 @@ pub(super) fn client(client: &Client) -> String {
         }
     }
     text
+}
+
+/// Shows what an app would be told of a person.
+pub(super) fn claims(app: &App, client: &Client, user: &str, scopes: &[String]) -> Result<String, Failure> {
+    let found = app.accounts.resolve(user).map_err(|error| Failure::new(error.to_string()))?;
+    let user = found.ok_or_else(|| Failure::new(format!("There is no account “{user}”.")))?;
+    let asked = Scopes::parse(&scopes.join(" "))
+        .ok_or_else(|| Failure::usage("A scope is a word of plain letters, such as email."))?;
+    let preview = app.oidc.preview(client, &user, Some(&asked).filter(|asked| !asked.is_empty()));
+    let preview = preview.map_err(|error| Failure::new(error.description))?;
+    let mut text = format!("# Scopes: {}\n", preview.scopes);
+    if !preview.is_admitted {
+        let _ = writeln!(
+            text,
+            "# {} may not use {}: nothing of this is told.",
+            user.username, client.settings.name
+        );
+    }
+    for (title, claims) in [("id_token", &preview.id_token), ("userinfo", &preview.userinfo)] {
+        let _ = writeln!(text, "[{title}]");
+        for (name, value) in claims {
+            let _ = writeln!(text, "{} = {}", toml_value(&Value::String(name.clone())), toml_value(value));
+        }
+    }
+    Ok(text)
 }
 
 /// Returns settings by name.

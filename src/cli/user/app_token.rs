@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, find};
+use super::find;
 use crate::access::programs::app_tokens::{self, Wish};
+use crate::admin::by::By;
 use crate::app::App;
-use crate::audit::{Event, Kind};
-use crate::http::Problem;
+use crate::cli::{Failure, told};
 use crate::sessions::{Factors, Level};
 
 /// What to do with app tokens.
@@ -93,15 +93,6 @@ fn list(app: &App, name: &str) -> Result<String, Failure> {
 
 async fn remove(app: &App, name: &str, handle: &str) -> Result<String, Failure> {
     let user = find(app, name)?;
-    let event = Event::succeeded(Kind::AppTokenRevoked).by_system("cli").on_user(user.id, &user.username);
-    app_tokens::revoke(&app.sign_in, &user.id, handle, event).await.map_err(|problem: Problem| {
-        if problem.status == http::StatusCode::NOT_FOUND {
-            Failure::new(format!(
-                "{name} has no such token. `doorward user app-token list {name}` shows all."
-            ))
-        } else {
-            Failure::new(problem.detail.english())
-        }
-    })?;
+    app.admin.revoke_app_token(By::Machine, &user, handle).await.map_err(told)?;
     Ok("The token is revoked.\n".to_owned())
 }

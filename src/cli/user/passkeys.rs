@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, find, refused};
+use super::find;
+use crate::admin::by::By;
 use crate::app::App;
-use crate::audit::{Event, Kind};
-use crate::kernel::ids::PasskeyId;
+use crate::cli::{Failure, told};
 
 /// What to do with passkeys.
 #[derive(Subcommand, Serialize, Deserialize)]
@@ -49,17 +49,6 @@ fn list(app: &App, name: &str) -> Result<String, Failure> {
 
 async fn remove(app: &App, name: &str, handle: &str) -> Result<String, Failure> {
     let user = find(app, name)?;
-    let id = PasskeyId::parse(handle).ok_or_else(|| {
-        Failure::usage("That is no handle of a passkey. `doorward user passkeys list` shows them.")
-    })?;
-    let notice = "An administrator removed one of your passkeys.";
-    app.accounts
-        .remove_passkey(user.id, id, Some(notice), |batch, record| {
-            app.sign_in.stage_end_everything(batch, user.id);
-            let event = Event::succeeded(Kind::PasskeyRemoved).by_system("cli").detail("passkey", id);
-            app.audit.write(batch, event.on_user(user.id, &record.username));
-        })
-        .await
-        .map_err(refused)?;
+    app.admin.remove_passkey(By::Machine, &user, handle).await.map_err(told)?;
     Ok(format!("The passkey of {} is removed; all sessions have ended.\n", user.username))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::address::AppAddress;
 use super::{Algorithm, AuthMethod, Consent, Grant, Kind, Pkce, Preset};
 use crate::crypto::signing::SigningAlgorithm;
 use crate::oidc::client::{self, ClientKind, ClientSettings, ConsentMode, Demand, GrantType};
@@ -61,6 +62,7 @@ impl Preset {
                 Consent::FirstPartySkip => ConsentMode::Skip,
                 Consent::Ask => ConsentMode::Once,
             },
+            launch_url: AppAddress::parse(app_url).ok().map(|app| format!("{}/", app.base)),
             ..ClientSettings::default()
         })
     }

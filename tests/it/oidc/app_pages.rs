@@ -31,17 +31,20 @@ fn an_administrator_adds_an_app_keeps_it_and_removes_it() {
     let mut browser = admin(&provider);
     let wrong = submit(
         &mut browser,
-        "/admin/apps/new",
-        "/admin/apps/new",
+        "/admin/apps/new/openid-connect",
+        "/admin/apps/new/openid-connect",
         &[("name", ""), ("redirect_uris", "javascript:alert(1)"), ("kind", "confidential")],
     );
     let text = wrong.expect(422).text();
     assert!(text.contains("id=\"name-error\"") && text.contains("id=\"redirect_uris-error\""), "{text}");
 
     let fields = [("name", "Grafana"), ("redirect_uris", CALLBACK), ("kind", "confidential")];
-    let added = submit(&mut browser, "/admin/apps/new", "/admin/apps/new", &fields).expect(200).text();
+    let added =
+        submit(&mut browser, "/admin/apps/new/openid-connect", "/admin/apps/new/openid-connect", &fields)
+            .expect(200)
+            .text();
     let secret = unescape(between(&added, "aria-label=\"The client secret\">", "</pre>"));
-    let id = between(&added, "action=\"/admin/apps/", "\"").to_owned();
+    let id = between(&added, "href=\"/admin/apps/", "\"").to_owned();
     let url = format!("/admin/apps/{id}");
     assert!(!browser.get(&url).expect(200).text().contains(&secret), "shown once");
     assert!(browser.get("/admin/apps").expect(200).text().contains("Grafana"));
@@ -102,11 +105,12 @@ fn what_gives_power_over_an_app_needs_a_fresh_proof() {
     provider.server.clock.advance(std::time::Duration::from_secs(660));
     let url = format!("/admin/apps/{}", app.id);
     let fields = [("name", "Grafana"), ("redirect_uris", CALLBACK), ("kind", "confidential")];
-    for action in ["/admin/apps/new".to_owned(), url.clone()]
-        .into_iter()
-        .chain(["secret", "drop-secret", "switch", "remove"].map(|what| format!("{url}/{what}")))
+    for action in
+        ["/admin/apps/new/openid-connect".to_owned(), "/admin/apps/new/grafana".to_owned(), url.clone()]
+            .into_iter()
+            .chain(["secret", "drop-secret", "switch", "remove"].map(|what| format!("{url}/{what}")))
     {
-        let answer = submit(&mut browser, "/admin/apps/new", &action, &fields).expect(303);
+        let answer = submit(&mut browser, &url, &action, &fields).expect(303);
         assert!(answer.header("location").unwrap().starts_with("/step-up"), "{action}");
     }
     browser.get(&url).expect(200);

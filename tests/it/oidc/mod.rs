@@ -13,12 +13,14 @@ mod cross_origin;
 mod devices;
 mod flow;
 mod mistakes;
+mod phishing;
 mod presets;
 mod proofs;
 mod questions;
 mod refusals;
 mod registration;
-mod steps;
+mod rehearsals;
+pub(crate) mod steps;
 mod suite;
 mod tokens;
 

@@ -1,0 +1,143 @@
+//! One's own data as one document: everything that is kept about a person here, and no secret of it (GEN-07).
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::api::{ActivityDto, SessionDto};
+use super::pages::{frame, needs_step_up};
+use super::passkey_api::PasskeyDto;
+use super::{MyAccount, profile_api};
+use crate::audit::Kind;
+use crate::http::{Problem, Reply, Request};
+use crate::sessions::Principal;
+use crate::sessions::app_tokens::AppToken;
+use crate::sign_in::api::{UserDto, visit};
+use crate::sign_in::{Visit, step_up_first};
+use crate::views::account as views;
+
+/// How many events are read at a time.
+const PAGE: usize = 200;
+/// How many pages of them the document holds at most.
+const MOST_PAGES: usize = 25;
+
+/// What the document says about itself.
+const FORMAT: &str = "doorward.account/1";
+
+impl MyAccount {
+    /// Returns everything that is kept about the caller here; `apps` have access to the account. The event is on disk
+    /// before anything is handed out.
+    ///
+    /// # Errors
+    /// `step_up_required`.
+    pub async fn export(
+        &self,
+        principal: &Principal,
+        apps: Value,
+        visit: &Visit<'_>,
+    ) -> Result<Value, Problem> {
+        self.require_fresh(principal)?;
+        let mut batch = self.store.batch();
+        self.audit.write(&mut batch, self.event(Kind::DataExported, principal, visit));
+        self.store.commit(batch).await?;
+        let user = &principal.user;
+        let profile = self.accounts.profile(&user.id)?.unwrap_or_default();
+        let sessions = self.list_sessions(principal)?;
+        let tokens = self.sessions.app_tokens_of(&user.id);
+        let (events, is_all) = self.all_activity(principal)?;
+        Ok(json!({
+            "format": FORMAT,
+            "exported_at": self.clock.now().to_rfc3339(),
+            "from": { "name": self.site.name(), "address": self.site.origin().text },
+            "account": UserDto::of(user),
+            "profile": profile_api::document(&profile),
+            "factors": self.factors(principal)?,
+            "sessions": sessions.iter().map(|view| SessionDto::of(view, principal)).collect::<Vec<_>>(),
+            "apps": apps,
+            "app_tokens": tokens.iter().map(|token| app_token(token)).collect::<Vec<_>>(),
+            "activity": events,
+            "activity_is_complete": is_all,
+        }))
+    }
+
+    fn factors(&self, principal: &Principal) -> Result<Value, Problem> {
+        let record = self.accounts.record(&principal.user.id)?.value;
+        let totp = self.accounts.totp_state(principal.user.id)?.map(|state| {
+            json!({
+                "created_at": state.confirmed_at.to_rfc3339(),
+                "last_used": state.last_used.map(|at| at.to_rfc3339()),
+            })
+        });
+        let passkeys: Vec<PasskeyDto> = self.list_passkeys(principal)?.iter().map(PasskeyDto::from).collect();
+        Ok(json!({
+            "account_created_at": record.created_at.to_rfc3339(),
+            "password_changed_at": record.password_changed_at.map(|at| at.to_rfc3339()),
+            "totp": totp,
+            "recovery_codes_left": record.recovery_codes_left,
+            "passkeys": passkeys,
+        }))
+    }
+
+    /// Returns the caller's events, the newest first, and whether these are all there are.
+    fn all_activity(&self, principal: &Principal) -> Result<(Vec<ActivityDto>, bool), Problem> {
+        let mut events = Vec::new();
+        let mut cursor = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.activity(principal, cursor.as_deref(), PAGE)?;
+            events.extend(page.rows.into_iter().map(ActivityDto::from));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok((events, true));
+            }
+        }
+        Ok((events, false))
+    }
+}
+
+fn app_token(token: &AppToken) -> Value {
+    json!({
+        "name": token.name.as_ref(),
+        "hosts": token.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "created_at": token.created_at.to_rfc3339(),
+        "expires_at": token.expires_at.map(|at| at.to_rfc3339()),
+        "last_used": token.last_used().map(|at| at.to_rfc3339()),
+    })
+}
+
+/// `GET /api/v1/users/me/export`: everything that is kept about the caller; needs a step-up.
+pub async fn api(
+    room: &MyAccount,
+    request: &Request,
+    principal: &Principal,
+    apps: Value,
+) -> Result<Reply, Problem> {
+    Ok(Reply::json(StatusCode::OK, &room.export(principal, apps, &visit(room, request)?).await?))
+}
+
+/// `GET /account/export`: what the file holds, and the button for it.
+pub async fn show(room: &MyAccount, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+    let page = views::Export {
+        frame: frame(room, request, principal, request.words().account_title_export(), "profile"),
+        is_fresh: room.is_fresh(principal),
+    };
+    Reply::html(StatusCode::OK, &page)
+}
+
+/// `POST /account/export`: the file.
+pub async fn download(
+    room: &MyAccount,
+    request: &Request,
+    principal: &Principal,
+    apps: Value,
+) -> Result<Reply, Problem> {
+    let document = match room.export(principal, apps, &visit(room, request)?).await {
+        Ok(document) => document,
+        Err(problem) if needs_step_up(&problem) => return Ok(step_up_first("/account/export")),
+        Err(problem) => return Err(problem),
+    };
+    let text =
+        serde_json::to_string_pretty(&document).map_err(|error| Problem::internal(error.to_string()))?;
+    // A username holds letters, digits, dots, hyphens and underscores alone.
+    let name = format!("attachment; filename=\"doorward-{}.json\"", principal.user.username);
+    let name = HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("attachment"));
+    Ok(Reply::bytes(StatusCode::OK, "application/json", text).with(header::CONTENT_DISPOSITION, name))
+}
