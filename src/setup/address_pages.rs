@@ -7,14 +7,14 @@ use http::{HeaderName, StatusCode};
 
 use super::pages::{Here, enter, field_errors, insecure_visit};
 use super::sightings::Arrival;
-use super::{Setup, checks, is_forwarded, looks};
+use super::{Setup, checks, is_forwarded, looks, names_visitor};
 use crate::http::address::host_matches;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::time::Timestamp;
 use crate::sign_in::api::visit;
 use crate::site::{Origin, Setting};
-use crate::views::FieldErrors;
 use crate::views::setup::{self as views, Step};
+use crate::views::{FieldErrors, Frame};
 
 /// `GET /setup/address`.
 pub async fn show_address(room: &Setup, request: &Request) -> Result<Reply, Problem> {
@@ -84,6 +84,7 @@ async fn address_page(here: &Here<'_>, typed: &TypedAddress, errors: FieldErrors
             peer: client.peer,
             is_trusted_peer: client.is_trusted_peer,
             is_forwarded: is_forwarded(request),
+            names_visitor: names_visitor(request),
             browser_time: typed.browser_time,
             now: request.now,
             arrival: arrival.as_ref(),
@@ -194,6 +195,13 @@ pub async fn probe(room: &Setup, request: &Request) -> Result<Reply, Problem> {
         return Err(Problem::not_found());
     }
     room.probes.arrived(nonce, request);
+    // Somebody who followed the link, because there are no scripts.
+    if request.wants_html() {
+        let t = request.words();
+        let mut frame = Frame::new(t.setup_probed_title(), "Doorward");
+        frame.t = t;
+        return Reply::html(StatusCode::OK, &views::Probed { frame });
+    }
     // The page that asks has another origin and reads nothing; without this its browser would call it a failure.
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     Ok(Reply::no_content().with(policy, http::HeaderValue::from_static("cross-origin")))

@@ -35,6 +35,8 @@ pub(super) struct AddressFacts<'a> {
     pub(super) is_trusted_peer: bool,
     /// The request carries headers that only proxies write.
     pub(super) is_forwarded: bool,
+    /// One of them says who the visitor is.
+    pub(super) names_visitor: bool,
     /// What the browser's clock showed.
     pub(super) browser_time: Option<Timestamp>,
     pub(super) now: Timestamp,
@@ -199,7 +201,8 @@ fn visitors(facts: &AddressFacts<'_>) -> Check {
         Some(arrival) => (arrival.client, arrival.peer, arrival.is_trusted_peer),
         None => (facts.client, facts.peer, facts.is_trusted_peer),
     };
-    if is_trusted && client == peer {
+    let names_visitor = facts.arrival.map_or(facts.names_visitor, |arrival| arrival.names_visitor);
+    if is_trusted && client == peer && !names_visitor {
         let check = Check::new(CheckState::Fix, label, t.setup_check_visitors_same(peer));
         return with_lines(check, "proxy_set_header X-Forwarded-For $remote_addr;");
     }
@@ -323,6 +326,7 @@ mod tests {
             peer: lan,
             is_trusted_peer: false,
             is_forwarded: false,
+            names_visitor: false,
             browser_time: None,
             now: Timestamp::from_secs(1_800_000_000),
             arrival: None,
@@ -362,6 +366,7 @@ mod tests {
             peer: "172.18.0.3".parse().unwrap(),
             is_trusted_peer: true,
             is_forwarded: true,
+            names_visitor: true,
         };
         let mut facts = facts(&origin, "localhost:8080");
         facts.arrival = Some(&arrival);
@@ -371,7 +376,8 @@ mod tests {
         let lost = Arrival { host: Some("127.0.0.1:8080".into()), ..arrival.clone() };
         facts.arrival = Some(&lost);
         assert_eq!(states(&address(&facts))[3..5], [Pass, Fix]);
-        let plain = Arrival { is_https: false, client: arrival.peer, ..arrival.clone() };
+        let plain =
+            Arrival { is_https: false, client: arrival.peer, names_visitor: false, ..arrival.clone() };
         facts.arrival = Some(&plain);
         facts.browser_time = Some(Timestamp::from_secs(1_799_999_900));
         let found = address(&facts);

@@ -544,6 +544,11 @@ fn resumable(word: &str) -> Option<Step> {
     }
 }
 
+/// Tells whether the request carries a header that says who the visitor is.
+fn names_visitor(request: &Request) -> bool {
+    request.headers.contains_key("x-forwarded-for") || request.headers.contains_key(header::FORWARDED)
+}
+
 /// Tells whether the request carries headers that only proxies write.
 fn is_forwarded(request: &Request) -> bool {
     ["x-forwarded-for", "x-forwarded-proto", "x-real-ip"]

@@ -31,6 +31,8 @@ pub(super) struct Arrival {
     pub(super) is_trusted_peer: bool,
     /// It carried headers that only proxies write.
     pub(super) is_forwarded: bool,
+    /// One of them says who the visitor is.
+    pub(super) names_visitor: bool,
 }
 
 struct Probe {
@@ -87,6 +89,7 @@ impl Probes {
             peer: client.peer,
             is_trusted_peer: client.is_trusted_peer,
             is_forwarded: super::is_forwarded(request),
+            names_visitor: super::names_visitor(request),
         });
     }
 

@@ -236,6 +236,14 @@ pub struct Address {
     pub errors: FieldErrors,
 }
 
+/// `GET /setup/probe/{nonce}` for somebody who followed the link: the request arrived. Says nothing of this Doorward.
+#[derive(Debug, Template)]
+#[template(path = "setup/probed.html", config = "web/askama.toml")]
+pub struct Probed {
+    /// Common parts.
+    pub frame: Frame,
+}
+
 /// `GET /setup/second-factor`: a passkey or an authenticator app for the owner.
 ///
 /// Forms: POST `/setup/passkey`, fields `csrf`, `name`, `credential`; POST `/setup/second-factor`, fields `csrf`, `code`,

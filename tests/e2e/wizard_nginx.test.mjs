@@ -236,6 +236,7 @@ test("with an authenticator app, without scripts, to a protected app", { skip, t
       await person.press("Check now");
       const tab = await page.context().newPage();
       await tab.goto(await page.locator("#probe a").getAttribute("href"));
+      await tab.getByRole("heading", { name: "It arrived" }).waitFor();
       await tab.close();
       await person.press("Check again");
       // nginx is not trusted yet, so nobody knows that this was HTTPS; the page asks whose proxy it is.
