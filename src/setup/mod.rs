@@ -288,6 +288,7 @@ impl Setup {
         let is_open = path == ROOT
             || path.starts_with("/setup/")
             || path.starts_with("/assets/")
+            || path == "/preferences"
             || matches!(path, "/healthz" | "/readyz");
         if is_open || self.is_claimed() {
             return Ok(None);
@@ -518,7 +519,8 @@ impl Setup {
     }
 }
 
-fn parse_instance_name(name: &str) -> Result<DisplayName, Problem> {
+/// Reads the name of an installation.
+pub(crate) fn parse_instance_name(name: &str) -> Result<DisplayName, Problem> {
     let refuse = |why: Said| Problem::unprocessable("instance_name", "invalid_value", why);
     let parsed = DisplayName::parse(name).map_err(|_| refuse(Said::of(Words::setup_welcome_name_short)))?;
     if parsed.as_str().chars().count() > 64 {

@@ -11,6 +11,7 @@ pub mod account;
 pub mod admin;
 pub mod apps;
 pub mod assets;
+pub mod audit;
 pub mod chart;
 pub mod doctor;
 pub mod domains;
@@ -25,6 +26,7 @@ pub mod qr;
 pub mod scopes;
 pub mod setup;
 pub mod sign_in;
+pub mod system;
 
 #[cfg(test)]
 #[path = "../../tests/e2e/samples.rs"]
@@ -32,11 +34,12 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use crate::words;
 pub use askama::Template;
 pub use frame::{Frame, Kind, Notice, Theme, Viewer};
 pub use parts::{
-    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Hidden, OneTimeLink, Pager, SessionRow, Svg,
-    Wait, When, initials, plural,
+    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Goal, Hidden, OneTimeLink, Pager, SessionRow,
+    Svg, Wait, When, initials, plural,
 };
 
 /// Renders a page to HTML bytes.

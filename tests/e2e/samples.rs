@@ -2,11 +2,11 @@
 //!
 //! Included by path, so the views are found one module up: `super::*`.
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
 use super::account::{self, Strip, TotpState};
-use super::admin::{
-    Audit, AuditRow, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words,
-};
-use super::chart::HourBar;
+use super::admin::{DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
 use super::doctor;
 use super::domains;
 use super::errors::{ErrorPage, WrongHost};
@@ -15,13 +15,16 @@ use super::oidc;
 use super::qr::qr_svg;
 use super::setup::{self, AddedApp, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
+use super::words::Lang;
 use super::{
-    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, OneTimeLink, Pager,
-    SessionRow, Svg, Template, Viewer, Wait, When, initials,
+    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Goal, Hidden, Kind, OneTimeLink,
+    Pager, SessionRow, Svg, Template, Viewer, Wait, When, initials,
 };
 
 #[path = "samples/apps.rs"]
 mod app_samples;
+#[path = "samples/home.rs"]
+mod home;
 #[path = "samples/people.rs"]
 mod people_samples;
 
@@ -31,6 +34,8 @@ pub(crate) struct Sample {
     pub(crate) name: &'static str,
     /// The page.
     pub(crate) html: String,
+    /// How long it took to render, at best.
+    pub(crate) took: Duration,
 }
 
 /// A name that would break a page that forgot to escape.
@@ -40,11 +45,37 @@ const URI: &str = "otpauth://totp/Home:ana?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3P
 const SECRET: &str = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP";
 
 fn sample<T: Template>(name: &'static str, view: T) -> Sample {
-    Sample { name, html: view.render().unwrap_or_default() }
+    let html = view.render().unwrap_or_default();
+    let render = || {
+        let begun = Instant::now();
+        let again = view.render();
+        drop(again);
+        begun.elapsed()
+    };
+    Sample { name, html, took: (0..5).map(|_| render()).min().unwrap_or_default() }
+}
+
+thread_local! {
+    static LANGUAGE: Cell<Lang> = const { Cell::new(Lang::En) };
+}
+
+/// The texts in the language of the samples.
+fn words() -> super::words::Words {
+    super::words::Words::of(LANGUAGE.get())
+}
+
+/// Renders every page in a language.
+pub(crate) fn all_in(lang: Lang) -> Vec<Sample> {
+    LANGUAGE.set(lang);
+    let pages = all();
+    LANGUAGE.set(Lang::En);
+    pages
 }
 
 fn gate(title: &str) -> Frame {
-    Frame::new(title, "Linden Street").with_csrf("c5rf.t0ken")
+    let mut frame = Frame::new(title, "Linden Street").with_csrf("c5rf.t0ken");
+    frame.t = words();
+    frame
 }
 
 fn shell(title: &str, current: &'static str) -> Frame {
@@ -190,7 +221,7 @@ fn setup_pages() -> Vec<Sample> {
                 frame: gate("Set up Doorward"),
                 token_file: "/var/lib/doorward/setup-token".into(),
                 errors: FieldErrors::one("token", "That is not the setup code. Copy it again from the log."),
-                wait: Some(Wait::rate_limited(20)),
+                wait: Some(Wait::rate_limited(words(), 20)),
                 insecure: Some(insecure()),
             },
         ),
@@ -447,10 +478,10 @@ fn sign_in() -> sign_in::SignIn {
     sign_in::SignIn {
         frame: gate("Sign in"),
         hidden: vec![Hidden { name: "rd", value: "https://photos.linden.example/?a=\"b\"".into() }],
-        continue_to: Some("photos.linden.example".into()),
+        continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
         username: String::new(),
         remember: false,
-        remember_for: "30 days".into(),
+        remember_days: 30,
         error: None,
         wait: None,
         passkey: Some(PASSKEY.into()),
@@ -485,7 +516,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "signin-wrong",
             sign_in::SignIn {
                 username: NASTY.into(),
-                error: Some(sign_in::SignIn::WRONG.into()),
+                error: Some(words().signin_wrong().into()),
                 is_insecure: true,
                 is_registration_open: false,
                 continue_to: None,
@@ -497,7 +528,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "signin-suspended",
             sign_in::SignIn {
                 username: "ana".into(),
-                wait: Some(Wait::suspended(&at(12, "14:02"), 43_200)),
+                wait: Some(Wait::suspended(words(), &at(12, "14:02"), 43_200)),
                 passkey: None,
                 ..sign_in()
             },
@@ -507,9 +538,9 @@ fn sign_in_pages() -> Vec<Sample> {
             sign_in::SecondFactor {
                 frame: gate("One more step"),
                 hidden: vec![Hidden { name: "flow", value: "abc".into() }],
-                continue_to: Some("photos.linden.example".into()),
+                continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 recovery_url: "/signin/recovery?flow=abc".into(),
-                error: Some(sign_in::SecondFactor::WRONG.into()),
+                error: Some(words().signin_wrong_code().into()),
                 wait: None,
                 passkey: None,
                 passkey_unavailable: None,
@@ -528,15 +559,16 @@ fn sign_in_pages() -> Vec<Sample> {
                 hidden: Vec::new(),
                 continue_to: None,
                 second_factor_url: "/signin/second-factor?flow=abc".into(),
+                has_app: true,
                 error: None,
-                wait: Some(Wait::rate_limited(300)),
+                wait: Some(Wait::rate_limited(words(), 300)),
             },
         ),
         sample(
             "signin-enrol",
             sign_in::Enrol {
                 frame: gate("Add a second factor"),
-                continue_to: Some("photos.linden.example".into()),
+                continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 hidden: Vec::new(),
                 passkey: Some("{}".to_owned()),
                 qr: qr(),
@@ -569,6 +601,7 @@ fn sign_in_pages() -> Vec<Sample> {
             sign_in::SignedOut {
                 frame: gate("Signed out"),
                 continue_to: Some(("https://photos.linden.example/".into(), "photos.linden.example".into())),
+                told: vec!["Immich".into(), NASTY.into()],
             },
         ),
         sample(
@@ -964,52 +997,6 @@ fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
     }
 }
 
-fn audit() -> Audit {
-    let row = |seq: u64, actor: &str, action: &str, target: &str, outcome: Badge| AuditRow {
-        when: at(12, "13:59"),
-        seq,
-        actor: actor.into(),
-        action: action.into(),
-        target: target.into(),
-        outcome,
-        place: "192.168.1.x".into(),
-        facts: vec![
-            Fact::new("Request", "r_01HX9"),
-            Fact::new("Browser", NASTY),
-            Fact::new("Number", seq.to_string()),
-        ],
-    };
-    Audit {
-        frame: shell("Audit", "audit"),
-        who: String::new(),
-        kinds: vec![Choice::new("", "Everything", true), Choice::new("sign_in", "Sign-in", false)],
-        outcomes: vec![Choice::new("", "All", true), Choice::new("refused", "Refused", false)],
-        from: String::new(),
-        to: "2026-11-12".into(),
-        bars_title: "Sign-ins in the last 24 hours".into(),
-        bars: (0..24_u32)
-            .map(|hour| HourBar {
-                label: format!("{hour:02}:00"),
-                ok: (hour * 7) % 13,
-                refused: u32::from(hour % 5 == 0) * 3,
-            })
-            .collect(),
-        rows: vec![
-            row(812, "ana", "signed in with password and code", "", Badge::new(Kind::Ok, "ok")),
-            row(811, "—", "wrong password for", "ben", Badge::new(Kind::Danger, "refused")),
-            row(810, "ana", "made a one-time link for", "ben", Badge::new(Kind::Ok, "ok")),
-        ],
-        pager: Pager {
-            label: "Newest 50".into(),
-            previous: None,
-            next: Some("/admin/audit?before=763".into()),
-        },
-        retention: "Addresses are shortened and dropped after 30 days; events are kept for one year.".into(),
-        export_url: "/admin/audit/export".into(),
-        chain: Some(strip(Kind::Ok, "The record is complete and unchanged.")),
-    }
-}
-
 fn rule_form() -> RuleForm {
     let policy = |value: &str, label: &str, hint: &str, selected| Choice {
         value: value.into(),
@@ -1082,7 +1069,6 @@ fn admin_pages() -> Vec<Sample> {
         sample("admin-rules-in-force", live),
         sample("admin-rules-empty", Rules { rules: Vec::new(), ..rules(RuleTest::default(), false, false) }),
         sample("admin-rule", rule_form()),
-        sample("admin-audit", audit()),
     ]
 }
 
@@ -1175,9 +1161,11 @@ fn consent() -> oidc::Consent {
         username: "ana".into(),
         items: vec![
             "Your name and profile".into(),
-            "Your e-mail address".into(),
+            oidc::Item { text: "Your e-mail address".into(), value: NASTY.into() },
+            oidc::Item { text: "The groups you are in".into(), value: "family · photos".into() },
             "Stay signed in while you are away".into(),
         ],
+        is_asked_once: true,
         resources: Vec::new(),
         action: "/oauth2/consent".into(),
         request: "client_id=immich&state=\"a\"".into(),
@@ -1253,7 +1241,7 @@ fn error_pages() -> Vec<Sample> {
     vec![
         sample("error-403", page(403)),
         sample("error-404", page(404)),
-        sample("error-429", ErrorPage { wait: Some(Wait::rate_limited(240)), ..page(429) }),
+        sample("error-429", ErrorPage { wait: Some(Wait::rate_limited(words(), 240)), ..page(429) }),
         sample("error-500", page(500)),
         sample(
             "error-421",
@@ -1278,6 +1266,7 @@ pub(crate) fn all() -> Vec<Sample> {
         app_samples::all(),
         admin_doctor_pages(),
         admin_domain_pages(),
+        home::pages(),
         app_pages(),
         error_pages(),
     ];

@@ -2,6 +2,7 @@
 const clock = document.querySelector("[data-now]");
 clock?.form.addEventListener("submit", () => (clock.value = String(Date.now())));
 
+const words = document.querySelector("script[data-trying]")?.dataset;
 const link = document.querySelector("[data-probe]");
 const result = document.querySelector("#probe [role=status]");
 
@@ -14,15 +15,14 @@ async function wasSeen(tries) {
 }
 
 async function attempt() {
-  const { trying, tried, failed, probe } = link.dataset;
-  result.textContent = trying;
+  result.textContent = words.trying;
   try {
     // The answer is opaque here; the server saw whether the request arrived.
-    await fetch(probe, { mode: "no-cors", cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer" });
-    result.textContent = tried;
+    await fetch(link.dataset.probe, { mode: "no-cors", cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer" });
+    result.textContent = words.answered;
     if (await wasSeen(4)) document.getElementById("check").click();
   } catch {
-    result.textContent = failed;
+    result.textContent = words.unreachable;
   }
 }
 
