@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::account::{self, Strip, TotpState};
-use super::admin::{DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
+use super::admin::{DraftChange, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
 use super::doctor;
 use super::domains;
 use super::errors::{ErrorPage, WrongHost};
@@ -984,7 +984,24 @@ fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
         ],
         is_fixed: false,
         draft: is_draft.then(|| DraftNote {
-            summary: "1 rule new or changed, 2 rules gone or as they were before.".into(),
+            changes: vec![
+                DraftChange {
+                    badge: Badge::new(Kind::Danger, "Gone"),
+                    sentence: vec![Words::plain("Nobody may open"), Words::name(NASTY), Words::plain(".")],
+                    detail: String::new(),
+                },
+                DraftChange {
+                    badge: Badge::new(Kind::Info, "Moved"),
+                    sentence: vec![
+                        Words::plain("Everyone may open"),
+                        Words::name("media.home.example"),
+                        Words::plain("with"),
+                        Words::name("one factor"),
+                    ],
+                    detail: "from place 4 to 1".into(),
+                },
+            ],
+            more: 2,
             version: 4,
             is_current: true,
             is_shown: true,
