@@ -82,15 +82,6 @@ fn profile_page(
     Reply::html(status, &page)
 }
 
-/// Returns a role in words.
-pub(crate) fn role_word(role: crate::accounts::Role) -> &'static str {
-    match role {
-        crate::accounts::Role::Owner => "Owner",
-        crate::accounts::Role::Admin => "Admin",
-        crate::accounts::Role::Member => "Member",
-    }
-}
-
 /// Returns a role in the words of a language.
 pub(crate) fn role_in_words(role: crate::accounts::Role, t: Words) -> &'static str {
     match role {
@@ -449,15 +440,15 @@ pub async fn end_other_sessions(
 }
 
 /// Returns an event as a line of the timeline of the person called `whose`.
-pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
+pub(crate) fn event_line(row: &AuditRow, whose: &str, t: Words) -> Event {
     let kind = match row.outcome {
         Outcome::Succeeded if is_noteworthy(&row.kind) => Kind::Warn,
         Outcome::Succeeded => Kind::Ok,
         Outcome::Refused | Outcome::Failed => Kind::Danger,
     };
-    let mut text = if row.sentence.is_empty() { row.kind.clone() } else { row.sentence.to_owned() };
+    let mut text = row.said(t);
     if row.actor_id.is_some() && row.actor != whose {
-        text = format!("{} By {}.", text, row.actor);
+        text = t.audit_by(&row.actor, text);
     }
     if let Some(user) = row.user.as_ref().filter(|user| *user != whose) {
         text = format!("{text} ({user})");
