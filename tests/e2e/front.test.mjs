@@ -207,10 +207,9 @@ async function tabTo(page, selector) {
 async function byKeyboard(person) {
   const { page, server, variant } = person;
   const { keyboard } = page;
-  await page.goto(`${server.origin}/oauth2/authorize?${new URLSearchParams({
-    client_id: "keys", redirect_uri: "https://keys.example/cb", response_type: "code", scope: "openid email", state: "s",
-    code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", code_challenge_method: "S256",
-  })}`);
+  const app = await startApp(server);
+  person.close.push(() => app.site.close());
+  await page.goto(app.begin({}));
   await page.locator("#username:focus").waitFor();
   await keyboard.type("ana");
   await tabTo(page, "#password");
@@ -219,11 +218,10 @@ async function byKeyboard(person) {
   await page.locator("#code:focus").waitFor();
   await keyboard.type(await person.code());
   if (!variant.scripts) await keyboard.press("Enter");
-  await page.getByRole("heading", { name: "Allow Keys?" }).waitFor();
+  await page.getByRole("heading", { name: "Allow Notes?" }).waitFor();
   await tabTo(page, "#consent-deny");
-  await page.route("https://keys.example/**", (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html><html lang=en><title>Keys</title><h1>Keys</h1></html>" }));
   await keyboard.press("Enter");
-  await page.waitForURL("https://keys.example/cb?*");
+  await page.waitForURL(`${app.origin}/cb?*`);
   await person.goto("/");
   await tabTo(page, "nav a[href='/account']");
   await keyboard.press("Enter");
@@ -280,7 +278,6 @@ for (const variant of TWO) {
 
   test(`the keyboard is enough, and the focus is never hidden, ${variant.name}`, { timeout: 180_000 }, async (t) => {
     const person = await sit(t, variant);
-    person.server.command(["app", "add", "--name", "Keys", "--id", "keys", "--public", "--redirect-uri", "https://keys.example/cb", "--scope", "openid email"]);
     await person.walk([byKeyboard]);
     person.settle();
   });

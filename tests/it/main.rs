@@ -42,8 +42,9 @@ mod http_edge;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
-mod lockout;
+mod link_makers;
 #[cfg(test)]
+mod lockout;
 mod log_canary;
 #[cfg(test)]
 mod logout_notices;
