@@ -82,15 +82,6 @@ fn profile_page(
     Reply::html(status, &page)
 }
 
-/// Returns a role in words.
-pub(crate) fn role_word(role: crate::accounts::Role) -> &'static str {
-    match role {
-        crate::accounts::Role::Owner => "Owner",
-        crate::accounts::Role::Admin => "Admin",
-        crate::accounts::Role::Member => "Member",
-    }
-}
-
 /// Returns a role in the words of a language.
 pub(crate) fn role_in_words(role: crate::accounts::Role, t: Words) -> &'static str {
     match role {

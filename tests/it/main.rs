@@ -80,6 +80,8 @@ mod stays;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod three_lists;
+#[cfg(test)]
 mod token_forgery;
 #[cfg(test)]
 mod trouble;
