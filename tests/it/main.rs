@@ -62,6 +62,8 @@ mod outside;
 mod passkey_enrolment;
 mod passkeys;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod programs;
