@@ -34,6 +34,8 @@ use crate::operations::health::{Health, State};
 use crate::operations::lifecycle;
 use crate::operations::metrics as metrics_server;
 use crate::operations::notify::Notify;
+use crate::operations::system::settings::SettingsReport;
+use crate::operations::system::{self, System};
 use crate::routes::Service;
 use crate::sessions::records::HandoffRecord;
 use crate::sessions::tokens::Tokens;
@@ -89,6 +91,8 @@ pub struct Options {
     pub max_connections_per_address: usize,
     /// Where store snapshots and the setup token live.
     pub data_directory: PathBuf,
+    /// The settings as people see them.
+    pub settings: SettingsReport,
     /// Where the master key came from.
     pub key_file: setup::KeyFile,
 }
@@ -113,6 +117,8 @@ pub struct App {
     pub oidc: Oidc,
     /// The first start.
     pub setup: Setup,
+    /// The look at the running server.
+    pub system: System,
     /// The doctor's look from outside.
     pub outside: Outside,
     /// Events.
@@ -244,13 +250,24 @@ impl App {
         .map_err(|error| because("The setup could not be prepared")(&error))?;
         setup.keep_closed().await;
         let outside = Outside::new(site.clone(), outgoing, sign_in.random.clone(), clock.clone());
+        let admin = Admin::new(sign_in.clone(), access.clone(), oidc.clone());
+        let system = System::new(system::Parts {
+            admin: admin.clone(),
+            setup: setup.clone(),
+            settings: options.settings.clone(),
+            keys: options.keys,
+            engine: opened.engine.clone(),
+            clock_mark: clock_mark.clone(),
+            directory: options.data_directory.clone(),
+        });
         let app = Arc::new(App {
+            system,
             outside,
             site,
             accounts,
             sessions,
             my_account: MyAccount::new(sign_in.clone()),
-            admin: Admin::new(sign_in.clone(), access.clone(), oidc.clone()),
+            admin,
             sign_in,
             access,
             oidc,

@@ -19,7 +19,8 @@ fn decide(rules: &Matcher, (method, url, from): Ask, who: Who) -> &'static str {
     let path = if path.is_empty() { "/" } else { path };
     let groups: Vec<GroupName> =
         who.iter().flat_map(|(_, groups, _)| *groups).map(|group| GroupName::parse(group).unwrap()).collect();
-    let asked = Asked { host, path: Some(path), query, method, address: Some(from.parse().unwrap()) };
+    let asked =
+        Asked { host, path: Some(path), query, method: Some(method), address: Some(from.parse().unwrap()) };
     let caller = who.map(|(username, _, factors)| Caller {
         username,
         groups: &groups,

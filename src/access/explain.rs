@@ -1,6 +1,6 @@
 //! Why a request is decided as it is, in plain sentences. Pure.
 
-use super::matcher::{Asked, Caller, Judgment, Matcher, Outcome};
+use super::matcher::{Asked, Caller, Judgment, Lacking, Matcher, Outcome};
 use super::rule_words::{addresses, listed, people};
 use super::rules::{Rule, network_text};
 use crate::sessions::Level;
@@ -90,7 +90,7 @@ impl Request<'_> {
                 )
             }
             Judgment::OtherMethod => {
-                format!("is for {}, and this is {}", listed(rule.methods(), " or "), self.asked.method)
+                format!("is for {}, and this is {}", listed(rule.methods(), " or "), self.asked.method.unwrap_or_default())
             }
             Judgment::OtherNetwork => {
                 let networks: Vec<String> =
@@ -99,7 +99,10 @@ impl Request<'_> {
                 let from = self.asked.address.map_or_else(|| "elsewhere".to_owned(), |from| from.to_string());
                 format!("is for requests from {networks}, and this one comes from {from}")
             }
-            Judgment::UnknownAddress => {
+            Judgment::Unknown(Lacking::Method) => {
+                "looks at the method, and nobody said it, so it is refused".into()
+            }
+            Judgment::Unknown(Lacking::Address) => {
                 "looks at where requests come from, and nobody said where this one comes from, so it is refused. In this test, \
                  give an address; in practice, the reverse proxy must be one of server.trusted_proxies and set X-Forwarded-For"
                     .into()

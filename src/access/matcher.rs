@@ -2,15 +2,16 @@
 //!
 //! The steps, exactly. Only rules that name the host are looked at, in order; for each of them:
 //!
-//! 1. Methods and networks: the request's must be among them. Where it is not known where the request comes from, no
-//!    network is ruled out yet.
+//! 1. Methods and networks: the request's must be among them. Where it is not known what the method is or where the
+//!    request comes from, none is ruled out yet.
 //! 2. The rule lists people, the caller is known and is not one of them: the rule does not match.
 //! 3. The host carries a name (`{user}.`, the group `User` of an expression), the caller is known and it is not theirs:
 //!    the rule does not match.
 //! 4. The rule has a condition on the query, the path, or both (resources). What has no single reading (a path without a
 //!    canonical form, FWD-06; a query that servers read in different ways) is **refused**, because nobody can tell what
 //!    the app would make of it. If a condition does not hold: the rule does not match. A rule by network whose other
-//!    conditions hold **refuses** as well, if it is not known where the request comes from.
+//!    conditions hold **refuses** as well, if it is not known where the request comes from, and one by method, if that is
+//!    not known.
 //! 5. The rule is about people and nobody is signed in: **sign-in needed**, at the level of the rule (at one factor for
 //!    `deny`). The rule is not skipped: after sign-in it may be the one that decides, so neither a later `bypass` nor
 //!    the default may decide before that is known.
@@ -38,8 +39,8 @@ pub struct Asked<'a> {
     pub path: Option<&'a str>,
     /// The query as it was sent, without the `?`.
     pub query: Option<&'a str>,
-    /// The request method, upper case.
-    pub method: &'a str,
+    /// The request method, upper case; `None` if the proxy does not tell.
+    pub method: Option<&'a str>,
     /// Where the request comes from; `None` if no trusted proxy tells.
     pub address: Option<IpAddr>,
 }
@@ -102,8 +103,17 @@ pub struct Decision {
     pub rule: Option<usize>,
     /// Whether that rule reads a password in `Authorization: Basic`.
     pub allows_basic: bool,
-    /// Whether it was refused because it is not known where the request comes from.
-    pub lacks_address: bool,
+    /// What it was refused for, if that was not known.
+    pub lacking: Option<Lacking>,
+}
+
+/// What nobody said of a request although a rule looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacking {
+    /// Where it comes from.
+    Address,
+    /// Its method.
+    Method,
 }
 
 /// What one rule makes of a request.
@@ -129,8 +139,8 @@ pub enum Judgment {
     AmbiguousPath,
     /// It has a condition on the query and the query is ambiguous: refused.
     AmbiguousQuery,
-    /// It has a condition on the network and nobody knows where the request comes from: refused.
-    UnknownAddress,
+    /// It has a condition on the network or the method, and nobody knows it: refused.
+    Unknown(Lacking),
     /// It decides.
     Decides(Outcome),
 }
@@ -140,7 +150,7 @@ impl Judgment {
     pub fn outcome(self) -> Option<Outcome> {
         match self {
             Judgment::Decides(outcome) => Some(outcome),
-            Judgment::AmbiguousPath | Judgment::AmbiguousQuery | Judgment::UnknownAddress => {
+            Judgment::AmbiguousPath | Judgment::AmbiguousQuery | Judgment::Unknown(_) => {
                 Some(Outcome::Forbidden)
             }
             _ => None,
@@ -184,7 +194,8 @@ impl<'a> Request<'a> {
 
     /// Returns what `rule` makes of the request.
     fn judge(&self, rule: &Rule) -> Judgment {
-        if !rule.methods().is_empty() && !rule.methods().iter().any(|method| **method == *self.asked.method) {
+        let is_by = |asked: &str| rule.methods().iter().any(|method| **method == *asked);
+        if !rule.methods().is_empty() && self.asked.method.is_some_and(|asked| !is_by(asked)) {
             return Judgment::OtherMethod;
         }
         let is_from = |address: IpAddr| rule.networks().iter().any(|own| own.contains(&address));
@@ -239,7 +250,11 @@ impl<'a> Request<'a> {
         if is_about_path && self.asked.path.is_none() {
             return Some(Judgment::AmbiguousPath);
         }
-        (!rule.networks().is_empty() && self.address.is_none()).then_some(Judgment::UnknownAddress)
+        if !rule.networks().is_empty() && self.address.is_none() {
+            return Some(Judgment::Unknown(Lacking::Address));
+        }
+        let is_method_unknown = !rule.methods().is_empty() && self.asked.method.is_none();
+        is_method_unknown.then_some(Judgment::Unknown(Lacking::Method))
     }
 }
 
@@ -288,7 +303,7 @@ impl Matcher {
     pub fn decide(&self, asked: Asked<'_>, caller: Option<Caller<'_>>) -> Decision {
         let request = Request::new(asked, caller);
         let mut decision =
-            Decision { outcome: Outcome::Forbidden, rule: None, allows_basic: false, lacks_address: false };
+            Decision { outcome: Outcome::Forbidden, rule: None, allows_basic: false, lacking: None };
         // Each source has its rules in order; the first rule of all that decides is the one that counts.
         self.index.each_source(asked.host, |candidates| {
             for index in candidates {
@@ -303,7 +318,10 @@ impl Matcher {
                         outcome,
                         rule: Some(index),
                         allows_basic: rule.allows_basic(),
-                        lacks_address: judgment == Judgment::UnknownAddress,
+                        lacking: match judgment {
+                            Judgment::Unknown(lacking) => Some(lacking),
+                            _ => None,
+                        },
                     };
                     break;
                 }

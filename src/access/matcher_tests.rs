@@ -14,11 +14,11 @@ fn groups(names: &[&str]) -> Vec<GroupName> {
 }
 
 fn get<'a>(host: &'a str, path: &'a str) -> Asked<'a> {
-    Asked { host, path: Some(path), query: None, method: "GET", address: Some(ANYWHERE) }
+    Asked { host, path: Some(path), query: None, method: Some("GET"), address: Some(ANYWHERE) }
 }
 
 fn decision(outcome: Outcome, rule: Option<usize>) -> Decision {
-    Decision { outcome, rule, allows_basic: false, lacks_address: false }
+    Decision { outcome, rule, allows_basic: false, lacking: None }
 }
 
 fn matcher(text: &str) -> Matcher {
@@ -157,9 +157,10 @@ fn an_unknown_address_is_refused_where_a_rule_by_network_would_have_to_be_judged
     ] {
         let rules = matcher(&format!("{line}\nbypass domain=a.example"));
         for caller in [None, ada] {
-            let refused = Decision { lacks_address: true, ..decision(Outcome::Forbidden, Some(0)) };
+            let refused =
+                Decision { lacking: Some(Lacking::Address), ..decision(Outcome::Forbidden, Some(0)) };
             assert_eq!(rules.decide(unknown, caller), refused, "{line} {caller:?}");
-            assert_eq!(rules.trail(unknown, caller), [Judgment::UnknownAddress], "{line}");
+            assert_eq!(rules.trail(unknown, caller), [Judgment::Unknown(Lacking::Address)], "{line}");
         }
     }
     for line in [
@@ -173,6 +174,19 @@ fn an_unknown_address_is_refused_where_a_rule_by_network_would_have_to_be_judged
     }
 }
 
+/// FWD-05: a method that nobody said is not GET.
+#[test]
+fn an_unknown_method_is_refused_where_a_rule_by_method_would_have_to_be_judged() {
+    let unknown = Asked { method: None, ..get("a.example", "/y") };
+    for line in ["bypass domain=a.example method=GET", "deny domain=*.example method=POST path=^/y"] {
+        let rules = matcher(&format!("{line}\nbypass domain=a.example"));
+        let refused = Decision { lacking: Some(Lacking::Method), ..decision(Outcome::Forbidden, Some(0)) };
+        assert_eq!(rules.decide(unknown, None), refused, "{line}");
+    }
+    let rules = matcher("deny domain=a.example method=POST path=^/x\nbypass domain=a.example");
+    assert_eq!(rules.decide(unknown, None), decision(Outcome::Allow, Some(1)));
+}
+
 /// FWD-07: OPTIONS is a method like any other.
 #[test]
 fn methods_are_conditions_and_none_is_special() {
@@ -180,7 +194,7 @@ fn methods_are_conditions_and_none_is_special() {
     for (method, outcome) in
         [("GET", Outcome::Allow), ("HEAD", Outcome::Allow), ("OPTIONS", SIGN_IN_ONE), ("POST", SIGN_IN_ONE)]
     {
-        let asked = Asked { method, ..get("a.example", "/") };
+        let asked = Asked { method: Some(method), ..get("a.example", "/") };
         assert_eq!(rules.decide(asked, None).outcome, outcome, "{method}");
     }
 }

@@ -262,7 +262,7 @@ impl Access {
             DomainPattern::Below(_) | DomainPattern::OfGroup(_) => None,
         };
         let judge = |host: String| {
-            let asked = Asked { host: &host, path: Some("/"), query: None, method: "GET", address };
+            let asked = Asked { host: &host, path: Some("/"), query: None, method: Some("GET"), address };
             let outcome = list.matcher.decide(asked, Some(who)).outcome;
             NamedHost { host, outcome }
         };

@@ -151,6 +151,8 @@ const CONDITIONS: &[Condition] = &[
 ];
 
 const METHODS: &[&str] = &["GET", "POST", "OPTIONS"];
+/// Methods as they are asked by; nothing if nobody says.
+const ASKED_BY: &[Option<&str>] = &[Some("GET"), Some("POST"), Some("OPTIONS"), None];
 const NETWORKS: &[Test] = &[
     ("10.0.0.0/8", |address| matches!(address, "10.1.2.3" | "::ffff:10.9.9.9")),
     ("192.168.1.5", |address| address == "192.168.1.5"),
@@ -304,7 +306,7 @@ struct PlainRequest {
     host: &'static str,
     path: Option<&'static str>,
     query: Query,
-    method: &'static str,
+    method: Option<&'static str>,
     address: Option<&'static str>,
 }
 
@@ -328,7 +330,7 @@ impl PlainRequest {
             host: dice.pick(HOSTS),
             path: dice.pick(PATHS),
             query: dice.pick(QUERIES),
-            method: dice.pick(METHODS),
+            method: dice.pick(ASKED_BY),
             address: dice.pick(ADDRESSES),
         }
     }
@@ -349,6 +351,14 @@ impl PlainRequest {
             }
         });
         by_domain || finds(&rule.host_expressions, host, caller)
+    }
+
+    fn by_method(&self, rule: &Plain) -> Verdict {
+        if rule.methods.is_empty() {
+            return Verdict::Yes;
+        }
+        let Some(method) = self.method else { return Verdict::NobodyCanTell };
+        rule.methods.contains(&method).into()
     }
 
     fn by_network(&self, rule: &Plain) -> Verdict {
@@ -410,10 +420,9 @@ fn reference(
                     || caller.client.is_some_and(|client| rule.clients.contains(&client))
                     || rule.subjects.iter().any(|list| list.iter().all(|subject| caller.is(subject)))
             });
-        let fits = by_people
-            && request.is_to(rule, caller)
-            && (rule.methods.is_empty() || rule.methods.contains(&request.method));
+        let fits = by_people && request.is_to(rule, caller);
         let by_rest = [
+            request.by_method(rule),
             request.by_network(rule),
             request.by_path(rule),
             request.by_resource(rule, caller),

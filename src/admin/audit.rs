@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Admin;
-use crate::audit::{Filter, Kind, Outcome};
+use crate::audit::{Event, Filter, Kind, LARGEST_PAGE, Outcome, csv};
 use crate::http::{Problem, Request};
 use crate::kernel::text::Username;
 use crate::kernel::time::Timestamp;
@@ -11,7 +11,7 @@ use crate::sessions::Principal;
 use crate::sign_in::Visit;
 
 /// The most events of one export; a longer one names where the next begins.
-const MOST_EXPORTED: usize = 20_000;
+pub const MOST_EXPORTED: usize = 20_000;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A question to the log, as it was typed.
@@ -21,6 +21,8 @@ pub struct Question {
     pub who: String,
     /// The beginning of a kind, such as `sign_in.`.
     pub kind: String,
+    /// What it was done to: an app by its id, a host.
+    pub app: String,
     /// An outcome.
     pub outcome: String,
     /// The first day or moment.
@@ -30,12 +32,13 @@ pub struct Question {
 }
 
 impl Question {
-    /// Reads `who`, `kind`, `outcome`, `from` and `to` of the query.
+    /// Reads `who`, `kind`, `app`, `outcome`, `from` and `to` of the query.
     pub fn of(request: &Request) -> Self {
         let text = |name| request.query(name).map(|text| text.trim().to_owned()).unwrap_or_default();
         Question {
             who: text("who"),
             kind: text("kind"),
+            app: text("app"),
             outcome: text("outcome"),
             from: text("from"),
             to: text("to"),
@@ -65,6 +68,7 @@ impl Question {
         let until = moment("to", &self.to)?.map(|(at, is_day)| if is_day { at.plus(DAY) } else { at });
         Ok(Filter {
             kind_prefix: given(&self.kind),
+            target: given(&self.app),
             user: None,
             name: who.map(String::from),
             outcome,
@@ -79,6 +83,7 @@ impl Question {
         for (name, value) in [
             ("who", &self.who),
             ("kind", &self.kind),
+            ("app", &self.app),
             ("outcome", &self.outcome),
             ("from", &self.from),
             ("to", &self.to),
@@ -115,23 +120,58 @@ fn parse_moment(text: &str) -> Option<(Timestamp, bool)> {
             (number(parts.next()?, 2)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?)
         }
     };
-    if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 || year < 1970 {
+    if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    // Howard Hinnant's `days_from_civil`.
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
-    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * shifted_month + 2) / 5 + day.checked_sub(1)?;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
-    let at = Timestamp::from_secs(days * 86_400 + hour * 3600 + minute * 60 + second);
-    // 30 February and its like come back as another day.
-    (at.civil_date() == (year, month, day)).then_some((at, time.is_none()))
+    let at = Timestamp::of_civil_date(year, month, day)?;
+    Some((at.plus(Duration::from_secs(hour * 3600 + minute * 60 + second)), time.is_none()))
 }
 
-/// An export: JSON Lines, newest first.
+/// How an export is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// JSON Lines: one object a line.
+    #[default]
+    Jsonl,
+    /// Comma-separated values (RFC 4180), for spreadsheets.
+    Csv,
+}
+
+impl Format {
+    /// Both.
+    pub const ALL: [Format; 2] = [Format::Jsonl, Format::Csv];
+
+    /// Returns the word that the query and the command line take, which is the ending of the file too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
+        }
+    }
+
+    /// Parses the word.
+    pub fn parse(text: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.as_str() == text)
+    }
+
+    /// Reads `format` of the query; JSON Lines without one.
+    ///
+    /// # Errors
+    /// 422.
+    pub fn of(request: &Request) -> Result<Format, Problem> {
+        match request.query("format") {
+            None => Ok(Format::Jsonl),
+            Some(text) => {
+                Format::parse(&text).ok_or_else(|| refused("format", "A format is `jsonl` or `csv`."))
+            }
+        }
+    }
+}
+
+/// An export, newest first.
 pub struct Export {
+    /// How it is written.
+    pub format: Format,
     /// One event a line.
     pub lines: Vec<u8>,
     /// Where the next export begins, if this one is not the end.
@@ -148,24 +188,47 @@ impl Admin {
         &self,
         actor: &Principal,
         question: &Question,
+        format: Format,
         cursor: Option<&str>,
         visit: &Visit<'_>,
     ) -> Result<Export, Problem> {
         self.require_fresh(actor)?;
+        self.export_events(question, format, cursor, self.event(Kind::AuditExported, actor, visit)).await
+    }
+
+    /// The same for somebody who has shown that they may: `event` tells who.
+    ///
+    /// # Errors
+    /// A question that cannot be understood.
+    pub async fn export_events(
+        &self,
+        question: &Question,
+        format: Format,
+        cursor: Option<&str>,
+        event: Event,
+    ) -> Result<Export, Problem> {
         let filter = question.filter()?;
         let mut batch = self.store.batch();
-        let event = self.event(Kind::AuditExported, actor, visit);
-        self.audit.write(&mut batch, event.detail("query", question.to_query()));
+        let event = event.detail("query", question.to_query()).detail("format", format.as_str());
+        self.audit.write(&mut batch, event);
         self.store.commit(batch).await?;
         let mut lines = Vec::new();
+        if format == Format::Csv {
+            lines.extend_from_slice(csv::HEADER.as_bytes());
+        }
         let mut next_cursor = cursor.map(str::to_owned);
         let mut exported = 0;
         while exported < MOST_EXPORTED {
-            let page = self.audit.page(&filter, next_cursor.as_deref(), crate::audit::LARGEST_PAGE)?;
+            let page = self.audit.page(&filter, next_cursor.as_deref(), LARGEST_PAGE)?;
             for row in &page.rows {
-                serde_json::to_writer(&mut lines, row)
-                    .map_err(|error| Problem::internal(error.to_string()))?;
-                lines.push(b'\n');
+                match format {
+                    Format::Csv => csv::write(row, &mut lines),
+                    Format::Jsonl => {
+                        serde_json::to_writer(&mut lines, row)
+                            .map_err(|error| Problem::internal(error.to_string()))?;
+                        lines.push(b'\n');
+                    }
+                }
             }
             exported += page.rows.len();
             next_cursor = page.next_cursor;
@@ -175,7 +238,7 @@ impl Admin {
             // A long export gives other requests their turn.
             tokio::task::yield_now().await;
         }
-        Ok(Export { lines, next_cursor })
+        Ok(Export { format, lines, next_cursor })
     }
 }
 

@@ -28,30 +28,31 @@ fn list_page(
     problem: Option<Problem>,
 ) -> Result<Reply, Problem> {
     let (status, errors) = errors_of(problem, request.words())?;
-    let mut frame = room.frame(request, actor, "Domains", "domains");
+    let t = request.words();
+    let mut frame = room.frame(request, actor, t.domains_title(), "domains");
     frame = match request.query("done").as_deref() {
-        Some("saved") => frame.with_notice(Kind::Ok, "Saved. It is in force now."),
-        Some("removed") => frame.with_notice(Kind::Ok, "Removed. Doorward no longer answers for its apps."),
+        Some("saved") => frame.with_notice(Kind::Ok, t.domains_saved()),
+        Some("removed") => frame.with_notice(Kind::Ok, t.domains_removed()),
         _ => frame,
     };
     let page = views::Domains {
         frame,
-        rows: room.site.protected_domains().iter().map(|own| row(room, own)).collect(),
+        rows: room.site.protected_domains().iter().map(|own| row(room, own, t)).collect(),
         is_fixed: room.site.is_fixed(Setting::ProtectedDomain),
         portal_host: room.site.origin().host,
         domain: typed.domain.clone(),
         portal: typed.portal.clone().unwrap_or_default(),
-        cookies: cookie_choices(typed.cookie.as_deref()),
+        cookies: cookie_choices(typed.cookie.as_deref(), request.words()),
         errors,
     };
     Reply::html(status, &page)
 }
 
-fn row(room: &Admin, own: &ProtectedDomain) -> DomainRow {
+fn row(room: &Admin, own: &ProtectedDomain, t: Words) -> DomainRow {
     let sentence = match room.site.place_of(own) {
-        Place::App => "Each app has a cookie of its own.".to_owned(),
-        Place::Here => "One cookie for all of its apps.".to_owned(),
-        Place::Portal(origin) => format!("One cookie for all of its apps, set by {origin}."),
+        Place::App => t.domains_row_app().to_owned(),
+        Place::Here => t.domains_row_here().to_owned(),
+        Place::Portal(origin) => t.domains_row_portal(origin),
     };
     DomainRow { url: url_of(own), domain: own.domain.clone(), sentence }
 }
@@ -60,19 +61,11 @@ fn url_of(own: &ProtectedDomain) -> String {
     format!("/admin/domains/{}", own.domain)
 }
 
-fn cookie_choices(chosen: Option<&str>) -> Vec<Choice> {
+fn cookie_choices(chosen: Option<&str>, t: Words) -> Vec<Choice> {
     let chosen = chosen.unwrap_or(CookieScope::Domain.as_str());
     [
-        (
-            CookieScope::Domain,
-            "One for all of its apps",
-            "Every host below the domain can receive it, also one that Doorward does not guard.",
-        ),
-        (
-            CookieScope::Host,
-            "One for each app",
-            "No app sees what opens another. Its proxy must hand cookies on.",
-        ),
+        (CookieScope::Domain, t.domains_cookie_domain(), t.domains_cookie_domain_hint()),
+        (CookieScope::Host, t.domains_cookie_host(), t.domains_cookie_host_hint()),
     ]
     .into_iter()
     .map(|(scope, label, hint)| Choice {
@@ -151,7 +144,7 @@ fn domain_page(
         is_fixed: room.site.is_fixed(Setting::ProtectedDomain),
         portal_host: room.site.origin().host,
         portal: typed.portal.clone().unwrap_or_default(),
-        cookies: cookie_choices(typed.cookie.as_deref()),
+        cookies: cookie_choices(typed.cookie.as_deref(), request.words()),
         errors,
     };
     Reply::html(status, &page)

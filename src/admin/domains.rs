@@ -12,6 +12,7 @@ use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 use crate::site::{CookieScope, ProtectedDomain, Setting, SettingRecord};
 use crate::store::{CommitError, Versioned};
+use crate::words::{Said, Words};
 
 /// A domain as somebody typed it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -110,10 +111,7 @@ impl Admin {
     pub async fn change_domains(&self, change: DomainChange, event: Event) -> Result<(), Problem> {
         let setting = Setting::ProtectedDomain;
         if self.site.is_fixed(setting) {
-            return Err(Problem::conflict(
-                "fixed_setting",
-                "The configuration says which domains are protected. Change protect.domains there, and start Doorward again.",
-            ));
+            return Err(Problem::conflict("fixed_setting", Said::of(Words::domains_problem_fixed)));
         }
         let row = setting.key().as_bytes();
         let seen = self.store.get::<SettingRecord>(row)?;
@@ -134,10 +132,9 @@ impl Admin {
         self.site.stage_set(&mut batch, setting, &text);
         self.audit.write(&mut batch, change.described(event.on(setting.key())));
         match self.store.commit(batch).await {
-            Err(CommitError::Conflict) => Err(Problem::conflict(
-                "domains_changed",
-                "Someone else changed the domains meanwhile. Look at them again first.",
-            )),
+            Err(CommitError::Conflict) => {
+                Err(Problem::conflict("domains_changed", Said::of(Words::domains_problem_changed)))
+            }
             result => Ok(result?),
         }
     }

@@ -55,8 +55,8 @@ use crate::views::Frame;
 #[derive(Clone)]
 pub struct Admin {
     sign_in: SignIn,
-    access: Access,
-    oidc: Oidc,
+    pub(crate) access: Access,
+    pub(crate) oidc: Oidc,
 }
 
 /// The rooms below, as signing in holds them.
@@ -73,7 +73,7 @@ impl Admin {
         Admin { sign_in, access, oidc }
     }
 
-    fn event(&self, kind: Kind, actor: &Principal, visit: &Visit<'_>) -> Event {
+    pub(crate) fn event(&self, kind: Kind, actor: &Principal, visit: &Visit<'_>) -> Event {
         Event::succeeded(kind).by(actor.user.id, &actor.user.username).from(visit.ip).request(visit.request)
     }
 
@@ -83,7 +83,13 @@ impl Admin {
         self.accounts.user(&id).ok_or_else(Problem::not_found)
     }
 
-    fn frame(&self, request: &Request, actor: &Principal, title: &str, current: &'static str) -> Frame {
+    pub(crate) fn frame(
+        &self,
+        request: &Request,
+        actor: &Principal,
+        title: &str,
+        current: &'static str,
+    ) -> Frame {
         frames::personal(&self.site, &self.sessions, request, actor, title, current)
     }
 }

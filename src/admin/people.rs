@@ -252,7 +252,8 @@ impl Admin {
         self.edit(target, || by.event(Kind::UserEnabled), |record| record.status = Status::Active).await
     }
 
-    /// Ends every session of a person.
+    /// Ends every session of a person and their app tokens: whoever does this for somebody wants nothing to speak for them
+    /// until they sign in again. People who sign themselves out keep the tokens of their programs.
     ///
     /// # Errors
     /// `owner_only`.
@@ -266,8 +267,10 @@ impl Admin {
                     Ok(())
                 },
                 |batch, record| {
+                    let tokens = self.sessions.app_tokens_of(&target.id).len();
                     self.sessions.stage_end_all(batch, &target.id, None);
-                    let event = by.event(Kind::AllSessionsEnded);
+                    self.sessions.stage_end_app_tokens(batch, target.id);
+                    let event = by.event(Kind::AllSessionsEnded).detail("app_tokens", tokens);
                     self.audit.write(batch, event.on_user(target.id, &record.username));
                 },
             )

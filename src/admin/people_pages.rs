@@ -55,11 +55,6 @@ pub(super) fn role_word(t: Words, role: Role) -> &'static str {
     }
 }
 
-/// `GET /admin`.
-pub async fn entry(_room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
-    Ok(Reply::see_other("/admin/people"))
-}
-
 /// The address of a list like this one: with what is asked for, but where it begins.
 pub(super) fn list_url(search: &Search) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());

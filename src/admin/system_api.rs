@@ -3,7 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 
 use super::Admin;
-use super::audit::{Export, Question};
+use super::audit::{Export, Format, Question};
 use crate::access::api as rules;
 use crate::audit::Kind;
 use crate::http::{Problem, Reply, Request};
@@ -67,7 +67,7 @@ pub async fn check_rules(room: &Admin, request: &Request, _actor: &Principal) ->
     Ok(Reply::json(StatusCode::OK, &rules::check_rules(&room.access, &body, user.as_ref())?))
 }
 
-/// `GET /api/v1/admin/audit`: `who`, `kind`, `outcome`, `from`, `to`, `limit`, `cursor`; newest first.
+/// `GET /api/v1/admin/audit`: `who`, `kind`, `app`, `outcome`, `from`, `to`, `limit`, `cursor`; newest first.
 pub async fn list_events(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
     let filter = Question::of(request).filter()?;
     let cursor = request.query("cursor");
@@ -76,25 +76,31 @@ pub async fn list_events(room: &Admin, request: &Request, _actor: &Principal) ->
     Ok(Reply::json(StatusCode::OK, &document))
 }
 
-/// `GET /api/v1/admin/audit/export`: the same as JSON Lines; needs a step-up. A `Link` header with `rel="next"`
+/// `GET /api/v1/admin/audit/export`: the same as JSON Lines, or with `format=csv` as CSV; needs a step-up. A `Link` header with `rel="next"`
 /// (RFC 8288) leads to the rest of a long log.
 pub async fn export_events(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let (question, cursor) = (Question::of(request), request.query("cursor"));
-    let export = room.export_audit(actor, &question, cursor.as_deref(), &visit(room, request)?).await?;
+    let (format, visit) = (Format::of(request)?, visit(room, request)?);
+    let export = room.export_audit(actor, &question, format, cursor.as_deref(), &visit).await?;
     Ok(exported(export, "/api/v1/admin/audit/export", &question))
 }
 
 /// Answers an export as a file to keep.
 pub(super) fn exported(export: Export, path: &str, question: &Question) -> Reply {
-    let attachment = HeaderValue::from_static("attachment; filename=\"doorward-audit.jsonl\"");
-    let mut reply = Reply::bytes(StatusCode::OK, "application/x-ndjson", export.lines)
-        .with(header::CONTENT_DISPOSITION, attachment);
+    let (content_type, attachment) = match export.format {
+        Format::Jsonl => ("application/x-ndjson", "attachment; filename=\"doorward-audit.jsonl\""),
+        Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"doorward-audit.csv\""),
+    };
+    let mut reply = Reply::bytes(StatusCode::OK, content_type, export.lines)
+        .with(header::CONTENT_DISPOSITION, HeaderValue::from_static(attachment));
     if let Some(cursor) = export.next_cursor {
         let mut query = question.to_query();
-        if !query.is_empty() {
-            query.push('&');
+        if export.format != Format::default() {
+            query = [query, format!("format={}", export.format.as_str())].join("&");
         }
-        if let Ok(link) = HeaderValue::from_str(&format!("<{path}?{query}cursor={cursor}>; rel=\"next\"")) {
+        let query = [query.trim_matches('&').to_owned(), format!("cursor={cursor}")].join("&");
+        let link = format!("<{path}?{}>; rel=\"next\"", query.trim_matches('&'));
+        if let Ok(link) = HeaderValue::from_str(&link) {
             reply.set(header::LINK, link);
         }
     }

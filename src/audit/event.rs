@@ -104,6 +104,12 @@ impl Event {
         Event::new(kind, Outcome::Refused)
     }
 
+    /// Tells how it ended after all.
+    pub fn ended(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
     /// Names the user who did it.
     pub fn by(mut self, user: UserId, name: &Username) -> Self {
         self.actor = Actor::User(user, name.clone());

@@ -1,11 +1,13 @@
 //! The register of event kinds: name, sentence. Names are part of the API and of exports; they are never reused.
 
+use crate::words::Words;
+
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $sentence:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $sentence:ident;)*) => {
         /// What happened.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Kind {
-            $(#[doc = $sentence] $variant,)*
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
         }
 
         impl Kind {
@@ -19,10 +21,15 @@ macro_rules! kinds {
                 }
             }
 
-            /// Returns the sentence shown to people.
+            /// Returns the sentence in English, for the API and exports.
             pub fn sentence(self) -> &'static str {
+                self.said(Words::ENGLISH)
+            }
+
+            /// Returns the sentence shown to people.
+            pub fn said(self, words: Words) -> &'static str {
                 match self {
-                    $(Kind::$variant => $sentence,)*
+                    $(Kind::$variant => words.$sentence(),)*
                 }
             }
 
@@ -38,78 +45,78 @@ macro_rules! kinds {
 }
 
 kinds! {
-    SignInSucceeded = "sign_in.succeeded", "Signed in.";
-    SignInFailed = "sign_in.failed", "A sign-in was refused.";
-    SecondFactorFailed = "sign_in.second_factor_failed", "The second factor of a sign-in was refused.";
-    SignInLimited = "sign_in.limited", "Sign-in attempts were turned away because there were too many.";
-    SignInSuspended = "sign_in.suspended", "An account was suspended for one place after repeated failures.";
-    SuspensionLifted = "suspension.lifted", "A suspension was lifted.";
-    NewDevice = "sign_in.new_device", "Signed in from a device that was not known before.";
-    StepUpSucceeded = "step_up.succeeded", "Confirmed who is there before a sensitive change.";
-    StepUpFailed = "step_up.failed", "A confirmation before a sensitive change was refused.";
-    SessionEnded = "session.ended", "A session was ended.";
-    AllSessionsEnded = "session.all_ended", "All sessions of a user were ended.";
-    RefreshReused = "refresh.reused", "A used refresh token came back; its session was ended.";
-    PasswordChanged = "password.changed", "A password was changed by its owner.";
-    PasswordReset = "password.reset", "A password was set by a link, an administrator or the command line.";
-    TotpEnrolled = "totp.enrolled", "An authenticator app was set up.";
-    TotpRemoved = "totp.removed", "An authenticator app was removed.";
-    PasskeyAdded = "passkey.added", "A passkey was added.";
-    PasskeyChanged = "passkey.changed", "A passkey was given another name.";
-    PasskeyRemoved = "passkey.removed", "A passkey was removed.";
-    PasskeySuspicious = "passkey.suspicious", "A passkey counted backwards: there may be a copy of it.";
-    SecondFactorReset = "second_factor.reset", "Every second factor of a user was taken away by somebody else.";
-    RecoveryCodesMade = "recovery_codes.made", "A new set of recovery codes was made.";
-    RecoveryCodeUsed = "recovery_code.used", "A recovery code was used.";
-    DataExported = "account.exported", "A copy of everything kept about an account was handed to its owner.";
-    UserCreated = "user.created", "A user was created.";
-    UserChanged = "user.changed", "A user was changed.";
-    UserRoleChanged = "user.role_changed", "A user was given another role.";
-    UserGroupsChanged = "user.groups_changed", "The groups of a user were changed.";
-    UserDisabled = "user.disabled", "A user was disabled.";
-    UserEnabled = "user.enabled", "A user was enabled again.";
-    UserDeleted = "user.deleted", "A user was deleted.";
-    GroupCreated = "group.created", "A group was created.";
-    GroupRenamed = "group.renamed", "A group was given another name.";
-    GroupDeleted = "group.deleted", "A group was deleted.";
-    LinkCreated = "link.created", "A one-time link was made.";
-    LinkUsed = "link.used", "A one-time link was used.";
-    LinkRefused = "link.refused", "A one-time link was refused.";
-    LinkWithdrawn = "link.withdrawn", "A one-time link was withdrawn.";
-    RuleChanged = "rule.changed", "The access rules were changed.";
-    RuleDrafted = "rule.drafted", "A draft of the access rules was changed; nothing of it is in force yet.";
-    AppSignedIn = "app.signed_in", "Signed in to an app.";
-    AppRefused = "app.refused", "A sign-in to an app was refused.";
-    AppTokenReused = "app.token_reused", "A used code or token of an app came back; what it gave was taken back.";
-    AppAdded = "app.added", "An app was added.";
-    AppChanged = "app.changed", "An app was changed.";
-    AppSecretMade = "app.secret_made", "An app was given a new secret.";
-    AppRemoved = "app.removed", "An app was removed.";
-    ConsentRevoked = "app.consent_revoked", "Somebody took back what they allowed an app.";
-    RegistrationTokenMade = "app.registration_token_made", "A token for apps to register themselves was made or dropped.";
-    AppRegistered = "app.registered", "An app registered itself.";
-    ScopeChanged = "scope.changed", "A scope was changed.";
-    AppTokenMade = "app_token.made", "An app token was made.";
-    AppTokenRevoked = "app_token.revoked", "An app token was revoked.";
-    ProgramSignedIn = "program.signed_in", "A program signed in with name and password.";
-    ProgramRefused = "program.refused", "A program sent a right password that does not suffice for the account.";
-    AccessDenied = "access.denied", "A signed-in user was kept out of an app by the access rules.";
-    ClientLogoutFailed = "client.logout_failed", "An app could not be told that a session ended.";
-    SettingChanged = "setting.changed", "A setting was changed.";
-    AdminRefused = "admin.refused", "An administrative request was refused.";
-    RequestForged = "request.forged", "A request that did not come from our own pages was refused.";
-    SetupClaimFailed = "setup.claim_failed", "A wrong setup token was given.";
-    SetupClaimed = "setup.claimed", "The setup token was accepted.";
-    SetupCompleted = "setup.completed", "The setup was completed.";
-    KeysRotated = "keys.rotated", "The signing keys were rotated.";
-    AuditExported = "audit.exported", "The audit log was exported.";
-    StoreExported = "store.exported", "The store was exported or backed up.";
-    StoreImported = "store.imported", "A backup or an export was brought into the store.";
-    StoreDamaged = "store.damaged", "Damaged values were found in the store.";
-    ServerStarted = "server.started", "Doorward started.";
-    ServerStopped = "server.stopped", "Doorward stopped.";
-    ClockStepped = "clock.stepped", "The clock of this machine was moved.";
-    EventsDropped = "audit.events_dropped", "Events were dropped because too many came at once.";
+    SignInSucceeded = "sign_in.succeeded", events_sign_in_succeeded;
+    SignInFailed = "sign_in.failed", events_sign_in_failed;
+    SecondFactorFailed = "sign_in.second_factor_failed", events_sign_in_second_factor_failed;
+    SignInLimited = "sign_in.limited", events_sign_in_limited;
+    SignInSuspended = "sign_in.suspended", events_sign_in_suspended;
+    SuspensionLifted = "suspension.lifted", events_suspension_lifted;
+    NewDevice = "sign_in.new_device", events_sign_in_new_device;
+    StepUpSucceeded = "step_up.succeeded", events_step_up_succeeded;
+    StepUpFailed = "step_up.failed", events_step_up_failed;
+    SessionEnded = "session.ended", events_session_ended;
+    AllSessionsEnded = "session.all_ended", events_session_all_ended;
+    RefreshReused = "refresh.reused", events_refresh_reused;
+    PasswordChanged = "password.changed", events_password_changed;
+    PasswordReset = "password.reset", events_password_reset;
+    TotpEnrolled = "totp.enrolled", events_totp_enrolled;
+    TotpRemoved = "totp.removed", events_totp_removed;
+    PasskeyAdded = "passkey.added", events_passkey_added;
+    PasskeyChanged = "passkey.changed", events_passkey_changed;
+    PasskeyRemoved = "passkey.removed", events_passkey_removed;
+    PasskeySuspicious = "passkey.suspicious", events_passkey_suspicious;
+    SecondFactorReset = "second_factor.reset", events_second_factor_reset;
+    RecoveryCodesMade = "recovery_codes.made", events_recovery_codes_made;
+    RecoveryCodeUsed = "recovery_code.used", events_recovery_code_used;
+    DataExported = "account.exported", events_account_exported;
+    UserCreated = "user.created", events_user_created;
+    UserChanged = "user.changed", events_user_changed;
+    UserRoleChanged = "user.role_changed", events_user_role_changed;
+    UserGroupsChanged = "user.groups_changed", events_user_groups_changed;
+    UserDisabled = "user.disabled", events_user_disabled;
+    UserEnabled = "user.enabled", events_user_enabled;
+    UserDeleted = "user.deleted", events_user_deleted;
+    GroupCreated = "group.created", events_group_created;
+    GroupRenamed = "group.renamed", events_group_renamed;
+    GroupDeleted = "group.deleted", events_group_deleted;
+    LinkCreated = "link.created", events_link_created;
+    LinkUsed = "link.used", events_link_used;
+    LinkRefused = "link.refused", events_link_refused;
+    LinkWithdrawn = "link.withdrawn", events_link_withdrawn;
+    RuleChanged = "rule.changed", events_rule_changed;
+    RuleDrafted = "rule.drafted", events_rule_drafted;
+    AppSignedIn = "app.signed_in", events_app_signed_in;
+    AppRefused = "app.refused", events_app_refused;
+    AppTokenReused = "app.token_reused", events_app_token_reused;
+    AppAdded = "app.added", events_app_added;
+    AppChanged = "app.changed", events_app_changed;
+    AppSecretMade = "app.secret_made", events_app_secret_made;
+    AppRemoved = "app.removed", events_app_removed;
+    ConsentRevoked = "app.consent_revoked", events_app_consent_revoked;
+    RegistrationTokenMade = "app.registration_token_made", events_app_registration_token_made;
+    AppRegistered = "app.registered", events_app_registered;
+    ScopeChanged = "scope.changed", events_scope_changed;
+    AppTokenMade = "app_token.made", events_app_token_made;
+    AppTokenRevoked = "app_token.revoked", events_app_token_revoked;
+    ProgramSignedIn = "program.signed_in", events_program_signed_in;
+    ProgramRefused = "program.refused", events_program_refused;
+    AccessDenied = "access.denied", events_access_denied;
+    ClientLogoutFailed = "client.logout_failed", events_client_logout_failed;
+    SettingChanged = "setting.changed", events_setting_changed;
+    AdminRefused = "admin.refused", events_admin_refused;
+    RequestForged = "request.forged", events_request_forged;
+    SetupClaimFailed = "setup.claim_failed", events_setup_claim_failed;
+    SetupClaimed = "setup.claimed", events_setup_claimed;
+    SetupCompleted = "setup.completed", events_setup_completed;
+    KeysRotated = "keys.rotated", events_keys_rotated;
+    AuditExported = "audit.exported", events_audit_exported;
+    StoreExported = "store.exported", events_store_exported;
+    StoreImported = "store.imported", events_store_imported;
+    StoreDamaged = "store.damaged", events_store_damaged;
+    ServerStarted = "server.started", events_server_started;
+    ServerStopped = "server.stopped", events_server_stopped;
+    ClockStepped = "clock.stepped", events_clock_stepped;
+    EventsDropped = "audit.events_dropped", events_audit_events_dropped;
 }
 
 #[cfg(test)]

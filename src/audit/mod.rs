@@ -4,11 +4,13 @@
 //! ([`Audit::write`]). An event without a change (a failed sign-in, a refusal) is queued and written within a second,
 //! many in one commit ([`Audit::note`]); when more come than the queue holds, they are counted in one event (AUD-06).
 
+pub mod csv;
 mod event;
 mod kinds;
 mod pseudonym;
 mod reading;
 mod records;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,7 @@ pub use kinds::Kind;
 pub use pseudonym::Pseudonyms;
 pub use reading::{AuditRow, Filter, Hour, LARGEST_PAGE, Page};
 pub use records::AuditRecord;
+pub use tally::HOURS;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -28,6 +31,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use records::SequenceRecord;
+use tally::Tally;
 
 use crate::kernel::random::Random;
 use crate::kernel::time::{SharedClock, Timestamp};
@@ -48,6 +52,9 @@ const RESERVATION: u64 = 1024;
 /// How often queued events are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
+/// The most events that are read at the start, to count those of the last day.
+const MOST_COUNTED_AT_START: usize = 20_000;
+
 /// How often old events are deleted, in flushes.
 const PURGE_EVERY: u32 = 600;
 
@@ -62,6 +69,7 @@ struct Shared {
     clock: SharedClock,
     retention: Duration,
     pseudonyms: Pseudonyms,
+    tally: Tally,
     next_sequence: AtomicU64,
     queue: Mutex<VecDeque<(Timestamp, Event)>>,
     dropped: AtomicU64,
@@ -87,18 +95,43 @@ impl Audit {
             .and_then(records::split_row)
             .map_or(0, |(_, sequence)| sequence.saturating_add(1));
         let pseudonyms = Pseudonyms::open(&store, clock.clone(), random)?;
-        Ok(Audit {
+        let audit = Audit {
             shared: Arc::new(Shared {
                 store,
                 clock,
                 retention,
                 pseudonyms,
+                tally: Tally::new(),
                 // The first event after a start finds a multiple of a quarter, and so renews the reservation.
                 next_sequence: AtomicU64::new(reserved.max(newest).next_multiple_of(RESERVATION / 4)),
                 queue: Mutex::new(VecDeque::new()),
                 dropped: AtomicU64::new(0),
             }),
-        })
+        };
+        audit.count_last_day();
+        Ok(audit)
+    }
+
+    /// Counts what is in the log of the last day, from the newest on. A damaged event ends it: that keeps nobody from
+    /// starting.
+    fn count_last_day(&self) {
+        let day = Duration::from_secs(HOURS as u64 * 3600);
+        let start = self.shared.clock.now().minus(day);
+        let counted = self.visit_back(MOST_COUNTED_AT_START, |at, record| {
+            if let Some(kind) = Kind::parse(&record.kind) {
+                self.shared.tally.count(at, kind, record.outcome);
+            }
+            at >= start
+        });
+        if let Err(error) = counted {
+            tracing::warn!(%error, "the events of the last day could not be counted");
+        }
+    }
+
+    /// Returns the last [`HOURS`] hours, the running one last, with the counts of the kinds and outcomes (true: it was
+    /// done) that are wanted. Reads nothing.
+    pub fn last_day(&self, is_wanted: impl Fn(Kind, bool) -> bool) -> Vec<Hour> {
+        self.shared.tally.hours(self.shared.clock.now(), is_wanted)
     }
 
     /// Adds `event` to `batch`: the change and its event become one commit. The event is logged once it is on disk.
@@ -264,7 +297,11 @@ impl Audit {
             details: event.details,
         };
         batch.put(&records::row(at, sequence), &record);
-        batch.after(move || log(&record));
+        let (shared, kind) = (self.shared.clone(), event.kind);
+        batch.after(move || {
+            shared.tally.count(at, kind, record.outcome);
+            log(&record);
+        });
     }
 }
 

@@ -6,10 +6,11 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 
 use super::records::{self, AuditRecord};
-use super::{Actor, Audit, Kind, Outcome};
+use super::{Actor, Audit, HOURS, Kind, Outcome};
 use crate::kernel::ids::UserId;
 use crate::kernel::time::Timestamp;
 use crate::store::StoreError;
+use crate::words::Words;
 
 /// The largest number of rows of one page (INP-07).
 pub const LARGEST_PAGE: usize = 200;
@@ -31,6 +32,8 @@ pub struct Filter {
     pub user: Option<UserId>,
     /// Events that a user of this name did, or that were done to one; also after the user was deleted.
     pub name: Option<String>,
+    /// Events on this: an app by its id, a host, a rule.
+    pub target: Option<String>,
     /// Events that ended so.
     pub outcome: Option<Outcome>,
     /// Events at this moment or later.
@@ -48,6 +51,7 @@ impl Filter {
         self.kind_prefix.as_ref().is_none_or(|prefix| record.kind.starts_with(prefix.as_str()))
             && self.user.is_none_or(is_of_user)
             && self.name.as_ref().is_none_or(|name| is_named(record, name))
+            && self.target.as_ref().is_none_or(|target| record.target.as_ref() == Some(target))
             && self.outcome.is_none_or(|outcome| outcome == record.outcome)
     }
 }
@@ -94,6 +98,11 @@ fn as_rfc3339<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::
 }
 
 impl AuditRow {
+    /// Returns the sentence of the kind in a language, or the name of a kind that this version does not know.
+    pub fn said(&self, words: Words) -> String {
+        Kind::parse(&self.kind).map_or_else(|| self.kind.clone(), |kind| kind.said(words).to_owned())
+    }
+
     fn new(at: Timestamp, sequence: u64, record: AuditRecord) -> Self {
         let actor_id = match &record.actor {
             Actor::User(id, _) => Some(*id),
@@ -176,18 +185,19 @@ impl Audit {
         Ok(Page { rows, next_cursor: before.map(|row| BASE64URL_NOPAD.encode(&row)) })
     }
 
-    /// Returns the events whose kind starts with `kind_prefix`, counted by hour: the last `count` hours, oldest first,
-    /// the running hour last. At most the newest 10,000 events are looked at.
+    /// Returns the events that `filter` accepts, counted by hour: the last [`HOURS`] hours before its end, oldest first.
+    /// `None` if there are more than 10,000 events to look at.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn hours(&self, kind_prefix: &str, count: usize) -> Result<Vec<Hour>, StoreError> {
-        let running = self.shared.clock.now().as_secs() / HOUR.as_secs();
-        let first = running.saturating_sub(count.saturating_sub(1) as u64);
-        let mut hours: Vec<Hour> = (first..=running)
+    pub fn hours(&self, filter: &Filter) -> Result<Option<Vec<Hour>>, StoreError> {
+        let end = filter.until.map_or(self.shared.clock.now(), |until| until.minus(Duration::from_millis(1)));
+        let last = end.as_secs() / HOUR.as_secs();
+        let first = last.saturating_sub(HOURS as u64 - 1);
+        let mut hours: Vec<Hour> = (first..=last)
             .map(|hour| Hour { start: Timestamp::from_secs(hour * HOUR.as_secs()), succeeded: 0, refused: 0 })
             .collect();
-        let mut before = None;
+        let mut before = filter.until.map(|until| records::row(until, 0));
         let mut visited = 0;
         while visited < MOST_VISITED {
             let chunk = self.read_back(before, CHUNK)?;
@@ -195,11 +205,12 @@ impl Audit {
             for (row, at, _, record) in chunk {
                 before = Some(row);
                 visited += 1;
-                let Some(index) = (at.as_secs() / HOUR.as_secs()).checked_sub(first) else {
-                    return Ok(hours);
+                let index = (at.as_secs() / HOUR.as_secs()).checked_sub(first);
+                let Some(index) = index.filter(|_| filter.from.is_none_or(|from| at >= from)) else {
+                    return Ok(Some(hours));
                 };
                 let hour = usize::try_from(index).ok().and_then(|index| hours.get_mut(index));
-                if let (Some(hour), true) = (hour, record.kind.starts_with(kind_prefix)) {
+                if let (Some(hour), true) = (hour, filter.accepts(&record)) {
                     match record.outcome {
                         Outcome::Succeeded => hour.succeeded += 1,
                         Outcome::Refused | Outcome::Failed => hour.refused += 1,
@@ -207,10 +218,34 @@ impl Audit {
                 }
             }
             if is_last {
-                break;
+                return Ok(Some(hours));
             }
         }
-        Ok(hours)
+        Ok(None)
+    }
+
+    /// Calls `visit` with each event from the newest on, until it returns false or `most` were visited.
+    pub(super) fn visit_back(
+        &self,
+        most: usize,
+        mut visit: impl FnMut(Timestamp, &AuditRecord) -> bool,
+    ) -> Result<(), StoreError> {
+        let (mut before, mut visited) = (None, 0);
+        while visited < most {
+            let chunk = self.read_back(before, CHUNK)?;
+            let is_last = chunk.len() < CHUNK;
+            for (row, at, _, record) in chunk {
+                before = Some(row);
+                visited += 1;
+                if !visit(at, &record) {
+                    return Ok(());
+                }
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     fn read_back(&self, before: Option<[u8; 16]>, limit: usize) -> Result<Vec<Found>, StoreError> {

@@ -143,8 +143,8 @@ fn a_flood_is_counted_in_one_event() {
         let page = fixture.audit.page(&filter, None, 200).unwrap();
         let [dropped] = page.rows.as_slice() else { panic!("{page:?}") };
         assert_eq!(dropped.details, [("count".to_owned(), (5000 - LONGEST_QUEUE).to_string())]);
-        let all = fixture.audit.hours("sign_in.", 1).unwrap();
-        assert_eq!(all[0].refused as usize, LONGEST_QUEUE);
+        let all = fixture.audit.last_day(|kind, _| kind.name().starts_with("sign_in."));
+        assert_eq!(all[HOURS - 1].refused as usize, LONGEST_QUEUE);
     });
 }
 
@@ -163,7 +163,8 @@ fn events_wait_while_the_store_takes_no_writes() {
         fixture.audit.flush().await.unwrap();
         let newest = &fixture.rows()[0];
         assert_eq!(newest.details[0].1, "299");
-        assert_eq!(fixture.audit.hours("sign_in.", 1).unwrap()[0].refused, 300);
+        let all = fixture.audit.last_day(|kind, _| kind == Kind::SignInFailed);
+        assert_eq!(all[HOURS - 1].refused, 300);
     });
 }
 
@@ -301,11 +302,12 @@ fn hours_count_what_succeeded_and_what_did_not() {
         fixture.clock.advance(Duration::from_secs(2 * 3600));
         fixture.write(Event::refused(Kind::SignInFailed)).await;
         fixture.write(Event::refused(Kind::SetupClaimFailed)).await;
-        let hours = fixture.audit.hours("sign_in.", 24).unwrap();
+        let filter = Filter { kind_prefix: Some("sign_in.".into()), ..Filter::default() };
+        let hours = fixture.audit.hours(&filter).unwrap().unwrap();
         assert_eq!(hours.len(), 24);
         assert_eq!((hours[21].succeeded, hours[21].refused), (1, 0));
         assert_eq!((hours[23].succeeded, hours[23].refused), (0, 1));
-        assert_eq!(fixture.audit.hours("", 1).unwrap()[0].refused, 2);
+        assert_eq!(fixture.audit.last_day(|_, _| true)[HOURS - 1].refused, 2);
     });
 }
 
@@ -347,5 +349,44 @@ fn the_largest_event_can_be_stored() {
         }
         fixture.write(event).await;
         assert_eq!(fixture.rows().len(), 1);
+    });
+}
+
+/// The counts of the last day are those of the log, also after a restart.
+#[test]
+fn the_last_day_is_counted_without_reading_the_log() {
+    block_on(async {
+        let fixture = Fixture::new();
+        fixture.write(Event::refused(Kind::SignInFailed)).await;
+        fixture.clock.advance(DAY - Duration::from_secs(3600));
+        for _ in 0..3 {
+            fixture.write(Event::succeeded(Kind::SignInSucceeded)).await;
+        }
+        let again = open(&fixture.store, &fixture.clock);
+        for audit in [&fixture.audit, &again] {
+            let counted = audit.last_day(|_, _| true);
+            let read = audit.hours(&Filter::default()).unwrap().unwrap();
+            assert_eq!(counted, read);
+            assert_eq!((counted[0].refused, counted[HOURS - 1].succeeded), (1, 3));
+            let refused = audit.hours(&Filter { outcome: Some(Outcome::Refused), ..Filter::default() });
+            assert_eq!(refused.unwrap().unwrap().iter().map(|hour| hour.succeeded).sum::<u32>(), 0);
+        }
+        // The oldest hour leaves the window.
+        fixture.clock.advance(Duration::from_secs(3600));
+        assert_eq!(fixture.audit.last_day(|_, _| true).iter().map(|hour| hour.refused).sum::<u32>(), 0);
+    });
+}
+
+/// What an export of one app, or of one host, holds.
+#[test]
+fn events_are_found_by_what_they_were_done_to() {
+    block_on(async {
+        let fixture = Fixture::new();
+        fixture.write(Event::succeeded(Kind::AppChanged).on("grafana")).await;
+        fixture.write(Event::succeeded(Kind::AppChanged).on("gitea")).await;
+        let filter = Filter { target: Some("gitea".into()), ..Filter::default() };
+        let rows = fixture.audit.page(&filter, None, 10).unwrap().rows;
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].target.as_deref(), Some("gitea"));
     });
 }

@@ -1,14 +1,17 @@
-//! `doorward config`: check, show, list.
+//! `doorward config`: check, show, list, and change what is kept in the store.
 
 use std::io::Write;
 
 use clap::Subcommand;
+use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use crate::app::App;
+use crate::audit::{Event, Kind};
 use crate::config::{Settings, documentation_table};
 
 /// What to do with the configuration.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Read the configuration and say what is wrong with it.
     Check,
@@ -20,6 +23,39 @@ pub(super) enum ConfigCommand {
     },
     /// List every setting with its default, as Markdown.
     List,
+    /// Change what is kept in the store: instance.name.
+    Set {
+        /// The key.
+        key: String,
+        /// The new value.
+        value: String,
+    },
+}
+
+/// A change of a setting as it travels.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SetOrder {
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+/// Carries a change out where the data is.
+pub(super) async fn set(app: &App, order: SetOrder) -> Result<String, Failure> {
+    let event = Event::succeeded(Kind::SettingChanged).by_system("cli");
+    let changed = match order.key.as_str() {
+        "instance.name" => app.system.rename_instance(&order.value, event).await,
+        other => {
+            let text = match crate::config::find(other) {
+                Some(key) => {
+                    format!("{other} is set in the configuration file, by {} or by --set.", key.variable())
+                }
+                None => format!("There is no setting {other}."),
+            };
+            return Err(Failure::usage(text));
+        }
+    };
+    changed.map_err(|problem| Failure::new(problem.detail.to_string()))?;
+    Ok(format!("{} is set.\n", order.key))
 }
 
 /// Runs `command` and writes to `out`. `load` reads the settings; `List` works without them, so that a wrong
@@ -37,6 +73,7 @@ pub(super) fn run(
         ConfigCommand::Show { origin: true } => load()?.show_with_origin(),
         ConfigCommand::Show { origin: false } => load()?.show(),
         ConfigCommand::List => documentation_table(),
+        ConfigCommand::Set { .. } => return Err(Failure::usage("This needs the data.")),
     };
     out.write_all(text.as_bytes()).map_err(|error| Failure::new(error.to_string()))
 }

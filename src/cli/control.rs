@@ -15,7 +15,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::{Failure, app, doctor, domain, group, import, keys, proxy_snippet, rules, serve, user};
+use super::{
+    Failure, app, audit, config, doctor, domain, group, import, keys, proxy_snippet, rules, serve, user,
+};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -34,6 +36,12 @@ pub(super) enum Order {
     Domain(domain::DomainCommand),
     App(app::AppCommand),
     Keys(keys::KeysCommand),
+    Audit(audit::AuditOrder),
+    Set(config::SetOrder),
+    /// A snapshot of the store, by the process that has it.
+    TakeSnapshot,
+    /// The text for people who help.
+    Support,
     Import(import::ImportOrder),
     /// What only the process that has the store open can tell the doctor.
     Doctor,
@@ -129,6 +137,14 @@ async fn carry_out(app: &App, order: Order) -> Answer {
         Order::Domain(command) => domain::run(app, command).await,
         Order::App(command) => app::carry_out(app, command).await,
         Order::Keys(command) => keys::run(app, command).await,
+        Order::Audit(order) => audit::carry_out(app, order).await,
+        Order::Set(order) => config::set(app, order).await,
+        Order::TakeSnapshot => {
+            let event = crate::audit::Event::succeeded(crate::audit::Kind::StoreExported).by_system("cli");
+            let taken = app.system.take_snapshot(event).await;
+            taken.map(|stored| stored.name).map_err(|problem| Failure::new(problem.detail.to_string()))
+        }
+        Order::Support => Ok(app.system.support_text()),
         Order::Import(order) => import::carry_out(app, order).await,
         Order::Doctor => doctor::look_inside(app),
         Order::Outside(order) => doctor::look_outside(app, order).await,

@@ -46,9 +46,16 @@ pub(super) struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print a text for people who help, without secrets, names, addresses and paths.
+    #[arg(long, conflicts_with_all = ["hosts", "json"])]
+    support: bool,
 }
 
 pub(super) fn run(args: &DoctorArgs, settings: &Settings, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    if args.support {
+        control::run(control::Order::Support, settings, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if !args.hosts.is_empty() {
         return look_from_outside(args, settings, out);
     }
@@ -66,7 +73,7 @@ pub(super) fn run(args: &DoctorArgs, settings: &Settings, out: &mut dyn Write) -
 
 fn print(finding: &Finding, out: &mut dyn Write) -> std::io::Result<()> {
     let line = finding.line_to_paste.as_deref();
-    print_parts(finding.severity, finding.title, &finding.sentence, line, out)
+    print_parts(finding.severity, &finding.title.english(), &finding.sentence.english(), line, out)
 }
 
 fn print_parts(

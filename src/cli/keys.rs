@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Failure;
 use crate::app::App;
 use crate::audit::{Event, Kind};
+use crate::crypto::key_ring::{KeyFacts, Phase};
 use crate::crypto::signing::PrivateKey;
 
 /// What to do with signing keys.
@@ -26,6 +27,8 @@ pub(super) enum KeysCommand {
         #[arg(long)]
         apps: bool,
     },
+    /// Tell what each key does, and since when.
+    Status,
     /// Let a key from elsewhere sign what apps verify, from now on: the one of the provider that Doorward takes the place
     /// of.
     Import {
@@ -67,6 +70,7 @@ pub(super) async fn run(app: &App, command: KeysCommand) -> Result<String, Failu
                 .map(|text| text + "\n")
                 .map_err(|e| Failure::new(e.to_string()))
         }
+        KeysCommand::Status => Ok(status(app)),
         KeysCommand::Import { pem, .. } => {
             let pem = zeroize::Zeroizing::new(pem);
             let key = PrivateKey::from_pem(&pem).map_err(|error| Failure::new(error.to_string()))?;
@@ -76,6 +80,21 @@ pub(super) async fn run(app: &App, command: KeysCommand) -> Result<String, Failu
             Ok(format!("The key {kid} signs what apps verify with {algorithm} from now on.\n"))
         }
     }
+}
+
+fn status(app: &App) -> String {
+    let line = |what: &str, algorithm: &str, key: &KeyFacts| {
+        let phase = match key.phase {
+            Phase::Coming => "coming",
+            Phase::Signing => "signs",
+            Phase::Retired => "retired",
+        };
+        format!("{what:<7} {algorithm:<6} {phase:<8} since {}  {}\n", key.activates, key.kid)
+    };
+    let tokens = app.sessions.tokens().key_facts();
+    let tokens = tokens.iter().map(|key| line("tokens", "EdDSA", key));
+    let apps = app.oidc.key_facts();
+    tokens.chain(apps.iter().map(|(algorithm, key)| line("apps", algorithm.as_str(), key))).collect()
 }
 
 fn as_json(keys: &impl Serialize) -> Result<serde_json::Value, Failure> {

@@ -1,10 +1,11 @@
 //! The command line: one file a subcommand.
 //!
-//! Commands that change or read live data (`user`, `group`, `rules`, `domain`, `app`, `keys`) are functions over the application. If a server
+//! Commands that change or read live data (`user`, `group`, `rules`, `domain`, `app`, `keys`, `audit`) are functions over the application. If a server
 //! runs over the same data directory they travel to it through a socket that only its user can open, else the command
 //! opens the store itself ([`control`]).
 
 mod app;
+mod audit;
 mod config;
 mod control;
 mod doctor;
@@ -45,7 +46,7 @@ pub struct Cli {
 }
 
 /// What every subcommand takes.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct Global {
     /// The configuration file.
     #[arg(long, global = true, value_name = "FILE")]
@@ -81,6 +82,9 @@ enum Command {
     /// Manage apps that sign people in with OpenID Connect.
     #[command(subcommand)]
     App(app::AppCommand),
+    /// Read and export the audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Manage signing keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -208,9 +212,21 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
             control::run(control::Order::Keys(command), &global.settings(Vec::new())?, out).map(|()| done)
         }
         Command::Import(command) => import::run(command, || global.settings(Vec::new()), out).map(|()| done),
-        Command::Store(command) => {
-            let context = serve::store_context(&global.settings(Vec::new())?)?;
+        Command::Audit(command) => audit::run(command, &global.settings(Vec::new())?, out).map(|()| done),
+        Command::Store(mut command) => {
+            let settings = global.settings(Vec::new())?;
+            // The running server has the store; it makes the snapshot then.
+            if let store::StoreCommand::Snapshots { take: take @ true } = &mut command
+                && let Some(answer) = control::ask_server(&control::Order::TakeSnapshot, &settings)
+            {
+                *take = answer.map(|_| false)?;
+            }
+            let context = serve::store_context(&settings)?;
             store::run(&command, &context, out).map_err(Failure::new).map(|()| done)
+        }
+        Command::Config(config::ConfigCommand::Set { key, value }) => {
+            let order = control::Order::Set(config::SetOrder { key, value });
+            control::run(order, &global.settings(Vec::new())?, out).map(|()| done)
         }
         Command::Config(command) => config::run(command, || global.settings(Vec::new()), out).map(|()| done),
         Command::ProxySnippet(args) => {

@@ -25,6 +25,7 @@ use crate::limits::{LimitSettings, Rule};
 use crate::oidc::OidcSettings;
 use crate::operations::lifecycle;
 use crate::operations::notify::Notify;
+use crate::operations::system::settings::SettingsReport;
 use crate::sessions::Lifetimes;
 use crate::setup::{Bootstrap, BootstrapPassword, KeyFile};
 use crate::sign_in::SignInRules;
@@ -62,12 +63,17 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure
             flags.push((flag.to_owned(), key.to_owned(), value.clone()));
         }
     }
-    let settings = global.settings(flags)?;
+    let settings = global.settings(flags.clone())?;
     log_to_stderr(&settings);
     lifecycle::keep_memory_private();
     let random = Random::os();
     let mut options = options(&settings, &random, args.accept_new_store)?;
     options.metrics_listen = settings.metrics_listen;
+    let global = global.clone();
+    options.settings.read_again = Some(Arc::new(move || {
+        let settings = global.settings(flags.clone()).map_err(|failure| failure.text)?;
+        Ok(settings.shown_all())
+    }));
     // One core is served best by one thread: nothing has to wake anything else.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut builder = match cores {
@@ -268,6 +274,7 @@ pub(super) fn options(
             ..OutgoingSettings::default()
         },
         data_directory: settings.data_directory.clone(),
+        settings: SettingsReport { running: settings.shown_all(), read_again: None },
         key_file: KeyFile { path: settings.master_key_file(), is_own: is_own_key(settings) },
     })
 }

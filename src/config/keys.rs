@@ -20,7 +20,7 @@ use crate::kernel::secret::SecretText;
 use crate::kernel::text::Username;
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Key {
     /// `section.name`.
     pub name: &'static str,

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub use domains::{CookieScope, MOST_DOMAINS, ProtectedDomain, as_sentence, check_domains, check_reach};
 pub use keys::{KEYS, Key, Settings, find};
 pub use load::{Sources, parse_assignment};
-pub use show::documentation_table;
+pub use show::{Shown, documentation_table};
 pub use values::{
     LogFormat, LogLevel, Rate, Registration, SecondFactor, Shape, UnknownAuthorization, WebOrigin,
     parse_cookie_domain, parse_network,
@@ -37,6 +37,19 @@ pub enum Origin {
     Environment(String),
     /// A flag on the command line.
     Flag(String),
+}
+
+impl Origin {
+    /// Returns what kind of place it is, without names and paths: `default`, `credential`, `file`, `environment`, `flag`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Origin::Default => "default",
+            Origin::Credential(_) => "credential",
+            Origin::File(_) => "file",
+            Origin::Environment(_) => "environment",
+            Origin::Flag(_) => "flag",
+        }
+    }
 }
 
 impl fmt::Display for Origin {

@@ -5,7 +5,28 @@ use std::fmt::Write as _;
 use super::keys::{KEYS, Key};
 use super::{Origin, Settings, Shape};
 
+/// A setting in effect, as it may be shown: secrets are masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The key.
+    pub key: &'static Key,
+    /// The value as text; empty for none.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
 impl Settings {
+    /// Returns every setting in the order of the documentation. Secrets are masked.
+    pub fn shown_all(&self) -> Vec<Shown> {
+        let shown = |key: &'static Key| Shown {
+            key,
+            value: self.value_of(key),
+            origin: self.origin(key.name).unwrap_or(&Origin::Default).clone(),
+        };
+        KEYS.iter().map(shown).collect()
+    }
+
     /// Returns the effective value of `key` as text; secrets are masked. `None` for an unknown key.
     pub fn shown(&self, key: &str) -> Option<String> {
         super::find(key).map(|key| self.value_of(key))

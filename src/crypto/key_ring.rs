@@ -141,6 +141,31 @@ impl<K> Plan<K> {
     }
 }
 
+/// What a key does at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It is published and signs later.
+    Coming,
+    /// It signs.
+    Signing,
+    /// It signs no more; what it signed is still verified.
+    Retired,
+}
+
+/// What may be told of a key: no secret and no public part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyFacts {
+    /// The name of the key.
+    pub kid: String,
+    /// What it does.
+    pub phase: Phase,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it starts, or started, to sign.
+    pub activates: Timestamp,
+}
+
 /// All keys of an installation, in the order in which they sign.
 #[derive(Clone, Debug)]
 pub struct KeyRing<K> {
@@ -179,6 +204,23 @@ impl<K: RingMember> KeyRing<K> {
     fn signing_index(&self, now: Timestamp) -> Option<usize> {
         let started = self.keys.partition_point(|key| key.activates <= now);
         (!self.keys.is_empty()).then(|| started.saturating_sub(1))
+    }
+
+    /// Tells of every key what it does at `now`, oldest first.
+    pub fn facts(&self, now: Timestamp) -> Vec<KeyFacts> {
+        let signing = self.signing_index(now);
+        let phase = |index: usize| match signing {
+            Some(signing) if index < signing => Phase::Retired,
+            Some(signing) if index == signing => Phase::Signing,
+            _ => Phase::Coming,
+        };
+        let facts = |(index, key): (usize, &RingKey<K>)| KeyFacts {
+            kid: key.kid().to_owned(),
+            phase: phase(index),
+            created: key.created,
+            activates: key.activates,
+        };
+        self.keys.iter().enumerate().map(facts).collect()
     }
 
     /// Returns the public key named `kid`.

@@ -71,6 +71,23 @@ impl Timestamp {
         text
     }
 
+    /// Returns the beginning of a day in UTC, by Howard Hinnant's `days_from_civil`. `None` for a day that is in no
+    /// calendar, or before 1970.
+    pub fn of_civil_date(year: u64, month: u64, day: u64) -> Option<Timestamp> {
+        if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || day > 31 {
+            return None;
+        }
+        let shifted_year = if month <= 2 { year - 1 } else { year };
+        let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
+        let shifted_month = if month > 2 { month - 3 } else { month + 9 };
+        let day_of_year = (153 * shifted_month + 2) / 5 + day.checked_sub(1)?;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+        let at = Timestamp::from_secs(days * 86_400);
+        // 30 February and its like come back as another day.
+        (at.civil_date() == (year, month, day)).then_some(at)
+    }
+
     /// Returns year, month (1..=12) and day (1..=31) in UTC, by Howard Hinnant's `civil_from_days`.
     pub fn civil_date(self) -> (u64, u64, u64) {
         let days = self.as_secs() / 86_400 + 719_468;

@@ -16,7 +16,6 @@ use super::Oidc;
 use super::client::{Client, Demand, GrantType};
 use super::error::OAuthError;
 use super::records::{Permission, RevokedTokenRecord};
-use super::request::acr_of;
 use super::scopes::Scopes;
 use crate::access::asker::{Asker, Credential};
 use crate::access::programs::{Bearers, SCOPES};
@@ -164,7 +163,7 @@ impl Oidc {
             client_id: issue.client.id.to_string(),
             scope: issue.scopes.to_string(),
             auth_time: permission.map(|permission| permission.authenticated_at.as_secs()),
-            acr: permission.map(|permission| acr_of(permission.factors.level()).to_owned()),
+            acr: permission.map(|permission| permission.acr().to_owned()),
             cnf: issue.jkt.map(|jkt| Confirmation { jkt }),
         };
         Ok(self.sessions.tokens().sign(&claims)?)

@@ -172,7 +172,10 @@ async fn judge(
     match decide(&wanted, client.consent(), present.as_ref(), asked_at, request.now) {
         Decision::Refuse(error) => Err(error.into()),
         Decision::SignIn(again) => Ok(to_sign_in(room, request, asked, again)),
-        Decision::StepUp => Ok(Reply::see_other(&with_query("/step-up", &[("next", &here(asked.outer))]))),
+        Decision::StepUp => {
+            let next = here(&marked(room, request, asked));
+            Ok(Reply::see_other(&with_query("/step-up", &[("next", &next)])))
+        }
         Decision::Enrol => Ok(message(room, request, caller, needs_factor(client))?),
         Decision::NotAdmitted => Ok(not_admitted(room, request, caller, asked)?),
         Decision::Consent => match caller {
@@ -197,8 +200,8 @@ fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
     format!("{path}?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
 }
 
-/// Leads to the sign-in page and back. The mark says when a fresh proof was first asked for.
-fn to_sign_in(room: &Oidc, request: &Request, asked: &Asked<'_>, again: bool) -> Reply {
+/// Returns the request with a mark that says when a fresh proof was first asked for.
+fn marked(room: &Oidc, request: &Request, asked: &Asked<'_>) -> Params {
     let mark =
         match asked.outer.once(marker::NAME).filter(|_| room.asked_at(asked.outer, request.now).is_some()) {
             Some(mark) => mark.to_owned(),
@@ -211,7 +214,12 @@ fn to_sign_in(room: &Oidc, request: &Request, asked: &Asked<'_>, again: bool) ->
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     pairs.push((marker::NAME.to_owned(), mark));
-    let back = here(&Params::from(pairs));
+    Params::from(pairs)
+}
+
+/// Leads to the sign-in page and back.
+fn to_sign_in(room: &Oidc, request: &Request, asked: &Asked<'_>, again: bool) -> Reply {
+    let back = here(&marked(room, request, asked));
     let mut query = vec![("rd", back.as_str())];
     if again {
         query.push(("again", "1"));
@@ -293,8 +301,10 @@ impl Oidc {
         let is_asked = client.consent() != ConsentMode::Skip || wanted.prompt.consent;
         Ok(Present {
             level: principal.level(),
+            resists_phishing: principal.factors.resists_phishing(),
             authenticated_at: principal.authenticated_at,
             has_second_factor: user.has_second_factor(),
+            has_passkey: user.passkeys > 0,
             is_somebody_else,
             is_admitted: client.admits(user),
             has_consented: is_asked && self.has_consented(&user.id, &client.id, question)?,

@@ -21,6 +21,22 @@ pub struct ClaimsRequest {
     pub id_token: Vec<String>,
 }
 
+/// Stands among the claims for the id_token where the level of phishing resistance was asked for; no claim has a space.
+const PHR: &str = "acr phr";
+
+impl ClaimsRequest {
+    /// Notes that the level of phishing resistance was asked for, which the answer then says if it was reached.
+    pub(super) fn and_phr(mut self) -> Self {
+        self.id_token.push(PHR.to_owned());
+        self
+    }
+
+    /// Tells whether the level of phishing resistance was asked for.
+    pub(super) fn asks_phr(&self) -> bool {
+        self.id_token.iter().any(|name| name == PHR)
+    }
+}
+
 /// What a `claims` parameter says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParsedClaims {

@@ -15,8 +15,12 @@ pub struct Present {
     pub level: Level,
     /// When it was proven.
     pub authenticated_at: Timestamp,
+    /// Whether the session proved it in a way that resists phishing.
+    pub resists_phishing: bool,
     /// Whether the person has a second factor to prove.
     pub has_second_factor: bool,
+    /// Whether the person has a passkey to prove.
+    pub has_passkey: bool,
     /// Whether the request is for somebody else: `sub` or `id_token_hint` name another person.
     pub is_somebody_else: bool,
     /// Whether the client admits them.
@@ -71,6 +75,16 @@ pub fn decide(
             (true, _, false) | (false, false, false) => {}
         }
     }
+    if request.claims.asks_phr() && !present.resists_phishing {
+        // Whoever was asked for the passkey and proved something else will not prove it the next time either.
+        let was_asked = asked_at.is_some_and(|asked| present.authenticated_at >= asked);
+        match (prompt.none, present.has_passkey && !was_asked, request.is_level_essential) {
+            (true, _, true) => return login_required(),
+            (false, true, _) => return Decision::StepUp,
+            (false, false, true) => return unmet(),
+            (true, _, false) | (false, false, false) => {}
+        }
+    }
     if !present.is_admitted {
         return if prompt.none {
             Decision::Refuse(OAuthError::new("access_denied", "This person may not use the app."))
@@ -90,6 +104,13 @@ pub fn decide(
 
 fn login_required() -> Decision {
     Decision::Refuse(OAuthError::new("login_required", "The person has to sign in first."))
+}
+
+fn unmet() -> Decision {
+    Decision::Refuse(OAuthError::new(
+        "unmet_authentication_requirements",
+        "The person did not use a passkey, which the app asks for.",
+    ))
 }
 
 /// Whether the person has to sign in again: as somebody else, because the request says so, or because it was too long ago.
@@ -163,8 +184,10 @@ mod tests {
     fn present() -> Present {
         Present {
             level: Level::OneFactor,
+            resists_phishing: false,
             authenticated_at: NOW.minus(Duration::from_secs(60)),
             has_second_factor: false,
+            has_passkey: false,
             is_somebody_else: false,
             is_admitted: true,
             has_consented: true,
@@ -239,6 +262,26 @@ mod tests {
         request.is_level_essential = true;
         assert_eq!(says(&request, Some(present()), None), "Enrol");
         assert_eq!(says(&request, Some(Present { level: Level::TwoFactor, ..present() }), None), "Grant");
+    }
+
+    /// A passkey is asked for once; an app that cannot do without is told, and one that only likes it goes on.
+    #[test]
+    fn a_passkey_is_asked_for_where_phishing_resistance_is_wanted() {
+        let mut request = request();
+        (request.level, request.claims) = (Level::TwoFactor, request.claims.and_phr());
+        let asked = NOW.minus(Duration::from_secs(120));
+        let two = Present { level: Level::TwoFactor, has_second_factor: true, ..present() };
+        let with = Present { has_passkey: true, ..two };
+        assert_eq!(says(&request, Some(two), None), "Grant", "it was only liked");
+        assert_eq!(says(&request, Some(with), None), "StepUp");
+        assert_eq!(says(&request, Some(with), Some(asked)), "Grant");
+        request.is_level_essential = true;
+        assert_eq!(says(&request, Some(two), None), "unmet_authentication_requirements");
+        assert_eq!(says(&request, Some(with), None), "StepUp");
+        assert_eq!(says(&request, Some(with), Some(asked)), "unmet_authentication_requirements");
+        assert_eq!(says(&request, Some(Present { resists_phishing: true, ..with }), None), "Grant");
+        request.prompt.none = true;
+        assert_eq!(says(&request, Some(with), None), "login_required");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::Oidc;
 use super::claims;
 use super::client::GrantType;
 use super::cors::allow_anybody;
-use super::request::{ACR_ONE, ACR_TWO};
+use super::request::{ACR_ONE, ACR_PHR, ACR_TWO};
 use super::scopes::KNOWN;
 use crate::crypto::jwe::KeyManagement;
 use crate::crypto::mac::sha256;
@@ -121,7 +121,7 @@ impl Oidc {
             "id_token_signing_alg_values_supported": algorithms,
             "userinfo_signing_alg_values_supported": algorithms,
             "code_challenge_methods_supported": ["S256"],
-            "acr_values_supported": [ACR_ONE, ACR_TWO],
+            "acr_values_supported": [ACR_ONE, ACR_TWO, ACR_PHR],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "display_values_supported": ["page"],
             "claim_types_supported": ["normal"],

@@ -6,7 +6,6 @@ use super::claims::{ClaimsRequest, Person};
 use super::client::Client;
 use super::error::OAuthError;
 use super::records::Permission;
-use super::request::acr_of;
 use super::scopes::Scopes;
 use super::{ID_TOKEN_LIFETIME, Oidc};
 use crate::accounts::User;
@@ -39,7 +38,7 @@ impl Oidc {
             ("iat", json!(now.as_secs())),
             ("exp", json!(now.plus(ID_TOKEN_LIFETIME).as_secs())),
             ("auth_time", json!(permission.authenticated_at.as_secs())),
-            ("acr", json!(acr_of(permission.factors.level()))),
+            ("acr", json!(permission.acr())),
             ("amr", json!(permission.factors.amr())),
             ("sid", json!(permission.sid.to_string())),
             ("jti", json!(data_encoding::BASE64URL_NOPAD.encode(&self.random.bytes::<16>()))),

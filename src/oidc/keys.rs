@@ -13,7 +13,7 @@ use super::client::ClientSettings;
 use super::clients::AddError;
 use super::error::OAuthError;
 use super::records::OidcKeyRecord;
-use crate::crypto::key_ring::{KeyRing, Plan, RingKey, Schedule};
+use crate::crypto::key_ring::{KeyFacts, KeyRing, Plan, RingKey, Schedule};
 use crate::crypto::signing::{self, KeyError, PrivateKey, PublicKey, SigningAlgorithm, StoredKey};
 use crate::kernel::time::Timestamp;
 use crate::store::{Batch, CommitError, Store, StoreError};
@@ -86,6 +86,15 @@ impl Oidc {
             .flat_map(|ring| ring.keys().iter().map(|key| key.key().public_jwk()))
             .collect();
         json!({ "keys": keys })
+    }
+
+    /// Tells of every key what it does now, by algorithm, oldest first; those that no client needs any more too.
+    pub fn key_facts(&self) -> Vec<(SigningAlgorithm, KeyFacts)> {
+        let (rings, now) = (self.keys.rings.load(), self.clock.now());
+        rings
+            .iter()
+            .flat_map(|(algorithm, ring)| ring.facts(now).into_iter().map(|facts| (*algorithm, facts)))
+            .collect()
     }
 
     /// Returns the algorithms that some client uses; RS256 always (OIDC Core section 15.1).

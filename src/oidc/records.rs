@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::ClaimsRequest;
 use super::client::ClientId;
+use super::request::acr_of;
 use super::scopes::Scopes;
 use crate::crypto::signing::StoredKey;
 use crate::kernel::ids::{GrantId, SessionId, UserId};
@@ -123,6 +124,13 @@ pub struct Permission {
     pub given_at: Timestamp,
     /// The key it is bound to, as a JWK thumbprint (RFC 9449).
     pub jkt: Option<String>,
+}
+
+impl Permission {
+    /// Returns the `acr` of what was proven.
+    pub(super) fn acr(&self) -> &'static str {
+        acr_of(self.factors, self.claims.asks_phr())
+    }
 }
 
 /// An authorization code. Row: SHA-256 of the code.

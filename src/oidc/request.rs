@@ -11,7 +11,7 @@ use super::error::OAuthError;
 use super::params::{LONGEST, Params};
 use super::redirect_uri;
 use super::scopes::Scopes;
-use crate::sessions::Level;
+use crate::sessions::{Factors, Level};
 
 /// The longest `state`.
 const LONGEST_STATE: usize = 2048;
@@ -25,20 +25,39 @@ const LONGEST_CLAIMS: usize = 600;
 pub const ACR_ONE: &str = "urn:doorward:1fa";
 /// Two factors.
 pub const ACR_TWO: &str = "urn:doorward:2fa";
+/// Two factors that resist phishing (OpenID Connect Extended Authentication Profile ACR Values 1.0 section 2): a passkey is
+/// among them. Said only to apps that ask for it, so that those that know [`ACR_TWO`] alone are not surprised.
+pub const ACR_PHR: &str = "phr";
 
-/// Returns the `acr` of a level.
-pub fn acr_of(level: Level) -> &'static str {
-    match level {
-        Level::OneFactor => ACR_ONE,
-        Level::TwoFactor => ACR_TWO,
+/// A value of `acr` that is known here, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Acr {
+    One,
+    Two,
+    Phr,
+}
+
+impl Acr {
+    fn parse(text: &str) -> Option<Acr> {
+        match text {
+            ACR_ONE => Some(Acr::One),
+            ACR_TWO => Some(Acr::Two),
+            ACR_PHR => Some(Acr::Phr),
+            _ => None,
+        }
+    }
+
+    fn level(self) -> Level {
+        if self == Acr::One { Level::OneFactor } else { Level::TwoFactor }
     }
 }
 
-fn level_of(acr: &str) -> Option<Level> {
-    match acr {
-        ACR_ONE => Some(Level::OneFactor),
-        ACR_TWO => Some(Level::TwoFactor),
-        _ => None,
+/// Returns the `acr` of what was proven; `asks_phr` tells whether [`ACR_PHR`] was asked for.
+pub fn acr_of(factors: Factors, asks_phr: bool) -> &'static str {
+    match factors.level() {
+        Level::TwoFactor if asks_phr && factors.resists_phishing() => ACR_PHR,
+        Level::TwoFactor => ACR_TWO,
+        Level::OneFactor => ACR_ONE,
     }
 }
 
@@ -195,7 +214,7 @@ impl AuthorizationRequest {
                     OAuthError::invalid_request("The parameter max_age is a number of seconds.")
                 })?),
             };
-        let (level, is_level_essential) = wanted_level(client, params.get("acr_values"), &claims)?;
+        let wanted = wanted_level(client, params.get("acr_values"), &claims)?;
         let dpop_jkt = params.get("dpop_jkt").map(str::to_owned);
         if dpop_jkt.as_deref().is_some_and(|jkt| !is_digest(jkt)) {
             return Err(OAuthError::invalid_request("The parameter dpop_jkt is no SHA-256 thumbprint."));
@@ -207,9 +226,9 @@ impl AuthorizationRequest {
             challenge,
             prompt,
             max_age,
-            level,
-            is_level_essential,
-            claims: claims.request,
+            level: wanted.level,
+            is_level_essential: wanted.is_essential,
+            claims: if wanted.is_phr { claims.request.and_phr() } else { claims.request },
             sub: claims.sub,
             resources,
             id_token_hint: params.get("id_token_hint").map(str::to_owned),
@@ -351,29 +370,40 @@ pub(super) fn read_resources(client: &Client, params: &Params) -> Result<Vec<Str
     Ok(resources)
 }
 
+/// What a request wants to be proven.
+struct Wanted {
+    level: Level,
+    is_phr: bool,
+    is_essential: bool,
+}
+
 /// Returns the level that must be reached: that of the client, or a higher one that the request names. Names that are
 /// not known are passed over, unless one of them is essential (OIDC Core section 5.5.1.1).
 fn wanted_level(
     client: &Client,
     acr_values: Option<&str>,
     claims: &claims::ParsedClaims,
-) -> Result<(Level, bool), OAuthError> {
+) -> Result<Wanted, OAuthError> {
     let own = client.settings.level;
-    let least = |names: &mut dyn Iterator<Item = &str>| names.filter_map(level_of).min();
     if !claims.essential_acr.is_empty() {
-        let level = least(&mut claims.essential_acr.iter().map(String::as_str)).ok_or_else(|| {
+        let known = claims.essential_acr.iter().filter_map(|name| Acr::parse(name));
+        let least = known.min().ok_or_else(|| {
             OAuthError::new(
                 "unmet_authentication_requirements",
                 "None of the required acr values exists here.",
             )
         })?;
-        return Ok((own.max(level), true));
+        return Ok(Wanted { level: own.max(least.level()), is_phr: least == Acr::Phr, is_essential: true });
     }
     let mut liked =
         acr_values.unwrap_or_default().split(' ').chain(claims.voluntary_acr.iter().map(String::as_str));
     // In order of preference (OIDC Core section 3.1.2.1): the first that is known here.
-    let level = liked.find_map(level_of).unwrap_or(own);
-    Ok((own.max(level), own == Level::TwoFactor))
+    let first = liked.find_map(Acr::parse);
+    Ok(Wanted {
+        level: own.max(first.map_or(own, Acr::level)),
+        is_phr: first == Some(Acr::Phr),
+        is_essential: own == Level::TwoFactor,
+    })
 }
 
 #[cfg(test)]

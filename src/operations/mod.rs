@@ -6,3 +6,4 @@ pub mod health;
 pub mod lifecycle;
 pub mod metrics;
 pub mod notify;
+pub mod system;

@@ -20,6 +20,7 @@ use crate::my_account::{
 use crate::oidc::{self, account_api as account_apps, account_pages as account_app_pages};
 use crate::operations::doctor::outside::pages as doctor_pages;
 use crate::operations::health::Health;
+use crate::operations::system::{api as system, pages as system_pages};
 use crate::sessions::frames;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
@@ -260,7 +261,7 @@ fn desk(app: &App) -> doctor_pages::Desk<'_> {
 }
 
 fn doctor_frame(app: &App, request: &Request, caller: &Principal) -> Frame {
-    frames::personal(&app.site, &app.sessions, request, caller, "Doctor", "doctor")
+    frames::personal(&app.site, &app.sessions, request, caller, request.words().doctor_title(), "doctor")
 }
 
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
@@ -500,8 +501,26 @@ pub const ROUTES: &[Route] = &[
     api(Get, "/api/v1/admin/audit", signed_in!(Admin, system_api::list_events, admin)),
     api(Get, "/api/v1/admin/audit/export", signed_in!(Admin, system_api::export_events, admin)),
     api(Post, "/api/v1/admin/keys/rotate", signed_in!(Admin, system_api::rotate_keys, admin)),
+    api(Post, "/api/v1/admin/keys/apps/rotate", signed_in!(Admin, system::rotate_app_keys, system)),
+    api(Get, "/api/v1/admin/keys", signed_in!(Admin, system::list_keys, system)),
+    api(Get, "/api/v1/admin/overview", signed_in!(Admin, system::overview, system)),
+    api(Get, "/api/v1/admin/settings", signed_in!(Admin, system::list_settings, system)),
+    api(Patch, "/api/v1/admin/settings", signed_in!(Admin, system::change_settings, system)),
+    api(Get, "/api/v1/admin/backups", signed_in!(Admin, system::list_backups, system)),
+    api(Post, "/api/v1/admin/backups", signed_in!(Admin, system::take_backup, system)),
+    api(Get, "/api/v1/admin/backups/{name}", signed_in!(Admin, system::read_backup, system)),
+    api(Get, "/api/v1/admin/support", signed_in!(Admin, system::support, system)),
+    api(Get, "/api/v1/admin/whoami", signed_in!(Admin, system::show_whoami, system)),
     // -- administration, for people
-    page(Get, "/admin", signed_in!(AdminBrowser, people_pages::entry, admin)),
+    page(Get, "/admin", signed_in!(AdminBrowser, system_pages::show_overview, system)),
+    page(Get, "/admin/system", signed_in!(AdminBrowser, system_pages::show_system, system)),
+    page(Post, "/admin/system/name", signed_in!(AdminBrowser, system_pages::rename, system)),
+    page(Post, "/admin/system/keys", signed_in!(AdminBrowser, system_pages::rotate_keys, system)),
+    page(Post, "/admin/system/backups", signed_in!(AdminBrowser, system_pages::take_backup, system)),
+    page(Get, "/admin/system/backups/{name}", signed_in!(AdminBrowser, system_pages::read_backup, system)),
+    page(Get, "/admin/system/settings", signed_in!(AdminBrowser, system_pages::show_settings, system)),
+    page(Get, "/admin/system/support", signed_in!(AdminBrowser, system_pages::show_support, system)),
+    page(Get, "/whoami", signed_in!(AdminBrowser, system_pages::show_whoami, system)),
     page(Get, "/admin/people", signed_in!(AdminBrowser, people_pages::show_people, admin)),
     page(Get, "/admin/people/new", signed_in!(AdminBrowser, people_pages::show_new, admin)),
     page(Post, "/admin/people/new", signed_in!(AdminBrowser, people_pages::submit_new, admin)),

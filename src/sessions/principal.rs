@@ -52,6 +52,12 @@ impl Factors {
         }
     }
 
+    /// Tells whether nobody who stood in between could have got hold of what was proven: two factors, one of them a passkey,
+    /// which answers to our own pages alone.
+    pub fn resists_phishing(self) -> bool {
+        self.level() == Level::TwoFactor && self.has(Factors::PASSKEY)
+    }
+
     /// Returns the `amr` claim (RFC 8176 section 2).
     pub fn amr(self) -> Vec<&'static str> {
         let mut names = Vec::with_capacity(4);
@@ -132,6 +138,7 @@ mod tests {
             (password.with(Factors::PASSKEY), Level::TwoFactor, "pwd hwk mfa"),
         ] {
             assert_eq!((factors.level(), factors.amr().join(" ").as_str()), (level, amr));
+            assert_eq!(factors.resists_phishing(), amr.ends_with("hwk mfa") || amr.ends_with("hwk user mfa"));
         }
         for (stored, factors) in [(1_u8, password), (3, password.with(Factors::TOTP)), (4, Factors::RECOVERY)]
         {

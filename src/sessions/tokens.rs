@@ -17,7 +17,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::principal::Factors;
 use crate::accounts::User;
 use crate::crypto::jws::{self, Expected, SigningKey, TokenError};
-use crate::crypto::key_ring::{KeyRing, Plan, RingKey, RingKeyRecord, Schedule};
+use crate::crypto::key_ring::{KeyFacts, KeyRing, Plan, RingKey, RingKeyRecord, Schedule};
 use crate::http::Problem;
 use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::random::Random;
@@ -356,6 +356,11 @@ impl Tokens {
     /// Tells whether there is a key to sign with.
     pub fn has_signing_key(&self) -> bool {
         self.ring.load().signing_key(self.clock.now()).is_some()
+    }
+
+    /// Tells of every key what it does now, oldest first.
+    pub fn key_facts(&self) -> Vec<KeyFacts> {
+        self.ring.load().facts(self.clock.now())
     }
 
     /// Returns the public keys as a JWK set (RFC 7517), for resource servers that verify tokens themselves.

@@ -30,6 +30,14 @@ impl Setup {
         self.all_open_steps(user)
     }
 
+    /// Tells whether somebody put the list of open steps away.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn is_checklist_hidden(&self) -> Result<bool, Problem> {
+        Ok(self.progress().map_err(CommitError::Store)?.is_checklist_hidden)
+    }
+
     /// As [`Setup::open_steps`], whether or not the list was put away.
     pub(super) fn all_open_steps(&self, user: &User) -> Result<Vec<OpenStep>, Problem> {
         let progress = self.progress().map_err(CommitError::Store)?;

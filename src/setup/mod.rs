@@ -501,7 +501,8 @@ impl Setup {
     }
 }
 
-fn parse_instance_name(name: &str) -> Result<DisplayName, Problem> {
+/// Reads the name of an installation.
+pub(crate) fn parse_instance_name(name: &str) -> Result<DisplayName, Problem> {
     let refuse = |why: String| Problem::unprocessable("instance_name", "invalid_value", why);
     let parsed = DisplayName::parse(name)
         .map_err(|_| refuse("Give it a name of 1 to 64 characters, such as Home.".to_owned()))?;

@@ -117,6 +117,11 @@ impl SledEngine {
         }
     }
 
+    /// Returns the free space below which nothing is written.
+    pub fn free_space_floor(&self) -> u64 {
+        self.shared.floor.load(Ordering::Relaxed)
+    }
+
     /// Sets how many bytes must stay free; below that, writes are refused (FAIL-02). Takes effect at once.
     pub fn set_free_space_floor(&self, bytes: u64) {
         self.shared.floor.store(bytes, Ordering::Relaxed);

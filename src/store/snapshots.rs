@@ -34,7 +34,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    fn word(self) -> &'static str {
+    /// Returns the word in the name of the file.
+    pub fn word(self) -> &'static str {
         match self {
             Reason::Daily => "daily",
             Reason::Precaution => "precaution",
@@ -59,6 +60,67 @@ pub struct Listed {
     pub bytes: u64,
     /// What reading it whole showed.
     pub state: Result<(Header, ReadReport), ExportError>,
+}
+
+/// A snapshot as its name tells; it got the name once it was read back whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The name of the file.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Lists the snapshots of `dir` by their names, newest first, without reading them. Files that were put there under
+/// other names are left out.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn stored(dir: &Path) -> io::Result<Vec<Stored>> {
+    let place = dir.join(directory::SNAPSHOTS);
+    let mut stored = Vec::new();
+    for name in names(&place)?.into_iter().rev() {
+        let (Some(taken_at), Some(reason)) = (stamped(&name), Reason::of(&name)) else { continue };
+        match fs::metadata(place.join(&name)) {
+            Ok(metadata) => stored.push(Stored { bytes: metadata.len(), name, taken_at, reason }),
+            // It was thinned out in this moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(stored)
+}
+
+/// Reads the snapshot with this name, one of those that [`stored`] lists; `None` if there is none or it is larger than
+/// `most` bytes.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read(dir: &Path, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    // What is asked for is compared and never becomes a path (INP-08).
+    let Some(found) = stored(dir)?.into_iter().find(|one| one.name == name) else { return Ok(None) };
+    let file = File::open(dir.join(directory::SNAPSHOTS).join(&found.name))?;
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, most.saturating_add(1)), &mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
+
+/// Reads the moment at the beginning of a name, as [`directory::stamp`] writes it.
+fn stamped(name: &str) -> Option<Timestamp> {
+    let number = |range: std::ops::Range<usize>| -> Option<u64> {
+        let digits = name.get(range)?;
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+    };
+    if name.get(8..9)? != "T" || name.get(15..16)? != "Z" {
+        return None;
+    }
+    let day = Timestamp::of_civil_date(number(0..4)?, number(4..6)?, number(6..8)?)?;
+    let (hour, minute, second) = (number(9..11)?, number(11..13)?, number(13..15)?);
+    Some(day.plus(std::time::Duration::from_secs(hour * 3600 + minute * 60 + second)))
 }
 
 /// Writes an export of the running store to `out`. The store works on meanwhile, and the export shows one moment.
@@ -313,6 +375,16 @@ mod tests {
         let weeks: std::collections::BTreeSet<u64> = names.iter().skip(1).map(|name| week_of(name)).collect();
         assert_eq!(weeks.len(), 4, "{names:?}");
         assert!(!superfluous(&names).contains(&&asked));
+    }
+
+    #[test]
+    fn a_name_says_its_moment() {
+        let at = Timestamp::from_secs(1_790_000_123);
+        let name = format!("{}-daily.{EXTENSION}", directory::stamp(at));
+        assert_eq!(stamped(&name), Some(at));
+        for bad in ["", "20261122-daily.doorward-export", "20261322T010203Z-daily", "2026é122T010203Z"] {
+            assert_eq!(stamped(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! Administration: access rules, audit.
+//! Administration: access rules.
 
 use askama::Template;
 
-use super::chart::{HourBar, hour_bars};
 use super::frame::{Frame, Kind};
-use super::parts::{Badge, Choice, Fact, FieldErrors, Pager, Svg, When};
+use super::parts::{Badge, Choice, FieldErrors};
 
 /// A piece of a rule's sentence; names are set apart from words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,75 +184,4 @@ impl RuleForm {
     }
 }
 
-/// One audit event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditRow {
-    /// When it happened.
-    pub when: When,
-    /// Sequence number in the chain.
-    pub seq: u64,
-    /// Who; `—` if nobody.
-    pub actor: String,
-    /// In words: "signed in".
-    pub action: String,
-    /// On whom or what; may be empty.
-    pub target: String,
-    /// Outcome color and word: `Ok`/"ok", `Danger`/"refused".
-    pub outcome: Badge,
-    /// Shortened address; may be empty.
-    pub place: String,
-    /// More facts, such as the request id and the user agent.
-    pub facts: Vec<Fact>,
-}
-
-/// `GET /admin/audit`; the filter form sends GET `/admin/audit?who=…&kind=…&outcome=…&from=…&to=…`.
-#[derive(Debug, Template)]
-#[template(path = "admin/audit.html", config = "web/askama.toml")]
-pub struct Audit {
-    /// Common parts.
-    pub frame: Frame,
-    /// Filter: person.
-    pub who: String,
-    /// Filter: kinds of event, "all" first.
-    pub kinds: Vec<Choice>,
-    /// Filter: outcomes, "all" first.
-    pub outcomes: Vec<Choice>,
-    /// Filter: first day, `YYYY-MM-DD`; may be empty.
-    pub from: String,
-    /// Filter: last day; may be empty.
-    pub to: String,
-    /// What the bars show: "Sign-ins in the last 24 hours".
-    pub bars_title: String,
-    /// The last hours, oldest first; empty hides the chart.
-    pub bars: Vec<HourBar>,
-    /// Events, newest first.
-    pub rows: Vec<AuditRow>,
-    /// Older and newer pages.
-    pub pager: Pager,
-    /// Such as "Addresses are shortened and dropped after 30 days."
-    pub retention: String,
-    /// Address of the JSON Lines export with the same filters.
-    pub export_url: String,
-    /// Whether the chain was found intact; `None` if not checked.
-    pub chain: Option<Strip>,
-}
-
-pub use super::account::Strip;
 pub use super::people::FilterLink;
-
-impl Audit {
-    /// The drawing of the bars.
-    pub fn chart(&self) -> Svg {
-        hour_bars(&self.bars)
-    }
-
-    /// All allowed things in the chart.
-    pub fn total_ok(&self) -> u64 {
-        self.bars.iter().map(|bar| u64::from(bar.ok)).sum()
-    }
-
-    /// All refused things in the chart.
-    pub fn total_refused(&self) -> u64 {
-        self.bars.iter().map(|bar| u64::from(bar.refused)).sum()
-    }
-}

@@ -56,3 +56,29 @@ fn scaled(count: u32, highest: u32) -> u32 {
     let height = u64::from(count) * u64::from(HEIGHT - 8) / u64::from(highest.max(1));
     u32::try_from(height).unwrap_or(HEIGHT).max(3)
 }
+
+/// The bars with what they are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chart {
+    /// Such as "Sign-ins, last 24 hours".
+    pub title: String,
+    /// The hours, oldest first; none hides the chart.
+    pub bars: Vec<HourBar>,
+}
+
+impl Chart {
+    /// The drawing.
+    pub fn svg(&self) -> Svg {
+        hour_bars(&self.bars)
+    }
+
+    /// Everything that was allowed.
+    pub fn total_ok(&self) -> u64 {
+        self.bars.iter().map(|bar| u64::from(bar.ok)).sum()
+    }
+
+    /// Everything that was refused.
+    pub fn total_refused(&self) -> u64 {
+        self.bars.iter().map(|bar| u64::from(bar.refused)).sum()
+    }
+}

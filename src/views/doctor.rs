@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::parts::{Check, Choice, FieldErrors};
+use super::parts::{Check, CheckState, Choice, FieldErrors};
 
 /// `GET /admin/doctor`.
 ///
@@ -27,6 +27,11 @@ pub struct Doctor {
 
 impl Doctor {
     fn hint(&self) -> String {
-        format!("As it stands in the browser’s address bar, such as {}", self.example_host)
+        self.frame.t.doctor_host_hint(&self.example_host)
+    }
+
+    /// How many checks ask for a change.
+    fn to_change(&self) -> usize {
+        self.checks.iter().filter(|check| check.state == CheckState::Fix).count()
     }
 }

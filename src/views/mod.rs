@@ -11,6 +11,7 @@ pub mod account;
 pub mod admin;
 pub mod apps;
 pub mod assets;
+pub mod audit;
 pub mod chart;
 pub mod doctor;
 pub mod domains;
@@ -25,6 +26,7 @@ pub mod qr;
 pub mod scopes;
 pub mod setup;
 pub mod sign_in;
+pub mod system;
 
 #[cfg(test)]
 #[path = "../../tests/e2e/samples.rs"]

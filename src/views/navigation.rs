@@ -27,6 +27,7 @@ pub(super) const ACCOUNT: &[Entry] = &[
 
 /// Administration; the first is where "Admin" leads.
 pub(super) const ADMIN: &[Entry] = &[
+    entry("overview", "/admin", "Overview"),
     entry("people", "/admin/people", "People"),
     entry("groups", "/admin/groups", "Groups"),
     entry("apps", "/admin/apps", "Apps"),
@@ -34,6 +35,7 @@ pub(super) const ADMIN: &[Entry] = &[
     entry("rules", "/admin/rules", "Access rules"),
     entry("doctor", "/admin/doctor", "Doctor"),
     entry("audit", "/admin/audit", "Audit"),
+    entry("system", "/admin/system", "System"),
 ];
 
 /// Tells whether a list holds the page.

@@ -28,8 +28,10 @@ impl Rich {
     pub(super) fn link(&mut self, target: impl fmt::Display) {
         const SCHEMES: [&str; 3] = ["https://", "http://", "otpauth://"];
         let target = target.to_string();
+        // Browsers read `/\host` as `//host`, and leave tabs and line ends out before they look.
+        let is_plain = !target.bytes().any(|byte| byte <= b' ' || byte == b'\\');
         let is_own = (target.starts_with('/') && !target.starts_with("//")) || target.starts_with('#');
-        let is_sound = is_own || SCHEMES.iter().any(|scheme| target.starts_with(scheme));
+        let is_sound = is_plain && (is_own || SCHEMES.iter().any(|scheme| target.starts_with(scheme)));
         self.0.push_str("<a href=\"");
         self.text(if is_sound { target.as_str() } else { "#" });
         self.0.push_str("\">");

@@ -39,6 +39,8 @@ fn values_in_markup_are_escaped_and_links_lead_only_where_they_may() {
         ("https://app.example/", true),
         ("otpauth://totp/x", true),
         ("//evil.example", false),
+        ("/\\evil.example", false),
+        ("/\t/evil.example", false),
         ("javascript:alert(1)", false),
         ("\" onclick=\"x", false),
         (" javascript:x", false),

@@ -77,7 +77,7 @@ function row(person, text) {
 
 async function signIn(person) {
   const { page } = person;
-  await person.goto("/admin");
+  await person.goto("/admin/people");
   await page.waitForURL("**/signin?rd=*");
   await person.enterPassword("ana", PASSWORD);
   await person.at("/signin/second-factor", "Enter your code");

@@ -162,3 +162,38 @@ test("without scripts there is no button, and a sentence why", async () => {
     await server.stop();
   }
 });
+
+// Who administers must have a second factor; a passkey will do, set up on the way in.
+test("a passkey set up by the first sign-in of an administrator", async () => {
+  const server = await start(program, { owner: OWNER });
+  const page = await open(browser, { viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+  page.setDefaultTimeout(15_000);
+  const findings = [];
+  try {
+    server.command(["user", "add", "bea", "--name", "Bea Holm", "--role", "admin", "--password-stdin"], "walnut harbor eleven comet\n");
+    const key = await plug(page);
+    await page.goto(`${server.origin}/signin`);
+    await page.fill("#username", "bea");
+    await page.fill("#password", "walnut harbor eleven comet");
+    await page.click("#sign-in-submit");
+    await page.waitForURL("**/signin/enrol");
+    findings.push(...(await axeInBoth(page, "light")));
+    await page.getByText("Or with an authenticator app").waitFor();
+    await page.click("#passkey");
+    await page.getByRole("heading", { name: "Keep these recovery codes" }).waitFor();
+    assert.equal((await key.credentials()).length, 1);
+    await page.goto(`${server.origin}/account/security`);
+    await page.getByText("Chrome on Linux").first().waitFor();
+    // From now on it signs in by itself.
+    await key.presence(false);
+    await signOut(page, server);
+    await key.presence(true);
+    await page.click("#passkey");
+    await page.waitForURL(`${server.origin}/`);
+    check(page);
+    assert.deepEqual(findings, []);
+  } finally {
+    await page.context().close();
+    await server.stop();
+  }
+});

@@ -3,10 +3,7 @@
 //! Included by path, so the views are found one module up: `super::*`.
 
 use super::account::{self, Strip, TotpState};
-use super::admin::{
-    Audit, AuditRow, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words,
-};
-use super::chart::HourBar;
+use super::admin::{DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
 use super::doctor;
 use super::domains;
 use super::errors::{ErrorPage, WrongHost};
@@ -22,6 +19,8 @@ use super::{
 
 #[path = "samples/apps.rs"]
 mod app_samples;
+#[path = "samples/home.rs"]
+mod home;
 #[path = "samples/people.rs"]
 mod people_samples;
 
@@ -900,52 +899,6 @@ fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
     }
 }
 
-fn audit() -> Audit {
-    let row = |seq: u64, actor: &str, action: &str, target: &str, outcome: Badge| AuditRow {
-        when: at(12, "13:59"),
-        seq,
-        actor: actor.into(),
-        action: action.into(),
-        target: target.into(),
-        outcome,
-        place: "192.168.1.x".into(),
-        facts: vec![
-            Fact::new("Request", "r_01HX9"),
-            Fact::new("Browser", NASTY),
-            Fact::new("Number", seq.to_string()),
-        ],
-    };
-    Audit {
-        frame: shell("Audit", "audit"),
-        who: String::new(),
-        kinds: vec![Choice::new("", "Everything", true), Choice::new("sign_in", "Sign-in", false)],
-        outcomes: vec![Choice::new("", "All", true), Choice::new("refused", "Refused", false)],
-        from: String::new(),
-        to: "2026-11-12".into(),
-        bars_title: "Sign-ins in the last 24 hours".into(),
-        bars: (0..24_u32)
-            .map(|hour| HourBar {
-                label: format!("{hour:02}:00"),
-                ok: (hour * 7) % 13,
-                refused: u32::from(hour % 5 == 0) * 3,
-            })
-            .collect(),
-        rows: vec![
-            row(812, "ana", "signed in with password and code", "", Badge::new(Kind::Ok, "ok")),
-            row(811, "—", "wrong password for", "ben", Badge::new(Kind::Danger, "refused")),
-            row(810, "ana", "made a one-time link for", "ben", Badge::new(Kind::Ok, "ok")),
-        ],
-        pager: Pager {
-            label: "Newest 50".into(),
-            previous: None,
-            next: Some("/admin/audit?before=763".into()),
-        },
-        retention: "Addresses are shortened and dropped after 30 days; events are kept for one year.".into(),
-        export_url: "/admin/audit/export".into(),
-        chain: Some(strip(Kind::Ok, "The record is complete and unchanged.")),
-    }
-}
-
 fn rule_form() -> RuleForm {
     let policy = |value: &str, label: &str, hint: &str, selected| Choice {
         value: value.into(),
@@ -1018,7 +971,6 @@ fn admin_pages() -> Vec<Sample> {
         sample("admin-rules-in-force", live),
         sample("admin-rules-empty", Rules { rules: Vec::new(), ..rules(RuleTest::default(), false, false) }),
         sample("admin-rule", rule_form()),
-        sample("admin-audit", audit()),
     ]
 }
 
@@ -1214,6 +1166,7 @@ pub(crate) fn all() -> Vec<Sample> {
         app_samples::all(),
         admin_doctor_pages(),
         admin_domain_pages(),
+        home::pages(),
         app_pages(),
         error_pages(),
     ];

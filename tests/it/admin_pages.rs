@@ -103,7 +103,7 @@ fn the_page_of_an_owner_says_why_it_cannot_be_changed() {
     let refused = adam.form(&format!("{url}/disable"), &[("csrf", &csrf)]).expect(403).text();
     assert!(refused.contains("Only an owner can change"));
     adam.get("/admin/people/AAAAAAAAAAAAAAAAAAAAAA").expect(404);
-    leads_to(adam.get("/admin"), "/admin/people");
+    adam.get("/admin").expect(200);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn the_audit_page_filters_and_exports() {
     login(&server, "olga", "wrong-password-every-time").expect(401);
     events(&server, "", "olga");
     let page = olga.get("/admin/audit").expect(200).text();
-    assert!(page.contains("Signed in.") && page.contains("Sign-ins in the last 24 hours"));
+    assert!(page.contains("Signed in.") && page.contains("Events, last 24 hours"));
     let page = olga.get("/admin/audit?kind=sign_in.&outcome=refused&who=olga").expect(200).text();
     assert!(page.contains("A sign-in was refused.") && !page.contains("Signed in."));
     assert!(page.contains("/admin/audit/export?who=olga&#38;kind=sign_in.&#38;outcome=refused"), "{page}");

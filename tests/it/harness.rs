@@ -25,6 +25,7 @@ use doorward::kernel::text::{DisplayName, Email, GroupName, Username};
 use doorward::kernel::time::{Clock, TestClock, Timestamp};
 use doorward::limits::{LimitSettings, Rule};
 use doorward::oidc::OidcSettings;
+use doorward::operations::system::settings::SettingsReport;
 use doorward::sessions::Lifetimes;
 use doorward::sign_in::SignInRules;
 use doorward::sign_in::registration::Policy;
@@ -118,6 +119,7 @@ pub(crate) fn options(dir: &Path) -> Options {
         max_connections: 1024,
         max_connections_per_address: 1024,
         data_directory: dir.to_owned(),
+        settings: SettingsReport::default(),
         key_file: doorward::setup::KeyFile { path: dir.join("master.key"), is_own: true },
     }
 }

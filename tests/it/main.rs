@@ -82,6 +82,8 @@ mod stays;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod system;
+#[cfg(test)]
 mod three_lists;
 #[cfg(test)]
 mod token_forgery;

@@ -247,7 +247,7 @@ fn an_expired_token_is_refused_and_listed_for_some_days() {
 fn app_tokens_end_with_what_they_stand_on() {
     let server = start();
     let mut boss = admin(&server);
-    let people = ["disabled", "deleted", "reset", "relinked", "promoted", "changed", "enrolled"];
+    let people = ["disabled", "deleted", "reset", "relinked", "promoted", "changed", "enrolled", "signedout"];
     let mut made: Vec<(&str, UserId, String)> = Vec::new();
     for name in people {
         let id = server.add_user(name, Role::Member, &["family"]);
@@ -284,6 +284,7 @@ fn app_tokens_end_with_what_they_stand_on() {
                 let done = browser.form(page, &[("password", "walnut-harbor-eleven-comet")]);
                 assert!(matches!(done.status, 200 | 303), "{}", done.text());
             }
+            "signedout" => drop(boss.post(&format!("{path}/sign-out"), json!({})).expect(204)),
             "promoted" => drop(boss.json("PATCH", &path, &json!({"role": "admin"})).expect(200)),
             "changed" => {
                 let body =
@@ -312,7 +313,7 @@ fn app_tokens_end_with_what_they_stand_on() {
     assert!(left.is_empty(), "nothing stays behind");
 }
 
-/// Signing out is about browsers; new recovery codes change nothing that a token stands on.
+/// Signing oneself out is about browsers, also everywhere.
 #[test]
 fn app_tokens_outlive_sessions() {
     let server = start();

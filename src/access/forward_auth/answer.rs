@@ -72,11 +72,12 @@ pub(super) fn to_sign_in(
     let Some(portal) = portal else { return Reply::empty(StatusCode::UNAUTHORIZED) };
     let status = match (dialect, expects_page(headers), inquiry.method) {
         (Dialect::AuthRequest, _, _) | (_, false, _) => StatusCode::UNAUTHORIZED,
-        (_, _, "GET" | "HEAD" | "OPTIONS") => StatusCode::FOUND,
+        (_, _, None | Some("GET" | "HEAD" | "OPTIONS")) => StatusCode::FOUND,
         _ => StatusCode::SEE_OTHER,
     };
     let rd = utf8_percent_encode(&inquiry.url(), QUERY_VALUE).to_string();
-    let location = format!("{portal}?rd={rd}&rm={}", inquiry.method);
+    let (named, method) = inquiry.method.map_or(("", ""), |method| ("&rm=", method));
+    let location = format!("{portal}?rd={rd}{named}{method}");
     // A portal comes out of a parser that escapes quotes and brackets, and the rest is letters, digits and `-._~%`.
     let body = format!("<a href=\"{}\">Sign in</a>\n", location.replace('&', "&amp;"));
     let mut reply = Reply::bytes(status, "text/html; charset=utf-8", body);

@@ -12,6 +12,7 @@ use super::inquiry::{Inquiry, Question, Refusal, read};
 use super::portal;
 use crate::access::asker::{Asker, Credential};
 use crate::access::domain::is_local;
+use crate::access::matcher::Lacking;
 use crate::access::{Access, Outcome, programs};
 use crate::http::{Reply, Request};
 use crate::sessions::handoff::{self, Arrival};
@@ -118,7 +119,7 @@ async fn arrive(
     let Ok(path) = &inquiry.path else { return refused() };
     let arrival = Arrival {
         request,
-        method: inquiry.method,
+        method: inquiry.method.unwrap_or("GET"),
         path,
         query: inquiry.query().unwrap_or_default(),
         host: &inquiry.host,
@@ -197,8 +198,12 @@ impl Turn<'_> {
         let caller = asker.as_ref().map(Asker::caller);
         // Only a proxy asks here, never a visitor, so the other end of the connection is nobody's address.
         let decision = self.access.decide(inquiry, self.request.client.forwarded, caller);
-        if decision.lacks_address {
-            self.access.shared.complaints.note(Refusal::UnknownVisitor, self.request);
+        if let Some(lacking) = decision.lacking {
+            let refusal = match lacking {
+                Lacking::Address => Refusal::UnknownVisitor,
+                Lacking::Method => Refusal::UnknownMethod,
+            };
+            self.access.shared.complaints.note(refusal, self.request);
         }
         let reply = match decision.outcome {
             Outcome::Allow => self.allow(asker.as_ref()),

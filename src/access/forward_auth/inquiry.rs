@@ -60,8 +60,8 @@ pub struct Inquiry<'a> {
     pub target: Cow<'a, str>,
     /// The canonical path, which rules see; an error if it is ambiguous (FWD-06).
     pub path: Result<Cow<'a, str>, PathError>,
-    /// The method, letters A to Z.
-    pub method: &'a str,
+    /// The method, letters A to Z; `None` if the proxy does not say it, which only the old endpoint takes.
+    pub method: Option<&'a str>,
 }
 
 impl Inquiry<'_> {
@@ -108,17 +108,21 @@ pub enum Refusal {
     ForeignPortal,
     /// A rule by network came to decide, and no trusted proxy says who the visitor is.
     UnknownVisitor,
+    /// A rule by method came to decide, and the proxy does not say the method.
+    UnknownMethod,
 }
 
 impl Refusal {
     /// Every kind, for what is kept of each.
-    pub(super) const KINDS: usize = 9;
+    pub(super) const KINDS: usize = 10;
 
     /// Returns the status that the proxy is answered with. nginx makes a 500 of everything but 200, 401 and 403, so its
     /// endpoint answers nothing else if `is_plain_for_nginx` (decision 11 of the house).
     pub(super) fn status(self, dialect: Dialect, is_plain_for_nginx: bool) -> StatusCode {
         match (self, dialect) {
-            (Refusal::UntrustedPeer | Refusal::UnknownVisitor, _) => StatusCode::FORBIDDEN,
+            (Refusal::UntrustedPeer | Refusal::UnknownVisitor | Refusal::UnknownMethod, _) => {
+                StatusCode::FORBIDDEN
+            }
             (Refusal::PlainHttp | Refusal::UnknownHost, Dialect::AuthRequest) if is_plain_for_nginx => {
                 StatusCode::FORBIDDEN
             }
@@ -139,6 +143,7 @@ impl Refusal {
             Refusal::Contradicts(_) => 6,
             Refusal::ForeignPortal => 7,
             Refusal::UnknownVisitor => 8,
+            Refusal::UnknownMethod => 9,
         }
     }
 }
@@ -167,6 +172,9 @@ impl fmt::Display for Refusal {
             ),
             Refusal::UnknownVisitor => f.write_str(
                 "a rule looks at where visitors come from, and the proxy does not say it; add the proxy to server.trusted_proxies and let it set X-Forwarded-For",
+            ),
+            Refusal::UnknownMethod => f.write_str(
+                "a rule looks at the method, and the proxy does not say it; let it set X-Forwarded-Method",
             ),
         }
     }
@@ -223,7 +231,7 @@ pub fn read<'a>(dialect: Dialect, question: Question<'a>) -> Result<Inquiry<'a>,
         }
         Dialect::ForwardAuth => {
             let method = method(one_plain(question.headers, &X_FORWARDED_METHOD)?, "x-forwarded-method")?;
-            forwarded(question.headers, method)
+            forwarded(question.headers, Some(method))
         }
         Dialect::ExtAuthz => ext_authz(question),
         Dialect::Legacy => legacy(question),
@@ -235,6 +243,10 @@ pub fn read<'a>(dialect: Dialect, question: Question<'a>) -> Result<Inquiry<'a>,
 /// # Errors
 /// If it is none: another scheme, user info, no path, spaces or controls.
 pub fn parse_url<'a>(url: &'a str, method: &'a str) -> Result<Inquiry<'a>, Refusal> {
+    parse(url, Some(method))
+}
+
+fn parse<'a>(url: &'a str, method: Option<&'a str>) -> Result<Inquiry<'a>, Refusal> {
     let invalid = Refusal::Invalid("x-original-url");
     let (scheme, rest) = url.split_once(':').ok_or(invalid)?;
     let rest = rest.strip_prefix("//").ok_or(invalid)?;
@@ -252,7 +264,7 @@ pub fn parse_url<'a>(url: &'a str, method: &'a str) -> Result<Inquiry<'a>, Refus
 }
 
 /// Reads `X-Forwarded-Proto`, `-Host` and `-Uri`.
-fn forwarded<'a>(headers: &'a HeaderMap, method: &'a str) -> Result<Inquiry<'a>, Refusal> {
+fn forwarded<'a>(headers: &'a HeaderMap, method: Option<&'a str>) -> Result<Inquiry<'a>, Refusal> {
     let scheme = scheme(headers)?;
     let authority = one_plain(headers, &X_FORWARDED_HOST)?;
     let target = one(headers, &X_FORWARDED_URI)?;
@@ -271,7 +283,7 @@ fn ext_authz<'a>(question: Question<'a>) -> Result<Inquiry<'a>, Refusal> {
     let scheme = scheme(question.headers)?;
     let authority = one_plain(question.headers, &header::HOST)?;
     let target = sub_target(question.target).ok_or(Refusal::Invalid("path"))?;
-    assemble(scheme, authority, target, method).ok_or(Refusal::Invalid("host"))
+    assemble(scheme, authority, target, Some(method)).ok_or(Refusal::Invalid("host"))
 }
 
 /// Returns the app's path and query from behind our own path. Envoy puts its prefix, which ends with a slash, before a
@@ -296,7 +308,7 @@ fn legacy<'a>(question: Question<'a>) -> Result<Inquiry<'a>, Refusal> {
     if !headers.contains_key(&X_ORIGINAL_URL) {
         return forwarded(headers, method);
     }
-    let inquiry = parse_url(one(headers, &X_ORIGINAL_URL)?, method)?;
+    let inquiry = parse(one(headers, &X_ORIGINAL_URL)?, method)?;
     if headers.contains_key(&X_FORWARDED_HOST) {
         let authority = one_plain(headers, &X_FORWARDED_HOST)?;
         let host = split_authority(authority).and_then(|(host, _)| normal_host(host));
@@ -310,19 +322,22 @@ fn legacy<'a>(question: Question<'a>) -> Result<Inquiry<'a>, Refusal> {
     Ok(inquiry)
 }
 
-/// Reads the method for the old endpoint. nginx asks by GET whatever the browser does, so a method beside the address
-/// counts before that of the question.
-fn legacy_method<'a>(question: Question<'a>) -> Result<&'a str, Refusal> {
+/// Reads the method for the old endpoint. Proxies ask by GET or HEAD whatever the browser does, so a method beside the
+/// address counts before that of the question, and without it these two say nothing: a rule by method then refuses.
+fn legacy_method<'a>(question: Question<'a>) -> Result<Option<&'a str>, Refusal> {
     let headers = question.headers;
     let forwarded = one_plain(headers, &X_FORWARDED_METHOD);
     if headers.contains_key(&X_ORIGINAL_URL) && headers.contains_key(&X_ORIGINAL_METHOD) {
         let original = method(one_plain(headers, &X_ORIGINAL_METHOD)?, "x-original-method")?;
         return match or(forwarded, original)? {
-            same if same == original => Ok(original),
+            same if same == original => Ok(Some(original)),
             _ => Err(Refusal::Contradicts("x-forwarded-method")),
         };
     }
-    method(or(forwarded, question.method)?, "x-forwarded-method")
+    if matches!(forwarded, Err(Refusal::Missing(_))) && matches!(question.method, "GET" | "HEAD") {
+        return Ok(None);
+    }
+    method(or(forwarded, question.method)?, "x-forwarded-method").map(Some)
 }
 
 /// Returns the scheme that the browser speaks, as the proxy says; without a word of it, the one that we were asked by,
@@ -339,7 +354,7 @@ fn assemble<'a>(
     scheme: &str,
     authority: &'a str,
     target: Cow<'a, str>,
-    method: &'a str,
+    method: Option<&'a str>,
 ) -> Option<Inquiry<'a>> {
     let is_secure = match scheme {
         "https" | "wss" => true,

@@ -53,7 +53,7 @@ impl Denials {
         }
         self.0.insert(key, request.now);
         let event = Event::refused(Kind::AccessDenied).by(user.id, &user.username).on(&inquiry.host);
-        let event = event.detail("method", inquiry.method).request(request.id);
+        let event = event.detail("method", inquiry.method.unwrap_or("unknown")).request(request.id);
         // The address of a proxy would stand there for that of a person.
         audit.note(match request.client.forwarded {
             Some(address) => event.from(address),

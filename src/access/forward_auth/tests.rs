@@ -155,7 +155,9 @@ fn all_dialects_read_the_same_request() {
         let inquiry = parse(dialect, &map).unwrap();
         assert_eq!(inquiry.host, "photos.home.example");
         assert_eq!(inquiry.path.as_deref(), Ok("/a"));
-        assert_eq!((inquiry.method, expects_page(&map)), ("GET", true));
+        // The lines of the old endpoint do not say it, and the proxy asks by GET.
+        let method = Some("GET").filter(|_| dialect != Dialect::Legacy);
+        assert_eq!((inquiry.method, expects_page(&map)), (method, true));
         assert_eq!(inquiry.url(), "https://photos.home.example/a?b");
     }
 }
@@ -543,7 +545,8 @@ fn the_old_endpoint_reads_either_family_and_refuses_a_contradiction() {
     let ask = |lines: &[(&str, &str)], method: &str| {
         let map = headers(lines);
         let question = Question { headers: &map, method, target: "/api/verify" };
-        read(Dialect::Legacy, question).map(|inquiry| format!("{} {}", inquiry.method, inquiry.url()))
+        read(Dialect::Legacy, question)
+            .map(|inquiry| format!("{} {}", inquiry.method.unwrap_or("?"), inquiry.url()))
     };
     const URL: (&str, &str) = ("x-original-url", "https://photos.home.example/a?b");
     const PROTO: (&str, &str) = ("x-forwarded-proto", "https");
@@ -551,15 +554,15 @@ fn the_old_endpoint_reads_either_family_and_refuses_a_contradiction() {
     const URI: (&str, &str) = ("x-forwarded-uri", "/a?b");
     const POST: (&str, &str) = ("x-forwarded-method", "POST");
     let url = "https://photos.home.example/a?b";
-    assert_eq!(ask(&[URL], "GET"), Ok(format!("GET {url}")));
+    // A question by GET says nothing of the method that it is about.
+    assert_eq!(ask(&[URL], "GET"), Ok(format!("? {url}")));
+    assert_eq!(ask(&[URL], "HEAD"), Ok(format!("? {url}")));
+    assert_eq!(ask(&[URL], "POST"), Ok(format!("POST {url}")));
     assert_eq!(ask(&[URL, POST], "GET"), Ok(format!("POST {url}")));
     assert_eq!(ask(&[PROTO, HOST, URI], "DELETE"), Ok(format!("DELETE {url}")));
     assert_eq!(ask(&[URL, PROTO, HOST, URI, POST], "GET"), Ok(format!("POST {url}")));
-    assert_eq!(
-        ask(&[URL, ("x-forwarded-host", "PHOTOS.home.example.:443")], "GET"),
-        Ok(format!("GET {url}"))
-    );
-    assert_eq!(ask(&[URL, ("x-forwarded-proto", "http")], "GET"), Ok(format!("GET {url}")));
+    assert_eq!(ask(&[URL, ("x-forwarded-host", "PHOTOS.home.example.:443")], "GET"), Ok(format!("? {url}")));
+    assert_eq!(ask(&[URL, ("x-forwarded-proto", "http")], "GET"), Ok(format!("? {url}")));
     for (extra, refusal) in [
         (("x-forwarded-host", "public.home.example"), Refusal::Contradicts("x-forwarded-host")),
         (("x-forwarded-host", "[::1]"), Refusal::Contradicts("x-forwarded-host")),

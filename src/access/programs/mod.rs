@@ -269,7 +269,8 @@ mod tests {
                 [("/", "GET"), ("/", "PUT"), ("/dav/x", "GET"), ("/open/x", "PUT")].map(|(p, m)| (Some(p), m))
             {
                 let address = Some(std::net::IpAddr::from([192, 0, 2, 1]));
-                let asked = Asked { host: "a.home.example", path, query: None, method, address };
+                let asked =
+                    Asked { host: "a.home.example", path, query: None, method: Some(method), address };
                 let for_somebody = people.iter().any(|(username, groups)| {
                     let caller = Caller { username, groups, level: Level::OneFactor, client: None };
                     matcher.decide(asked, Some(caller)).allows_basic
@@ -285,7 +286,7 @@ mod tests {
             host: "a.home.example",
             path: Some(path),
             query: None,
-            method,
+            method: Some(method),
             address: Some(std::net::IpAddr::from([192, 0, 2, 1])),
         };
         assert!(alone(3).may_read_basic(asked("/dav/x", "GET")));

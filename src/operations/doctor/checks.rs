@@ -56,7 +56,13 @@ impl Answer {
     }
 
     fn finding(&self, severity: Severity, sentence: String, line_to_paste: Option<String>) -> Finding {
-        Finding { code: self.code, severity, title: self.title, sentence, line_to_paste }
+        Finding {
+            code: self.code,
+            severity,
+            title: self.title.into(),
+            sentence: sentence.into(),
+            line_to_paste,
+        }
     }
 }
 

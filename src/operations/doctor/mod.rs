@@ -12,9 +12,10 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::kernel::time::Timestamp;
+use crate::words::Said;
 
 /// What a finding asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,17 +29,23 @@ pub enum Severity {
     Skipped,
 }
 
+fn in_english<S: Serializer>(said: &Said, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&said.english())
+}
+
 /// The answer of one check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// A stable name, such as `key_file_mode`.
     pub code: &'static str,
     /// What it asks for.
     pub severity: Severity,
     /// A few words, the same whatever the answer.
-    pub title: &'static str,
+    #[serde(serialize_with = "in_english")]
+    pub title: Said,
     /// One sentence or two: what was seen and, if it is to be mended, what could happen.
-    pub sentence: String,
+    #[serde(serialize_with = "in_english")]
+    pub sentence: Said,
     /// The command or configuration line that mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line_to_paste: Option<String>,

@@ -49,7 +49,7 @@ fn fix(code: &str, line: &str, change: impl FnOnce(&mut Facts)) {
     let finding = found(change);
     assert_eq!((finding.code, finding.severity), (code, Severity::Fix), "{finding:?}");
     assert_eq!(finding.line_to_paste.as_deref(), Some(line));
-    assert!(finding.sentence.ends_with('.'), "{finding:?}");
+    assert!(finding.sentence.english().ends_with('.'), "{finding:?}");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_store_that_does_not_open_is_found() {
     });
     let mut facts = sound();
     facts.store = Some(StoreState::InUse(Some(77)));
-    assert!(examine(&facts).iter().any(|finding| finding.sentence.contains("process 77")));
+    assert!(examine(&facts).iter().any(|finding| finding.sentence.english().contains("process 77")));
 }
 
 /// FAIL-01: a store that went back in time is found, and a missing number without which nobody would notice.

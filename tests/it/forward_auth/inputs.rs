@@ -236,6 +236,32 @@ fn the_old_endpoint_is_told_the_method_beside_the_address() {
     ask(&[("X-Original-Method", "get")]).expect(401);
 }
 
+/// FWD-05: proxies ask by GET whatever the browser does. Where they do not say the method, a rule for GET is no rule for
+/// everything; rules that do not look at it decide as ever.
+#[test]
+fn a_method_that_nobody_said_is_not_taken_for_get() {
+    let server = start();
+    let ada = person(&server, "ada", &["family"], two_factors());
+    let cookie = format!("__Secure-dw_fa={ada}");
+    let ask = |by: &str, url: &str, cookie: &str| {
+        let headers = [("X-Original-URL", url), ("Cookie", cookie), ("Accept", "text/html")];
+        server.client().send(by, "/api/verify?rd=https://auth.home.example", &headers, b"")
+    };
+    for by in ["GET", "HEAD"] {
+        for cookie in ["", &cookie] {
+            let answer = ask(by, "https://forms.home.example/send", cookie).expect(403);
+            assert_eq!(identity(&answer), NONE);
+        }
+        ask(by, "https://family.home.example/", &cookie).expect(200);
+        let way = ask(by, "https://family.home.example/", "").expect(302);
+        let wanted = format!("{PORTAL}/?rd=https%3A%2F%2Ffamily.home.example%2F");
+        assert_eq!(way.header("location"), Some(&*wanted));
+    }
+    // Envoy asks by the method itself.
+    ask("POST", "https://forms.home.example/send", "").expect(303);
+    ask("POST", "https://forms.home.example/send", &cookie).expect(200);
+}
+
 /// Envoy may send the app's body along. It is neither read nor waited for, whatever its head says of it.
 #[test]
 fn a_body_is_neither_read_nor_waited_for() {

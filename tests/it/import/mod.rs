@@ -173,7 +173,12 @@ fn who_could_not_sign_in_there_cannot_here() {
 }
 
 fn ask(client: &Client, url: &str, method: &str) -> u16 {
-    let headers = [("X-Original-URL", url), ("X-Original-Method", method), ("Accept", "text/html")];
+    let headers = [
+        ("X-Original-URL", url),
+        ("X-Original-Method", method),
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("Accept", "text/html"),
+    ];
     client.clone().send("GET", "/api/authz/auth-request", &headers, b"").status
 }
 

@@ -13,6 +13,7 @@ mod cross_origin;
 mod devices;
 mod flow;
 mod mistakes;
+mod phishing;
 mod presets;
 mod proofs;
 mod questions;

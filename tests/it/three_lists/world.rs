@@ -442,6 +442,11 @@ pub(super) fn new_app(world: &mut World) -> Vars {
     vec![("new", world.fresh("new")), ("preset", "openid-connect".to_owned())]
 }
 
+pub(super) fn snapshot(world: &mut World) -> Vars {
+    let made = world.post("/api/v1/admin/backups", &json!({}));
+    vec![("name", made["name"].as_str().unwrap().to_owned())]
+}
+
 /// A private key.
 pub(super) fn key(_: &mut World) -> Vars {
     use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};

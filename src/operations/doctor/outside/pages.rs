@@ -15,6 +15,7 @@ use crate::sessions::Principal;
 use crate::views::Frame;
 use crate::views::doctor as views;
 use crate::views::{Check, CheckState, Choice, FieldErrors};
+use crate::words::{Said, Words};
 
 /// How often one administrator may look.
 const LOOKS: Rule = Rule::new("doctor", 10, Duration::from_secs(300));
@@ -51,7 +52,7 @@ impl Desk<'_> {
         if !verdict.allowed {
             return Err(Problem::too_many_requests(
                 "rate_limited",
-                "The doctor was asked too often. Please wait and try again.",
+                Said::of(Words::doctor_busy),
                 verdict.retry_after,
             ));
         }
@@ -111,28 +112,29 @@ impl Desk<'_> {
         let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.status);
         let fields = problem.as_ref().map_or(&[][..], |problem| &problem.fields);
         let errors = FieldErrors::said(frame.t, fields);
-        let mut proxies = vec![Choice::new(BY_ITSELF, "Whatever it says it is", proxy.is_none())];
+        let mut proxies = vec![Choice::new(BY_ITSELF, frame.t.doctor_proxy_itself(), proxy.is_none())];
         let choice = |other: Proxy| Choice::new(other.as_str(), other.title(), proxy == Some(other));
         proxies.extend(Proxy::ALL.into_iter().map(choice));
+        let words = frame.t;
         let page = views::Doctor {
             frame,
             host: host.to_owned(),
             example_host: self.outside.example_host(),
             proxies,
-            checks: findings.into_iter().map(shown).collect(),
+            checks: findings.into_iter().map(|finding| shown(finding, words)).collect(),
             errors,
         };
         Reply::html(status, &page)
     }
 }
 
-fn shown(finding: Finding) -> Check {
+fn shown(finding: Finding, words: Words) -> Check {
     let state = match finding.severity {
         Severity::Ok => CheckState::Pass,
         Severity::Fix => CheckState::Fix,
         Severity::Skipped => CheckState::Skipped,
     };
-    let mut check = Check::new(state, finding.title, finding.sentence);
+    let mut check = Check::new(state, finding.title.in_words(words), finding.sentence.in_words(words));
     check.snippet = finding.line_to_paste.unwrap_or_default();
     check
 }

@@ -130,7 +130,7 @@ impl Probes {
                     url: inquiry.url(),
                     host: inquiry.host.into_owned(),
                     target: inquiry.target.into_owned(),
-                    method: inquiry.method.to_owned(),
+                    method: inquiry.method.unwrap_or("an unknown method for").to_owned(),
                 }),
                 Err(refusal) if is_asked_by_us => Err(refusal),
                 _ => Err(Refusal::UntrustedPeer),

@@ -1,0 +1,178 @@
+//! `doorward audit`: the audit log, as lines to read and as a file.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, control};
+use crate::admin::audit::{Format, Question};
+use crate::app::App;
+use crate::audit::{AuditRow, Event, Kind, LARGEST_PAGE};
+use crate::config::Settings;
+use crate::http::Problem;
+
+/// What to do with the audit log.
+#[derive(Subcommand)]
+pub(super) enum AuditCommand {
+    /// Print events, newest first.
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// How many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200))]
+        limit: u16,
+    },
+    /// Write every event that fits to a file. The export is written down.
+    Export {
+        /// The new file; `-` writes to standard output.
+        file: PathBuf,
+        /// How it is written.
+        #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "csv"])]
+        format: String,
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
+}
+
+/// Which events.
+#[derive(Clone, Args, Serialize, Deserialize)]
+pub(super) struct FilterArgs {
+    /// Events that this user did, or that were done to them.
+    #[arg(long, value_name = "USERNAME", default_value = "", hide_default_value = true)]
+    who: String,
+    /// Kinds that begin so, such as sign_in.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    kind: String,
+    /// Events on this app (its id) or host.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    app: String,
+    /// succeeded, refused or failed.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    outcome: String,
+    /// The first day or moment, such as 2026-11-12 or 2026-11-12T14:00:00Z.
+    #[arg(long, value_name = "DAY", default_value = "", hide_default_value = true)]
+    from: String,
+    /// The last day, or the moment before which.
+    #[arg(long, value_name = "DAY", default_value = "", hide_default_value = true)]
+    to: String,
+}
+
+impl FilterArgs {
+    fn question(&self) -> Question {
+        Question {
+            who: self.who.clone(),
+            kind: self.kind.clone(),
+            app: self.app.clone(),
+            outcome: self.outcome.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+        }
+    }
+}
+
+/// The command as it travels.
+#[derive(Serialize, Deserialize)]
+pub(super) enum AuditOrder {
+    /// Events as lines.
+    List { filter: FilterArgs, limit: u16 },
+    /// A part of an export.
+    Export { filter: FilterArgs, format: String, cursor: Option<String> },
+}
+
+/// A part of an export, as it comes back.
+#[derive(Serialize, Deserialize)]
+struct Part {
+    text: String,
+    next_cursor: Option<String>,
+}
+
+fn refused(problem: &Problem) -> Failure {
+    Failure::new(problem.detail.to_string())
+}
+
+/// Runs `command`, and writes what it prints to `out`.
+pub(super) fn run(command: AuditCommand, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        AuditCommand::List { filter, limit } => {
+            control::run(control::Order::Audit(AuditOrder::List { filter, limit }), settings, out)
+        }
+        AuditCommand::Export { file, format, filter } => export(&file, &format, &filter, settings, out),
+    }
+}
+
+fn export(
+    file: &Path,
+    format: &str,
+    filter: &FilterArgs,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let unwritable =
+        |error: std::io::Error| Failure::new(format!("{} cannot be written: {error}", file.display()));
+    let mut target: Box<dyn Write + '_> = if file == Path::new("-") {
+        Box::new(out)
+    } else {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+        Box::new(std::io::BufWriter::new(open.map_err(unwritable)?))
+    };
+    let mut cursor = None;
+    loop {
+        let is_first = cursor.is_none();
+        let order = AuditOrder::Export { filter: filter.clone(), format: format.to_owned(), cursor };
+        let mut answer = Vec::new();
+        control::run(control::Order::Audit(order), settings, &mut answer)?;
+        let part: Part = serde_json::from_slice(&answer).map_err(|error| Failure::new(error.to_string()))?;
+        // Each part of a table begins with the names of its columns.
+        let text = match format {
+            "csv" if !is_first => part.text.split_once('\n').map_or("", |(_, rest)| rest),
+            _ => part.text.as_str(),
+        };
+        target.write_all(text.as_bytes()).map_err(unwritable)?;
+        match part.next_cursor {
+            Some(next) => cursor = Some(next),
+            None => return target.flush().map_err(unwritable),
+        }
+    }
+}
+
+/// Carries an order out where the data is.
+pub(super) async fn carry_out(app: &App, order: AuditOrder) -> Result<String, Failure> {
+    match order {
+        AuditOrder::List { filter, limit } => {
+            let filter = filter.question().filter().map_err(|problem| refused(&problem))?;
+            let limit = usize::from(limit).min(LARGEST_PAGE);
+            let page =
+                app.audit.page(&filter, None, limit).map_err(|error| Failure::new(error.to_string()))?;
+            Ok(page.rows.iter().map(line).collect())
+        }
+        AuditOrder::Export { filter, format, cursor } => {
+            let format = Format::parse(&format).unwrap_or_default();
+            let event = Event::succeeded(Kind::AuditExported).by_system("cli");
+            let export = app.admin.export_events(&filter.question(), format, cursor.as_deref(), event).await;
+            let export = export.map_err(|problem| refused(&problem))?;
+            let text = String::from_utf8_lossy(&export.lines).into_owned();
+            let part = Part { text, next_cursor: export.next_cursor };
+            serde_json::to_string(&part).map_err(|error| Failure::new(error.to_string()))
+        }
+    }
+}
+
+fn line(row: &AuditRow) -> String {
+    let mut line = format!("{}  {:<9}  {:<28}  {}", row.at, row.outcome.as_str(), row.kind, row.actor);
+    // Writing to a String cannot fail.
+    for on in row.user.iter().chain(&row.target) {
+        let _ = write!(line, "  on {on}");
+    }
+    if let Some(place) = &row.place {
+        let _ = write!(line, "  from {place}");
+    }
+    for (key, value) in &row.details {
+        let _ = write!(line, "  {key}={value}");
+    }
+    line.push('\n');
+    line
+}

@@ -1,0 +1,118 @@
+//! Snapshots of the store: which there are, one more, and one to take along.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::audit::{Event, Outcome};
+use crate::http::Problem;
+use crate::kernel::time::Timestamp;
+use crate::store::Store;
+use crate::store::snapshots::{self, Reason, Stored};
+
+use super::System;
+
+/// The largest snapshot that is sent to a browser; larger ones are copied from the disk.
+pub const LARGEST_DOWNLOAD: u64 = 64 * 1024 * 1024;
+
+/// Snapshots that somebody asked for are kept until somebody removes them; a browser makes no more than these.
+const MOST_ASKED: usize = 20;
+
+/// Makes and reads snapshots, one at a time.
+pub struct Backups {
+    store: Store,
+    directory: PathBuf,
+    turn: Arc<Semaphore>,
+}
+
+impl Backups {
+    pub(super) fn new(store: Store, directory: PathBuf) -> Self {
+        Backups { store, directory, turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Lists what there is, newest first. All were read back whole before they got their names.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn list(&self) -> Result<Vec<Stored>, Problem> {
+        snapshots::stored(&self.directory).map_err(|error| Problem::internal(error.to_string()))
+    }
+
+    /// Runs work on the disk where nobody waits for it.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store, &std::path::Path) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let busy = || {
+            let text = "Another snapshot is being made or sent. Please try again in a moment.";
+            Problem::unavailable("busy", text, Duration::from_secs(5))
+        };
+        let turn = self.turn.clone().try_acquire_owned().map_err(|_| busy())?;
+        let (store, directory) = (self.store.clone(), self.directory.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&store, &directory)
+        });
+        done.await.map_err(|error| Problem::internal(error.to_string()))
+    }
+}
+
+impl System {
+    /// Takes a verified snapshot now. `event` tells who asked; it is in the log, and in the snapshot, before it is taken.
+    ///
+    /// # Errors
+    /// 409 when there are too many already, 503 while another is made, or when it cannot be made.
+    pub async fn take_snapshot(&self, event: Event) -> Result<Stored, Problem> {
+        let backups = self.backups();
+        let asked = backups.list()?.iter().filter(|one| one.reason == Reason::Asked).count();
+        if asked >= MOST_ASKED {
+            return Err(Problem::conflict(
+                "too_many_snapshots",
+                format!(
+                    "There are {asked} snapshots already that somebody asked for. Remove old ones of {} first.",
+                    backups.directory.join("snapshots").display()
+                ),
+            ));
+        }
+        let mut batch = self.store.batch();
+        self.audit.write(&mut batch, event.clone().detail("what", "snapshot"));
+        self.store.commit(batch).await?;
+        let now: Timestamp = self.clock.now();
+        let taken = backups.run(move |store, dir| snapshots::take(store, dir, Reason::Asked, now)).await?;
+        let path = match taken {
+            Ok(path) => path,
+            Err(error) => {
+                self.audit.note(event.ended(Outcome::Failed).detail("what", "snapshot"));
+                let text = "The snapshot could not be made; the log of the server says why.";
+                return Err(Problem::unavailable("snapshot_failed", text, Duration::from_secs(60))
+                    .because(error.to_string()));
+            }
+        };
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let found = backups.list()?.into_iter().find(|one| one.name == name);
+        found.ok_or_else(|| Problem::internal("the new snapshot is not listed"))
+    }
+
+    /// Reads a snapshot for somebody who has just proven who they are; `event` tells who.
+    ///
+    /// # Errors
+    /// 404, 409 if it is too large for this way, 503 while another is read.
+    pub async fn read_snapshot(&self, name: &str, event: Event) -> Result<Vec<u8>, Problem> {
+        let backups = self.backups();
+        let found = backups.list()?.into_iter().find(|one| one.name == name);
+        let found = found.ok_or_else(Problem::not_found)?;
+        if found.bytes > LARGEST_DOWNLOAD {
+            let path = backups.directory.join("snapshots").join(&found.name);
+            let text =
+                format!("It is too large to be sent this way. Copy {} from the server.", path.display());
+            return Err(Problem::conflict("too_large", text));
+        }
+        let mut batch = self.store.batch();
+        self.audit.write(&mut batch, event.detail("what", "download").detail("snapshot", &found.name));
+        self.store.commit(batch).await?;
+        let read = backups.run(move |_, dir| snapshots::read(dir, &found.name, LARGEST_DOWNLOAD)).await?;
+        read.map_err(|error| Problem::internal(error.to_string()))?.ok_or_else(Problem::not_found)
+    }
+}
