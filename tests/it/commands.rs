@@ -189,10 +189,10 @@ fn rules_are_explained_exported_and_applied_from_the_command_line() {
     assert_eq!(
         outcome.out,
         "Rule 1 is for paths that match ^/share/, and /other does not.\n\
-         Rule 2 is for requests from 203.0.113.0/24, and nobody said where this one comes from.\n\
-         Rule 3 is for other hosts than photos.home.example.\n\
-         Rule 4 is for a path and query that match ^/a b, and /other does not.\n\
-         Mia is kept out, because no rule matches.\n"
+         Rule 2 looks at where requests come from, and nobody said where this one comes from, so it is refused. In this \
+         test, give an address; in practice, the reverse proxy must be one of server.trusted_proxies and set \
+         X-Forwarded-For.\n\
+         Mia is kept out, by rule 2.\n"
     );
     let outcome = check(&["--path", "/share/%2e%2e%2fx", "--address", "203.0.113.9"]).succeed();
     assert!(
