@@ -81,15 +81,7 @@ pub(super) const REST: &[Action] = &[
         name: "change a domain",
         page: Page::Form("/admin/domains/{domain}", &[("portal", ""), ("cookie", "host")]),
         api: Api::Call("PUT", "/api/v1/admin/domains/{domain}", r#"{"cookie":"host"}"#),
-        command: Command::Run(&[
-            "domain",
-            "change",
-            "{domain}",
-            "--portal",
-            "sso.{domain}",
-            "--cookie",
-            "host",
-        ]),
+        command: Command::Run(&["domain", "change", "{domain}", "--cookie", "host"]),
         kinds: &["setting.changed"],
         make: world::domain,
         wrong: Wrong::Input {
@@ -278,7 +270,7 @@ pub(super) const REST: &[Action] = &[
     Action {
         name: "switch an app off",
         page: Page::Form("/admin/apps/{client}/switch", &[]),
-        api: Api::Call("PATCH", "/api/v1/admin/clients/{client}", r#"{"disabled":true}"#),
+        api: Api::Call("PATCH", "/api/v1/admin/clients/{client}", r#"{"is_disabled":true}"#),
         command: Command::Run(&["app", "disable", "{client}"]),
         kinds: &["app.changed"],
         make: world::app,
@@ -287,7 +279,7 @@ pub(super) const REST: &[Action] = &[
     Action {
         name: "switch an app on",
         page: Page::Form("/admin/apps/{client}/switch", &[]),
-        api: Api::Call("PATCH", "/api/v1/admin/clients/{client}", r#"{"disabled":false}"#),
+        api: Api::Call("PATCH", "/api/v1/admin/clients/{client}", r#"{"is_disabled":false}"#),
         command: Command::Run(&["app", "enable", "{client}"]),
         kinds: &["app.changed"],
         make: world::app_that_is_off,
