@@ -4,6 +4,7 @@
 //! The kind of handler names the guard: a handler that takes a [`Principal`] cannot be reached without one (GEN-06).
 
 mod guards;
+mod preferences;
 mod second_factor;
 mod table;
 
@@ -27,8 +28,9 @@ use crate::oidc::OAuthError;
 use crate::sessions::handoff::PORTAL_PATH;
 use crate::sessions::{Principal, SessionKind, frames};
 use crate::views::errors::{ErrorPage, WrongHost};
-use crate::views::{Wait, assets};
+use crate::views::{Frame, Wait, assets};
 
+use crate::words::{Said, Words, said};
 use guards::{browser, browser_or_program, check_forgery, not_an_admin, not_signed_in};
 
 pub use table::ROUTES;
@@ -426,7 +428,7 @@ impl Service {
         self.app.metrics.rate_limited(rule.name);
         let mut problem = Problem::too_many_requests(
             "rate_limited",
-            "There were too many requests. Please wait and try again.",
+            Said::of(Words::errors_too_many_requests),
             verdict.retry_after,
         );
         add_rate_headers(rule.name, &verdict, |name, value| problem.headers.push((name, value)));
@@ -460,7 +462,11 @@ impl Service {
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));
         }
         let page = WrongHost {
-            frame: frames::anonymous(&self.app.site, request, "Wrong address"),
+            // What is chosen at another host would be lost.
+            frame: Frame {
+                here: String::new(),
+                ..frames::anonymous(&self.app.site, request, request.words().errors_wrong_host())
+            },
             opened: host.to_owned(),
             lives_at: origin.text,
             request_id: request.id.to_string(),
@@ -476,21 +482,13 @@ impl Service {
             return Ok(());
         }
         let origin = site.origin();
-        let advice = if origin.is_https && !client.is_trusted_peer {
-            format!(
-                "If you did, Doorward does not believe the proxy at {} yet: add it to server.trusted_proxies.",
-                client.peer
-            )
+        let (home, peer) = (origin.text, client.peer);
+        let detail = if origin.is_https && !client.is_trusted_peer {
+            said(move |t| t.errors_insecure_proxy(&home, peer))
         } else {
-            "In a lab without certificates, server.insecure_http allows it.".to_owned()
+            said(move |t| t.errors_insecure(&home))
         };
-        Err(Problem::forbidden(
-            "insecure_connection",
-            format!(
-                "This connection is not encrypted, so nobody can sign in over it. Open {} instead. {advice}",
-                origin.text
-            ),
-        ))
+        Err(Problem::forbidden("insecure_connection", detail))
     }
 
     fn wrong_method(&self, request: &Request) -> Reply {
@@ -500,7 +498,7 @@ impl Service {
         let mut problem = Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "This address does not take this method.",
+            Said::of(Words::errors_method),
         );
         if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
             problem = problem.with_header(header::ALLOW, value);
@@ -664,7 +662,7 @@ fn error_page(app: &App, request: &Request, problem: &Problem, request_id: &str)
     if !matches!(problem.code, "not_found" | "internal" | "method_not_allowed") {
         page.sentence = problem.detail.in_words(request.words());
     }
-    page.wait = problem.retry_after.map(|wait| Wait::rate_limited(seconds_rounded_up(wait)));
+    page.wait = problem.retry_after.map(|wait| Wait::rate_limited(request.words(), seconds_rounded_up(wait)));
     Reply::html(problem.status, &page).unwrap_or_else(|_| Reply::empty(problem.status))
 }
 

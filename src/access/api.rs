@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::changes::{Change, changes};
 use super::domain::DomainPattern;
 use super::drafts::Seen;
 use super::explain::{Explanation, explain};
@@ -17,6 +18,7 @@ use crate::accounts::User;
 use crate::audit::Event;
 use crate::http::Problem;
 use crate::sessions::Level;
+use crate::words::{Said, Words, said};
 
 /// A rule as the API shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +70,42 @@ pub struct DraftDto {
     pub rules: Vec<RuleDto>,
     /// Sentences about rules that would never decide.
     pub warnings: Vec<String>,
+    /// How it differs from the list in force.
+    pub changes: Vec<ChangeDto>,
+}
+
+/// One difference between the draft and the list in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeDto {
+    /// `added`, `removed` or `moved`.
+    pub change: &'static str,
+    /// Its number in the list in force, unless it was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<usize>,
+    /// Its number in the draft, unless it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<usize>,
+    /// What the rule says, as the CLI takes it.
+    pub line: String,
+}
+
+/// Returns how the draft differs from the list in force; nothing if there is none.
+pub fn draft_changes(access: &Access) -> Vec<ChangeDto> {
+    let (Some(draft), list) = (access.draft(), access.list()) else { return Vec::new() };
+    let (old, new) = (list.rules(), draft.rules());
+    let line = |rules: &[Rule], number: usize| {
+        rules.get(number.wrapping_sub(1)).map(ToString::to_string).unwrap_or_default()
+    };
+    let show = |change: Change| match change {
+        Change::Added(to) => ChangeDto { change: "added", from: None, to: Some(to), line: line(new, to) },
+        Change::Removed(from) => {
+            ChangeDto { change: "removed", from: Some(from), to: None, line: line(old, from) }
+        }
+        Change::Moved { from, to } => {
+            ChangeDto { change: "moved", from: Some(from), to: Some(to), line: line(new, to) }
+        }
+    };
+    changes(old, new).into_iter().map(show).collect()
 }
 
 /// A new draft, as the API takes it.
@@ -138,14 +176,18 @@ pub struct CheckedDto {
 pub fn list_rules(access: &Access) -> RulesDto {
     let list = access.list();
     let rules = list.rules();
-    RulesDto { version: list.version(), rules: shown(rules), warnings: warnings(access, rules) }
+    RulesDto {
+        version: list.version(),
+        rules: shown(rules),
+        warnings: warnings(access, rules, Words::ENGLISH),
+    }
 }
 
 fn shown(rules: &[Rule]) -> Vec<RuleDto> {
     let show = |(number, rule): (usize, &Rule)| RuleDto {
         number,
         parts: rule.parts(),
-        sentence: sentence(rule),
+        sentence: sentence(rule, Words::ENGLISH),
         line: rule.to_string(),
     };
     (1..).zip(rules).map(show).collect()
@@ -162,7 +204,8 @@ pub fn show_draft(access: &Access) -> DraftDto {
         based_on,
         is_current: based_on == list.version(),
         rules: shown(rules),
-        warnings: warnings(access, rules),
+        warnings: warnings(access, rules, Words::ENGLISH),
+        changes: draft_changes(access),
     }
 }
 
@@ -181,25 +224,21 @@ pub async fn put_draft(access: &Access, new: &PutDraftDto, event: Event) -> Resu
 const MOST_WARNINGS: usize = 30;
 
 /// Returns sentences about rules that can never decide or match more than was meant, the first thirty of them.
-pub fn warnings(access: &Access, rules: &[Rule]) -> Vec<String> {
-    let mut warnings = all_warnings(access, rules);
+pub fn warnings(access: &Access, rules: &[Rule], t: Words) -> Vec<String> {
+    let mut warnings = all_warnings(access, rules, t);
     let more = warnings.len().saturating_sub(MOST_WARNINGS);
     if more > 0 {
         warnings.truncate(MOST_WARNINGS);
-        warnings.push(format!("There is more to say about these rules: {more} further warnings."));
+        warnings.push(t.rules_warn_more(more));
     }
     warnings
 }
 
-fn all_warnings(access: &Access, rules: &[Rule]) -> Vec<String> {
-    let mut warnings: Vec<String> = shadowed(rules)
-        .into_iter()
-        .map(|(late, early)| {
-            format!("Rule {late} never decides: rule {early} comes first and always matches.")
-        })
-        .collect();
+fn all_warnings(access: &Access, rules: &[Rule], t: Words) -> Vec<String> {
+    let mut warnings: Vec<String> =
+        shadowed(rules).into_iter().map(|(late, early)| t.rules_warn_shadowed(early, late)).collect();
     for (number, rule) in (1..).zip(rules) {
-        warnings.extend(loose_patterns(rule).map(|text| format!("Rule {number} {text}")));
+        warnings.extend(loose_patterns(rule, number, t));
     }
     let site = &access.shared.site;
     let Some(parents) = site.domain_names() else { return warnings };
@@ -211,26 +250,20 @@ fn all_warnings(access: &Access, rules: &[Rule]) -> Vec<String> {
             }
         });
         if !is_reached && rule.host_patterns().is_empty() {
-            warnings.push(format!("Rule {number} never decides: it names no app below {parents}."));
+            warnings.push(t.rules_warn_no_app(&parents, number));
         }
     }
     warnings
 }
 
 /// Says which expressions of a rule that lets people in may match more than was meant.
-fn loose_patterns(rule: &Rule) -> impl Iterator<Item = String> {
+fn loose_patterns(rule: &Rule, number: usize, t: Words) -> impl Iterator<Item = String> {
     let lets_in = rule.policy() != Policy::Deny;
-    let hosts =
-        rule.host_patterns().iter().filter(|pattern| !pattern.is_anchored_at_both_ends()).map(|pattern| {
-            format!(
-                "lets people in to every host that has something like {} in it; ^ and $ would pin it down.",
-                pattern.as_str()
-            )
-        });
-    let resources = rule.resources().iter().filter(|pattern| !pattern.is_anchored_at_start()).map(|pattern| {
-        format!("lets people in to every address that has something like {} in it, also in the query; ^ would pin it down.", pattern.as_str())
-    });
-    hosts.chain(resources).filter(move |_| lets_in)
+    let hosts = rule.host_patterns().iter().filter(|pattern| !pattern.is_anchored_at_both_ends());
+    let hosts = hosts.map(move |pattern| t.rules_warn_loose_host(number, pattern.as_str()));
+    let targets = rule.resources().iter().filter(|pattern| !pattern.is_anchored_at_start());
+    let targets = targets.map(move |pattern| t.rules_warn_loose_target(number, pattern.as_str()));
+    hosts.chain(targets).filter(move |_| lets_in)
 }
 
 /// Replaces the list.
@@ -245,10 +278,11 @@ pub async fn put_rules(access: &Access, new: &PutRulesDto, event: Event) -> Resu
 
 fn unsound(number: usize, error: RuleError) -> Problem {
     let sentence = format!("Rule {number}: {}", error.sentence);
-    Problem::from(ChangeError::Unsound(RuleError { sentence, ..error })).with_member("rule", number)
+    Problem::from(ChangeError::Unsound(RuleError { sentence: sentence.into(), ..error }))
+        .with_member("rule", number)
 }
 
-/// Tells what would happen. `user` is the account that `question.username` names, if it names one that exists.
+/// Tells what would happen, in the language of the reader. `user` is the account that `question.username` names, if it names one that exists.
 ///
 /// # Errors
 /// 422 if the address is none or the account does not exist; 404 if the draft is asked and there is none.
@@ -256,13 +290,12 @@ pub fn check_rules(
     access: &Access,
     question: &CheckDto,
     user: Option<&Arc<User>>,
+    t: Words,
 ) -> Result<CheckedDto, Problem> {
     if let (Some(name), None) = (&question.username, user) {
-        return Err(Problem::unprocessable(
-            "username",
-            "no_such_user",
-            format!("There is no account “{name}”."),
-        ));
+        let name = name.clone();
+        let why = said(move |t| t.rules_no_account(&name));
+        return Err(Problem::unprocessable("username", "no_such_user", why));
     }
     let mut url = question.url.trim().to_owned();
     if !url.contains("://") {
@@ -272,10 +305,9 @@ pub fn check_rules(
         url.push('/');
     }
     let method = question.method.as_deref().unwrap_or("GET").trim().to_ascii_uppercase();
-    let inquiry = parse_url(&url, &method).map_err(|_| {
-        Problem::unprocessable("url", "no_url", "Give an address such as https://photos.home.example/albums.")
-    })?;
-    if let Some(sentence) = out_of_reach(access, &inquiry) {
+    let inquiry = parse_url(&url, &method)
+        .map_err(|_| Problem::unprocessable("url", "no_url", Said::of(Words::rules_no_url)))?;
+    if let Some(sentence) = out_of_reach(access, &inquiry, t) {
         return Ok(CheckedDto { outcome: "forbidden", level: None, rule: None, sentence, trail: Vec::new() });
     }
     let level = question.level.unwrap_or(Level::OneFactor);
@@ -288,15 +320,15 @@ pub fn check_rules(
     });
     let who = match (user, client) {
         (Some(user), _) => user.display_name.to_string(),
-        (None, Some(client)) => format!("The program {client}"),
-        (None, None) => "Someone who is not signed in".to_owned(),
+        (None, Some(client)) => t.rules_a_program(client),
+        (None, None) => t.rules_a_stranger().to_owned(),
     };
     let asked = asked(&inquiry, question.address);
     let explained = if question.draft {
         let draft = access.draft().ok_or(ChangeError::NoDraft)?;
-        explain(&draft.matcher, asked, caller, &who)
+        explain(&draft.matcher, asked, caller, &who, t)
     } else {
-        explain(&access.list().matcher, asked, caller, &who)
+        explain(&access.list().matcher, asked, caller, &who, t)
     };
     let (outcome, level) = match explained.outcome {
         Outcome::Allow => ("allow", None),
@@ -308,13 +340,11 @@ pub fn check_rules(
 }
 
 /// Says why no rule is asked about the address, if so.
-fn out_of_reach(access: &Access, inquiry: &Inquiry<'_>) -> Option<String> {
+fn out_of_reach(access: &Access, inquiry: &Inquiry<'_>, t: Words) -> Option<String> {
     let site = &access.shared.site;
     admit(inquiry, site).err()?;
     Some(match site.domain_names() {
-        Some(parents) => format!(
-            "Doorward keeps out everything that is not an app below {parents} reached over HTTPS, whatever the rules say."
-        ),
-        None => "No domain is protected yet, so nothing is let through, whatever the rules say.".to_owned(),
+        Some(domains) => t.rules_reach_domains(domains),
+        None => t.rules_reach_none().to_owned(),
     })
 }

@@ -1,9 +1,10 @@
 //! Why a request is decided as it is, in plain sentences. Pure.
 
 use super::matcher::{Asked, Caller, Judgment, Lacking, Matcher, Outcome};
-use super::rule_words::{addresses, listed, people};
+use super::rule_words::{listed, people, place_of};
 use super::rules::{Rule, network_text};
 use crate::sessions::Level;
+use crate::words::Words;
 
 /// What would happen, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,30 +19,31 @@ pub(super) struct Explanation {
     pub trail: Vec<String>,
 }
 
-/// Explains what `matcher` decides. `who` begins the answer, as in “Ada Lovelace”.
+/// Explains what `matcher` decides. `who` begins the answer, as in “Ada Lovelace”; `t` is the language of the reader.
 pub(super) fn explain(
     matcher: &Matcher,
     asked: Asked<'_>,
     caller: Option<Caller<'_>>,
     who: &str,
+    t: Words,
 ) -> Explanation {
     let decision = matcher.decide(asked, caller);
     let rule = decision.rule.map(|index| index + 1);
-    let request = Request { asked, caller, who };
+    let request = Request { asked, caller, who, t };
     let trail = request.trail(matcher);
-    Explanation { outcome: decision.outcome, rule, sentence: in_words(who, decision.outcome, rule), trail }
+    Explanation { outcome: decision.outcome, rule, sentence: in_words(who, decision.outcome, rule, t), trail }
 }
 
-fn in_words(who: &str, outcome: Outcome, rule: Option<usize>) -> String {
+fn in_words(who: &str, outcome: Outcome, rule: Option<usize>, t: Words) -> String {
     let what = match outcome {
-        Outcome::Allow => "gets in",
-        Outcome::NeedSignIn { level: Level::OneFactor } => "is asked to sign in",
-        Outcome::NeedSignIn { level: Level::TwoFactor } => "is asked to sign in with two factors",
-        Outcome::Forbidden => "is kept out",
+        Outcome::Allow => t.rules_gets_in(who),
+        Outcome::NeedSignIn { level: Level::OneFactor } => t.rules_asked_one(who),
+        Outcome::NeedSignIn { level: Level::TwoFactor } => t.rules_asked_two(who),
+        Outcome::Forbidden => t.rules_kept_out(who),
     };
     match rule {
-        Some(number) => format!("{who} {what}, by rule {number}."),
-        None => format!("{who} {what}, because no rule matches."),
+        Some(number) => t.rules_by_rule(number, what),
+        None => t.rules_by_none(what),
     }
 }
 
@@ -49,6 +51,7 @@ struct Request<'a> {
     asked: Asked<'a>,
     caller: Option<Caller<'a>>,
     who: &'a str,
+    t: Words,
 }
 
 impl Request<'_> {
@@ -63,101 +66,80 @@ impl Request<'_> {
                 continue;
             }
             sentences.extend(others.take().map(|span| self.other_hosts(span)));
-            sentences.push(format!("Rule {number} {}.", self.reason(rule, judgment)));
+            sentences.push(self.t.rules_reason(number, self.reason(rule, judgment)));
         }
         sentences.extend(others.map(|span| self.other_hosts(span)));
         sentences
     }
 
     fn other_hosts(&self, (first, last): (usize, usize)) -> String {
-        let host = self.asked.host;
+        let (t, host) = (self.t, self.asked.host);
         if first == last {
-            format!("Rule {first} is for other hosts than {host}.")
+            t.rules_reason(first, t.rules_why_host(host))
         } else {
-            format!("Rules {first} to {last} are for other hosts than {host}.")
+            t.rules_other_hosts(first, host, last)
         }
     }
 
     /// Says what follows “Rule 3 ”.
     fn reason(&self, rule: &Rule, judgment: Judgment) -> String {
-        let who = self.who;
+        let (t, who, asked) = (self.t, self.who, &self.asked);
         match judgment {
-            Judgment::OtherHost => format!("is for other hosts than {}", self.asked.host),
-            Judgment::OtherNameInHost => {
-                format!(
-                    "is for hosts with one’s own name in them, and {} is not one of {who}",
-                    self.asked.host
-                )
-            }
+            Judgment::OtherHost => t.rules_why_host(asked.host),
+            Judgment::OtherNameInHost => t.rules_why_own_host(asked.host, who),
             Judgment::OtherMethod => {
-                format!("is for {}, and this is {}", listed(rule.methods(), " or "), self.asked.method.unwrap_or_default())
+                t.rules_why_method(asked.method.unwrap_or_default(), listed(rule.methods(), t.rules_or()))
             }
             Judgment::OtherNetwork => {
                 let networks: Vec<String> =
                     rule.networks().iter().map(|network| network_text(*network)).collect();
-                let networks = listed(&networks, " or ");
-                let from = self.asked.address.map_or_else(|| "elsewhere".to_owned(), |from| from.to_string());
-                format!("is for requests from {networks}, and this one comes from {from}")
+                let from =
+                    asked.address.map_or_else(|| t.rules_elsewhere().to_owned(), |from| from.to_string());
+                t.rules_why_network(from, listed(&networks, t.rules_or()))
             }
-            Judgment::Unknown(Lacking::Method) => {
-                "looks at the method, and nobody said it, so it is refused".into()
-            }
-            Judgment::Unknown(Lacking::Address) => {
-                "looks at where requests come from, and nobody said where this one comes from, so it is refused. In this test, \
-                 give an address; in practice, the reverse proxy must be one of server.trusted_proxies and set X-Forwarded-For"
-                    .into()
-            }
-            Judgment::OtherPeople => format!("is for {}, and {who} is not among them", people(rule)),
+            Judgment::Unknown(Lacking::Method) => t.rules_why_unknown_method().to_owned(),
+            Judgment::Unknown(Lacking::Address) => t.rules_why_unknown().to_owned(),
+            Judgment::OtherPeople => t.rules_why_people(people(rule, t), who),
             Judgment::OtherPath => {
-                let pattern = rule.path().map_or("", |path| path.as_str());
-                format!("is for paths that match {pattern}, and {} does not", self.path())
+                t.rules_why_path(self.path(), rule.path().map_or("", |path| path.as_str()))
             }
             Judgment::OtherResource => {
                 let sources: Vec<&str> = rule.resources().iter().map(|pattern| pattern.as_str()).collect();
-                let has_name = rule.resources().iter().any(|pattern| pattern.is_about_people());
-                let name = if has_name { " for this person" } else { "" };
-                format!(
-                    "is for a path and query that match {}, and {} does not{name}",
-                    listed(&sources, " or "),
-                    self.target()
-                )
+                let sources = listed(&sources, t.rules_or());
+                if rule.resources().iter().any(|pattern| pattern.is_about_people()) {
+                    t.rules_why_target_person(sources, self.target())
+                } else {
+                    t.rules_why_target(sources, self.target())
+                }
             }
-            Judgment::OtherQuery => {
-                let query = match self.asked.query {
-                    None | Some("") => "there is no query".to_owned(),
-                    Some(query) => format!("the query is ?{query}"),
-                };
-                format!("holds only {}, and {query}", addresses(rule))
-            }
-            Judgment::AmbiguousPath => {
-                "looks at the path, and this path could be read in two ways, so it is refused".into()
-            }
-            Judgment::AmbiguousQuery => {
-                "looks at the query, and this query could be read in two ways, so it is refused".into()
-            }
+            Judgment::OtherQuery => match asked.query {
+                None | Some("") => t.rules_why_no_query(place_of(rule, t)),
+                Some(query) => t.rules_why_query(place_of(rule, t), query),
+            },
+            Judgment::AmbiguousPath => t.rules_why_odd_path().to_owned(),
+            Judgment::AmbiguousQuery => t.rules_why_odd_query().to_owned(),
             Judgment::Decides(outcome) => self.decides(rule, outcome),
         }
     }
 
     fn decides(&self, rule: &Rule, outcome: Outcome) -> String {
-        let who = self.who;
-        match (outcome, self.caller) {
-            (Outcome::Allow, None) => "fits and lets everyone in".into(),
-            (Outcome::Allow, Some(_)) => format!("fits, and {who} has proven enough"),
-            (Outcome::NeedSignIn { .. }, None) if rule.is_about_people() => {
-                "fits as far as can be told, but it is about people and nobody is signed in, so they sign in first".into()
-            }
-            (Outcome::NeedSignIn { level: Level::OneFactor }, _) => "fits and asks for one factor".into(),
-            (Outcome::NeedSignIn { level: Level::TwoFactor }, None) => "fits and asks for two factors".into(),
+        let t = self.t;
+        let text = match (outcome, self.caller) {
+            (Outcome::Allow, None) => t.rules_fits_all(),
+            (Outcome::Allow, Some(_)) => return t.rules_fits_enough(self.who),
+            (Outcome::NeedSignIn { .. }, None) if rule.is_about_people() => t.rules_fits_people(),
+            (Outcome::NeedSignIn { level: Level::OneFactor }, _) => t.rules_fits_one(),
+            (Outcome::NeedSignIn { level: Level::TwoFactor }, None) => t.rules_fits_two(),
             (Outcome::NeedSignIn { level: Level::TwoFactor }, Some(_)) => {
-                format!("fits and asks for two factors, and {who} has proven one")
+                return t.rules_fits_two_of_one(self.who);
             }
-            (Outcome::Forbidden, _) => "fits and refuses".into(),
-        }
+            (Outcome::Forbidden, _) => t.rules_fits_refuses(),
+        };
+        text.to_owned()
     }
 
     fn path(&self) -> &str {
-        self.asked.path.unwrap_or("this path")
+        self.asked.path.unwrap_or(self.t.rules_this_path())
     }
 
     fn target(&self) -> String {

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod asker;
+pub mod changes;
 pub mod domain;
 pub mod drafts;
 pub mod edits;
@@ -43,6 +44,7 @@ use crate::http::Problem;
 use crate::sessions::Principal;
 use crate::site::Site;
 use crate::store::{CommitError, Store, StoreError};
+use crate::words::{Said, Words, said};
 
 use matcher::Matcher;
 use records::{ListRecord, RuleRecord};
@@ -88,11 +90,9 @@ pub enum ChangeError {
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ChangeError::Stale => {
-                f.write_str("Someone else changed the rules meanwhile. Look at them again first.")
-            }
-            ChangeError::NoSuchRule(number) => write!(f, "There is no rule {number}."),
-            ChangeError::NoDraft => f.write_str("There is no draft; it was put in force or dropped."),
+            ChangeError::Stale => f.write_str(Words::ENGLISH.rules_stale()),
+            ChangeError::NoSuchRule(number) => f.write_str(&Words::ENGLISH.rules_no_such_rule(number)),
+            ChangeError::NoDraft => f.write_str(Words::ENGLISH.rules_no_draft()),
             ChangeError::Unsound(error) => error.fmt(f),
             ChangeError::Commit(error) => error.fmt(f),
         }
@@ -110,11 +110,14 @@ impl From<StoreError> for ChangeError {
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
-            ChangeError::Stale => Problem::conflict("rules_changed", error.to_string()),
-            ChangeError::NoSuchRule(_) => {
-                Problem::new(http::StatusCode::NOT_FOUND, "no_such_rule", error.to_string())
+            ChangeError::Stale => Problem::conflict("rules_changed", Said::of(Words::rules_stale)),
+            ChangeError::NoSuchRule(number) => {
+                let why = said(move |t| t.rules_no_such_rule(number));
+                Problem::new(http::StatusCode::NOT_FOUND, "no_such_rule", why)
             }
-            ChangeError::NoDraft => Problem::new(http::StatusCode::NOT_FOUND, "no_draft", error.to_string()),
+            ChangeError::NoDraft => {
+                Problem::new(http::StatusCode::NOT_FOUND, "no_draft", Said::of(Words::rules_no_draft))
+            }
             ChangeError::Unsound(error) => {
                 Problem::unprocessable(error.field, "unsound_rule", error.sentence)
             }

@@ -273,7 +273,7 @@ pub fn write_file(rules: &[Rule]) -> String {
     text
 }
 
-fn fault(field: &'static str, sentence: impl Into<String>) -> RuleError {
+fn fault(field: &'static str, sentence: impl Into<crate::words::Said>) -> RuleError {
     RuleError { field, sentence: sentence.into() }
 }
 
@@ -428,7 +428,7 @@ mod tests {
             "bypass domain=a.example user=ada",
         ] {
             let error = parse_line(bad).unwrap_err();
-            assert!(error.sentence.ends_with('.'), "{bad}: {error}");
+            assert!(error.sentence.english().ends_with('.'), "{bad}: {error}");
         }
     }
 
@@ -530,7 +530,7 @@ mod tests {
             let line = rule.to_string();
             prop_assert_eq!(&parse_line(&line).map_err(|error| error.sentence), &Ok(rule.clone()), "{}", line);
             for list in rule.query() {
-                let tests = parse_tests(&join_tests(list)).map_err(|error| TestCaseError::fail(error.sentence))?;
+                let tests = parse_tests(&join_tests(list)).map_err(|error| TestCaseError::fail(error.sentence.english()))?;
                 prop_assert_eq!(tests, list.iter().map(QueryTest::parts).collect::<Vec<_>>());
             }
             prop_assert_eq!(Rule::build(&rule.parts()), Ok(rule.clone()));

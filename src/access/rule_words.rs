@@ -1,9 +1,18 @@
-//! Rules in words, for people. Pure.
+//! Rules in words, for people, in the language of the reader. Pure.
+//!
+//! Languages order a sentence each in its own way, so the order stands in the texts: a sentence has places for people,
+//! hosts and conditions, and each of them is a phrase with places of its own. Values of the rule go through all of them
+//! between two marks that no text holds; in the end the marks tell values from words.
 
 use super::domain::DomainPattern;
 use super::query::{QueryTest, Test};
 use super::rules::{Policy, Rule, network_text};
 use super::subjects::Subject;
+use crate::words::Words;
+
+/// Marks the begin and the end of a value: two characters for private use (Unicode section 23.5).
+const BEGIN: char = '\u{e000}';
+const END: char = '\u{e001}';
 
 /// A piece of a sentence; a page may set values apart from the words around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,231 +24,179 @@ pub struct Piece {
 }
 
 /// Says the rule as a sentence, such as “People in *family* may open *photos.home.example* with *one factor*.”
-pub fn pieces(rule: &Rule) -> Vec<Piece> {
-    let mut sentence = Sentence::default();
-    match (rule.policy(), rule.names_people()) {
-        (Policy::Bypass, _) => sentence.words("Anyone may open "),
-        (Policy::Deny, false) => sentence.words("Nobody may open "),
-        (Policy::Deny, true) => {
-            sentence.people(rule, true);
-            sentence.words(" may not open ");
-        }
-        (_, false) => sentence.words("Everyone may open "),
-        (_, true) => {
-            sentence.people(rule, true);
-            sentence.words(" may open ");
-        }
-    }
-    sentence.hosts(rule);
-    sentence.addresses(rule);
-    if !rule.methods().is_empty() {
-        sentence.words(" by ");
-        sentence.values(rule.methods(), " or ");
-    }
-    if !rule.networks().is_empty() {
-        sentence.words(" from ");
-        let networks: Vec<String> = rule.networks().iter().map(|network| network_text(*network)).collect();
-        sentence.values(&networks, " or ");
-    }
-    match rule.policy() {
-        Policy::Bypass => {
-            sentence.words(" ");
-            sentence.value("without signing in");
-        }
-        Policy::OneFactor => {
-            sentence.words(" with ");
-            sentence.value("one factor");
-        }
-        Policy::TwoFactor => {
-            sentence.words(" with ");
-            sentence.value("two factors");
-        }
-        Policy::Deny => {}
-    }
-    if rule.allows_basic() {
-        sentence.words("; programs may send ");
-        sentence.value("a password in every request");
-    }
-    sentence.words(".");
-    sentence.0
+pub fn pieces(rule: &Rule, t: Words) -> Vec<Piece> {
+    let (hosts, place) = (hosts(rule, t), place(rule, t));
+    let by = match rule.methods() {
+        [] => String::new(),
+        methods => t.rules_by(values(methods, t.rules_or())),
+    };
+    let networks: Vec<String> = rule.networks().iter().map(|network| network_text(*network)).collect();
+    let from =
+        if networks.is_empty() { String::new() } else { t.rules_from(values(&networks, t.rules_or())) };
+    let also = if rule.allows_basic() { t.rules_also(value(t.rules_basic())) } else { String::new() };
+    let people = capital(&marked_people(rule, t));
+    let level = value(match rule.policy() {
+        Policy::TwoFactor => t.rules_level_two(),
+        Policy::OneFactor => t.rules_level_one(),
+        Policy::Bypass | Policy::Deny => t.rules_level_none(),
+    });
+    let marked = match (rule.policy(), rule.names_people(), is_one(rule)) {
+        (Policy::Bypass, _, _) => t.rules_bypass(also, by, from, hosts, level, place),
+        (Policy::Deny, false, _) => t.rules_nobody(also, by, from, hosts, place),
+        (Policy::Deny, true, true) => t.rules_one_may_not(also, by, from, hosts, people, place),
+        (Policy::Deny, true, false) => t.rules_some_may_not(also, by, from, hosts, people, place),
+        (_, false, _) => t.rules_everyone(also, by, from, hosts, level, place),
+        (_, true, true) => t.rules_one_may(also, by, from, hosts, level, people, place),
+        (_, true, false) => t.rules_some_may(also, by, from, hosts, level, people, place),
+    };
+    split(&marked)
 }
 
 /// Says the rule as one plain sentence.
-pub fn sentence(rule: &Rule) -> String {
-    joined(pieces(rule))
+pub fn sentence(rule: &Rule, t: Words) -> String {
+    joined(&pieces(rule, t))
 }
 
 /// Says whom the rule names: “people in family, and ada”.
-pub fn people(rule: &Rule) -> String {
-    let mut sentence = Sentence::default();
-    sentence.people(rule, false);
-    joined(sentence.0)
+pub fn people(rule: &Rule, t: Words) -> String {
+    plain(marked_people(rule, t).trim_end_matches(','))
 }
 
-/// Says which paths and queries the rule is for: “where the path matches ^/api/”.
-pub fn addresses(rule: &Rule) -> String {
-    let mut sentence = Sentence::default();
-    sentence.addresses(rule);
-    joined(sentence.0).trim().to_owned()
+/// Says which paths and queries the rule is for: “ where the path matches ^/api/”.
+pub fn place_of(rule: &Rule, t: Words) -> String {
+    plain(&place(rule, t))
 }
 
 /// Joins values as in “a, b or c”.
-pub fn listed(values: &[impl std::fmt::Display], last: &str) -> String {
-    let mut sentence = Sentence::default();
-    sentence.values(values, last);
-    joined(sentence.0)
+pub fn listed(names: &[impl std::fmt::Display], last: &str) -> String {
+    plain(&values(names, last))
 }
 
-fn joined(pieces: Vec<Piece>) -> String {
-    pieces.into_iter().map(|piece| piece.text).collect()
+/// Marks a value.
+fn value(text: impl std::fmt::Display) -> String {
+    let text: String = text.to_string().chars().filter(|c| ![BEGIN, END].contains(c)).collect();
+    format!("{BEGIN}{text}{END}")
 }
 
-#[derive(Default)]
-struct Sentence(Vec<Piece>);
+/// Joins values as in “a, b or c”.
+fn values(names: &[impl std::fmt::Display], last: &str) -> String {
+    join(&names.iter().map(value).collect::<Vec<_>>(), last)
+}
 
-impl Sentence {
-    fn words(&mut self, text: &str) {
-        if text.is_empty() {
-            return;
-        }
-        self.0.push(Piece { text: text.to_owned(), is_value: false });
+/// Joins phrases as in “a, b or c”.
+fn join(phrases: &[String], last: &str) -> String {
+    match phrases {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., end] => format!("{}{last}{end}", first.join(", ")),
     }
+}
 
-    fn value(&mut self, text: &str) {
-        self.0.push(Piece { text: text.to_owned(), is_value: true });
-    }
+/// Gives the sentence a capital letter, unless it begins with a value: names stay as they are.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
 
-    fn values(&mut self, values: &[impl std::fmt::Display], last: &str) {
-        for (index, value) in values.iter().enumerate() {
-            if index > 0 {
-                self.words(if index + 1 == values.len() { last } else { ", " });
-            }
-            self.value(&value.to_string());
-        }
-    }
-
-    fn hosts(&mut self, rule: &Rule) {
-        let all = rule.domains().len() + rule.host_patterns().len();
-        let mut said = 0;
-        let mut join = |sentence: &mut Sentence| {
-            if said > 0 {
-                sentence.words(if said + 1 == all { " or " } else { ", " });
-            }
-            said += 1;
-        };
-        for domain in rule.domains() {
-            join(self);
-            match domain {
-                DomainPattern::OfUser(_) => self.words("their own "),
-                DomainPattern::OfGroup(_) => self.words("their groups’ "),
-                DomainPattern::Exact(_) | DomainPattern::Below(_) => {}
-            }
-            self.value(&domain.to_string());
-        }
-        for pattern in rule.host_patterns() {
-            join(self);
-            self.words(if pattern.is_about_people() { "their own hosts like " } else { "hosts like " });
-            self.value(pattern.as_str());
+fn split(marked: &str) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (index, part) in marked.split([BEGIN, END]).enumerate() {
+        if !part.is_empty() {
+            pieces.push(Piece { text: part.to_owned(), is_value: index % 2 == 1 });
         }
     }
+    pieces
+}
 
-    fn addresses(&mut self, rule: &Rule) {
-        let mut link = " where ";
-        if let Some(path) = rule.path() {
-            self.words(link);
-            self.words("the path matches ");
-            self.value(path.as_str());
-            link = " and ";
-        }
-        if !rule.resources().is_empty() {
-            self.words(link);
-            self.words("path and query match ");
-            let sources: Vec<&str> = rule.resources().iter().map(|pattern| pattern.as_str()).collect();
-            self.values(&sources, " or ");
-            link = " and ";
-        }
-        for (index, list) in rule.query().iter().enumerate() {
-            self.words(if index == 0 { link } else { ", or " });
-            for (index, test) in list.iter().enumerate() {
-                if index > 0 {
-                    self.words(" and ");
-                }
-                self.test(test);
-            }
-        }
-    }
+fn joined(pieces: &[Piece]) -> String {
+    pieces.iter().map(|piece| piece.text.as_str()).collect()
+}
 
-    fn test(&mut self, test: &QueryTest) {
-        self.words("the parameter ");
-        self.value(test.key());
-        let (words, value) = match test.test() {
-            Test::Equal(value) => (" is ", Some(&**value)),
-            Test::NotEqual(value) => (" is not ", Some(&**value)),
-            Test::Present => (" is there", None),
-            Test::Absent => (" is missing", None),
-            Test::Pattern(pattern) => (" matches ", Some(pattern.as_str())),
-            Test::NotPattern(pattern) => (" does not match ", Some(pattern.as_str())),
-        };
-        self.words(words);
-        match value {
-            Some("") => self.value("empty"),
-            Some(value) => self.value(value),
-            None => {}
-        }
-    }
+fn plain(marked: &str) -> String {
+    joined(&split(marked))
+}
 
-    fn people(&mut self, rule: &Rule, is_start: bool) {
-        let start = self.0.len();
-        // Words at the start of a sentence have a capital letter; names stay as they are.
-        let say = |sentence: &mut Sentence, capital: &'static str, small: &'static str| {
-            let is_first = sentence.0.len() == start;
-            if !is_first {
-                sentence.words(", and ");
-            }
-            sentence.words(if is_first && is_start { capital } else { small });
-        };
-        if !rule.groups().is_empty() {
-            say(self, "People in ", "people in ");
-            self.values(rule.groups(), " or ");
-        }
-        if !rule.users().is_empty() {
-            say(self, "", "");
-            self.values(rule.users(), " and ");
-        }
-        if !rule.clients().is_empty() {
-            if rule.clients().len() == 1 {
-                say(self, "The program ", "the program ");
-            } else {
-                say(self, "The programs ", "the programs ");
-            }
-            self.values(rule.clients(), " and ");
-        }
-        for list in rule.subjects() {
-            say(self, "Whoever is ", "whoever is ");
-            for (index, subject) in list.iter().enumerate() {
-                if index > 0 {
-                    self.words(" and ");
-                }
-                match subject {
-                    Subject::User(name) => self.value(name.as_str()),
-                    Subject::Group(name) => {
-                        self.words("in ");
-                        self.value(name.as_str());
-                    }
-                    Subject::Client(id) => {
-                        self.words("the program ");
-                        self.value(id.as_str());
-                    }
-                }
-            }
-        }
+fn hosts(rule: &Rule, t: Words) -> String {
+    let domains = rule.domains().iter().map(|domain| match domain {
+        DomainPattern::OfUser(_) => t.rules_own_host(value(domain)),
+        DomainPattern::OfGroup(_) => t.rules_group_host(value(domain)),
+        DomainPattern::Exact(_) | DomainPattern::Below(_) => value(domain),
+    });
+    let patterns = rule.host_patterns().iter().map(|pattern| {
+        let host = value(pattern.as_str());
+        if pattern.is_about_people() { t.rules_own_hosts_like(host) } else { t.rules_hosts_like(host) }
+    });
+    join(&domains.chain(patterns).collect::<Vec<_>>(), t.rules_or())
+}
+
+fn place(rule: &Rule, t: Words) -> String {
+    let mut conditions: Vec<String> = Vec::new();
+    if let Some(path) = rule.path() {
+        conditions.push(t.rules_path_matches(value(path.as_str())));
     }
+    if !rule.resources().is_empty() {
+        let sources: Vec<&str> = rule.resources().iter().map(|pattern| pattern.as_str()).collect();
+        conditions.push(t.rules_target_matches(values(&sources, t.rules_or())));
+    }
+    let lists = rule
+        .query()
+        .iter()
+        .map(|list| list.iter().map(|test| query_test(test, t)).collect::<Vec<_>>().join(t.rules_and()));
+    let query = lists.collect::<Vec<_>>().join(t.rules_or_else());
+    if !query.is_empty() {
+        conditions.push(query);
+    }
+    if conditions.is_empty() { String::new() } else { t.rules_place(conditions.join(t.rules_and())) }
+}
+
+fn query_test(test: &QueryTest, t: Words) -> String {
+    let key = value(test.key());
+    let shown = |text: &str| value(if text.is_empty() { t.rules_empty_value() } else { text });
+    match test.test() {
+        Test::Equal(text) => t.rules_is(key, shown(text)),
+        Test::NotEqual(text) => t.rules_is_not(key, shown(text)),
+        Test::Present => t.rules_is_there(key),
+        Test::Absent => t.rules_is_missing(key),
+        Test::Pattern(pattern) => t.rules_matches(key, shown(pattern.as_str())),
+        Test::NotPattern(pattern) => t.rules_matches_not(key, shown(pattern.as_str())),
+    }
+}
+
+/// Tells whether the people of the rule are one person or program, as far as the sentence goes.
+fn is_one(rule: &Rule) -> bool {
+    let singles = rule.users().len() + rule.clients().len() + rule.subjects().len();
+    rule.groups().is_empty() && singles == 1
+}
+
+fn marked_people(rule: &Rule, t: Words) -> String {
+    let mut phrases = Vec::new();
+    if !rule.groups().is_empty() {
+        phrases.push(t.rules_in_groups(values(rule.groups(), t.rules_or())));
+    }
+    if !rule.users().is_empty() {
+        phrases.push(values(rule.users(), t.rules_and()));
+    }
+    match rule.clients() {
+        [] => {}
+        [one] => phrases.push(t.rules_one_program(value(one))),
+        several => phrases.push(t.rules_programs(values(several, t.rules_and()))),
+    }
+    for list in rule.subjects() {
+        let subjects = list.iter().map(|subject| match subject {
+            Subject::User(name) => value(name.as_str()),
+            Subject::Group(name) => t.rules_is_in(value(name.as_str())),
+            Subject::Client(id) => t.rules_is_program(value(id.as_str())),
+        });
+        phrases.push(t.rules_whoever(subjects.collect::<Vec<_>>().join(t.rules_and())));
+    }
+    phrases.join(t.rules_and_people())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::access::rule_text::parse_line;
+    use crate::words::Lang;
 
     #[test]
     fn sentences_are_plain() {
@@ -272,13 +229,57 @@ mod tests {
                 "Anyone may open a.example where the path matches ^/x and path and query match ^/y or z and the parameter k is v and the parameter t is missing, or the parameter d does not match ^1 without signing in.",
             ),
         ] {
-            assert_eq!(sentence(&parse_line(line).unwrap()), expected);
+            assert_eq!(sentence(&parse_line(line).unwrap(), Words::ENGLISH), expected);
         }
-        let values: Vec<_> = pieces(&parse_line("deny domain=a.example group=guests").unwrap())
-            .into_iter()
-            .filter(|piece| piece.is_value)
-            .map(|piece| piece.text)
-            .collect();
+        let values: Vec<_> =
+            pieces(&parse_line("deny domain=a.example group=guests").unwrap(), Words::ENGLISH)
+                .into_iter()
+                .filter(|piece| piece.is_value)
+                .map(|piece| piece.text)
+                .collect();
         assert_eq!(values, ["guests", "a.example"]);
+    }
+
+    #[test]
+    fn sentences_in_german_are_ordered_as_german_is() {
+        for (line, expected) in [
+            (
+                "allow one_factor domain=fotos.home.example group=familie",
+                "Mitglieder von familie dürfen fotos.home.example mit einem Faktor öffnen.",
+            ),
+            (
+                "allow two_factor domain=a.example,b.example group=x,y user=ada,bob",
+                "Mitglieder von x oder y sowie ada und bob dürfen a.example oder b.example mit zwei Faktoren öffnen.",
+            ),
+            (
+                "allow one_factor domain=*.home.example",
+                "Alle Angemeldeten dürfen *.home.example mit einem Faktor öffnen.",
+            ),
+            (
+                "bypass domain=a.example path=^/share/ method=GET,HEAD network=10.0.0.0/8",
+                "Alle dürfen a.example per GET oder HEAD aus 10.0.0.0/8 ohne Anmeldung öffnen, wenn der Pfad zu ^/share/ passt.",
+            ),
+            ("deny domain=a.example", "Niemand darf a.example öffnen."),
+            ("deny domain=a.example user=bob", "bob darf a.example nicht öffnen."),
+            (
+                "allow one_factor domain=a.example client=backup programs=basic",
+                "Das Programm backup darf a.example mit einem Faktor öffnen; Programme dürfen bei jeder Anfrage ein Passwort senden.",
+            ),
+            (
+                "allow one_factor domain=a.example subject=user:ada+group:dev",
+                "Wer zugleich ada und Mitglied von dev ist, darf a.example mit einem Faktor öffnen.",
+            ),
+        ] {
+            assert_eq!(sentence(&parse_line(line).unwrap(), Words::of(Lang::De)), expected);
+        }
+    }
+
+    /// A value cannot pass for words, whatever it holds.
+    #[test]
+    fn values_hold_no_marks() {
+        let marked = format!("{}{}", value("a\u{e001}b\u{e000}c"), "d");
+        let pieces: Vec<(String, bool)> =
+            split(&marked).into_iter().map(|piece| (piece.text, piece.is_value)).collect();
+        assert_eq!(pieces, [("abc".to_owned(), true), ("d".to_owned(), false)]);
     }
 }

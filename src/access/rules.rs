@@ -18,6 +18,7 @@ use super::patterns::{NamedPattern, PathPattern};
 use super::query::{QueryParts, QueryTest};
 use super::subjects::{ClientName, Subject};
 use crate::kernel::text::{GroupName, Username};
+use crate::words::{Said, Words, said};
 
 /// Most rules in a list.
 pub const MOST_RULES: usize = 1000;
@@ -70,23 +71,23 @@ impl Policy {
 }
 
 /// Why a rule was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RuleError {
     /// The field of [`RuleParts`] at fault, or `rule`.
     pub field: &'static str,
     /// A sentence for the person who wrote the rule.
-    pub sentence: String,
+    pub sentence: Said,
 }
 
 impl RuleError {
-    pub(super) fn new(field: &'static str, sentence: impl Into<String>) -> Self {
+    pub(super) fn new(field: &'static str, sentence: impl Into<Said>) -> Self {
         RuleError { field, sentence: sentence.into() }
     }
 }
 
 impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence)
+        self.sentence.fmt(f)
     }
 }
 
@@ -163,9 +164,8 @@ impl Rule {
     /// Checks the parts of a rule. Doubles are dropped, lists with one subject join the users, groups and clients; the
     /// order of everything else is kept.
     pub fn build(parts: &RuleParts) -> Result<Rule, RuleError> {
-        let policy = Policy::parse(&parts.policy).ok_or_else(|| {
-            RuleError::new("policy", "A rule decides one of: bypass, one_factor, two_factor, deny.")
-        })?;
+        let policy = Policy::parse(&parts.policy)
+            .ok_or_else(|| RuleError::new("policy", Said::of(Words::rules_bad_policy)))?;
         let path = match parts.path.as_deref() {
             None | Some("") => None,
             Some(source) => Some(PathPattern::parse(source).map_err(|text| RuleError::new("path", text))?),
@@ -212,28 +212,19 @@ impl Rule {
     /// Checks what holds between the parts.
     fn check(&self) -> Result<(), RuleError> {
         if self.domains.is_empty() && self.host_patterns.is_empty() {
-            return Err(RuleError::new(
-                "domains",
-                "A rule needs at least one domain, such as photos.home.example.",
-            ));
+            return Err(RuleError::new("domains", Said::of(Words::rules_needs_host)));
         }
         if self.policy == Policy::Bypass && self.is_about_people() {
-            return Err(RuleError::new(
-                "policy",
-                "A bypass rule lets everyone in without asking who they are, so it cannot name people: no users, groups or clients, no {user} or {group}. Use one_factor instead.",
-            ));
+            return Err(RuleError::new("policy", said(|t| t.rules_bypass_people("{group}", "{user}"))));
         }
         if self.allows_basic && self.policy != Policy::OneFactor {
-            return Err(RuleError::new(
-                "programs",
-                "A password in every request proves one factor, so only a one_factor rule can allow it.",
-            ));
+            return Err(RuleError::new("programs", Said::of(Words::rules_basic_level)));
         }
         if self.note.chars().count() > LONGEST_NOTE || self.note.chars().any(char::is_control) {
-            return Err(RuleError::new("note", "A note is one line of at most 200 characters."));
+            return Err(RuleError::new("note", Said::of(Words::rules_bad_note)));
         }
         if self.to_string().len() > LONGEST_RULE {
-            return Err(RuleError::new("rule", "This rule is too long; split it into several."));
+            return Err(RuleError::new("rule", Said::of(Words::rules_too_long)));
         }
         Ok(())
     }
@@ -395,10 +386,7 @@ fn allows_basic(programs: &[String]) -> Result<bool, RuleError> {
     if programs.iter().all(|program| program == BASIC) {
         Ok(!programs.is_empty())
     } else {
-        Err(RuleError::new(
-            "programs",
-            "Programs can be allowed one thing: basic, a password in every request.",
-        ))
+        Err(RuleError::new("programs", Said::of(Words::rules_bad_programs)))
     }
 }
 
@@ -475,10 +463,7 @@ fn each_list<P, T: PartialEq>(
             }
         }
         if built.is_empty() {
-            return Err(RuleError::new(
-                field,
-                "A list of conditions that must hold together cannot be empty.",
-            ));
+            return Err(RuleError::new(field, Said::of(Words::rules_empty_list)));
         }
         if !found.contains(&built) {
             found.push(built);
@@ -501,25 +486,16 @@ pub fn build_all(parts: &[RuleParts]) -> Result<Vec<Rule>, (usize, RuleError)> {
 /// Checks that a list is within its bounds.
 pub fn check_size(rules: &[Rule]) -> Result<(), RuleError> {
     if rules.len() > MOST_RULES {
-        return Err(RuleError::new("rule", format!("There can be at most {MOST_RULES} rules.")));
+        return Err(RuleError::new("rule", said(|t| t.rules_most_rules(MOST_RULES))));
     }
     if rules.iter().map(|rule| rule.domains.len()).sum::<usize>() > MOST_DOMAINS {
-        return Err(RuleError::new(
-            "domains",
-            format!("All rules together can name at most {MOST_DOMAINS} domains."),
-        ));
+        return Err(RuleError::new("domains", said(|t| t.rules_most_domains(MOST_DOMAINS))));
     }
     if rules.iter().map(|rule| rule.to_string().len()).sum::<usize>() > MOST_TEXT {
-        return Err(RuleError::new(
-            "rule",
-            format!("All rules together can hold at most {} kB of text.", MOST_TEXT / 1000),
-        ));
+        return Err(RuleError::new("rule", said(|t| t.rules_most_text(MOST_TEXT / 1000))));
     }
     if rules.iter().map(Rule::patterns).sum::<usize>() > MOST_PATTERNS {
-        return Err(RuleError::new(
-            "rule",
-            format!("All rules together can hold at most {MOST_PATTERNS} regular expressions."),
-        ));
+        return Err(RuleError::new("rule", said(|t| t.rules_most_patterns(MOST_PATTERNS))));
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ fn bad_rules_name_the_field() {
     ] {
         let error = Rule::build(&bad).unwrap_err();
         assert_eq!(error.field, field, "{error}");
-        assert!(error.sentence.ends_with('.'), "{error}");
+        assert!(error.sentence.english().ends_with('.'), "{error}");
     }
 }
 
@@ -61,7 +61,7 @@ fn the_new_parts_are_judged_too() {
     ] {
         let error = Rule::build(&bad).unwrap_err();
         assert_eq!(error.field, field, "{error}");
-        assert!(error.sentence.ends_with('.'), "{error}");
+        assert!(error.sentence.english().ends_with('.'), "{error}");
     }
 }
 
@@ -116,11 +116,11 @@ fn lists_are_bounded() {
     assert_eq!(build_all(&[parts("deny", "a.example"), parts("deny", "")]).unwrap_err().0, 2);
     let long = RuleParts { note: "x".repeat(200), resources: vec!["y".repeat(500)], ..parts("deny", "x") };
     let error = build_all(&vec![long; 600]).unwrap_err().1;
-    assert_eq!(error.sentence, "All rules together can hold at most 400 kB of text.");
+    assert_eq!(error.to_string(), "All rules together can hold at most 400 kB of text.");
     let patterned = RuleParts { resources: ["a", "b", "c"].map(str::to_owned).into(), ..parts("deny", "x") };
     assert!(build_all(&vec![patterned.clone(); 600]).is_ok());
     let error = build_all(&vec![patterned; 700]).unwrap_err().1;
-    assert_eq!(error.sentence, "All rules together can hold at most 2000 regular expressions.");
+    assert_eq!(error.to_string(), "All rules together can hold at most 2000 regular expressions.");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::kernel::text::{DisplayName, Email, GroupName, Username};
 use crate::kernel::time::{TestClock, Timestamp};
 use crate::site::Fixed;
 use crate::store::MemoryEngine;
+use crate::words::Words;
 
 const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -372,7 +373,7 @@ async fn the_test_box_tells_what_happens_and_why() {
             level,
             ..CheckDto::default()
         };
-        check_rules(&access, &question, user)
+        check_rules(&access, &question, user, Words::ENGLISH)
     };
     let two = Some(crate::sessions::Level::TwoFactor);
     for (url, user, level, outcome, rule, sentence) in [
@@ -429,7 +430,7 @@ async fn the_test_box_tells_what_happens_and_why() {
     let from = |address: Option<&str>| {
         let address = address.map(|address| address.parse().unwrap());
         let question = CheckDto { url: "a.home.example".into(), address, ..CheckDto::default() };
-        let answer = check_rules(&by_network, &question, None).unwrap();
+        let answer = check_rules(&by_network, &question, None, Words::ENGLISH).unwrap();
         (answer.outcome, answer.rule, answer.trail.concat())
     };
     assert_eq!(from(Some("10.1.2.3")).0, "allow");
@@ -440,5 +441,5 @@ async fn the_test_box_tells_what_happens_and_why() {
     assert_eq!(ask("ftp://photos.home.example/", None, None).unwrap_err().status, 422);
     let unknown =
         CheckDto { url: "a.home.example".into(), username: Some("nobody".into()), ..CheckDto::default() };
-    assert_eq!(check_rules(&access, &unknown, None).unwrap_err().code, "no_such_user");
+    assert_eq!(check_rules(&access, &unknown, None, Words::ENGLISH).unwrap_err().code, "no_such_user");
 }

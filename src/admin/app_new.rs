@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 
 use super::Admin;
-use super::app_pages::{self as pages, errors_of, found, group_choices, head, lines, who_choices};
+use super::app_pages::{self as pages, found, group_choices, head, lines, who_choices};
 use super::new_apps::{self, Place};
 use crate::audit::Kind as EventKind;
 use crate::http::{Form, Problem, Reply, Request};
@@ -31,35 +31,36 @@ pub(super) const PROXIED: &str = "reverse-proxy";
 /// What the field of a word that a preset leaves open begins with.
 const WORD: &str = "param-";
 
-fn in_words(category: Category) -> &'static str {
+fn in_words(category: Category, t: Words) -> &'static str {
     match category {
-        Category::Ai => "Artificial intelligence",
-        Category::Dashboards => "Dashboards",
-        Category::Development => "Development",
-        Category::Documents => "Documents",
-        Category::Files => "Files and photos",
-        Category::Finance => "Money",
-        Category::Home => "House and kitchen",
-        Category::Infrastructure => "Machines",
-        Category::Media => "Media",
-        Category::Messaging => "Chat",
-        Category::Network => "Network",
-        Category::Reading => "Reading",
-        Category::Security => "Security",
+        Category::Ai => t.apps_category_ai(),
+        Category::Dashboards => t.apps_category_dashboards(),
+        Category::Development => t.apps_category_development(),
+        Category::Documents => t.apps_category_documents(),
+        Category::Files => t.apps_category_files(),
+        Category::Finance => t.apps_category_finance(),
+        Category::Home => t.apps_category_home(),
+        Category::Infrastructure => t.apps_category_infrastructure(),
+        Category::Media => t.apps_category_media(),
+        Category::Messaging => t.apps_category_messaging(),
+        Category::Network => t.apps_category_network(),
+        Category::Reading => t.apps_category_reading(),
+        Category::Security => t.apps_category_security(),
     }
 }
 
 /// `GET /admin/apps/new?q=…&category=…`.
 pub async fn show_presets(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let t = request.words();
     let q = request.query("q").unwrap_or_default();
     let wanted = request.query("category").unwrap_or_default();
     let all = presets::list();
     let mut kinds: Vec<Category> = all.iter().map(|preset| preset.category).collect();
-    kinds.sort_by_key(|kind| in_words(*kind));
+    kinds.sort_by_key(|kind| in_words(*kind, t));
     kinds.dedup();
     let chosen = kinds.iter().copied().find(|kind| kind.as_str() == wanted);
     let link = |kind: Option<Category>| FilterLink {
-        label: kind.map_or("All", in_words).to_owned(),
+        label: kind.map_or(t.apps_all_kinds(), |kind| in_words(kind, t)).to_owned(),
         url: kind.map_or_else(
             || "/admin/apps/new".to_owned(),
             |kind| format!("/admin/apps/new?category={}", kind.as_str()),
@@ -70,11 +71,11 @@ pub async fn show_presets(room: &Admin, request: &Request, actor: &Principal) ->
         url: format!("/admin/apps/new/{}", preset.id),
         name: preset.name.clone(),
         initials: preset.logo.clone(),
-        category: in_words(preset.category).to_owned(),
-        is_found: fits(preset, &q),
+        category: in_words(preset.category, t).to_owned(),
+        is_found: fits(preset, &q, t),
     };
     let page = views::AppPresets {
-        frame: room.frame(request, actor, "Add an app", "apps"),
+        frame: room.frame(request, actor, t.apps_add(), "apps"),
         category: chosen.map_or("", Category::as_str).to_owned(),
         categories: std::iter::once(None).chain(kinds.into_iter().map(Some)).map(link).collect(),
         tiles: all
@@ -88,8 +89,8 @@ pub async fn show_presets(room: &Admin, request: &Request, actor: &Principal) ->
 }
 
 /// Tells whether a preset has every word of a search.
-fn fits(preset: &Preset, q: &str) -> bool {
-    let text = format!("{} {} {}", preset.name, preset.id, in_words(preset.category)).to_lowercase();
+fn fits(preset: &Preset, q: &str, t: Words) -> bool {
+    let text = format!("{} {} {}", preset.name, preset.id, in_words(preset.category, t)).to_lowercase();
     q.to_lowercase().split_whitespace().all(|word| text.contains(word))
 }
 
@@ -156,8 +157,8 @@ impl Typed {
     }
 
     /// Returns the groups that may use the app; none means everyone.
-    pub(super) fn groups(&self) -> Result<Vec<GroupName>, FieldErrors> {
-        pages::groups_of(self.is_for_some, self.groups.iter().map(String::as_str))
+    pub(super) fn groups(&self, t: Words) -> Result<Vec<GroupName>, FieldErrors> {
+        pages::groups_of(t, self.is_for_some, self.groups.iter().map(String::as_str))
     }
 
     fn place(&self) -> Place {
@@ -197,10 +198,11 @@ pub(super) fn new_page(
     errors: FieldErrors,
 ) -> Result<Reply, Problem> {
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let t = request.words();
     let (title, new) = match added {
-        Added::Preset(preset) => (format!("Add {}", preset.name), NewKind::Preset),
-        Added::Generic => ("Add an app with OpenID Connect".to_owned(), NewKind::Generic),
-        Added::Proxied => ("Add an app behind a reverse proxy".to_owned(), NewKind::Proxied),
+        Added::Preset(preset) => (t.apps_add_preset(&preset.name), NewKind::Preset),
+        Added::Generic => (t.apps_add_oidc().to_owned(), NewKind::Generic),
+        Added::Proxied => (t.apps_add_proxied().to_owned(), NewKind::Proxied),
     };
     let preset = match added {
         Added::Preset(preset) => Some(*preset),
@@ -222,34 +224,30 @@ pub(super) fn new_page(
         url: typed.url.clone(),
         words: preset.map(|preset| preset.parameters.iter().map(word).collect()).unwrap_or_default(),
         redirect_uris: typed.redirect_uris.join("\n"),
-        kinds: kinds(typed.kind.unwrap_or(ClientKind::Confidential)),
-        levels: if new == NewKind::Proxied { levels(&typed.level) } else { Vec::new() },
-        who: who_choices(typed.is_for_some),
+        kinds: kinds(t, typed.kind.unwrap_or(ClientKind::Confidential)),
+        levels: if new == NewKind::Proxied { levels(t, &typed.level) } else { Vec::new() },
+        who: who_choices(t, typed.is_for_some),
         groups: group_choices(room, &typed.groups)?,
         errors,
     };
     Reply::html(status, &page)
 }
 
-fn kinds(chosen: ClientKind) -> Vec<Choice> {
+fn kinds(t: Words, chosen: ClientKind) -> Vec<Choice> {
     let choice = |kind: ClientKind, label: &str, hint: &str| Choice {
         hint: hint.to_owned(),
         ..Choice::new(kind.as_str(), label, kind == chosen)
     };
     vec![
-        choice(ClientKind::Confidential, "On a server", "Most self-hosted apps. It gets a secret."),
-        choice(
-            ClientKind::Public,
-            "In the browser, or on a phone or computer",
-            "It cannot keep a secret and uses PKCE instead.",
-        ),
+        choice(ClientKind::Confidential, t.apps_on_server(), t.apps_on_server_hint()),
+        choice(ClientKind::Public, t.apps_on_device(), t.apps_on_device_hint()),
     ]
 }
 
-fn levels(chosen: &str) -> Vec<Choice> {
+fn levels(t: Words, chosen: &str) -> Vec<Choice> {
     vec![
-        Choice::new("one_factor", "Sign in with a password", chosen == "one_factor"),
-        Choice::new("two_factor", "Sign in with two factors", chosen == "two_factor"),
+        Choice::new("one_factor", t.apps_need_one(), chosen == "one_factor"),
+        Choice::new("two_factor", t.apps_need_two(), chosen == "two_factor"),
     ]
 }
 
@@ -275,7 +273,7 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
             values_page(room, request, actor, &made.client, shown)
         }
         Err(AddError::Objections(objections)) => {
-            new_page(room, request, actor, &added, &typed, errors_of(objections))
+            new_page(room, request, actor, &added, &typed, FieldErrors::said(request.words(), &objections))
         }
         Err(error) => Err(error.into()),
     }
@@ -286,7 +284,7 @@ fn settings_of(
     preset: Option<&'static Preset>,
     typed: &Typed,
 ) -> Result<ClientSettings, FieldErrors> {
-    let groups = typed.groups()?;
+    let groups = typed.groups(words)?;
     let base = match preset {
         Some(preset) => new_apps::settings(preset, &typed.place())
             .map_err(|problem| FieldErrors::said(words, &problem.fields))?,
@@ -335,6 +333,7 @@ fn values_page(
 ) -> Result<Reply, Problem> {
     // An app that was added of a preset has its name, unless that was taken.
     let preset = presets::find(client.id.as_str());
+    let t = request.words();
     let place = shown.place.unwrap_or_else(|| Place {
         url: client.settings.launch_url.clone().unwrap_or_default(),
         ..Place::default()
@@ -351,11 +350,7 @@ fn values_page(
         }));
         config = pasting.config.map(|(file, text, has_secret)| Snippet {
             title: file.clone(),
-            place: if has_secret && is_gone {
-                format!("{file}. Put the client secret where it says THE-CLIENT-SECRET.")
-            } else {
-                file
-            },
+            place: if has_secret && is_gone { t.apps_config_place(&file) } else { file },
             text: text.expose().clone(),
         });
         notes = pasting.notes.to_vec();
@@ -363,7 +358,7 @@ fn values_page(
     }
     let page = views::AppValues {
         frame: room.frame(request, actor, &client.settings.name, "apps"),
-        head: head(client, "values"),
+        head: head(client, "values", t),
         is_new: shown.is_new,
         secret: shown.secret.filter(|_| preset.is_none()).map(|secret| secret.expose().clone()),
         has_secret: client.secret_count() > 0,
@@ -372,24 +367,24 @@ fn values_page(
         notes,
         missing,
         redirect_uris: client.settings.redirect_uris.clone(),
-        values: values(room, client),
+        values: values(room, client, t),
         is_testable: Oidc::untestable(client).is_none(),
     };
     Reply::html(StatusCode::OK, &page)
 }
 
-fn values(room: &Admin, client: &Client) -> Vec<Copied> {
+fn values(room: &Admin, client: &Client, t: Words) -> Vec<Copied> {
     let issuer = room.oidc.issuer();
     let at = |path: &str| format!("{issuer}{path}");
     [
-        ("Client ID", client.id.to_string()),
-        ("Issuer", issuer.clone()),
-        ("Discovery address", at("/.well-known/openid-configuration")),
-        ("Authorization endpoint", at("/oauth2/authorize")),
-        ("Token endpoint", at("/oauth2/token")),
-        ("Userinfo endpoint", at("/oauth2/userinfo")),
-        ("Keys (JWKS)", at("/jwks.json")),
-        ("Sign-out endpoint", at("/logout")),
+        (t.apps_value_client_id(), client.id.to_string()),
+        (t.apps_value_issuer(), issuer.clone()),
+        (t.apps_value_discovery(), at("/.well-known/openid-configuration")),
+        (t.apps_value_authorize(), at("/oauth2/authorize")),
+        (t.apps_value_token(), at("/oauth2/token")),
+        (t.apps_value_userinfo(), at("/oauth2/userinfo")),
+        (t.apps_value_keys(), at("/jwks.json")),
+        (t.apps_value_logout(), at("/logout")),
     ]
     .map(|(label, value)| Copied { label: label.to_owned(), value, is_gone: false })
     .to_vec()
@@ -403,9 +398,9 @@ mod tests {
     fn presets_are_found_by_name_and_by_what_they_are_for() {
         let immich = presets::find("immich").unwrap();
         for q in ["", "imm", "IMMICH", "photos", "files immich"] {
-            assert!(fits(immich, q), "{q}");
+            assert!(fits(immich, q, Words::ENGLISH), "{q}");
         }
-        assert!(!fits(immich, "grafana"));
+        assert!(!fits(immich, "grafana", Words::ENGLISH));
         for name in [GENERIC, PROXIED] {
             assert!(presets::find(name).is_none(), "{name} is the name of a page");
         }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::Admin;
-use crate::access::rule_words::people;
+use crate::access::rule_words::{listed, people};
 use crate::access::{DomainPattern, Policy, Rule};
 use crate::audit::Kind as EventKind;
 use crate::crypto::signing::SigningAlgorithm;
@@ -18,47 +18,48 @@ use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
 use crate::views::apps as views;
 use crate::views::{Badge, Choice, Fact, FieldErrors, Kind, When};
+use crate::words::Words;
 
 /// The most hosts behind a proxy that the list shows.
 const MOST_PROXIED: usize = 200;
 
 /// `GET /admin/apps`.
 pub async fn show_apps(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let clients = room.oidc.clients();
+    let (t, clients) = (request.words(), room.oidc.clients());
     let card = |client: &std::sync::Arc<Client>| views::AppCard {
         url: app_url(client),
         name: client.settings.name.clone(),
         initials: client.settings.initials.clone(),
-        kind: kind_of(client).to_owned(),
-        who: who_may(&client.settings.groups),
+        kind: kind_of(client, t).to_owned(),
+        who: who_may(&client.settings.groups, t),
         used: room.oidc.last_used(&client.id).map(When::from),
-        badges: badges(client),
+        badges: badges(client, t),
     };
     let mut cards: Vec<views::AppCard> = clients.iter().map(card).collect();
     cards.sort_by_key(|card| card.name.to_lowercase());
-    let mut frame = room.frame(request, actor, "Apps", "apps");
+    let mut frame = room.frame(request, actor, t.apps_title(), "apps");
     if request.query("done").as_deref() == Some("removed") {
-        frame = frame.with_notice(Kind::Ok, "The app is removed.");
+        frame = frame.with_notice(Kind::Ok, t.apps_removed());
     }
-    Reply::html(StatusCode::OK, &views::Apps { frame, cards, proxied: proxied(room) })
+    Reply::html(StatusCode::OK, &views::Apps { frame, cards, proxied: proxied(room, t) })
 }
 
-fn kind_of(client: &Client) -> &'static str {
+fn kind_of(client: &Client, t: Words) -> &'static str {
     match client.settings.kind {
-        ClientKind::Confidential => "OpenID Connect, on a server",
-        ClientKind::Public => "OpenID Connect, on people’s devices",
+        ClientKind::Confidential => t.apps_kind_server(),
+        ClientKind::Public => t.apps_kind_device(),
     }
 }
 
-fn who_may(groups: &[GroupName]) -> String {
+fn who_may(groups: &[GroupName], t: Words) -> String {
     match groups {
-        [] => "Everyone may use it".to_owned(),
-        groups => format!("For {}", crate::access::rule_words::listed(groups, " and ")),
+        [] => t.apps_for_everyone().to_owned(),
+        groups => t.apps_for_some(listed(groups, t.apps_and())),
     }
 }
 
 /// The hosts that access rules name outright, each with the first rule that lets somebody in.
-fn proxied(room: &Admin) -> Vec<views::AppCard> {
+fn proxied(room: &Admin, t: Words) -> Vec<views::AppCard> {
     let list = room.access.list();
     let mut seen = std::collections::BTreeSet::new();
     let mut cards = Vec::new();
@@ -66,20 +67,20 @@ fn proxied(room: &Admin) -> Vec<views::AppCard> {
         for domain in rule.domains() {
             let DomainPattern::Exact(host) = domain else { continue };
             if seen.insert(host.to_string()) && cards.len() < MOST_PROXIED {
-                cards.push(host_card(host, rule));
+                cards.push(host_card(host, rule, t));
             }
         }
     }
     cards
 }
 
-fn host_card(host: &str, rule: &Rule) -> views::AppCard {
+fn host_card(host: &str, rule: &Rule, t: Words) -> views::AppCard {
     let note = rule.note().trim();
     let name = if note.is_empty() || note.chars().count() > 40 { host } else { note };
     let who = match (rule.policy(), rule.names_people()) {
-        (Policy::Bypass, _) => "Open to all".to_owned(),
-        (_, true) => format!("For {}", people(rule)),
-        (_, false) => "Everyone may use it".to_owned(),
+        (Policy::Bypass, _) => t.apps_open_to_all().to_owned(),
+        (_, true) => t.apps_for_some(people(rule, t)),
+        (_, false) => t.apps_for_everyone().to_owned(),
     };
     views::AppCard {
         url: format!("/admin/rules?address=https%3A%2F%2F{host}%2F#test"),
@@ -96,38 +97,30 @@ pub(super) fn app_url(client: &Client) -> String {
     format!("/admin/apps/{}", client.id)
 }
 
-fn badges(client: &Client) -> Vec<Badge> {
+fn badges(client: &Client, t: Words) -> Vec<Badge> {
     let mut badges = Vec::new();
     if client.settings.is_disabled {
-        badges.push(Badge::new(Kind::Danger, "Switched off"));
+        badges.push(Badge::new(Kind::Danger, t.apps_switched_off()));
     }
     if client.registered_itself {
-        badges.push(Badge::new(Kind::Warn, "Registered itself"));
+        badges.push(Badge::new(Kind::Warn, t.apps_registered_itself()));
     }
     badges
 }
 
 /// Returns what stands above each page of an app.
-pub(super) fn head(client: &Client, current: &'static str) -> views::AppHead {
+pub(super) fn head(client: &Client, current: &'static str, t: Words) -> views::AppHead {
     views::AppHead {
         url: app_url(client),
         initials: client.settings.initials.clone(),
         name: client.settings.name.clone(),
-        badges: badges(client),
+        badges: badges(client, t),
         current,
     }
 }
 
 pub(super) fn lines(form: &Form, field: &str) -> Vec<String> {
     form.text(field).split_whitespace().map(str::to_owned).collect()
-}
-
-pub(super) fn errors_of(objections: Vec<(&'static str, String)>) -> FieldErrors {
-    let mut errors = FieldErrors::none();
-    for (field, why) in objections {
-        errors.push(field, why);
-    }
-    errors
 }
 
 /// What a page shows beside the app itself.
@@ -160,46 +153,47 @@ fn app_page(
     client: &Client,
     shown: Shown,
 ) -> Result<Reply, Problem> {
+    let t = request.words();
     let is_wrong = shown.errors.is_some();
     let settings = shown.typed.as_ref().unwrap_or(&client.settings);
     let mut frame = room.frame(request, actor, &client.settings.name, "apps");
     let notice = match request.query("done").as_deref() {
-        Some("saved") => "Saved. It is in force now.",
-        Some("dropped") => "The old secret is not good any more.",
-        Some("on") => "Switched on.",
-        Some("off") => "Switched off. Its tokens are refused.",
+        Some("saved") => t.apps_done_saved(),
+        Some("dropped") => t.apps_done_dropped(),
+        Some("on") => t.apps_done_on(),
+        Some("off") => t.apps_done_off(),
         _ => "",
     };
     if !notice.is_empty() {
         frame = frame.with_notice(Kind::Ok, notice);
     }
     let method_word = |method: AuthMethod| match method {
-        AuthMethod::Any => "By secret, in whatever way it likes",
-        AuthMethod::Basic => "By secret in the header (client_secret_basic)",
-        AuthMethod::Post => "By secret in the form (client_secret_post)",
-        AuthMethod::PrivateKeyJwt => "By its own key (private_key_jwt)",
-        AuthMethod::None => "Not at all: it is public",
+        AuthMethod::Any => t.apps_auth_any(),
+        AuthMethod::Basic => t.apps_auth_basic(),
+        AuthMethod::Post => t.apps_auth_post(),
+        AuthMethod::PrivateKeyJwt => t.apps_auth_key(),
+        AuthMethod::None => t.apps_auth_none(),
     };
     let is_public = settings.kind == ClientKind::Public;
     let methods = AuthMethod::ALL.iter().filter(|method| (**method == AuthMethod::None) == is_public);
     let page = views::App {
         frame,
-        head: head(client, "settings"),
+        head: head(client, "settings", t),
         secret: shown.secret.map(|secret| secret.expose().clone()),
         secrets: client.secret_count(),
         has_secret: client.secret_count() > 0,
         is_disabled: client.settings.is_disabled,
-        facts: facts(room, client),
+        facts: facts(room, client, t),
         name: settings.name.clone(),
         launch_url: settings.launch_url.clone().unwrap_or_default(),
         redirect_uris: settings.redirect_uris.join("\n"),
         post_logout_redirect_uris: settings.post_logout_redirect_uris.join("\n"),
         backchannel_logout_uri: settings.backchannel_logout_uri.clone().unwrap_or_default(),
         scopes: settings.scopes.to_string(),
-        who: who_choices(!settings.groups.is_empty()),
+        who: who_choices(t, !settings.groups.is_empty()),
         groups: group_choices(room, &settings.groups.iter().map(ToString::to_string).collect::<Vec<_>>())?,
-        levels: level_choices(settings.level),
-        consents: consent_choices(settings.consent),
+        levels: level_choices(t, settings.level),
+        consents: consent_choices(t, settings.consent),
         auth_methods: methods
             .map(|method| Choice::new(method.as_str(), method_word(*method), *method == settings.auth_method))
             .collect(),
@@ -215,12 +209,12 @@ fn app_page(
     Reply::html(if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)
 }
 
-fn facts(room: &Admin, client: &Client) -> Vec<Fact> {
+fn facts(room: &Admin, client: &Client, t: Words) -> Vec<Fact> {
     let used = room.oidc.last_used(&client.id).map(|at| When::from(at).text);
     vec![
-        Fact::new("Client ID", client.id.as_str()),
-        Fact::new("Added", When::from(client.created_at).text),
-        Fact::new("Last sign-in", used.unwrap_or_else(|| "Nobody has signed in to it yet".to_owned())),
+        Fact::new(t.apps_value_client_id(), client.id.as_str()),
+        Fact::new(t.apps_fact_added(), When::from(client.created_at).text),
+        Fact::new(t.apps_last_sign_in(), used.unwrap_or_else(|| t.apps_never_used().to_owned())),
     ]
 }
 
@@ -238,15 +232,16 @@ pub(super) fn group_choices(room: &Admin, chosen: &[String]) -> Result<Vec<Choic
 }
 
 /// Returns the two answers to who may use an app.
-pub(super) fn who_choices(is_for_some: bool) -> Vec<Choice> {
+pub(super) fn who_choices(t: Words, is_for_some: bool) -> Vec<Choice> {
     vec![
-        Choice::new("everyone", "Everyone who has an account here", !is_for_some),
-        Choice::new("some", "Only people in these groups", is_for_some),
+        Choice::new("everyone", t.apps_who_everyone(), !is_for_some),
+        Choice::new("some", t.apps_who_some(), is_for_some),
     ]
 }
 
 /// Reads who may use an app: none means everyone.
 pub(super) fn groups_of<'a>(
+    t: Words,
     is_for_some: bool,
     names: impl Iterator<Item = &'a str>,
 ) -> Result<Vec<GroupName>, FieldErrors> {
@@ -256,29 +251,29 @@ pub(super) fn groups_of<'a>(
     let groups = names.map(GroupName::parse).collect::<Result<Vec<_>, _>>();
     let groups = groups.map_err(|error| FieldErrors::one("group", error.to_string()))?;
     if groups.is_empty() {
-        return Err(FieldErrors::one("group", "Choose a group, or let everyone use it."));
+        return Err(FieldErrors::one("group", t.apps_choose_group()));
     }
     Ok(groups)
 }
 
-fn level_choices(chosen: Level) -> Vec<Choice> {
+fn level_choices(t: Words, chosen: Level) -> Vec<Choice> {
     vec![
-        Choice::new("one_factor", "A password is enough", chosen == Level::OneFactor),
-        Choice::new("two_factor", "Two factors", chosen == Level::TwoFactor),
+        Choice::new("one_factor", t.apps_level_one(), chosen == Level::OneFactor),
+        Choice::new("two_factor", t.apps_level_two(), chosen == Level::TwoFactor),
     ]
 }
 
-fn consent_choices(chosen: ConsentMode) -> Vec<Choice> {
+fn consent_choices(t: Words, chosen: ConsentMode) -> Vec<Choice> {
     let word = |mode: ConsentMode| match mode {
-        ConsentMode::Once => "Once, and again when it asks for more",
-        ConsentMode::Always => "At every sign-in",
-        ConsentMode::Skip => "Never: the app belongs to the house",
+        ConsentMode::Once => t.apps_consent_once(),
+        ConsentMode::Always => t.apps_consent_always(),
+        ConsentMode::Skip => t.apps_consent_skip(),
     };
     ConsentMode::ALL.iter().map(|mode| Choice::new(mode.as_str(), word(*mode), *mode == chosen)).collect()
 }
 
 /// Reads the settings that the form holds; everything else stays as it is.
-fn settings_of(form: &Form, own: &ClientSettings) -> Result<ClientSettings, FieldErrors> {
+fn settings_of(t: Words, form: &Form, own: &ClientSettings) -> Result<ClientSettings, FieldErrors> {
     let mut settings = own.clone();
     form.text("name").clone_into(&mut settings.name);
     settings.redirect_uris = lines(form, "redirect_uris");
@@ -286,10 +281,9 @@ fn settings_of(form: &Form, own: &ClientSettings) -> Result<ClientSettings, Fiel
     settings.backchannel_logout_uri =
         Some(form.text("backchannel_logout_uri").trim().to_owned()).filter(|uri| !uri.is_empty());
     let scopes = Scopes::parse(form.text("scopes"));
-    settings.scopes =
-        scopes.ok_or_else(|| FieldErrors::one("scopes", "A scope holds what is not allowed."))?;
+    settings.scopes = scopes.ok_or_else(|| FieldErrors::one("scopes", t.apps_bad_scopes()))?;
     settings.launch_url = Some(form.text("launch_url").trim().to_owned()).filter(|url| !url.is_empty());
-    settings.groups = groups_of(form.text("who") == "some", form.all("group"))?;
+    settings.groups = groups_of(t, form.text("who") == "some", form.all("group"))?;
     settings.level = if form.text("level") == "two_factor" { Level::TwoFactor } else { Level::OneFactor };
     if let Some(consent) = ConsentMode::parse(form.text("consent")) {
         settings.consent = consent;
@@ -312,7 +306,7 @@ pub async fn submit_app(room: &Admin, request: &Request, actor: &Principal) -> R
         return Ok(step_up_first(&app_url(&client)));
     }
     let form = request.form()?;
-    let settings = match settings_of(&form, &client.settings) {
+    let settings = match settings_of(request.words(), &form, &client.settings) {
         Ok(settings) => settings,
         Err(errors) => {
             let shown = Shown { errors: Some(errors), ..Shown::default() };
@@ -325,7 +319,7 @@ pub async fn submit_app(room: &Admin, request: &Request, actor: &Principal) -> R
     match changed {
         Ok(client) => Ok(done(&client, "saved")),
         Err(AddError::Objections(objections)) => {
-            let errors = Some(errors_of(objections));
+            let errors = Some(FieldErrors::said(request.words(), &objections));
             app_page(room, request, actor, &client, Shown { typed: Some(settings), errors, secret: None })
         }
         Err(error) => Err(error.into()),
@@ -377,7 +371,7 @@ pub async fn switch(room: &Admin, request: &Request, actor: &Principal) -> Resul
 pub async fn ask_to_remove(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let client = found(room, request)?;
     let frame = room.frame(request, actor, &client.settings.name, "apps");
-    Reply::html(StatusCode::OK, &views::AppRemove { frame, head: head(&client, "settings") })
+    Reply::html(StatusCode::OK, &views::AppRemove { frame, head: head(&client, "settings", request.words()) })
 }
 
 /// `POST /admin/apps/{id}/remove`.

@@ -17,21 +17,23 @@ use crate::oidc::scopes::Scopes;
 use crate::sessions::Principal;
 use crate::views::apps as views;
 use crate::views::apps::ClaimRow;
-use crate::views::{Check, CheckState, Choice, FieldErrors, When};
+use crate::views::{Check, CheckState, Choice, FieldErrors};
+use crate::words::{Said, Words};
 
 /// `GET /admin/apps/{id}/test`.
 pub async fn show_test(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let client = found(room, request)?;
+    let t = request.words();
     let result = room.oidc.rehearsed(actor, &client.id, request.now);
-    let checks = result.as_deref().map(|result| checks(&client, actor, result)).unwrap_or_default();
+    let checks = result.as_deref().map(|result| checks(t, &client, actor, result)).unwrap_or_default();
     let uris = client.settings.redirect_uris.iter();
     let is_last = |uri: &String| {
         result.as_deref().and_then(|result| result.redirect_uri.as_ref()).is_some_and(|last| last == uri)
     };
     let page = views::AppTest {
         frame: room.frame(request, actor, &client.settings.name, "apps"),
-        head: head(&client, "test"),
-        untestable: Oidc::untestable(&client).map_or("", why_not).to_owned(),
+        head: head(&client, "test", t),
+        untestable: Oidc::untestable(&client).map_or("", |reason| why_not(reason, t)).to_owned(),
         redirect_uris: uris.map(|uri| Choice::new(uri.clone(), uri.clone(), is_last(uri))).collect(),
         is_fine: checks.iter().all(|check| check.state == CheckState::Pass),
         claims: result.map(|result| claim_rows(&result.id_token, &result.userinfo)).unwrap_or_default(),
@@ -40,22 +42,14 @@ pub async fn show_test(room: &Admin, request: &Request, actor: &Principal) -> Re
     Reply::html(StatusCode::OK, &page)
 }
 
-fn why_not(reason: Untestable) -> &'static str {
+fn why_not(reason: Untestable, t: Words) -> &'static str {
     match reason {
-        Untestable::SwitchedOff => "The app is switched off. Switch it on first.",
-        Untestable::NoCodes => "Nobody signs in to this app with a browser, so there is nothing to try.",
-        Untestable::OwnKey => {
-            "This app proves itself with a private key that only it has (private_key_jwt), so Doorward cannot take its place. Try it from the app."
-        }
-        Untestable::Pushes => {
-            "This app must push its requests (FAPI 2.0), which only the app itself can. Try it from the app."
-        }
-        Untestable::Bound => {
-            "The tokens of this app are bound to a key that only it has (DPoP), so Doorward cannot take its place. Try it from the app."
-        }
-        Untestable::Encrypted => {
-            "What this app is told is encrypted for a key that only it has, so Doorward could not read it. Try it from the app."
-        }
+        Untestable::SwitchedOff => t.apps_untestable_off(),
+        Untestable::NoCodes => t.apps_untestable_no_codes(),
+        Untestable::OwnKey => t.apps_untestable_own_key(),
+        Untestable::Pushes => t.apps_untestable_pushes(),
+        Untestable::Bound => t.apps_untestable_bound(),
+        Untestable::Encrypted => t.apps_untestable_encrypted(),
     }
 }
 
@@ -64,13 +58,8 @@ pub async fn start_test(room: &Admin, request: &Request, actor: &Principal) -> R
     let client = found(room, request)?;
     let form = request.form()?;
     let begun = room.oidc.begin_rehearsal(actor, &client, form.text("redirect_uri"), request.now);
-    let refused = || {
-        Problem::unprocessable(
-            "redirect_uri",
-            "invalid_value",
-            "The app takes codes at none of these addresses.",
-        )
-    };
+    let refused =
+        || Problem::unprocessable("redirect_uri", "invalid_value", Said::of(Words::apps_test_no_address));
     Ok(Reply::see_other(&begun.ok_or_else(refused)?))
 }
 
@@ -80,109 +69,82 @@ pub async fn end_test(room: &Admin, request: &Request, actor: &Principal) -> Res
     let query = request.uri.query().unwrap_or_default();
     let answer = Params::parse(query.as_bytes())
         .map_err(|error| Problem::bad_request("malformed_query", error.description))?;
-    let over =
-        || Problem::bad_request("test_over", "This test is over. Start it again from the page of the app.");
+    let over = || Problem::bad_request("test_over", Said::of(Words::apps_test_over));
     room.oidc.end_rehearsal(actor, &client, &answer, request.now).await?.ok_or_else(over)?;
     Ok(Reply::see_other(&format!("{}/test#result", app_url(&client))))
 }
 
-fn checks(client: &Client, actor: &Principal, result: &Rehearsed) -> Vec<Check> {
-    let failed = result.failed.as_ref().map(|(step, _)| *step);
+fn checks(t: Words, client: &Client, actor: &Principal, result: &Rehearsed) -> Vec<Check> {
     let check = |step: Step| {
-        let (state, sentence) = match (&result.failed, failed) {
-            (Some((at, fault)), _) if *at == step => (CheckState::Fix, in_words(client, fault)),
+        let (state, sentence) = match &result.failed {
+            Some((at, fault)) if *at == step => (CheckState::Fix, in_words(t, client, fault)),
             // What was given is taken back, whatever came before.
-            (Some((at, _)), _) if *at < step && step != Step::End => {
-                (CheckState::Skipped, "It did not come to that.".to_owned())
+            Some((at, _)) if *at < step && step != Step::End => {
+                (CheckState::Skipped, t.apps_not_reached().to_owned())
             }
             _ if step == Step::End && result.tokens.is_empty() => {
-                (CheckState::Skipped, "There was nothing to take back.".to_owned())
+                (CheckState::Skipped, t.apps_nothing_to_end().to_owned())
             }
-            _ if step >= Step::IdToken && step < Step::End && result.id_token.is_empty() => (
-                CheckState::Skipped,
-                "The app does not ask for openid, so it gets an access token only.".to_owned(),
-            ),
-            _ => (CheckState::Pass, passed(client, actor, result, step)),
+            _ if step >= Step::IdToken && step < Step::End && result.id_token.is_empty() => {
+                (CheckState::Skipped, t.apps_no_openid().to_owned())
+            }
+            _ => (CheckState::Pass, passed(t, client, actor, result, step)),
         };
-        Check { state, label: label(step).to_owned(), sentence, snippet: String::new() }
+        Check { state, label: label(step, t).to_owned(), sentence, snippet: String::new() }
     };
     Step::ALL.into_iter().map(check).collect()
 }
 
-fn label(step: Step) -> &'static str {
+fn label(step: Step, t: Words) -> &'static str {
     match step {
-        Step::Request => "Request accepted",
-        Step::SignIn => "Signed in",
-        Step::Consent => "Consent",
-        Step::Code => "Code",
-        Step::Tokens => "Token exchange",
-        Step::IdToken => "ID token verified",
-        Step::Userinfo => "Userinfo",
-        Step::End => "Tokens taken back",
+        Step::Request => t.apps_step_request(),
+        Step::SignIn => t.apps_step_sign_in(),
+        Step::Consent => t.apps_step_consent(),
+        Step::Code => t.apps_step_code(),
+        Step::Tokens => t.apps_step_tokens(),
+        Step::IdToken => t.apps_step_id_token(),
+        Step::Userinfo => t.apps_step_userinfo(),
+        Step::End => t.apps_step_end(),
     }
 }
 
-fn passed(client: &Client, actor: &Principal, result: &Rehearsed, step: Step) -> String {
-    let settings = &client.settings;
-    match step {
+fn passed(t: Words, client: &Client, actor: &Principal, result: &Rehearsed, step: Step) -> String {
+    let sentence = match step {
         Step::Request => match &result.redirect_uri {
-            Some(uri) => format!("{uri} is an address of the app, and it asked for: {}.", result.scopes),
-            None => "The request is one that the app may send.".to_owned(),
+            Some(uri) => return t.apps_passed_request(&result.scopes, uri),
+            None => t.apps_passed_request_plain(),
         },
-        Step::SignIn => format!(
-            "As {}, who proved themself on {}.",
-            actor.user.username,
-            When::from(actor.authenticated_at).text
-        ),
+        Step::SignIn => return t.apps_passed_sign_in(&actor.user.username),
         Step::Consent => match client.consent() {
-            ConsentMode::Skip => "Nobody is asked: the app belongs to the house.".to_owned(),
-            ConsentMode::Once => {
-                "You agreed. People are asked once; your answer in this test is not kept.".to_owned()
-            }
-            ConsentMode::Always => {
-                "You agreed. People are asked at every sign-in; your answer in this test is not kept."
-                    .to_owned()
-            }
+            ConsentMode::Skip => t.apps_passed_consent_skip(),
+            ConsentMode::Once => t.apps_passed_consent_once(),
+            ConsentMode::Always => t.apps_passed_consent_always(),
         },
-        Step::Code => "The app would have got a code, good once and for a minute.".to_owned(),
+        Step::Code => t.apps_passed_code(),
         Step::Tokens => {
-            let how = match settings.auth_method {
-                AuthMethod::None => "The app is public and proves itself with PKCE.",
-                AuthMethod::Basic => "The app has to send its secret in the header (client_secret_basic).",
-                AuthMethod::Post => "The app has to send its secret in the form (client_secret_post).",
-                AuthMethod::Any | AuthMethod::PrivateKeyJwt => {
-                    "The app may send its secret in the header or in the form."
-                }
+            let how = match client.settings.auth_method {
+                AuthMethod::None => t.apps_how_none(),
+                AuthMethod::Basic => t.apps_how_basic(),
+                AuthMethod::Post => t.apps_how_post(),
+                AuthMethod::Any | AuthMethod::PrivateKeyJwt => t.apps_how_any(),
             };
-            let got: Vec<String> =
-                result.tokens.iter().map(|(kind, length)| format!("{kind} ({length} characters)")).collect();
-            format!("Got {}. {how}", got.join(", "))
+            let got = result.tokens.iter().map(|(kind, length)| t.apps_token_length(kind, length));
+            return t.apps_passed_tokens(how, got.collect::<Vec<_>>().join(", "));
         }
-        Step::IdToken => {
-            format!(
-                "Signed with {} by a published key; issuer, audience, nonce and times are right.",
-                settings.id_token_alg.as_str()
-            )
-        }
-        Step::Userinfo => "It answers, and tells of the same person.".to_owned(),
-        Step::End => "All of them are refused now.".to_owned(),
-    }
+        Step::IdToken => return t.apps_passed_id_token(client.settings.id_token_alg.as_str()),
+        Step::Userinfo => t.apps_passed_userinfo(),
+        Step::End => t.apps_passed_end(),
+    };
+    sentence.to_owned()
 }
 
-fn in_words(client: &Client, fault: &Fault) -> String {
+fn in_words(t: Words, client: &Client, fault: &Fault) -> String {
     match fault {
-        Fault::NotAdmitted => {
-            format!(
-                "{} is not open to your account. See who may use it under Settings.",
-                client.settings.name
-            )
-        }
-        Fault::SaidNo => "You said no. The app is told access_denied.".to_owned(),
-        Fault::Told(code, text) => format!("The app is told {code}: {text}"),
-        Fault::Claim(name) => format!("“{name}” is not what it must be."),
-        Fault::StillGood => {
-            "A token is still good. End your session, and look at the log of the server.".to_owned()
-        }
+        Fault::NotAdmitted => t.apps_fault_not_admitted(&client.settings.name),
+        Fault::SaidNo => t.apps_fault_said_no().to_owned(),
+        Fault::Told(code, text) => t.apps_fault_told(code, text),
+        Fault::Claim(name) => t.apps_fault_claim(name),
+        Fault::StillGood => t.apps_fault_still_good().to_owned(),
     }
 }
 
@@ -220,11 +182,11 @@ pub async fn show_claims(room: &Admin, request: &Request, actor: &Principal) -> 
     let mut errors = FieldErrors::none();
     let user = if name.is_empty() { None } else { room.accounts.resolve(&name)? };
     if user.is_none() && !name.is_empty() {
-        errors.push("user", format!("There is no account “{name}”."));
+        errors.push("user", request.words().apps_no_account(&name));
     }
     let mut page = views::AppClaims {
         frame: room.frame(request, actor, &client.settings.name, "apps"),
-        head: head(&client, "claims"),
+        head: head(&client, "claims", request.words()),
         user: name,
         scopes: client
             .settings

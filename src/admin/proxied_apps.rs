@@ -18,6 +18,7 @@ use crate::views::FieldErrors;
 use crate::views::admin::FilterLink;
 use crate::views::apps as views;
 use crate::views::setup::Snippet;
+use crate::words::Words;
 
 /// Where an app listens unless somebody edits the line.
 const USUAL_APP: &str = "http://127.0.0.1:3000";
@@ -27,25 +28,21 @@ fn url_error(text: String) -> FieldErrors {
 }
 
 /// Reads where an app lives; its host is one that the rules decide about.
-fn host_of(site: &Site, typed: &str) -> Result<String, FieldErrors> {
+fn host_of(t: Words, site: &Site, typed: &str) -> Result<String, FieldErrors> {
     let whole = if typed.contains("://") { typed.to_owned() } else { format!("https://{typed}") };
     let named = Url::parse(&whole)
         .ok()
         .and_then(|url| url.host_str().and_then(normal_host).map(|host| host.into_owned()));
-    let host = named.ok_or_else(|| {
-        url_error("This is no address. One looks like https://photos.home.example.".to_owned())
-    })?;
+    let host = named.ok_or_else(|| url_error(t.apps_bad_host().to_owned()))?;
     if *host == *site.origin().host {
-        return Err(url_error("This is the address of Doorward itself. Give that of the app.".to_owned()));
+        return Err(url_error(t.apps_own_host().to_owned()));
     }
     if site.is_protected_host(&host) {
         return Ok(host);
     }
     Err(url_error(match site.domain_names() {
-        Some(domains) => {
-            format!("Doorward looks after apps below {domains}. Add another domain under Domains first.")
-        }
-        None => "No domain is protected yet. Add the domain of your apps under Domains first.".to_owned(),
+        Some(domains) => t.apps_foreign_host(domains),
+        None => t.apps_no_domain().to_owned(),
     }))
 }
 
@@ -54,19 +51,19 @@ pub(super) fn names(rule: &Rule, host: &str) -> bool {
     rule.domains().iter().any(|domain| matches!(domain, DomainPattern::Exact(own) if **own == *host))
 }
 
-fn rule_of(typed: &Typed, host: &str) -> Result<Rule, FieldErrors> {
+fn rule_of(t: Words, typed: &Typed, host: &str) -> Result<Rule, FieldErrors> {
     let policy = if typed.level == "one_factor" { Policy::OneFactor } else { Policy::TwoFactor };
     let parts = RuleParts {
         domains: vec![host.to_owned()],
-        groups: typed.groups()?.iter().map(ToString::to_string).collect(),
+        groups: typed.groups(t)?.iter().map(ToString::to_string).collect(),
         policy: policy.as_str().to_owned(),
         note: typed.name.clone(),
         ..RuleParts::default()
     };
     Rule::build(&parts).map_err(|error| match error.field {
-        "note" => FieldErrors::one("name", error.sentence),
-        "groups" => FieldErrors::one("group", error.sentence),
-        _ => url_error(error.sentence),
+        "note" => FieldErrors::one("name", error.sentence.in_words(t)),
+        "groups" => FieldErrors::one("group", error.sentence.in_words(t)),
+        _ => url_error(error.sentence.in_words(t)),
     })
 }
 
@@ -78,21 +75,21 @@ pub(super) async fn submit(
     actor: &Principal,
     typed: &Typed,
 ) -> Result<Reply, Problem> {
+    let t = request.words();
     let refused = |errors| new_page(room, request, actor, &Added::Proxied, typed, errors);
     if typed.name.is_empty() {
-        return refused(FieldErrors::one("name", "Give the app a name."));
+        return refused(FieldErrors::one("name", t.apps_needs_name()));
     }
-    let (host, rule) =
-        match host_of(&room.site, &typed.url).and_then(|host| Ok((host.clone(), rule_of(typed, &host)?))) {
-            Ok(both) => both,
-            Err(errors) => return refused(errors),
-        };
+    let (host, rule) = match host_of(t, &room.site, &typed.url)
+        .and_then(|host| Ok((host.clone(), rule_of(t, typed, &host)?)))
+    {
+        Ok(both) => both,
+        Err(errors) => return refused(errors),
+    };
     let (draft, list) = (room.access.draft(), room.access.list());
     let rules = draft.as_deref().map_or_else(|| list.rules(), Draft::rules);
     if rules.iter().any(|own| names(own, &host)) {
-        return refused(url_error(format!(
-            "There is a rule for {host} already. Change it under Access rules."
-        )));
+        return refused(url_error(t.apps_host_taken(&host)));
     }
     let with: Vec<Rule> = rules.iter().cloned().chain([rule.clone()]).collect();
     let before = shadowed(&with).into_iter().find(|(late, _)| *late == with.len()).map(|(_, early)| early);
@@ -106,7 +103,7 @@ pub(super) async fn submit(
     };
     match made {
         Ok(()) => Ok(Reply::see_other(&format!("/admin/apps/new/{PROXIED}?host={host}"))),
-        Err(ChangeError::Unsound(error)) => refused(url_error(error.sentence)),
+        Err(ChangeError::Unsound(error)) => refused(url_error(error.sentence.in_words(t))),
         Err(error) => Err(error.into()),
     }
 }
@@ -119,7 +116,7 @@ pub(super) fn lines_page(
     host: &str,
     doorward: String,
 ) -> Result<Reply, Problem> {
-    let host = host_of(&room.site, host).map_err(|_| Problem::not_found())?;
+    let host = host_of(request.words(), &room.site, host).map_err(|_| Problem::not_found())?;
     let proxy = Proxy::parse(&request.query("proxy").unwrap_or_default()).unwrap_or(Proxy::Nginx);
     let addresses = Addresses {
         portal_origin: room.site.origin().text,

@@ -9,6 +9,7 @@ use crate::http::{Form, Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::views::admin as views;
 use crate::views::{Choice, FieldErrors};
+use crate::words::{Said, Words, said};
 
 /// The request methods that people know.
 pub(super) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -119,7 +120,7 @@ impl Typed {
                 && parts.clients.is_empty()
                 && parts.subjects.is_empty()
             {
-                return Err(refusal("who", "Choose a group or name a person."));
+                return Err(refusal("who", Said::of(Words::rules_choose_people)));
             }
         }
         Rule::build(&parts).map_err(|error| {
@@ -135,8 +136,8 @@ impl Typed {
     }
 }
 
-fn refusal(field: &'static str, sentence: impl Into<String>) -> Problem {
-    Problem::unprocessable(field, "unsound_rule", sentence.into())
+fn refusal(field: &'static str, sentence: impl Into<Said>) -> Problem {
+    Problem::unprocessable(field, "unsound_rule", sentence)
 }
 
 fn split(text: &str) -> Vec<String> {
@@ -152,10 +153,8 @@ fn lines(text: &str) -> Vec<String> {
 fn join_paths(text: &str) -> Result<Option<String>, Problem> {
     let lines = lines(text);
     if let Some(bad) = lines.iter().find(|line| !line.starts_with('^')) {
-        return Err(refusal(
-            "paths",
-            format!("A path pattern begins with ^, as in ^/api/. “{bad}” does not."),
-        ));
+        let line = bad.clone();
+        return Err(refusal("paths", said(move |t| t.rules_bad_path(&line))));
     }
     match lines.as_slice() {
         [] => Ok(None),
@@ -178,7 +177,8 @@ pub(super) fn form_page(
     typed: Typed,
     refused: Option<Problem>,
 ) -> Result<Reply, Problem> {
-    let title = if action_url.ends_with("/new") { "Add a rule" } else { "Change a rule" };
+    let t = request.words();
+    let title = if action_url.ends_with("/new") { t.rules_form_new() } else { t.rules_form_change() };
     let mut groups: Vec<String> =
         room.list_groups()?.into_iter().map(|group| group.name.to_string()).collect();
     groups.extend(typed.groups.iter().cloned());
@@ -197,17 +197,17 @@ pub(super) fn form_page(
         Some(problem) => crate::my_account::pages::field_errors(problem, "domains", request.words())?,
         None => FieldErrors::none(),
     };
-    let basic = "A password in every request (Basic), for apps on devices that cannot open a sign-in page";
+    let basic = t.rules_programs_basic();
     let page = views::RuleForm {
         frame: room.frame(request, actor, title, "rules"),
         action_url: action_url.to_owned(),
         methods: boxes(methods, &typed.methods),
         who: vec![
-            Choice::new("everyone", "Everyone", !typed.is_for_some),
-            Choice::new("some", "Only these groups and people", typed.is_for_some),
+            Choice::new("everyone", t.rules_who_everyone(), !typed.is_for_some),
+            Choice::new("some", t.rules_who_some(), typed.is_for_some),
         ],
         groups: boxes(groups, &typed.groups),
-        policies: policy_choices(&typed.policy),
+        policies: policy_choices(t, &typed.policy),
         programs: vec![Choice::new("basic", basic, typed.is_basic_fine)],
         domains: typed.domains,
         domain_regex: typed.domain_regex,
@@ -224,12 +224,12 @@ pub(super) fn form_page(
     Reply::html(status, &page)
 }
 
-fn policy_choices(chosen: &str) -> Vec<Choice> {
+fn policy_choices(t: Words, chosen: &str) -> Vec<Choice> {
     [
-        (Policy::OneFactor, "Sign in with a password", ""),
-        (Policy::TwoFactor, "Sign in with two factors", ""),
-        (Policy::Bypass, "Nothing", "Open to everyone on the network, without signing in."),
-        (Policy::Deny, "They are refused", ""),
+        (Policy::OneFactor, t.rules_need_one(), t.rules_need_one_hint()),
+        (Policy::TwoFactor, t.rules_need_two(), ""),
+        (Policy::Bypass, t.rules_need_none(), t.rules_need_none_hint()),
+        (Policy::Deny, t.rules_need_deny(), ""),
     ]
     .into_iter()
     .map(|(policy, label, hint)| Choice {

@@ -11,6 +11,7 @@ use http::StatusCode;
 use super::Admin;
 use super::rule_form::{METHODS, Typed, form_page};
 use crate::access::api::{CheckDto, CheckedDto, check_rules, warnings};
+use crate::access::changes::{Change, changes};
 use crate::access::rule_words::pieces;
 use crate::access::{ChangeError, Draft, Edit, Policy, Rule, RuleList, Seen, Step};
 use crate::audit::Kind as EventKind;
@@ -18,11 +19,13 @@ use crate::http::{Problem, Reply, Request};
 use crate::sessions::{Level, Principal};
 use crate::sign_in::api::visit;
 use crate::views::admin as views;
-use crate::views::admin::{DraftNote, RuleRow, RuleTest, Verdict, Words};
+use crate::views::admin::{DraftChange, DraftNote, RuleRow, RuleTest, Verdict};
 use crate::views::{Badge, Choice, FieldErrors, Kind};
+use crate::words::{Said, Words};
 
 /// `GET /admin/rules?user=…&address=…&method=…&from=…`; `?show=live` shows the rules in force beside a draft.
 pub async fn show_rules(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    let t = request.words();
     let (list, draft) = (room.access.list(), room.access.draft());
     let shows_live = request.query("show").as_deref() == Some("live");
     let draft_shown = draft.as_deref().filter(|_| !shows_live);
@@ -31,16 +34,16 @@ pub async fn show_rules(room: &Admin, request: &Request, actor: &Principal) -> R
     let shown = answers.iter().find(|answer| answer.is_draft == draft_shown.is_some());
     let decided = shown.and_then(|answer| answer.checked.rule);
     let otherwise_decided = shown.is_some_and(|answer| answer.checked.rule.is_none() && answer.was_asked());
-    let frame = with_notice(room.frame(request, actor, "Access rules", "rules"), request);
+    let frame = with_notice(room.frame(request, actor, t.rules_title(), "rules"), request);
     let seen = room.access.draft_state();
     let count = rules.len();
     let in_force = lines(list.rules());
     let rows = (1..).zip(rules).map(|(number, rule)| RuleRow {
         url: rule_url(seen, number),
         position: number,
-        sentence: words(rule),
+        sentence: words(rule, t),
         note: rule.note().to_owned(),
-        badge: policy_badge(rule.policy()),
+        badge: policy_badge(rule.policy(), t),
         is_new: draft_shown.is_some() && !in_force.contains(&rule.to_string()),
         is_first: number == 1,
         is_last: number == count,
@@ -50,27 +53,26 @@ pub async fn show_rules(room: &Admin, request: &Request, actor: &Principal) -> R
         frame,
         rules: rows.collect(),
         is_fixed: draft.is_some() && shows_live,
-        draft: draft.as_deref().map(|draft| draft_note(draft, &list, shows_live)),
-        warnings: warnings(&room.access, rules),
-        otherwise: "Everything else is refused.".to_owned(),
+        draft: draft.as_deref().map(|draft| draft_note(t, draft, &list, shows_live)),
+        warnings: warnings(&room.access, rules, t),
+        otherwise: t.rules_otherwise().to_owned(),
         otherwise_decided,
-        test: RuleTest { verdicts: answers.into_iter().map(Answer::into_verdict).collect(), ..test },
+        test: RuleTest {
+            verdicts: answers.into_iter().map(|answer| answer.into_verdict(t)).collect(),
+            ..test
+        },
         errors,
     };
     Reply::html(StatusCode::OK, &page)
 }
 
 fn with_notice(frame: crate::views::Frame, request: &Request) -> crate::views::Frame {
+    let t = request.words();
     match request.query("done").as_deref() {
-        Some("drafted") => frame.with_notice(Kind::Info, "Saved in the draft. Try it, then put it in force."),
-        Some("applied") => frame.with_notice(Kind::Ok, "The rules are in force now."),
-        Some("discarded") => {
-            frame.with_notice(Kind::Ok, "The draft is gone. The rules in force were not touched.")
-        }
-        Some("stale") => frame.with_notice(
-            Kind::Warn,
-            "Someone else changed the rules meanwhile. Look at them again, then repeat what you wanted.",
-        ),
+        Some("drafted") => frame.with_notice(Kind::Info, t.rules_done_drafted()),
+        Some("applied") => frame.with_notice(Kind::Ok, t.rules_done_applied()),
+        Some("discarded") => frame.with_notice(Kind::Ok, t.rules_done_discarded()),
+        Some("stale") => frame.with_notice(Kind::Warn, t.rules_done_stale()),
         _ => frame,
     }
 }
@@ -80,23 +82,35 @@ fn lines(rules: &[Rule]) -> HashSet<String> {
     rules.iter().map(ToString::to_string).collect()
 }
 
-fn draft_note(draft: &Draft, list: &RuleList, shows_live: bool) -> DraftNote {
-    let (new, old) = (lines(draft.rules()), lines(list.rules()));
-    let (added, gone) = (new.difference(&old).count(), old.difference(&new).count());
-    let rules = |count: usize| if count == 1 { "1 rule".to_owned() } else { format!("{count} rules") };
-    let summary = match (added, gone) {
-        (0, 0) if draft.rules() == list.rules() => {
-            "The draft says the same as the rules in force.".to_owned()
-        }
-        (0, 0) => "The order of the rules changes.".to_owned(),
-        (added, 0) => format!("{} new or changed.", rules(added)),
-        (0, gone) => format!("{} gone.", rules(gone)),
-        (added, gone) => {
-            format!("{} new or changed, {} gone or as they were before.", rules(added), rules(gone))
-        }
+/// The most changes of a draft that a page shows.
+const MOST_CHANGES: usize = 60;
+
+fn draft_note(t: Words, draft: &Draft, list: &RuleList, shows_live: bool) -> DraftNote {
+    let (old, new) = (list.rules(), draft.rules());
+    let all = changes(old, new);
+    let sentence = |rules: &[Rule], number: usize| {
+        rules.get(number.wrapping_sub(1)).map(|rule| words(rule, t)).unwrap_or_default()
+    };
+    let show = |change: &Change| match *change {
+        Change::Added(to) => DraftChange {
+            badge: Badge::new(Kind::Ok, t.rules_change_new()),
+            sentence: sentence(new, to),
+            detail: String::new(),
+        },
+        Change::Removed(from) => DraftChange {
+            badge: Badge::new(Kind::Danger, t.rules_change_gone()),
+            sentence: sentence(old, from),
+            detail: String::new(),
+        },
+        Change::Moved { from, to } => DraftChange {
+            badge: Badge::new(Kind::Info, t.rules_change_moved()),
+            sentence: sentence(new, to),
+            detail: t.rules_from_to(from, to),
+        },
     };
     DraftNote {
-        summary,
+        more: all.len().saturating_sub(MOST_CHANGES),
+        changes: all.iter().take(MOST_CHANGES).map(show).collect(),
         version: draft.version(),
         is_current: draft.based_on() == list.version(),
         is_shown: !shows_live,
@@ -115,7 +129,7 @@ impl Answer {
         !self.checked.trail.is_empty()
     }
 
-    fn into_verdict(self) -> Verdict {
+    fn into_verdict(self, t: Words) -> Verdict {
         let kind = match self.checked.outcome {
             "allow" => Kind::Ok,
             "sign_in" => Kind::Warn,
@@ -123,8 +137,8 @@ impl Answer {
         };
         let title = match (self.is_alone, self.is_draft) {
             (true, _) => "",
-            (false, true) => "By the draft",
-            (false, false) => "By the rules in force",
+            (false, true) => t.rules_by_draft(),
+            (false, false) => t.rules_by_live(),
         };
         Verdict { kind, title: title.to_owned(), text: self.checked.sentence, reasons: self.checked.trail }
     }
@@ -154,7 +168,7 @@ fn tried(
         if is_draft && !has_draft {
             continue;
         }
-        match try_out(room, &test, &method, is_draft) {
+        match try_out(room, &test, &method, is_draft, request.words()) {
             Ok(checked) => answers.push(Answer { is_draft, is_alone: !has_draft, checked }),
             Err(problem) if problem.fields.is_empty() => return Err(problem),
             Err(problem) => {
@@ -174,7 +188,13 @@ fn tried(
     Ok((test, answers, errors))
 }
 
-fn try_out(room: &Admin, test: &RuleTest, method: &str, draft: bool) -> Result<CheckedDto, Problem> {
+fn try_out(
+    room: &Admin,
+    test: &RuleTest,
+    method: &str,
+    draft: bool,
+    t: Words,
+) -> Result<CheckedDto, Problem> {
     let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let username = filled(&test.user);
     let user = match &username {
@@ -183,16 +203,17 @@ fn try_out(room: &Admin, test: &RuleTest, method: &str, draft: bool) -> Result<C
     };
     let address = match filled(&test.from) {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| {
-            Problem::unprocessable("from", "invalid_value", "Give an address such as 192.168.1.5.")
-        })?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| Problem::unprocessable("from", "invalid_value", Said::of(Words::rules_no_ip)))?,
+        ),
     };
     // The person is judged with everything they can prove.
     let level =
         user.as_ref().map(|user| if user.has_second_factor() { Level::TwoFactor } else { Level::OneFactor });
     let (url, method) = (test.address.clone(), filled(method));
     let question = CheckDto { url, method, username, client: None, level, address, draft };
-    check_rules(&room.access, &question, user.as_ref())
+    check_rules(&room.access, &question, user.as_ref(), t)
 }
 
 fn rule_url(seen: Seen, number: usize) -> String {
@@ -226,9 +247,9 @@ fn stale() -> Reply {
 }
 
 /// Sets a sentence in words and names. The page puts spaces between them, so marks go with the word before.
-fn words(rule: &Rule) -> Vec<Words> {
-    let mut words: Vec<Words> = Vec::new();
-    for piece in pieces(rule) {
+fn words(rule: &Rule, t: Words) -> Vec<views::Words> {
+    let mut words: Vec<views::Words> = Vec::new();
+    for piece in pieces(rule, t) {
         let text = piece.text.trim();
         let rest = text.trim_start_matches([',', '.']);
         let marks = text.strip_suffix(rest).unwrap_or_default();
@@ -237,18 +258,18 @@ fn words(rule: &Rule) -> Vec<Words> {
         }
         let rest = rest.trim();
         if !rest.is_empty() {
-            words.push(if piece.is_value { Words::name(rest) } else { Words::plain(rest) });
+            words.push(if piece.is_value { views::Words::name(rest) } else { views::Words::plain(rest) });
         }
     }
     words
 }
 
-fn policy_badge(policy: Policy) -> Badge {
+fn policy_badge(policy: Policy, t: Words) -> Badge {
     match policy {
-        Policy::Bypass => Badge::new(Kind::Warn, "Open to all"),
-        Policy::OneFactor => Badge::new(Kind::Info, "Password"),
-        Policy::TwoFactor => Badge::new(Kind::Ok, "Two factors"),
-        Policy::Deny => Badge::new(Kind::Danger, "Refused"),
+        Policy::Bypass => Badge::new(Kind::Warn, t.rules_badge_bypass()),
+        Policy::OneFactor => Badge::new(Kind::Info, t.rules_badge_one()),
+        Policy::TwoFactor => Badge::new(Kind::Ok, t.rules_badge_two()),
+        Policy::Deny => Badge::new(Kind::Danger, t.rules_badge_deny()),
     }
 }
 
@@ -316,7 +337,13 @@ pub async fn move_rule(room: &Admin, request: &Request, actor: &Principal) -> Re
     let step = match request.form()?.text("direction") {
         "up" => Step::Up,
         "down" => Step::Down,
-        _ => return Err(Problem::unprocessable("direction", "invalid_value", "A rule moves up or down.")),
+        _ => {
+            return Err(Problem::unprocessable(
+                "direction",
+                "invalid_value",
+                Said::of(Words::rules_bad_direction),
+            ));
+        }
     };
     change_draft(room, request, actor, (Edit::Move(number, step), "moved"), seen).await
 }
@@ -329,9 +356,11 @@ pub async fn remove_rule(room: &Admin, request: &Request, actor: &Principal) -> 
 
 /// Reads the version of the draft that a form was made for.
 fn draft_version(request: &Request) -> Result<u64, Problem> {
-    request.form()?.text("version").parse().map_err(|_| {
-        Problem::unprocessable("version", "invalid_value", "The version of a draft is a number.")
-    })
+    request
+        .form()?
+        .text("version")
+        .parse()
+        .map_err(|_| Problem::unprocessable("version", "invalid_value", Said::of(Words::rules_bad_version)))
 }
 
 /// `POST /admin/rules/draft/apply`: puts the draft that has `version` in force.
@@ -357,7 +386,7 @@ mod tests {
     #[test]
     fn a_sentence_is_set_in_words_and_names() {
         let rule = parse_line("allow two_factor domain=a.example,b.example group=x user=ada").unwrap();
-        let words = words(&rule);
+        let words = words(&rule, Words::ENGLISH);
         let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         assert_eq!(text.join(" "), "People in x, and ada may open a.example or b.example with two factors.");
         assert!(words.iter().any(|word| word.is_name && word.text == "a.example"));

@@ -10,6 +10,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::my_account::api::page_size;
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
+use crate::words::Words;
 
 /// `GET /api/v1/admin/rules`.
 pub async fn list_rules(room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
@@ -64,7 +65,7 @@ pub async fn check_rules(room: &Admin, request: &Request, _actor: &Principal) ->
         Some(name) => room.accounts.resolve(name)?,
         None => None,
     };
-    Ok(Reply::json(StatusCode::OK, &rules::check_rules(&room.access, &body, user.as_ref())?))
+    Ok(Reply::json(StatusCode::OK, &rules::check_rules(&room.access, &body, user.as_ref(), Words::ENGLISH)?))
 }
 
 /// `GET /api/v1/admin/audit`: `who`, `kind`, `app`, `outcome`, `from`, `to`, `limit`, `cursor`; newest first.

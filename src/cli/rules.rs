@@ -5,17 +5,18 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::access::api::{CheckDto, check_rules, warnings};
 use crate::access::rule_text;
-use crate::access::{Access, ChangeError, Edit};
+use crate::access::{Access, ChangeError, Edit, Rule, Step};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::http::Problem;
 use crate::sessions::Level;
+use crate::words::Words;
 
 const LONGEST_FILE: u64 = 3 * 1024 * 1024;
 
@@ -53,11 +54,35 @@ pub(super) enum RulesCommand {
         #[arg(required = true)]
         words: Vec<String>,
     },
+    /// Put another rule in the place of the one with this number.
+    Change {
+        /// The number that `list` shows.
+        number: usize,
+        /// The rule, in words.
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Move the rule with this number by one place.
+    Move {
+        /// The number that `list` shows.
+        number: usize,
+        /// Towards the start or the end of the list.
+        direction: Direction,
+    },
     /// Remove the rule with this number.
     Remove {
         /// The number that `list` shows.
         number: usize,
     },
+}
+
+/// Where a rule moves.
+#[derive(Clone, Copy, ValueEnum, Serialize, Deserialize)]
+pub(super) enum Direction {
+    /// Towards the start.
+    Up,
+    /// Towards the end.
+    Down,
 }
 
 /// What to do with the draft.
@@ -153,15 +178,28 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
             access.replace_all(rules, seen, event).await.map_err(refused)?;
         }
         RulesCommand::Add { before, words } => {
-            let line = rule_text::join_words(&words);
-            let rule = rule_text::parse_line(&line).map_err(|error| Failure::usage(error.to_string()))?;
-            access.edit(Edit::Add(rule, before), seen, event).await.map_err(refused)?;
+            access.edit(Edit::Add(rule_of(&words)?, before), seen, event).await.map_err(refused)?;
+        }
+        RulesCommand::Change { number, words } => {
+            access.edit(Edit::Change(number, rule_of(&words)?), seen, event).await.map_err(refused)?;
+        }
+        RulesCommand::Move { number, direction } => {
+            let step = match direction {
+                Direction::Up => Step::Up,
+                Direction::Down => Step::Down,
+            };
+            access.edit(Edit::Move(number, step), seen, event).await.map_err(refused)?;
         }
         RulesCommand::Remove { number } => {
             access.edit(Edit::Remove(number), seen, event).await.map_err(refused)?;
         }
     }
     Ok(list(access))
+}
+
+fn rule_of(words: &[String]) -> Result<Rule, Failure> {
+    let line = rule_text::join_words(words);
+    rule_text::parse_line(&line).map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn refused(error: ChangeError) -> Failure {
@@ -203,7 +241,7 @@ fn list(access: &Access) -> String {
         let _ = writeln!(text, "{}\t{rule}", index + 1);
     }
     text.push_str("\tEverything else is refused.\n");
-    for warning in warnings(access, list.rules()) {
+    for warning in warnings(access, list.rules(), Words::ENGLISH) {
         let _ = writeln!(text, "Note: {warning}");
     }
     if access.draft().is_some() {
@@ -229,7 +267,7 @@ fn check(app: &App, options: CheckOptions) -> Result<String, Failure> {
         address,
         draft,
     };
-    let answer = check_rules(&app.access, &question, user.as_ref()).map_err(|problem| {
+    let answer = check_rules(&app.access, &question, user.as_ref(), Words::ENGLISH).map_err(|problem| {
         let detail = problem.fields.first().map(|(_, sentence)| sentence);
         Failure::usage(detail.unwrap_or(&problem.detail).english())
     })?;

@@ -24,6 +24,7 @@ use super::headers::finish;
 use super::server::{Handler, LARGE_BODY, RouteLimits, Shared};
 use super::wire::{Flow, Patience, Wire};
 use super::{Client, HAD_UNDERSCORES, Problem, Reply, Request};
+use crate::words::{Said, Words, said};
 
 /// Serves one connection until it ends, or, once `stopped` says so, until the request under way is answered.
 pub(super) async fn run<H: Handler, S: AsyncRead + AsyncWrite + Unpin>(
@@ -169,7 +170,7 @@ fn panicked() -> Problem {
 }
 
 fn too_slow() -> Problem {
-    Problem::unavailable("deadline", "This took too long. Please try again soon.", Duration::from_secs(5))
+    Problem::unavailable("deadline", Said::of(Words::errors_deadline), Duration::from_secs(5))
         .because("the handler passed its deadline")
 }
 
@@ -234,7 +235,7 @@ async fn read_body<H>(
             _ => {
                 return Err(Problem::unavailable(
                     "busy",
-                    "Too many uploads at the same time. Please try again soon.",
+                    Said::of(Words::errors_too_many_uploads),
                     Duration::from_secs(5),
                 ));
             }
@@ -245,11 +246,9 @@ async fn read_body<H>(
     let extra = Duration::from_secs(u64::try_from(expected / (16 * 1024)).unwrap_or(u64::MAX));
     match tokio::time::timeout(shared.settings.body_timeout + extra, collect(body, limits.body)).await {
         Ok(result) => result,
-        Err(_) => Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            "The request took too long to arrive.",
-        )),
+        Err(_) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", Said::of(Words::errors_body_late)))
+        }
     }
 }
 
@@ -281,6 +280,6 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body_too_large",
-        format!("This address takes at most {limit} bytes."),
+        said(move |t| t.errors_body_too_large(limit)),
     )
 }

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode;
 use zeroize::Zeroize;
 
 use super::Problem;
+use crate::words::{Said, Words};
 
 /// More fields than this are refused.
 pub const MAX_FIELDS: usize = 64;
@@ -73,7 +74,7 @@ pub fn parse_body(body: &[u8]) -> Result<Form, Problem> {
     let mut form = Form(Vec::new());
     for (name, value) in pairs(body)? {
         if form.get(&name).is_some() && !LISTS.contains(&name.as_str()) {
-            return Err(Problem::bad_request("malformed_form", "The form has a field twice."));
+            return Err(Problem::bad_request("malformed_form", Said::of(Words::errors_form_twice)));
         }
         form.0.push((name, value));
     }
@@ -86,7 +87,7 @@ pub fn pairs(body: &[u8]) -> Result<Vec<(String, String)>, Problem> {
     let mut pairs = Vec::new();
     for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         if pairs.len() == MAX_FIELDS {
-            return Err(Problem::bad_request("malformed_form", "The form has too many fields."));
+            return Err(Problem::bad_request("malformed_form", Said::of(Words::errors_form_too_many)));
         }
         let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
             Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at + 1..).unwrap_or_default()),
@@ -103,7 +104,7 @@ fn decode(text: &[u8]) -> Result<String, Problem> {
     spaced.zeroize();
     String::from_utf8(decoded).map_err(|error| {
         error.into_bytes().zeroize();
-        Problem::bad_request("malformed_form", "The form is not UTF-8.")
+        Problem::bad_request("malformed_form", Said::of(Words::errors_form_not_utf8))
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::words::Said;
+use crate::words::{Said, Words};
 
 /// A refusal: a [`Refusal`] in a box, because nearly every function may return one and hardly any does.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Problem {
 
     /// 404: nothing here, or nothing that the caller may know of.
     pub fn not_found() -> Self {
-        Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
+        Problem::new(StatusCode::NOT_FOUND, "not_found", Said::of(Words::errors_nothing_here))
     }
 
     /// 409: the state does not allow this.
@@ -111,11 +111,8 @@ impl Problem {
 
     /// 500: our fault. `private` says what happened.
     pub fn internal(private: impl Into<String>) -> Self {
-        let mut problem = Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Something went wrong on our side. Nothing was changed; please try again.",
-        );
+        let mut problem =
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", Said::of(Words::errors_internal));
         problem.private = Some(private.into());
         problem
     }

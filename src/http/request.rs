@@ -70,11 +70,23 @@ impl Request {
         super::cookies::find(&self.headers, name)
     }
 
+    /// Returns the language that an app asked for (OpenID Connect Core section 3.1.2.1): in its own request, or in the one
+    /// that waits for the sign-in.
+    pub fn asked_language(&self) -> Option<Lang> {
+        let own = self.query("ui_locales").or_else(|| {
+            let rd = self.query("rd").filter(|rd| rd.starts_with('/'))?;
+            let (_, query) = rd.split_once('?')?;
+            let mut pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(name, _)| name == "ui_locales").map(|(_, locales)| locales.into_owned())
+        });
+        own.and_then(|locales| Lang::from_locales(&locales))
+    }
+
     /// Returns the texts in the language of whoever asks: their choice, what the app they come from asked for
     /// (`ui_locales`), what their browser asks for, else English.
     pub fn words(&self) -> Words {
         let chosen = self.cookie(Lang::COOKIE).ok().flatten().and_then(Lang::from_tag);
-        let asked = || self.query("ui_locales").and_then(|locales| Lang::from_locales(&locales));
+        let asked = || self.asked_language();
         let accepted =
             || self.header(&http::header::ACCEPT_LANGUAGE).ok().flatten().and_then(Lang::from_header);
         Words::of(chosen.or_else(asked).or_else(accepted).unwrap_or_default())

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::Problem;
 use crate::store::{CommitError, StoreError};
+use crate::words::{Said, Words};
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::TooLarge { table } => {
-                Problem::bad_request("too_large", "There is too much text in this request.").because(table)
+                Problem::bad_request("too_large", Said::of(Words::errors_too_much_text)).because(table)
             }
             other => Problem::internal(other.to_string()),
         }
@@ -19,13 +20,10 @@ impl From<StoreError> for Problem {
 impl From<CommitError> for Problem {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict => Problem::conflict(
-                "conflict",
-                "Someone else changed this at the same moment. Please try again.",
-            ),
+            CommitError::Conflict => Problem::conflict("conflict", Said::of(Words::errors_conflict)),
             CommitError::Unavailable(why) => Problem::unavailable(
                 "store_unavailable",
-                "Doorward cannot save anything at the moment. Nothing was changed; please try again soon.",
+                Said::of(Words::errors_store_unavailable),
                 Duration::from_secs(10),
             )
             .because(why),

@@ -89,7 +89,7 @@ fn told(error: AddError) -> Result<String, CommitError> {
         AddError::Commit(CommitError::Conflict) => Ok("Somebody else changed it meanwhile.".to_owned()),
         AddError::Commit(error) => Err(error),
         AddError::Objections(objections) => {
-            Ok(objections.into_iter().map(|(_, why)| why).collect::<Vec<_>>().join(" "))
+            Ok(objections.into_iter().map(|(_, why)| why.english()).collect::<Vec<_>>().join(" "))
         }
         other => Ok(Problem::from(other).detail.english()),
     }
@@ -232,7 +232,7 @@ impl Carrier<'_> {
             uris.retain(|uri| match redirect_uri::check(uri, may_be_plain) {
                 Ok(()) => true,
                 Err(why) => {
-                    notes.push(why);
+                    notes.push(why.english());
                     false
                 }
             });

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use http::StatusCode;
 
 use super::Oidc;
-use super::authorize::in_words;
 use super::client::{ClientId, ConsentMode};
 use super::my_apps::{AppWithAccess, Launch};
+use super::shown::in_words;
 use crate::access::{Access, NamedHost, Outcome};
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::{Principal, frames};
@@ -15,6 +15,7 @@ use crate::sign_in::api::visit;
 use crate::views::account as views;
 use crate::views::home::AppTile;
 use crate::views::{Kind, initials};
+use crate::words::Words;
 
 /// The page.
 const PAGE: &str = "/account/apps";
@@ -29,17 +30,18 @@ pub async fn show(room: &Oidc, request: &Request, principal: &Principal) -> Resu
         frame = frame.with_notice(Kind::Ok, done);
     }
     let apps = room.apps_with_access(&principal.user.id)?;
-    let page = views::AppsWithAccess { frame, rows: apps.iter().map(row).collect() };
+    let page =
+        views::AppsWithAccess { frame, rows: apps.iter().map(|app| row(request.words(), app)).collect() };
     Reply::html(StatusCode::OK, &page)
 }
 
-fn row(app: &AppWithAccess) -> views::AppRow {
+fn row(t: Words, app: &AppWithAccess) -> views::AppRow {
     let settings = &app.client.settings;
     views::AppRow {
         client: app.client.id.to_string(),
         initials: shown_initials(&settings.initials, &settings.name),
         name: settings.name.clone(),
-        items: app.scopes.iter().filter_map(in_words).collect(),
+        items: app.scopes.iter().filter_map(|scope| in_words(t, scope)).collect(),
         since: app.since.into(),
         last_used: app.last_used.map(Into::into),
         is_signed_in: app.sign_ins > 0,

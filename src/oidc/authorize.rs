@@ -21,7 +21,6 @@ use super::{Oidc, marker, redirect_uri, rehearsal};
 use crate::audit::{Event, Kind};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
-use crate::kernel::text::DisplayName;
 use crate::limits::Rule;
 use crate::sessions::{Level, Principal, frames};
 use crate::sign_in::{self, Destinations};
@@ -29,6 +28,7 @@ use crate::store::CommitError;
 use crate::views::oidc as views;
 use crate::views::sign_in::Message;
 use crate::views::{Hidden, errors::ErrorPage};
+use crate::words::{Said, Words, said};
 
 /// Where the endpoint is.
 pub const PATH: &str = "/oauth2/authorize";
@@ -67,7 +67,7 @@ struct Asked<'a> {
 pub async fn show(room: &Oidc, request: &Request, caller: Option<&Principal>) -> Result<Reply, Problem> {
     let query = request.uri.query().unwrap_or_default();
     if query.len() > LONGEST_QUERY {
-        return error_page(room, request, "This request is too long. The app should push it (RFC 9126).");
+        return error_page(room, request, request.words().oidc_too_long());
     }
     match Params::parse(query.as_bytes()) {
         Ok(params) => proceed(room, request, caller, &params, None).await,
@@ -105,7 +105,7 @@ async fn proceed(
 ) -> Result<Reply, Problem> {
     let mut asked = match room.read_destination(params, true, request.now).await? {
         Ok(asked) => asked,
-        Err(why) => return error_page(room, request, &why),
+        Err(why) => return error_page(room, request, &why.in_words(request.words())),
     };
     if params.all(rehearsal::NAME).next().is_some() {
         let both = (asked.outer, &asked.inner);
@@ -176,7 +176,7 @@ async fn judge(
             let next = here(&marked(room, request, asked));
             Ok(Reply::see_other(&with_query("/step-up", &[("next", &next)])))
         }
-        Decision::Enrol => Ok(message(room, request, caller, needs_factor(client))?),
+        Decision::Enrol => Ok(message(room, request, caller, needs_factor(request.words(), client))?),
         Decision::NotAdmitted => Ok(not_admitted(room, request, caller, asked)?),
         Decision::Consent => match caller {
             Some(principal) => Ok(consent_page(room, request, principal, asked, &wanted, &question)?),
@@ -238,31 +238,29 @@ impl Oidc {
         params: &'a Params,
         opens: bool,
         now: crate::kernel::time::Timestamp,
-    ) -> Result<Result<Asked<'a>, String>, Problem> {
+    ) -> Result<Result<Asked<'a>, Said>, Problem> {
         let client = params.once("client_id").and_then(|id| self.client(id));
         let Some(client) = client else {
-            return Ok(Err(
-                "The client_id is missing or unknown. The app is not set up here, or was removed.".to_owned(),
-            ));
+            return Ok(Err(Said::of(Words::oidc_app_unknown)));
         };
         if client.settings.is_disabled {
-            return Ok(Err(format!("{} is switched off here.", client.settings.name)));
+            return Ok(Err({
+                let name = client.settings.name.clone();
+                said(move |t| t.oidc_app_off(&name))
+            }));
         }
         let (inner, pushed) = match params.once("request_uri") {
             Some(uri) if Pushed::is_reference(uri) => {
                 match self.open_pushed(&client, uri, opens, now).await? {
                     Some((inner, pushed)) => (inner, Some(pushed)),
                     None => {
-                        return Ok(Err(
-                            "The request_uri is unknown, expired, used, or of another app. Start again from the app."
-                                .to_owned(),
-                        ));
+                        return Ok(Err(Said::of(Words::oidc_pushed_unknown)));
                     }
                 }
             }
             _ => (Params::from(own_pairs(params)), None),
         };
-        Ok(Destination::read(&client, &inner).map(|destination| Asked {
+        Ok(Destination::read(&client, &inner).map_err(Said::from).map(|destination| Asked {
             client,
             destination,
             outer: params,
@@ -346,7 +344,7 @@ impl Oidc {
             if let Some(pushed) = &asked.pushed
                 && !self.stage_use_pushed(&mut batch, pushed).map_err(OAuthError::from)?
             {
-                return Err(Problem::bad_request("request_used", "This request was answered already.").into());
+                return Err(Problem::bad_request("request_used", Said::of(Words::oidc_request_used)).into());
             }
             let permission = Permission {
                 client: client.id.clone(),
@@ -421,7 +419,7 @@ fn respond(
         ResponseMode::Query => Ok(Reply::see_other(&with_answer(to.answer_uri(), &answer))),
         ResponseMode::FormPost => {
             let page = views::FormPost {
-                frame: frames::anonymous(&room.site, request, "Back to the app"),
+                frame: frames::anonymous(&room.site, request, request.words().oidc_form_post_title()),
                 action: to.redirect_uri.clone(),
                 fields: answer.into_iter().map(|(name, value)| Hidden { name, value }).collect(),
             };
@@ -451,7 +449,7 @@ fn with_form_target(reply: Reply, uri: &str) -> Reply {
 
 /// Shows an error that no app may be told of (OA-03).
 pub(super) fn error_page(room: &Oidc, request: &Request, why: &str) -> Result<Reply, Problem> {
-    let frame = frames::anonymous(&room.site, request, "That did not work");
+    let frame = frames::anonymous(&room.site, request, "");
     let mut page = ErrorPage::for_status(frame, 400, request.id.to_string());
     why.clone_into(&mut page.sentence);
     Reply::html(StatusCode::BAD_REQUEST, &page)
@@ -465,11 +463,11 @@ struct Notice {
     url: String,
 }
 
-fn needs_factor(client: &Client) -> Notice {
+fn needs_factor(t: Words, client: &Client) -> Notice {
     Notice {
-        title: "One more step",
-        text: format!("{} asks for a second factor, and your account has none yet.", client.settings.name),
-        button: "Set up an authenticator app".to_owned(),
+        title: t.signin_one_more_step(),
+        text: t.oidc_needs_factor(&client.settings.name),
+        button: t.signin_set_up_app().to_owned(),
         url: "/account/totp".to_owned(),
     }
 }
@@ -480,7 +478,7 @@ fn not_admitted(
     caller: Option<&Principal>,
     asked: &Asked<'_>,
 ) -> Result<Reply, Problem> {
-    let name = &asked.client.settings.name;
+    let (name, t) = (&asked.client.settings.name, request.words());
     if let Some(principal) = caller {
         let key = [principal.user.id.as_bytes(), asked.client.id.as_str().as_bytes()].concat();
         let is_news = room.limits.acquire(&REFUSALS, &room.limits.key(&REFUSALS, &key)).allowed;
@@ -497,9 +495,9 @@ fn not_admitted(
     answer.extend(asked.destination.state.iter().map(|state| ("state", state.clone())));
     answer.push(("iss", room.issuer()));
     let notice = Notice {
-        title: "Not for this account",
-        text: format!("Your account may not use {name}. Ask the person who runs this server to let you in."),
-        button: format!("Back to {name}"),
+        title: t.oidc_not_admitted_title(),
+        text: t.oidc_not_admitted(name),
+        button: t.oidc_back_to(name),
         url: with_answer(asked.destination.answer_uri(), &answer),
     };
     message(room, request, caller, notice)
@@ -529,18 +527,19 @@ fn consent_page(
     question: &Question,
 ) -> Result<Reply, Problem> {
     let client = &asked.client;
-    let title = format!("Allow {}?", client.settings.name);
+    let title = request.words().oidc_allow_title(&client.settings.name);
     let mut frame = frames::personal(&room.site, &room.sessions, request, principal, &title, "");
     frame.viewer = None;
     let page = views::Consent {
         frame,
         client_name: client.settings.name.clone(),
         initials: client.settings.initials.clone(),
-        leads_to: leads_to(&wanted.destination.redirect_uri),
+        leads_to: leads_to(request.words(), &wanted.destination.redirect_uri),
         registered_itself: client.registered_itself,
         display_name: principal.user.display_name.to_string(),
         username: principal.user.username.to_string(),
-        items: question.scopes.iter().filter_map(in_words).collect(),
+        items: room.items(request.words(), &principal.user, &question.scopes)?,
+        is_asked_once: client.consent() == ConsentMode::Once && !wanted.prompt.consent,
         resources: wanted.resources.clone(),
         action: "/oauth2/consent".to_owned(),
         request: asked.outer.to_query(),
@@ -552,30 +551,12 @@ fn consent_page(
 }
 
 /// The host that a browser is sent to, for people to compare.
-fn leads_to(uri: &str) -> String {
+fn leads_to(t: Words, uri: &str) -> String {
     match Url::parse(uri) {
         Ok(url) if matches!(url.scheme(), "https" | "http") => url.host_str().unwrap_or_default().to_owned(),
-        Ok(url) => format!("an app on this device ({})", url.scheme()),
+        Ok(url) => t.oidc_leads_to_device(url.scheme()),
         Err(_) => String::new(),
     }
-}
-
-/// Says in plain words what a scope shows.
-pub(super) fn in_words(scope: &str) -> Option<String> {
-    Some(match scope {
-        "openid" => return None,
-        "profile" => "Your name, username and what your profile says".to_owned(),
-        "email" => "Your e-mail address".to_owned(),
-        "address" => "Your postal address".to_owned(),
-        "phone" => "Your telephone number".to_owned(),
-        "groups" => "The groups you are in".to_owned(),
-        "doorward.forward_auth" | "authelia.bearer.authz" => "Open pages of this server as you".to_owned(),
-        "offline_access" => "Stay signed in while you are away".to_owned(),
-        other => format!(
-            "“{}”",
-            DisplayName::parse(other).map_or_else(|_| "?".to_owned(), |name| name.to_string())
-        ),
-    })
 }
 
 /// The pages of signing in name the app that waits, and let their forms lead to it.

@@ -17,6 +17,7 @@ use crate::kernel::secret::ct_eq;
 use crate::kernel::text::{DisplayName, GroupName};
 use crate::kernel::time::Timestamp;
 use crate::sessions::Level;
+use crate::words::{Said, Words, said};
 
 /// The most addresses of one kind that a client registers.
 const MOST_URIS: usize = 32;
@@ -269,7 +270,7 @@ impl Default for ClientSettings {
 }
 
 /// A setting that was refused: its name and a sentence.
-pub type Objection = (&'static str, String);
+pub type Objection = (&'static str, Said);
 
 impl ClientSettings {
     /// Fills in what follows from other settings, so that a form need not repeat it.
@@ -297,19 +298,19 @@ impl ClientSettings {
     /// Checks the settings; `is_scope` tells which scopes exist, `is_lab` whether plain http is fine for every host.
     pub fn objections(&self, is_scope: impl Fn(&str) -> bool, is_lab: bool) -> Vec<Objection> {
         let mut found = Vec::new();
-        let mut object = |field: &'static str, why: String| found.push((field, why));
+        let mut object = |field: &'static str, why: Said| found.push((field, why));
         if let Err(error) = DisplayName::parse(&self.name) {
-            object("name", error.to_string());
+            object("name", error.to_string().into());
         }
         if self.initials.chars().count() > 3 || self.initials.chars().any(char::is_control) {
-            object("initials", "Initials are one or two letters.".to_owned());
+            object("initials", Said::of(Words::apps_bad_initials));
         }
         for (field, uris) in [
             ("redirect_uris", &self.redirect_uris),
             ("post_logout_redirect_uris", &self.post_logout_redirect_uris),
         ] {
             if uris.len() > MOST_URIS {
-                object(field, format!("A client has at most {MOST_URIS} of them."));
+                object(field, said(|t| t.apps_too_many_uris(MOST_URIS)));
             }
             for uri in uris {
                 if let Err(why) = redirect_uri::check(uri, is_lab) {
@@ -318,14 +319,15 @@ impl ClientSettings {
             }
         }
         if self.may(GrantType::AuthorizationCode) && self.redirect_uris.is_empty() {
-            object("redirect_uris", "Give the address that the app takes codes at.".to_owned());
+            object("redirect_uris", Said::of(Words::apps_needs_redirect));
         }
         self.object_to_uris(&mut object);
         self.object_to_keys(&mut object);
         self.object_to_grants(&mut object);
         for scope in self.scopes.iter() {
             if !scopes::is_name(scope) || !is_scope(scope) {
-                object("scopes", format!("There is no scope {scope}. Add it first, or leave it out."));
+                let scope = scope.to_owned();
+                object("scopes", said(move |t| t.apps_no_scope(&scope)));
             }
         }
         for (field, seconds, least, most) in [
@@ -333,76 +335,71 @@ impl ClientSettings {
             ("refresh_token_seconds", self.refresh_token_seconds, 3_600, 730 * 86_400),
         ] {
             if seconds.is_some_and(|seconds| !(least..=most).contains(&seconds)) {
-                object(field, format!("Give {least} to {most} seconds."));
+                object(field, said(move |t| t.apps_bad_seconds(least, most)));
             }
         }
         found
     }
 
-    fn object_to_uris(&self, object: &mut impl FnMut(&'static str, String)) {
+    fn object_to_uris(&self, object: &mut impl FnMut(&'static str, Said)) {
         if let Some(uri) = &self.backchannel_logout_uri {
             if uri.contains('#') || !is_web_address(uri) {
-                let why =
-                    "The back-channel logout address begins with https:// or http:// and has no fragment.";
-                object("backchannel_logout_uri", why.to_owned());
+                object("backchannel_logout_uri", Said::of(Words::apps_bad_backchannel));
             }
         }
         if self.launch_url.as_deref().is_some_and(|url| !is_web_address(url)) {
-            let why = "The address at which people open the app begins with https:// or http://.";
-            object("launch_url", why.to_owned());
+            object("launch_url", Said::of(Words::apps_bad_launch));
         }
         if let Some(uri) = &self.initiate_login_uri {
             let is_sound = uri.len() <= redirect_uri::LONGEST
                 && url::Url::parse(uri).is_ok_and(|url| url.scheme() == "https" && url.username().is_empty());
             if !is_sound {
-                let why = "The address at which a sign-in can be started begins with https://.";
-                object("initiate_login_uri", why.to_owned());
+                object("initiate_login_uri", Said::of(Words::apps_bad_initiate));
             }
         }
         if self.audiences.len() > MOST_URIS || !self.audiences.iter().all(|audience| is_resource(audience)) {
-            object("audiences", "An audience is an absolute address without a fragment.".to_owned());
+            object("audiences", Said::of(Words::apps_bad_audience));
         }
         if self.cors_origins.len() > MOST_URIS || !self.cors_origins.iter().all(|origin| is_origin(origin)) {
-            let why = "An origin is scheme, host and port alone, such as https://app.example.org.";
-            object("cors_origins", why.to_owned());
+            object("cors_origins", Said::of(Words::apps_bad_origin));
         }
     }
 
-    fn object_to_keys(&self, object: &mut impl FnMut(&'static str, String)) {
+    fn object_to_keys(&self, object: &mut impl FnMut(&'static str, Said)) {
         let has_signing_key = self.jwks.as_ref().is_some_and(|keys| {
             ClientAlgorithm::ALL
                 .into_iter()
                 .any(|algorithm| keys.find_for_signature(None, algorithm).is_some())
         });
         if self.auth_method == AuthMethod::PrivateKeyJwt && !has_signing_key {
-            object("jwks", "private_key_jwt needs a public key that the app signs with.".to_owned());
+            object("jwks", Said::of(Words::apps_needs_key));
         }
         for encryption in [self.id_token_encryption, self.userinfo_encryption].into_iter().flatten() {
             let has_key =
                 self.jwks.as_ref().is_some_and(|keys| keys.find_for_encryption(encryption, None).is_some());
             if !has_key {
-                object("jwks", format!("Encryption with {} needs a public key for it.", encryption.as_str()));
+                object("jwks", said(move |t| t.apps_needs_encryption_key(encryption.as_str())));
             }
         }
     }
 
-    fn object_to_grants(&self, object: &mut impl FnMut(&'static str, String)) {
+    fn object_to_grants(&self, object: &mut impl FnMut(&'static str, Said)) {
         if self.grants.is_empty() {
-            object("grants", "Choose at least one way to get tokens.".to_owned());
+            object("grants", Said::of(Words::apps_needs_grant));
         }
         let is_public = self.kind == ClientKind::Public;
         if is_public && self.may(GrantType::ClientCredentials) {
-            object("grants", "A public client cannot act for itself: it has no secret.".to_owned());
+            object("grants", Said::of(Words::apps_public_cannot));
         }
         if is_public != (self.auth_method == AuthMethod::None) {
-            object("auth_method", "A confidential client proves itself; a public one cannot.".to_owned());
+            object("auth_method", Said::of(Words::apps_bad_auth_method));
         }
         if self.profile == Profile::Fapi2 {
             if self.auth_method != AuthMethod::PrivateKeyJwt {
-                object("auth_method", "FAPI 2.0 needs private_key_jwt.".to_owned());
+                object("auth_method", Said::of(Words::apps_fapi_method));
             }
             if self.id_token_alg == SigningAlgorithm::Rs256 {
-                object("id_token_alg", "FAPI 2.0 allows ES256 and EdDSA, not RS256.".to_owned());
+                object("id_token_alg", Said::of(Words::apps_fapi_algorithm));
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::http::Problem;
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretText;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
+use crate::words::{Said, Words};
 
 /// The most clients.
 const MOST: usize = 10_000;
@@ -150,20 +151,14 @@ impl From<AddError> for Problem {
     fn from(error: AddError) -> Self {
         match error {
             AddError::Objections(objections) => {
-                let (field, why) = objections.first().cloned().unwrap_or(("client", String::new()));
+                let (field, why) = objections.first().cloned().unwrap_or(("client", Said::from("")));
                 let mut problem = Problem::unprocessable(field, "invalid_value", why);
-                problem.fields = objections.into_iter().map(|(field, why)| (field, why.into())).collect();
+                problem.fields = objections;
                 problem
             }
-            AddError::Taken => Problem::conflict(
-                "client_exists",
-                "There is an app with this id already. Choose another one.",
-            ),
+            AddError::Taken => Problem::conflict("client_exists", Said::of(Words::apps_taken)),
             AddError::NotFound => Problem::not_found(),
-            AddError::TooMany => Problem::conflict(
-                "too_many_clients",
-                "There are too many apps. Remove some that nobody uses.",
-            ),
+            AddError::TooMany => Problem::conflict("too_many_clients", Said::of(Words::apps_too_many)),
             AddError::Commit(error) => error.into(),
         }
     }
@@ -189,7 +184,7 @@ pub(super) struct Credentials {
 }
 
 fn without_secret() -> AddError {
-    AddError::Objections(vec![("auth_method", "This app proves itself without a secret.".to_owned())])
+    AddError::Objections(vec![("auth_method", Said::of(Words::apps_without_secret))])
 }
 
 /// Makes a secret of 256 bits.
@@ -539,7 +534,7 @@ impl Oidc {
         claims: Vec<(String, String)>,
         also: impl FnOnce(&mut Batch),
     ) -> Result<(), AddError> {
-        let objection = |why: &str| Err(AddError::Objections(vec![("claims", why.to_owned())]));
+        let objection = |why: &'static str| Err(AddError::Objections(vec![("claims", why.into())]));
         if scopes::KNOWN.contains(&name) || SCOPES.contains(&name) || !scopes::is_name(name) {
             return objection(
                 "This name is taken by a standard scope, or holds characters that are not allowed.",
@@ -601,8 +596,7 @@ pub(super) fn stage_settings(
     record: &mut ClientRecord,
     settings: &ClientSettings,
 ) -> Result<(), AddError> {
-    let too_long =
-        || AddError::Objections(vec![("client", "These settings are too long altogether.".to_owned())]);
+    let too_long = || AddError::Objections(vec![("client", Said::of(Words::apps_too_long))]);
     let bytes = postcard::to_allocvec(settings).map_err(|_| too_long())?;
     let parts = u8::try_from(bytes.chunks(PART).len()).ok().filter(|parts| *parts <= MOST_PARTS);
     let parts = parts.ok_or_else(too_long)?;

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use super::Oidc;
 use super::client::{Client, GrantType};
 use super::client_auth::Authenticated;
 use super::error::OAuthError;
@@ -15,7 +16,6 @@ use super::records::{DeviceRecord, DeviceState, Found, Permission, UserCodeRecor
 use super::request::read_resources;
 use super::scopes::Scopes;
 use super::token::Granted;
-use super::{Oidc, authorize};
 use crate::audit::{Event, Kind};
 use crate::crypto::mac::sha256;
 use crate::http::{Problem, Reply, Request};
@@ -27,6 +27,7 @@ use crate::sessions::{Level, Principal, frames};
 use crate::sign_in::step_up_first;
 use crate::store::{CommitError, Versioned};
 use crate::views::oidc as views;
+use crate::words::{Said, Words};
 
 /// How long a device waits.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -138,15 +139,19 @@ fn code_page(
     code: &str,
     error: Option<&str>,
 ) -> Result<Reply, Problem> {
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Let a device in", "");
+    let mut frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().oidc_device_title(),
+        "",
+    );
     frame.viewer = None;
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = views::DeviceCode { frame, user_code: code.to_owned(), error: error.map(str::to_owned) };
     Reply::html(status, &page)
 }
-
-const UNKNOWN: &str =
-    "This code is not known, or its time is over. Look at the device: it may show a new one.";
 
 impl Oidc {
     async fn start_device(&self, request: &Request) -> Result<Reply, OAuthError> {
@@ -219,7 +224,7 @@ impl Oidc {
         principal: &Principal,
         text: &str,
         now: Timestamp,
-    ) -> Result<Result<Found<DeviceRecord>, String>, Problem> {
+    ) -> Result<Result<Found<DeviceRecord>, Said>, Problem> {
         let own = self.limits.key(&GUESSES, principal.user.id.as_bytes());
         let all = self.limits.key(&GUESSES_OF_ALL, b"");
         let mut taken = Vec::with_capacity(2);
@@ -227,10 +232,7 @@ impl Oidc {
             let verdict = self.limits.acquire(rule, key);
             if !verdict.allowed {
                 self.give_back(taken);
-                return Ok(Err(
-                    "There were too many wrong codes. Wait ten minutes and start again on the device."
-                        .to_owned(),
-                ));
+                return Ok(Err(Said::of(Words::oidc_device_too_many)));
             }
             taken.push((rule, key, verdict.reservation));
         }
@@ -238,7 +240,7 @@ impl Oidc {
         if found.is_some() {
             self.give_back(taken);
         }
-        Ok(found.ok_or_else(|| UNKNOWN.to_owned()))
+        Ok(found.ok_or_else(|| Said::of(Words::oidc_device_unknown)))
     }
 
     fn give_back(&self, taken: Vec<(&Rule, &Key, Reservation)>) {
@@ -261,16 +263,18 @@ impl Oidc {
     fn ask_about(&self, request: &Request, principal: &Principal, code: &str) -> Result<Reply, Problem> {
         let (_, seen) = match self.find_device(principal, code, request.now)? {
             Ok(found) => found,
-            Err(why) => return code_page(self, request, principal, code, Some(&why)),
+            Err(why) => {
+                return code_page(self, request, principal, code, Some(&why.in_words(request.words())));
+            }
         };
         let device = &seen.value;
         let Some(client) = self.client(device.client.as_str()) else {
-            return code_page(self, request, principal, code, Some(UNKNOWN));
+            return code_page(self, request, principal, code, Some(request.words().oidc_device_unknown()));
         };
         if let Some(reply) = self.hindrance(request, principal, &client, code)? {
             return Ok(reply);
         }
-        let title = format!("Let {} in?", client.settings.name);
+        let title = request.words().oidc_device_title_of(&client.settings.name);
         let mut frame = frames::personal(&self.site, &self.sessions, request, principal, &title, "");
         frame.viewer = None;
         let page = views::DeviceConfirm {
@@ -280,7 +284,7 @@ impl Oidc {
             user_code: shown(&device.user_code),
             place: device.place.clone(),
             display_name: principal.user.display_name.to_string(),
-            items: device.scopes.iter().filter_map(authorize::in_words).collect(),
+            items: self.items(request.words(), &principal.user, &device.scopes)?,
         };
         Reply::html(StatusCode::OK, &page)
     }
@@ -294,7 +298,7 @@ impl Oidc {
         code: &str,
     ) -> Result<Option<Reply>, Problem> {
         if !client.admits(&principal.user) {
-            let why = format!("Your account may not use {}.", client.settings.name);
+            let why = request.words().oidc_device_not_for_you(&client.settings.name);
             return code_page(self, request, principal, code, Some(&why)).map(Some);
         }
         if client.settings.level == Level::TwoFactor && principal.level() < Level::TwoFactor {
@@ -303,10 +307,7 @@ impl Oidc {
                     form_urlencoded::Serializer::new(String::new()).append_pair("user_code", code).finish();
                 return Ok(Some(step_up_first(&format!("/device?{query}"))));
             }
-            let why = format!(
-                "{} asks for a second factor. Set one up on your account page first.",
-                client.settings.name
-            );
+            let why = request.words().oidc_device_set_up_factor(&client.settings.name);
             return code_page(self, request, principal, code, Some(&why)).map(Some);
         }
         Ok(None)
@@ -321,10 +322,12 @@ impl Oidc {
     ) -> Result<Reply, Problem> {
         let (row, seen) = match self.find_device(principal, code, request.now)? {
             Ok(found) => found,
-            Err(why) => return code_page(self, request, principal, code, Some(&why)),
+            Err(why) => {
+                return code_page(self, request, principal, code, Some(&why.in_words(request.words())));
+            }
         };
         let Some(client) = self.client(seen.value.client.as_str()) else {
-            return code_page(self, request, principal, code, Some(UNKNOWN));
+            return code_page(self, request, principal, code, Some(request.words().oidc_device_unknown()));
         };
         if is_allowed && let Some(reply) = self.hindrance(request, principal, &client, code)? {
             return Ok(reply);
@@ -361,10 +364,25 @@ impl Oidc {
             .write(&mut batch, event.detail("by", "device").from(request.client.ip).request(request.id));
         match self.store.commit(batch).await {
             Ok(()) => {}
-            Err(CommitError::Conflict) => return code_page(self, request, principal, code, Some(UNKNOWN)),
+            Err(CommitError::Conflict) => {
+                return code_page(
+                    self,
+                    request,
+                    principal,
+                    code,
+                    Some(request.words().oidc_device_unknown()),
+                );
+            }
             Err(error) => return Err(error.into()),
         }
-        let mut frame = frames::personal(&self.site, &self.sessions, request, principal, "Done", "");
+        let mut frame = frames::personal(
+            &self.site,
+            &self.sessions,
+            request,
+            principal,
+            request.words().oidc_device_done(),
+            "",
+        );
         frame.viewer = None;
         let page = views::DeviceDone { frame, client_name: client.settings.name.clone(), is_allowed };
         Reply::html(StatusCode::OK, &page)

@@ -304,6 +304,13 @@ impl Oidc {
 /// Grants end with the session they were given in, in the same commit (REF-07, SES-08). One that the app may use while
 /// nobody is there outlives a session that only ran out.
 impl OnEnd for Oidc {
+    fn told(&self, sid: &SessionId) -> Vec<String> {
+        let clients = self.grants.of_sid(sid).into_iter();
+        let clients = clients.filter_map(|(_, permission, _)| self.client(permission.client.as_str()));
+        let wanting = clients.filter(|client| client.settings.backchannel_logout_uri.is_some());
+        wanting.map(|client| client.settings.name.clone()).collect()
+    }
+
     fn stage(&self, batch: &mut Batch, ended: &EndedSession) {
         let mut told = Vec::new();
         for (id, permission, is_offline) in self.grants.of_sid(&ended.sid) {

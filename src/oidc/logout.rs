@@ -18,6 +18,7 @@ use crate::sign_in::api::visit;
 use crate::store::Batch;
 use crate::views::Hidden;
 use crate::views::oidc as views;
+use crate::words::Words;
 
 /// How long a logout token is good (OA-20).
 const LOGOUT_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
@@ -30,13 +31,13 @@ struct Wish {
     /// Where to go afterwards: registered for the client, to the letter, with `state` added.
     target: Option<String>,
     /// What is wrong with it, for the error page: the app asked for what it may not have.
-    refusal: Option<&'static str>,
+    refusal: Option<fn(Words) -> &'static str>,
 }
 
 /// `GET /logout`: asks first (WEB-04: a GET changes nothing).
 pub async fn show(room: &Oidc, request: &Request, caller: Option<&Principal>) -> Result<Reply, Problem> {
     let Ok(params) = Params::parse(request.uri.query().unwrap_or_default().as_bytes()) else {
-        return super::authorize::error_page(room, request, "This request cannot be read.");
+        return super::authorize::error_page(room, request, request.words().oidc_cannot_read());
     };
     ask(room, request, caller, &params)
 }
@@ -44,7 +45,7 @@ pub async fn show(room: &Oidc, request: &Request, caller: Option<&Principal>) ->
 /// `POST /logout`: the same wish in a form (RP-Initiated Logout section 2), or the answer of the person.
 pub async fn submit(room: &Oidc, request: &Request, caller: Option<&Principal>) -> Result<Reply, Problem> {
     let Ok(params) = Params::parse(&request.body) else {
-        return super::authorize::error_page(room, request, "This request cannot be read.");
+        return super::authorize::error_page(room, request, request.words().oidc_cannot_read());
     };
     if params.get("confirmed") != Some("yes") {
         // The browser keeps our cookie back from what another site posts; the redirect makes it send the cookie.
@@ -52,14 +53,15 @@ pub async fn submit(room: &Oidc, request: &Request, caller: Option<&Principal>) 
     }
     let wished = Params::parse(params.get("request").unwrap_or_default().as_bytes()).unwrap_or_default();
     let wish = room.read_wish(&wished);
-    let Some(principal) = caller else { return after(room, request, &wish) };
+    let Some(principal) = caller else { return after(room, request, &wish, Vec::new()) };
     let is_ours = crate::http::csrf::check_origin(&request.headers, &room.issuer()).is_ok()
         && room.sessions.is_csrf_token(&principal.session, params.get("csrf").unwrap_or_default());
     if !is_ours {
         return Err(Problem::forbidden("csrf", "This page is too old. Reload it and try again."));
     }
+    let told = room.sessions.apps_told(&principal.user.id, Some(&principal.sid));
     room.sign_in.sign_out(principal, &visit(&room.sign_in, request)?).await?;
-    let mut reply = cookies::revoke(&room.site, after(room, request, &wish)?);
+    let mut reply = cookies::revoke(&room.site, after(room, request, &wish, told)?);
     headers::clear_site_data(&mut reply);
     Ok(reply)
 }
@@ -72,10 +74,17 @@ fn ask(
 ) -> Result<Reply, Problem> {
     let wish = room.read_wish(params);
     if let Some(why) = wish.refusal {
-        return super::authorize::error_page(room, request, why);
+        return super::authorize::error_page(room, request, why(request.words()));
     }
-    let Some(principal) = caller else { return after(room, request, &wish) };
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Sign out", "");
+    let Some(principal) = caller else { return after(room, request, &wish, Vec::new()) };
+    let mut frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_sign_out(),
+        "",
+    );
     frame.viewer = None;
     let page = views::Logout {
         frame,
@@ -94,13 +103,14 @@ fn ask(
 }
 
 /// Goes where the app wished, or says that it is done.
-fn after(room: &Oidc, request: &Request, wish: &Wish) -> Result<Reply, Problem> {
+fn after(room: &Oidc, request: &Request, wish: &Wish, told: Vec<String>) -> Result<Reply, Problem> {
     if let Some(target) = &wish.target {
         return Ok(Reply::see_other(target));
     }
     let page = crate::views::sign_in::SignedOut {
-        frame: frames::anonymous(&room.site, request, "You are signed out"),
+        frame: frames::anonymous(&room.site, request, request.words().oidc_signed_out_title()),
         continue_to: None,
+        told,
     };
     Reply::html(StatusCode::OK, &page)
 }
@@ -122,20 +132,16 @@ impl Oidc {
                 client.settings.post_logout_redirect_uris.iter().any(|registered| registered == uri)
             })
         };
-        let refusal = if is_bad_hint {
-            Some("The app sent an id_token_hint that is no id_token of ours. Nobody was signed out.")
+        let refusal: Option<fn(Words) -> &'static str> = if is_bad_hint {
+            Some(Words::oidc_logout_bad_hint)
         } else if disagrees {
-            Some("The id_token_hint was given to another app than client_id names. Nobody was signed out.")
+            Some(Words::oidc_logout_other_app)
         } else if uri.is_some() && params.refuse_duplicates().is_err() {
-            Some("The app sent a parameter twice. Nobody was signed out.")
+            Some(Words::oidc_logout_twice)
         } else if uri.is_some() && client.is_none() {
-            Some(
-                "The app asked to be returned to, but does not say which app it is: it must send id_token_hint or client_id.",
-            )
+            Some(Words::oidc_logout_which_app)
         } else if uri.is_some_and(|uri| !is_registered(uri)) {
-            Some(
-                "The app asked to return to an address that is not registered for it (post_logout_redirect_uri).",
-            )
+            Some(Words::oidc_logout_where)
         } else {
             None
         };

@@ -40,6 +40,7 @@ pub mod registration;
 pub mod rehearsal;
 pub mod request;
 pub mod scopes;
+mod shown;
 pub mod token;
 mod usage;
 pub mod userinfo;
@@ -60,6 +61,7 @@ use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
 use crate::crypto::replay::Replay;
 use crate::http::outgoing::Outgoing;
+use crate::kernel::ids::SessionId;
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretKey;
 use crate::kernel::time::{SharedClock, Timestamp};
@@ -165,6 +167,10 @@ impl OnEnd for SeenFromBelow {
         if let Some(inner) = self.0.upgrade() {
             Oidc(inner).stage(batch, ended);
         }
+    }
+
+    fn told(&self, sid: &SessionId) -> Vec<String> {
+        self.0.upgrade().map(|inner| Oidc(inner).told(sid)).unwrap_or_default()
     }
 }
 

@@ -3,6 +3,8 @@
 
 use url::{Host, Url};
 
+use crate::words::{Said, said};
+
 /// The longest URI.
 pub const LONGEST: usize = 1024;
 
@@ -32,26 +34,27 @@ const DANGEROUS: [&str; 16] = [
 ///
 /// # Errors
 /// A sentence that says what is wrong.
-pub fn check(uri: &str, is_lab: bool) -> Result<(), String> {
-    let refuse = |why: &str| Err(format!("{} {why}", shown(uri)));
-    if uri.is_empty() || uri.len() > LONGEST || !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return refuse("is not an address: it is empty, too long, or holds spaces or other characters.");
+pub fn check(uri: &str, is_lab: bool) -> Result<(), Said> {
+    let is_graphic = uri.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_sound = !uri.is_empty() && uri.len() <= LONGEST && is_graphic;
+    let url = Url::parse(uri);
+    let uri_shown = shown(uri);
+    if !is_sound {
+        return Err(said(move |t| t.apps_uri_bad(&uri_shown)));
     }
     if uri.contains(['#', '\\', '*', '"', '<', '>', '`', '{', '}', '|', '^']) {
-        return refuse(
-            "cannot hold a fragment (#), a wildcard or characters that browsers read differently.",
-        );
+        return Err(said(move |t| t.apps_uri_wild(&uri_shown)));
     }
-    let Ok(url) = Url::parse(uri) else { return refuse("is not an absolute address.") };
+    let Ok(url) = url else { return Err(said(move |t| t.apps_uri_relative(&uri_shown))) };
     if !url.username().is_empty() || url.password().is_some() {
-        return refuse("cannot hold a user name.");
+        return Err(said(move |t| t.apps_uri_user(&uri_shown)));
     }
     match url.scheme() {
         "https" if has_plain_host(&url, uri) => Ok(()),
         "http" if has_plain_host(&url, uri) && (is_lab || is_loopback(&url)) => Ok(()),
-        "http" => refuse("must begin with https://; http:// is for localhost alone."),
-        "https" => refuse("has no plain host name."),
-        scheme if DANGEROUS.contains(&scheme) => refuse("has a scheme that is not allowed."),
+        "http" => Err(said(move |t| t.apps_uri_http(&uri_shown))),
+        "https" => Err(said(move |t| t.apps_uri_host(&uri_shown))),
+        scheme if DANGEROUS.contains(&scheme) => Err(said(move |t| t.apps_uri_scheme(&uri_shown))),
         // Custom schemes of apps on phones and desktops.
         _ => Ok(()),
     }

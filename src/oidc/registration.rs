@@ -26,6 +26,7 @@ use crate::kernel::secret::{SecretText, ct_eq};
 use crate::kernel::time::Timestamp;
 use crate::limits::Rule;
 use crate::store::{Batch, CommitError, Versioned};
+use crate::words::Said;
 
 /// Registrations from one place.
 const REGISTRATIONS: Rule = Rule::new("app-registration", 20, Duration::from_secs(3600));
@@ -180,10 +181,10 @@ impl From<AddError> for OAuthError {
     fn from(error: AddError) -> Self {
         match error {
             AddError::Objections(objections) => {
-                let (field, why) = objections.into_iter().next().unwrap_or(("client", String::new()));
+                let (field, why) = objections.into_iter().next().unwrap_or(("client", Said::from("")));
                 let code =
                     if field == "redirect_uris" { "invalid_redirect_uri" } else { "invalid_client_metadata" };
-                OAuthError::new(code, why)
+                OAuthError::new(code, why.english())
             }
             other => Problem::from(other).into(),
         }

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::http::{Problem, Reply, Request, csrf};
 use crate::sessions::cookies::Cookie;
 use crate::sessions::{Principal, SessionKind};
+use crate::words::{Said, Words, said};
 
 /// A signed-in browser, by its cookie. A broken or unknown cookie is nobody; two cookies of our name are refused.
 pub(super) fn browser(app: &App, request: &Request) -> Result<Option<Principal>, Problem> {
@@ -47,10 +48,7 @@ pub(super) fn browser_or_program(app: &App, request: &Request) -> Result<Option<
 }
 
 fn ambiguous() -> Problem {
-    Problem::bad_request(
-        "ambiguous_cookie",
-        "The browser sent the same cookie twice. Delete the cookies of this domain and try again.",
-    )
+    Problem::bad_request("ambiguous_cookie", Said::of(Words::errors_cookie_twice))
 }
 
 /// CSRF (WEB-01 to WEB-03): where the request came from and, with a session, the token bound to it.
@@ -71,12 +69,8 @@ pub(super) fn check_forgery(
         return Ok(());
     }
     let expected = app.expected_origin(request);
-    csrf::check_origin(&request.headers, &expected).map_err(|_| {
-        Problem::forbidden(
-            "csrf",
-            format!("This request did not come from our own pages. Open {expected} and try again."),
-        )
-    })?;
+    csrf::check_origin(&request.headers, &expected)
+        .map_err(|_| Problem::forbidden("csrf", said(move |t| t.errors_foreign_form_open(&expected))))?;
     let (Forgery::Session, Some(caller)) = (route.forgery, caller) else { return Ok(()) };
     let from_header = request
         .header(&HeaderName::from_static("x-csrf-token"))
@@ -91,10 +85,7 @@ pub(super) fn check_forgery(
     if is_right {
         return Ok(());
     }
-    Err(Problem::forbidden(
-        "csrf",
-        "This page was opened in another session or is too old. Reload it and try again.",
-    ))
+    Err(Problem::forbidden("csrf", Said::of(Words::errors_old_page)))
 }
 
 pub(super) fn not_signed_in(face: Face, request: &Request) -> Result<Reply, Problem> {
@@ -103,7 +94,7 @@ pub(super) fn not_signed_in(face: Face, request: &Request) -> Result<Reply, Prob
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("rd", wanted).finish();
         return Ok(Reply::see_other(&format!("/signin?{query}")));
     }
-    let problem = Problem::unauthorized("not_signed_in", "Sign in first.");
+    let problem = Problem::unauthorized("not_signed_in", Said::of(Words::errors_sign_in_first));
     Err(match face {
         Face::Api | Face::OAuth => {
             problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
@@ -115,6 +106,6 @@ pub(super) fn not_signed_in(face: Face, request: &Request) -> Result<Reply, Prob
 pub(super) fn not_an_admin(face: Face) -> Problem {
     match face {
         Face::Api | Face::OAuth => Problem::forbidden("not_allowed", "This is for administrators."),
-        Face::Page => Problem::forbidden("not_allowed", "This page is for administrators."),
+        Face::Page => Problem::forbidden("not_allowed", Said::of(Words::errors_admins_only)),
     }
 }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{Action, Face, Forgery, Method2, Rate, Route};
+use super::{Action, Face, Forgery, Method2, Rate, Route, preferences};
 use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{self, Dialect, Endpoint};
 use crate::admin::{
@@ -324,6 +324,12 @@ pub const ROUTES: &[Route] = &[
     in_turn(page(Post, "/link/{secret}", open!(join_pages::submit_link, sign_in))),
     page(Get, "/register", open!(join_pages::show_registration, sign_in)),
     in_turn(page(Post, "/register", open!(join_pages::submit_registration, sign_in))),
+    // -- language and colors, also before there is an owner
+    first_start(
+        Post,
+        "/preferences",
+        Action::Open(|app, request| Box::pin(preferences::submit(app, request))),
+    ),
     // -- one's own account, for programs
     api(Get, "/api/v1/users/me", Action::Glance(|app, _, caller| Ok(account::show(&app.my_account, caller)))),
     api(Patch, "/api/v1/users/me", signed_in!(User, account::change, my_account)),

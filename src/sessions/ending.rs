@@ -48,6 +48,11 @@ pub trait OnEnd: Send + Sync {
     /// requests that end a stay at the very same moment may both commit, so what is staged must bear to be there twice.
     /// Must not wait.
     fn stage(&self, batch: &mut Batch, ended: &EndedSession);
+
+    /// Returns the names of the apps that will be told when this stay ends.
+    fn told(&self, _sid: &SessionId) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Sessions {
@@ -55,6 +60,24 @@ impl Sessions {
     /// request.
     pub fn add_on_end(&self, hook: Arc<dyn OnEnd>) {
         self.0.on_end.write().push(hook);
+    }
+
+    /// Returns the names of the apps that will be told when the stay `sid` ends, or every stay of the user: sorted, each
+    /// once.
+    pub fn apps_told(&self, user: &UserId, sid: Option<&SessionId>) -> Vec<String> {
+        let stays = match sid {
+            Some(sid) => vec![*sid],
+            None => {
+                let ids = self.0.live.of_user(user).into_iter();
+                ids.filter_map(|id| self.0.live.get(&id)).map(|live| live.sid).collect()
+            }
+        };
+        let hooks = self.0.on_end.read().clone();
+        let mut names: Vec<String> =
+            hooks.iter().flat_map(|hook| stays.iter().flat_map(|sid| hook.told(sid))).collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// Tells whether a signed-in stay of the user goes on: a session of it is alive, if only by its refresh token.

@@ -1,5 +1,7 @@
 //! The frame of every page: name, theme, viewer and CSRF token.
 
+use http::Method;
+
 use super::{Principal, Sessions};
 use crate::http::Request;
 use crate::site::Site;
@@ -9,10 +11,19 @@ use crate::views::{Frame, Theme, Viewer, initials};
 pub fn anonymous(site: &Site, request: &Request, title: &str) -> Frame {
     let mut frame = Frame::new(title, site.name());
     frame.t = request.words();
+    frame.here = here(request);
     if let Ok(Some(theme)) = request.cookie(Theme::COOKIE) {
         frame.theme = Theme::from_cookie(theme);
     }
     frame
+}
+
+/// Returns the address of the page, for coming back. An answer to a form stands at the form's address.
+fn here(request: &Request) -> String {
+    match (&request.method, request.uri.path_and_query()) {
+        (&Method::GET, Some(address)) => address.to_string(),
+        _ => request.path().to_owned(),
+    }
 }
 
 /// Returns the frame of a page of a signed-in person.

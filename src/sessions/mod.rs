@@ -24,6 +24,7 @@ pub use refreshing::{RefreshRefusal, Refreshed};
 pub use succession::Successor;
 pub use tokens::{IssuedTokens, TokenRefusal, Verified};
 
+use crate::words::{Said, Words};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -223,7 +224,8 @@ impl Sessions {
     /// 401 `not_signed_in` if it has ended already.
     pub(crate) fn stage_require_live(&self, batch: &mut Batch, principal: &Principal) -> Result<(), Problem> {
         let found = self.record(&principal.session)?;
-        let seen = found.ok_or_else(|| Problem::unauthorized("not_signed_in", "Sign in first."))?;
+        let seen = found
+            .ok_or_else(|| Problem::unauthorized("not_signed_in", Said::of(Words::errors_sign_in_first)))?;
         batch.require(principal.session.as_bytes(), &seen);
         Ok(())
     }
@@ -303,7 +305,7 @@ impl Sessions {
         if self.0.live.len() >= MOST_IN_ALL {
             return Err(Problem::unavailable(
                 "too_many_sessions",
-                "Too many people are signed in at the moment. Please try again later.",
+                Said::of(Words::errors_too_busy),
                 Duration::from_secs(60),
             ));
         }
@@ -380,8 +382,7 @@ impl Sessions {
         }
         Err(Problem::unavailable(
             "clock_behind",
-            "The clock of this server is wrong, so nobody can sign in. Set the clock (or wait until it is set from \
-             the network), then try again. `doorward doctor` on the server says more.",
+            Said::of(Words::errors_clock_behind),
             Duration::from_secs(60),
         ))
     }

@@ -6,6 +6,7 @@ use crate::http::Problem;
 use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::time::Timestamp;
 use crate::store::{Batch, Versioned};
+use crate::words::{Said, Words};
 
 /// What a session that takes the place of the caller's is made of.
 pub struct Successor {
@@ -38,7 +39,7 @@ impl Sessions {
         let is_alive = live.is_some_and(|live| self.admit(principal.session, &live).is_some());
         let before = self.carried(&principal.session)?.filter(|_| is_alive);
         let before = before.ok_or_else(|| {
-            Problem::unauthorized("not_signed_in", "You were signed out meanwhile. Sign in again.")
+            Problem::unauthorized("not_signed_in", Said::of(Words::errors_signed_out_meanwhile))
         })?;
         let new = NewSession {
             user: principal.user.id,

@@ -271,6 +271,7 @@ impl Setup {
         let is_open = path == ROOT
             || path.starts_with("/setup/")
             || path.starts_with("/assets/")
+            || path == "/preferences"
             || matches!(path, "/healthz" | "/readyz");
         if is_open || self.is_claimed() {
             return Ok(None);

@@ -355,7 +355,7 @@ pub async fn claim(room: &Setup, request: &Request) -> Result<Reply, Problem> {
         }
         Err(ClaimError::Limited(wait)) => {
             let seconds = seconds_rounded_up(wait).max(1);
-            let wait = Some(Wait::rate_limited(seconds));
+            let wait = Some(Wait::rate_limited(request.words(), seconds));
             let reply = claim_page(room, request, FieldErrors::none(), wait, StatusCode::TOO_MANY_REQUESTS)?;
             Ok(reply.with(header::RETRY_AFTER, http::HeaderValue::from(seconds)))
         }

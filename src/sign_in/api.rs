@@ -16,6 +16,7 @@ use crate::kernel::text::{Email, GroupName};
 use crate::metrics::{RefreshFault, TokenFault};
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{IssuedTokens, Principal, RefreshRefusal, SessionKind, TokenRefusal};
+use crate::words::{Said, Words};
 
 /// Returns who is knocking.
 pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>, Problem> {
@@ -27,10 +28,7 @@ pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>
 }
 
 pub(crate) fn ambiguous_cookie() -> Problem {
-    Problem::bad_request(
-        "ambiguous_cookie",
-        "The browser sent the same cookie twice. Delete the cookies of this domain and try again.",
-    )
+    Problem::bad_request("ambiguous_cookie", Said::of(Words::errors_cookie_twice))
 }
 
 /// A user as the API shows it to its owner.

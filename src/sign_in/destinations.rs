@@ -8,7 +8,7 @@ use super::SignIn;
 use crate::http::Reply;
 use crate::http::redirect::{origin_of, safe_return_target};
 use crate::site::Place;
-use crate::views::Hidden;
+use crate::views::{Goal, Hidden};
 
 /// A page lets its forms lead to so many further origins at most.
 const MOST_FORM_TARGETS: usize = 16;
@@ -51,6 +51,8 @@ impl SignIn {
 pub(super) struct Way {
     target: Option<Url>,
     name: Option<String>,
+    /// The host behind a name.
+    host: String,
     form_targets: Vec<String>,
     /// The portal's own address for a target whose cookie our own pages cannot set.
     detour: Option<String>,
@@ -85,6 +87,7 @@ impl Way {
         } else if let Some(known) = room.describe(&target) {
             way.name = Some(known.name.chars().take(LONGEST_NAME).collect())
                 .filter(|name: &String| !name.is_empty());
+            way.host = known.form_targets.iter().find_map(|target| host_of(target)).unwrap_or_default();
             way.form_targets.extend(known.form_targets.into_iter().take(MOST_FORM_TARGETS));
         }
         way.target = Some(target);
@@ -132,6 +135,11 @@ impl Way {
         self.name.clone()
     }
 
+    /// Returns what the pages say of it.
+    pub(super) fn goal(&self) -> Option<Goal> {
+        self.name.clone().map(|name| Goal { name, host: self.host.clone() })
+    }
+
     /// Returns the field that carries the way along in a form.
     pub(super) fn hidden(&self) -> Vec<Hidden> {
         self.target.iter().map(|url| Hidden { name: "rd", value: url.to_string() }).collect()
@@ -141,6 +149,12 @@ impl Way {
     pub(super) fn allow(&self, reply: Reply) -> Reply {
         self.form_targets.iter().cloned().fold(reply, Reply::with_form_target)
     }
+}
+
+/// Returns the host of an origin of the web.
+fn host_of(origin: &str) -> Option<String> {
+    let url = Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "https" | "http"))?;
+    url.host_str().map(str::to_owned)
 }
 
 /// Returns the app that our own address `/?rd=` leads to.

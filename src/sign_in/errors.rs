@@ -10,6 +10,7 @@ use crate::http::Problem;
 use crate::kernel::time::Timestamp;
 use crate::limits::{Verdict, rate_limit_headers};
 use crate::store::{CommitError, StoreError};
+use crate::words::{Said, Words, said};
 
 /// Why a step of signing in was refused.
 #[derive(Debug)]
@@ -91,44 +92,36 @@ impl From<Problem> for SignInError {
 impl From<SignInError> for Problem {
     fn from(error: SignInError) -> Self {
         match error {
-            SignInError::Wrong => {
-                Problem::unauthorized("invalid_credentials", "That username and password do not match.")
+            SignInError::Wrong => Problem::unauthorized("invalid_credentials", Said::of(Words::signin_wrong)),
+            SignInError::WrongCode => {
+                Problem::unauthorized("invalid_code", Said::of(Words::signin_wrong_code))
             }
-            SignInError::WrongCode => Problem::unauthorized(
-                "invalid_code",
-                "That code was not accepted. Wait for the next one and try again.",
-            ),
-            SignInError::WrongPasskey => Problem::unauthorized(
-                "invalid_passkey",
-                "That passkey was not accepted. Try again, or sign in another way.",
-            ),
-            SignInError::TooManyCodes => Problem::unauthorized(
-                "too_many_codes",
-                "That were too many wrong codes. Please sign in again with your password.",
-            ),
-            SignInError::NothingPending => Problem::unauthorized(
-                "sign_in_expired",
-                "This sign-in has expired. Please start again with your password.",
-            ),
+            SignInError::WrongPasskey => {
+                Problem::unauthorized("invalid_passkey", Said::of(Words::signin_wrong_passkey))
+            }
+            SignInError::TooManyCodes => {
+                Problem::unauthorized("too_many_codes", Said::of(Words::signin_too_many_codes))
+            }
+            SignInError::NothingPending => {
+                Problem::unauthorized("sign_in_expired", Said::of(Words::signin_expired))
+            }
             SignInError::EnrolledElsewhere => AccountError::EnrolledElsewhere.into(),
             SignInError::Limited { policy, verdict } => {
                 let problem = Problem::too_many_requests(
                     "rate_limited",
-                    "There were too many attempts. Please wait and try again.",
+                    Said::of(Words::signin_too_many_attempts),
                     verdict.retry_after,
                 );
                 with_limit_headers(problem, policy, &verdict)
             }
-            SignInError::Delayed { wait } => Problem::too_many_requests(
-                "rate_limited",
-                "There were too many attempts. Please wait and try again.",
-                wait,
-            ),
+            SignInError::Delayed { wait } => {
+                Problem::too_many_requests("rate_limited", Said::of(Words::signin_too_many_attempts), wait)
+            }
             SignInError::Suspended { until, now } => {
                 let mut problem = Problem::new(
                     StatusCode::TOO_MANY_REQUESTS,
                     "suspended",
-                    format!("Sign-in for this name is paused from where you are until {until}."),
+                    said(move |t| t.signin_suspended(until)),
                 );
                 problem.retry_after = Some(until.since(now));
                 problem.with_member("until", until.to_rfc3339())

@@ -125,7 +125,7 @@ fn registration_page(
         form.text("email").clone_into(&mut page.email);
         match (problem.status, problem.retry_after) {
             (StatusCode::TOO_MANY_REQUESTS, Some(wait)) => {
-                page.wait = Some(Wait::rate_limited(seconds_rounded_up(wait)));
+                page.wait = Some(Wait::rate_limited(request.words(), seconds_rounded_up(wait)));
             }
             _ if problem.fields.is_empty() => {
                 page.errors.push("username", problem.detail.in_words(request.words()))

@@ -1,6 +1,6 @@
 //! The pages of signing in and out. They work without JavaScript; every form leads to a redirect or the same page.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use url::Url;
 
 use super::api::{ambiguous_cookie, visit};
@@ -22,7 +22,7 @@ use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{Level, Principal, SessionKind, frames, handoff};
 use crate::views::sign_in as views;
 use crate::views::{FieldErrors, Kind, Wait, When};
-use crate::words::Words;
+use crate::words::{Lang, Said, Words};
 
 /// The longest name that a link may prefill.
 const LONGEST_HINT: usize = 256;
@@ -35,7 +35,7 @@ pub(super) fn explain(
     let Some(error) = error else { return Ok((StatusCode::OK, None, None)) };
     let suspended = match &error {
         SignInError::Suspended { until, now } => {
-            Some(Wait::suspended(&When::from(*until), seconds_rounded_up(until.since(*now))))
+            Some(Wait::suspended(words, &When::from(*until), seconds_rounded_up(until.since(*now))))
         }
         _ => None,
     };
@@ -44,7 +44,7 @@ pub(super) fn explain(
     match (problem.status, suspended, wait) {
         (status, Some(wait), _) => Ok((status, None, Some(wait))),
         (StatusCode::TOO_MANY_REQUESTS, _, Some(seconds)) => {
-            Ok((problem.status, None, Some(Wait::rate_limited(seconds.max(1)))))
+            Ok((problem.status, None, Some(Wait::rate_limited(words, seconds.max(1)))))
         }
         (StatusCode::SERVICE_UNAVAILABLE, _, _) if problem.code == "busy" => {
             Ok((problem.status, Some(problem.detail.in_words(words)), None))
@@ -73,13 +73,18 @@ fn sign_in_page(
     let (status, error, wait) = explain(error, request.words())?;
     let way = Way::to(room, form.rd);
     let own = room.site.origin();
+    let mut frame = frames::anonymous(&room.site, request, request.words().signin_sign_in());
+    // The answer to a form has no query, and what was wanted must not get lost.
+    if let Some(url) = way.target().filter(|_| request.method != Method::GET) {
+        frame.here = format!("/signin?{}", query_of("rd", url.as_str()));
+    }
     let page = views::SignIn {
-        frame: frames::anonymous(&room.site, request, "Sign in"),
+        frame,
         hidden: way.hidden(),
-        continue_to: way.name(),
+        continue_to: way.goal(),
         username: form.username.to_owned(),
         remember: form.remember,
-        remember_for: crate::views::plural(room.sessions.remembered_days(), "day"),
+        remember_days: room.sessions.remembered_days(),
         error,
         // Whoever has to wait has to wait with a passkey too.
         passkey: Some(Ceremony::SignIn)
@@ -104,7 +109,21 @@ pub async fn show(room: &SignIn, request: &Request, caller: Option<&Principal>) 
     }
     let username = request.query("login_hint").filter(|hint| is_sound_hint(hint)).unwrap_or_default();
     let form = SignInForm { rd: rd.as_deref(), username: &username, remember: false };
-    sign_in_page(room, request, &form, None)
+    let reply = sign_in_page(room, request, &form, None)?;
+    // The language that the app asked for, until the sign-in is over; the person's own choice goes first.
+    let asked = request.asked_language().filter(|_| request.cookie(Lang::COOKIE) == Ok(None));
+    Ok(match asked {
+        Some(lang) => {
+            let cookie =
+                crate::http::SetCookie::host_only(Lang::COOKIE, lang.code()).max_age(pending::LIFETIME);
+            reply.with_cookie(if request.client.is_https { cookie } else { cookie.insecure() })
+        }
+        None => reply,
+    })
+}
+
+fn query_of(name: &str, value: &str) -> String {
+    form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
 /// Tells whether a hint can stand in the field of the name: it comes from whoever made the link.
@@ -115,9 +134,7 @@ fn is_sound_hint(hint: &str) -> bool {
 /// Returns the path of the portal, which decides what to do with a return address.
 fn portal_path(rd: Option<&str>) -> String {
     match rd {
-        Some(rd) => {
-            format!("/?{}", form_urlencoded::Serializer::new(String::new()).append_pair("rd", rd).finish())
-        }
+        Some(rd) => format!("/?{}", query_of("rd", rd)),
         None => "/".to_owned(),
     }
 }
@@ -163,9 +180,9 @@ fn welcome(room: &SignIn, request: &Request, signed_in: &SignedIn) -> Result<Rep
     let reply = match &signed_in.notice {
         Some(notice) => {
             let page = views::Message {
-                frame: frames::anonymous(&room.site, request, "Please read this"),
+                frame: frames::anonymous(&room.site, request, request.words().signin_read_this()),
                 text: notice.clone(),
-                button: "Continue".to_owned(),
+                button: request.words().signin_continue().to_owned(),
                 url: url.to_owned(),
             };
             Reply::html(StatusCode::OK, &page)?
@@ -256,16 +273,16 @@ fn second_factor_page(
     let hint_clock = matches!(error, Some(SignInError::WrongCode));
     let (status, error, wait) = explain(error, request.words())?;
     let user = room.accounts.user(&waiting.user).ok_or(SignInError::NothingPending)?;
-    let ceremony = Ceremony::SecondFactor(waiting.user, token);
+    let (ceremony, t) = (Ceremony::SecondFactor(waiting.user, token), request.words());
     let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::SecondFactor {
         frame: frames::anonymous(
             &room.site,
             request,
-            if user.has_totp { "Enter your code" } else { "Use your passkey" },
+            if user.has_totp { t.signin_enter_code() } else { t.signin_use_passkey() },
         ),
         hidden: Vec::new(),
-        continue_to: way.name(),
+        continue_to: way.goal(),
         recovery_url: "/signin/recovery".to_owned(),
         passkey: own_passkey(room, &user, &ceremony),
         passkey_unavailable: room.passkeys_unavailable(),
@@ -306,16 +323,17 @@ fn recovery_page(
 ) -> Result<Reply, Problem> {
     let (status, error, wait) = match error {
         Some(SignInError::WrongCode) => {
-            (StatusCode::UNAUTHORIZED, Some(views::Recovery::WRONG.to_owned()), None)
+            (StatusCode::UNAUTHORIZED, Some(request.words().signin_recovery_wrong().to_owned()), None)
         }
         other => explain(other, request.words())?,
     };
     let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::Recovery {
-        frame: frames::anonymous(&room.site, request, "Use a recovery code"),
+        frame: frames::anonymous(&room.site, request, request.words().signin_recovery()),
         hidden: Vec::new(),
-        continue_to: way.name(),
+        continue_to: way.goal(),
         second_factor_url: "/signin/second-factor".to_owned(),
+        has_app: room.accounts.user(&waiting.user).is_none_or(|user| user.has_totp),
         error,
         wait,
     };
@@ -373,9 +391,9 @@ async fn enrolment_page(
     let (status, error, wait) = explain(error, request.words())?;
     let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::Enrol {
-        frame: frames::anonymous(&room.site, request, "Set up your second factor"),
+        frame: frames::anonymous(&room.site, request, request.words().signin_enrol_title()),
         hidden: Vec::new(),
-        continue_to: way.name(),
+        continue_to: way.goal(),
         passkey: passkey.map(|options| options.to_string()),
         qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
         secret_text: in_groups(&enrolment.secret_base32),
@@ -410,7 +428,7 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
     match enrolled {
         Ok((signed_in, codes)) => {
             let way = Way::to(room, signed_in.return_to.as_deref());
-            let mut frame = frames::anonymous(&room.site, request, "Keep these recovery codes");
+            let mut frame = frames::anonymous(&room.site, request, request.words().signin_keep_codes());
             if let Some(notice) = signed_in.notice {
                 frame = frame.with_notice(Kind::Warn, notice);
             }
@@ -444,18 +462,26 @@ pub async fn show_sign_out(
 ) -> Result<Reply, Problem> {
     let rd = request.query("rd");
     let way = Way::to(room, rd.as_deref());
-    let Some(principal) = caller else { return signed_out_page(room, request, &way) };
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Sign out", "");
+    let Some(principal) = caller else { return signed_out_page(room, request, &way, Vec::new()) };
+    let mut frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_sign_out(),
+        "",
+    );
     frame.viewer = None;
     let page =
         views::SignOut { frame, hidden: way.hidden(), display_name: principal.user.display_name.to_string() };
     Reply::html(StatusCode::OK, &page)
 }
 
-fn signed_out_page(room: &SignIn, request: &Request, way: &Way) -> Result<Reply, Problem> {
+fn signed_out_page(room: &SignIn, request: &Request, way: &Way, told: Vec<String>) -> Result<Reply, Problem> {
     let page = views::SignedOut {
-        frame: frames::anonymous(&room.site, request, "Signed out"),
+        frame: frames::anonymous(&room.site, request, request.words().signin_signed_out_title()),
         continue_to: way.name().map(|name| (way.url().to_owned(), name)),
+        told,
     };
     Reply::html(StatusCode::OK, &page)
 }
@@ -464,13 +490,16 @@ fn signed_out_page(room: &SignIn, request: &Request, way: &Way) -> Result<Reply,
 pub async fn sign_out(room: &SignIn, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let form = request.form()?;
     let visit = visit(room, request)?;
-    if form.text("scope") == "everywhere" {
+    let is_everywhere = form.text("scope") == "everywhere";
+    let stay = Some(&principal.sid).filter(|_| !is_everywhere);
+    let told = room.sessions.apps_told(&principal.user.id, stay);
+    if is_everywhere {
         room.sign_out_everywhere(principal, &visit).await?;
     } else {
         room.sign_out(principal, &visit).await?;
     }
     let way = Way::to(room, form.get("rd"));
-    let mut reply = cookies::revoke(&room.site, signed_out_page(room, request, &way)?);
+    let mut reply = cookies::revoke(&room.site, signed_out_page(room, request, &way, told)?);
     crate::http::headers::clear_site_data(&mut reply);
     Ok(reply)
 }
@@ -509,7 +538,7 @@ pub async fn portal(
         let verdict =
             room.limits.acquire(&HANDOFFS, &room.limits.key(&HANDOFFS, principal.session.as_bytes()));
         if !verdict.allowed {
-            let sentence = "There were too many sign-ins to apps. Please wait and try again.";
+            let sentence = Said::of(Words::signin_handoffs);
             return Err(Problem::too_many_requests("rate_limited", sentence, verdict.retry_after));
         }
     }
@@ -544,13 +573,21 @@ fn onward_from_sign_in(rd: String, rm: Option<&str>) -> String {
 /// Says that a browser comes back from an app again and again, or from the host that should have let it in.
 fn circle(room: &SignIn, request: &Request, principal: &Principal, target: &Url) -> Result<Reply, Problem> {
     let host = target.host_str().unwrap_or_default();
-    let text = format!(
-        "Your browser was sent between Doorward and {host} several times without getting in. \
-         {host} does not receive the sign-in cookie, or asks for more than you have. \
-         Ask the person who runs this server to check the access rules and the address of {host}."
+    let text = request.words().signin_circle(host);
+    let frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_circle_title(),
+        "",
     );
-    let frame = frames::personal(&room.site, &room.sessions, request, principal, "That is a circle", "");
-    let page = views::Message { frame, text, button: "Try again".to_owned(), url: target.to_string() };
+    let page = views::Message {
+        frame,
+        text,
+        button: request.words().signin_try_again().to_owned(),
+        url: target.to_string(),
+    };
     Ok(Reply::html(StatusCode::FORBIDDEN, &page)?.with_cookie(hop_cookie(room, &hops(request).without(host))))
 }
 
@@ -566,11 +603,18 @@ fn missing_factor(
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
         return Ok(Reply::see_other(&format!("/step-up?{query}")));
     }
-    let frame = frames::personal(&room.site, &room.sessions, request, principal, "One more step", "");
+    let frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_one_more_step(),
+        "",
+    );
     let page = views::Message {
         frame,
-        text: format!("{host} asks for a second factor, and your account has none yet."),
-        button: "Set up an authenticator app".to_owned(),
+        text: request.words().signin_needs_second_factor(host),
+        button: request.words().signin_set_up_app().to_owned(),
         url: "/account/totp".to_owned(),
     };
     Reply::html(StatusCode::FORBIDDEN, &page)

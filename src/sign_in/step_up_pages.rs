@@ -28,17 +28,24 @@ fn step_up_page(
 ) -> Result<Reply, Problem> {
     let (status, error, wait) = match error {
         Some(SignInError::Wrong | SignInError::WrongCode | SignInError::WrongPasskey) => {
-            (StatusCode::UNAUTHORIZED, Some(views::StepUp::WRONG.to_owned()), None)
+            (StatusCode::UNAUTHORIZED, Some(request.words().signin_step_up_wrong().to_owned()), None)
         }
         other => explain(other, request.words())?,
     };
     let way = Way::to_own(room, next);
-    let mut frame = frames::personal(&room.site, &room.sessions, request, principal, "Confirm it is you", "");
+    let mut frame = frames::personal(
+        &room.site,
+        &room.sessions,
+        request,
+        principal,
+        request.words().signin_confirm_title(),
+        "",
+    );
     frame.viewer = None;
     let page = views::StepUp {
         frame,
         hidden: vec![Hidden { name: "next", value: next_path(room, &way) }],
-        continue_to: way.name(),
+        continue_to: way.goal(),
         username: principal.user.username.to_string(),
         purpose: String::new(),
         asks_password: true,

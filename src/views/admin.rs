@@ -77,11 +77,24 @@ pub struct Verdict {
     pub reasons: Vec<String>,
 }
 
+/// One difference between the draft and the rules in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DraftChange {
+    /// `New`, `Gone`, `Moved`.
+    pub badge: Badge,
+    /// The rule in words.
+    pub sentence: Vec<Words>,
+    /// Where it moves; may be empty.
+    pub detail: String,
+}
+
 /// A list that is not in force yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DraftNote {
-    /// How it differs from the rules in force.
-    pub summary: String,
+    /// How it differs from the rules in force; empty if it does not.
+    pub changes: Vec<DraftChange>,
+    /// How many changes there are beside those.
+    pub more: usize,
     /// Sent back with applying and discarding.
     pub version: u64,
     /// Whether the rules in force are still those it began with, so that it can be applied.

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::frame::Frame;
 use super::parts::Wait;
+use crate::words::Words;
 
 /// An error page.
 #[derive(Debug, Template)]
@@ -28,7 +29,7 @@ pub struct ErrorPage {
 impl ErrorPage {
     /// Makes the page of a status from the built-in texts; the frame's title is replaced by the heading.
     pub fn for_status(mut frame: Frame, status: u16, request_id: impl Into<String>) -> Self {
-        let (title, sentence, advice) = texts(status);
+        let (title, sentence, advice) = texts(frame.t, status);
         frame.title = title.to_owned();
         ErrorPage {
             frame,
@@ -43,48 +44,18 @@ impl ErrorPage {
 }
 
 /// Returns heading, sentence and advice.
-fn texts(status: u16) -> (&'static str, &'static str, &'static str) {
+fn texts(t: Words, status: u16) -> (&'static str, &'static str, &'static str) {
     match status {
-        400 => (
-            "That did not work",
-            "The request was not understood.",
-            "Go back, reload the page and try again.",
-        ),
-        401 => {
-            ("Please sign in", "This page is for people who are signed in.", "Sign in, then open it again.")
-        }
-        403 => (
-            "Not allowed",
-            "You are not allowed to do this.",
-            "If you need it, ask the person who runs this server. If a form brought you here, reload it and try again.",
-        ),
-        404 => (
-            "Nothing here",
-            "There is no page at this address.",
-            "Check the address for typing mistakes, or start from the home page.",
-        ),
-        405 => (
-            "That did not work",
-            "This address does not accept that kind of request.",
-            "Go back and use the buttons on the page.",
-        ),
-        409 => (
-            "Somebody was faster",
-            "This was changed by someone else while you were looking at it.",
-            "Go back, reload the page and look at what changed.",
-        ),
-        413 => ("Too large", "What you sent is larger than this server accepts.", "Send less and try again."),
-        429 => (
-            "One moment",
-            "There were too many requests from where you are.",
-            "Wait a little and try again. Nothing is lost.",
-        ),
-        503 => ("Not ready", "Doorward is starting or busy.", "Wait a few seconds and reload the page."),
-        _ => (
-            "Something broke",
-            "Doorward made a mistake while handling this request.",
-            "Try again. If it keeps happening, send the number below to the person who runs this server.",
-        ),
+        400 => (t.errors_title_400(), t.errors_sentence_400(), t.errors_advice_400()),
+        401 => (t.errors_title_401(), t.errors_sentence_401(), t.errors_advice_401()),
+        403 => (t.errors_title_403(), t.errors_sentence_403(), t.errors_advice_403()),
+        404 => (t.errors_title_404(), t.errors_sentence_404(), t.errors_advice_404()),
+        405 => (t.errors_title_400(), t.errors_sentence_405(), t.errors_advice_405()),
+        409 => (t.errors_title_409(), t.errors_sentence_409(), t.errors_advice_409()),
+        413 => (t.errors_title_413(), t.errors_sentence_413(), t.errors_advice_413()),
+        429 => (t.errors_title_429(), t.errors_sentence_429(), t.errors_advice_429()),
+        503 => (t.errors_title_503(), t.errors_sentence_503(), t.errors_advice_503()),
+        _ => (t.errors_title_500(), t.errors_sentence_500(), t.errors_advice_500()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::assets::{Assets, assets};
 use super::navigation::{ACCOUNT, ADMIN, Entry, holds};
-use crate::words::Words;
+use crate::words::{Lang, Words};
 
 /// The colors a visitor chose; `Auto` follows the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// The name of the cookie the theme button writes. It is readable by scripts and holds no secret.
+    /// The name of the cookie in which the choice is kept. It holds no secret.
     pub const COOKIE: &'static str = "dw_theme";
 
     /// Takes the value of the cookie [`Theme::COOKIE`]; anything unknown is `Auto`.
@@ -103,6 +103,8 @@ pub struct Frame {
     pub theme: Theme,
     /// The texts, in the language of the visitor.
     pub t: Words,
+    /// Where the switch of language and colors leads back to: path and query of the page. Empty where there is none.
+    pub here: String,
     /// Hashed asset addresses.
     pub assets: &'static Assets,
 }
@@ -119,6 +121,7 @@ impl Frame {
             notice: None,
             theme: Theme::Auto,
             t: Words::ENGLISH,
+            here: "/".to_owned(),
             assets: assets(),
         }
     }
@@ -162,6 +165,12 @@ impl Frame {
             (_, true) => ADMIN,
             _ => &[],
         }
+    }
+
+    /// The languages of the switch.
+    pub fn other_languages(&self) -> impl Iterator<Item = Lang> {
+        let own = self.t.lang();
+        Lang::ALL.into_iter().filter(move |lang| *lang != own)
     }
 
     /// Where administration begins.

@@ -34,11 +34,12 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use crate::words;
 pub use askama::Template;
 pub use frame::{Frame, Kind, Notice, Theme, Viewer};
 pub use parts::{
-    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Hidden, OneTimeLink, Pager, SessionRow, Svg,
-    Wait, When, initials, plural,
+    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Goal, Hidden, OneTimeLink, Pager, SessionRow,
+    Svg, Wait, When, initials, plural,
 };
 
 /// Renders a page to HTML bytes.

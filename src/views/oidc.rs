@@ -5,6 +5,21 @@ use askama::Template;
 use super::frame::Frame;
 use super::parts::Hidden;
 
+/// Something that an app would learn or may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Item {
+    /// In plain words: "Your e-mail address".
+    pub text: String,
+    /// What it would read: "ana@home.example"; may be empty.
+    pub value: String,
+}
+
+impl From<&str> for Item {
+    fn from(text: &str) -> Self {
+        Item { text: text.to_owned(), value: String::new() }
+    }
+}
+
 /// May the app? (OIDC Core section 3.1.2.4.)
 ///
 /// Form: POST `action`, fields `csrf`, `request`, `question`, `decision`: `allow` or `deny`.
@@ -25,8 +40,10 @@ pub struct Consent {
     pub display_name: String,
     /// Their username.
     pub username: String,
-    /// What the app would learn or may do, in plain words.
-    pub items: Vec<String>,
+    /// What the app would learn or may do.
+    pub items: Vec<Item>,
+    /// Whether the person is asked this once.
+    pub is_asked_once: bool,
     /// The APIs it may use in the name of the person.
     pub resources: Vec<String>,
     /// Where the form goes.
@@ -99,8 +116,8 @@ pub struct DeviceConfirm {
     pub place: String,
     /// Who is signed in.
     pub display_name: String,
-    /// What the app would learn or may do, in plain words.
-    pub items: Vec<String>,
+    /// What the app would learn or may do.
+    pub items: Vec<Item>,
 }
 
 /// The device is in, or not.

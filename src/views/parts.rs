@@ -64,15 +64,24 @@ pub struct When {
 
 impl From<Timestamp> for When {
     fn from(at: Timestamp) -> Self {
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let (year, month, day) = at.civil_date();
-        let month = usize::try_from(month).ok().and_then(|m| MONTHS.get(m.wrapping_sub(1))).unwrap_or(&"");
-        let second = at.as_secs() % 86_400;
-        When {
-            iso: at.to_rfc3339(),
-            text: format!("{day} {month} {year}, {:02}:{:02} UTC", second / 3600, second / 60 % 60),
-        }
+        let mut when = When { iso: at.to_rfc3339(), text: String::new() };
+        when.text = when.in_words(&Words::ENGLISH);
+        when
+    }
+}
+
+impl When {
+    /// Returns the moment in a language: `12 Nov 2026, 14:02 UTC`.
+    pub fn in_words(&self, t: &Words) -> String {
+        self.parts(t).unwrap_or_else(|| self.text.clone())
+    }
+
+    fn parts(&self, t: &Words) -> Option<String> {
+        let (date, time) = self.iso.split_once('T')?;
+        let [year, month, day] = *date.splitn(3, '-').collect::<Vec<_>>() else { return None };
+        let month = month.parse::<usize>().ok()?.checked_sub(1)?;
+        let month = t.ui_months().split(' ').nth(month)?;
+        Some(t.ui_moment(time.get(..5)?, day.trim_start_matches('0'), month, year))
     }
 }
 
@@ -87,35 +96,44 @@ pub struct Wait {
 
 impl Wait {
     /// Makes the message of a rate limit: "Too many attempts from here. Try again in 4 minutes."
-    pub fn rate_limited(seconds: u64) -> Self {
-        Wait { text: format!("Too many attempts from here. Try again in {}.", duration(seconds)), seconds }
+    pub fn rate_limited(t: Words, seconds: u64) -> Self {
+        Wait { text: t.ui_too_many_attempts(duration(t, seconds)), seconds }
     }
 
     /// Makes the message of a suspension: "Sign-in is paused here until … (after too many failures)".
     /// The same for unknown names (LIM-07).
-    pub fn suspended(until: &When, seconds: u64) -> Self {
-        Wait {
-            text: format!(
-                "Sign-in for this name is paused from where you are until {}, after too many failed attempts. An admin can lift the pause.",
-                until.text
-            ),
-            seconds,
-        }
+    pub fn suspended(t: Words, until: &When, seconds: u64) -> Self {
+        Wait { text: t.ui_paused_here(until.in_words(&t)), seconds }
     }
 }
 
 /// Returns `45 seconds`, `4 minutes` or `12 hours`, rounded up.
-fn duration(seconds: u64) -> String {
+fn duration(t: Words, seconds: u64) -> String {
     match seconds {
-        0..=90 => plural(seconds.max(1), "second"),
-        91..=5400 => plural(seconds.div_ceil(60), "minute"),
-        _ => plural(seconds.div_ceil(3600), "hour"),
+        0..=90 => t.ui_seconds(seconds.max(1)),
+        91..=5400 => t.ui_minutes(seconds.div_ceil(60)),
+        _ => t.ui_hours(seconds.div_ceil(3600)),
     }
 }
 
 /// Returns `1 day`, `2 days`.
 pub fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// What a visitor wants to open: "to continue to Grafana (grafana.home.example)".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// The name of an app, or a host.
+    pub name: String,
+    /// The host that the app is at; empty if the name is the host.
+    pub host: String,
+}
+
+impl From<&str> for Goal {
+    fn from(name: &str) -> Self {
+        Goal { name: name.to_owned(), host: String::new() }
+    }
 }
 
 /// A hidden form field, such as the address to continue to.

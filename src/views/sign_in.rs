@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::frame::Frame;
-use super::parts::{FieldErrors, Hidden, Svg, Wait};
+use super::parts::{FieldErrors, Goal, Hidden, Svg, Wait};
 
 /// `GET /signin`.
 ///
@@ -16,14 +16,14 @@ pub struct SignIn {
     /// Fields to carry along, such as `rd`, `rm` or `flow`.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open: "to continue to photos.home.example", or the name of an app.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// Prefilled username.
     pub username: String,
     /// Whether "Keep me signed in" is ticked.
     pub remember: bool,
-    /// How long that lasts, such as `30 days`; empty hides the box.
-    pub remember_for: String,
-    /// One neutral sentence, the same for unknown name and wrong password; see [`SignIn::WRONG`].
+    /// For how many days; none hides the box.
+    pub remember_days: u64,
+    /// One neutral sentence, the same for unknown name and wrong password;
     pub error: Option<String>,
     /// Set while rate limited or suspended.
     pub wait: Option<Wait>,
@@ -33,11 +33,6 @@ pub struct SignIn {
     pub is_registration_open: bool,
     /// Whether the page came over plain HTTP with the insecure switch on: shows a warning (SES-06).
     pub is_insecure: bool,
-}
-
-impl SignIn {
-    /// The sentence for every refused name and password (ENU-01).
-    pub const WRONG: &'static str = "That username and password do not match.";
 }
 
 /// `GET /signin/second-factor`: the code of the authenticator app.
@@ -51,10 +46,10 @@ pub struct SecondFactor {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// Where "Use a recovery code" leads, query included: `/signin/recovery?flow=…`.
     pub recovery_url: String,
-    /// One sentence, the same for a wrong and a used code (OTP-05); see [`SecondFactor::WRONG`].
+    /// One sentence, the same for a wrong and a used code (OTP-05);
     pub error: Option<String>,
     /// Set while rate limited.
     pub wait: Option<Wait>,
@@ -70,11 +65,6 @@ pub struct SecondFactor {
     pub digits: u8,
 }
 
-impl SecondFactor {
-    /// The sentence for every refused code.
-    pub const WRONG: &'static str = "That code was not accepted. Wait for the next one and try again.";
-}
-
 /// `GET /signin/recovery`: one of the ten recovery codes.
 ///
 /// Form: POST `/signin/recovery`, fields `csrf`, everything in `hidden`, `recovery_code`.
@@ -86,18 +76,15 @@ pub struct Recovery {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-    pub continue_to: Option<String>,
-    /// Where "Use the authenticator app" leads.
+    pub continue_to: Option<Goal>,
+    /// Where the way back to the second factor leads.
     pub second_factor_url: String,
+    /// Whether that is an authenticator app; else a passkey.
+    pub has_app: bool,
     /// One sentence, the same for a wrong and a used code.
     pub error: Option<String>,
     /// Set while rate limited.
     pub wait: Option<Wait>,
-}
-
-impl Recovery {
-    /// The sentence for every refused recovery code.
-    pub const WRONG: &'static str = "That recovery code was not accepted. Each code works once.";
 }
 
 /// `GET /signin/enrol`: a second factor is required before this sign-in may finish.
@@ -111,7 +98,7 @@ pub struct Enrol {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// What a browser needs to make a passkey, as JSON; none where there are no passkeys.
     pub passkey: Option<String>,
     /// QR code of the otpauth URI.
@@ -168,6 +155,8 @@ pub struct SignedOut {
     pub frame: Frame,
     /// A validated address to go on to, and the host or app it belongs to.
     pub continue_to: Option<(String, String)>,
+    /// The apps that were told.
+    pub told: Vec<String>,
 }
 
 /// `GET /step-up`: confirm it is you before a sensitive change.
@@ -181,7 +170,7 @@ pub struct StepUp {
     /// Fields to carry along.
     pub hidden: Vec<Hidden>,
     /// What the visitor wants to open.
-    pub continue_to: Option<String>,
+    pub continue_to: Option<Goal>,
     /// Username, for password managers.
     pub username: String,
     /// What it is for, lower case, after "To": `change your password`; may be empty.
@@ -196,17 +185,12 @@ pub struct StepUp {
     pub has_app: bool,
     /// How many digits the codes of this person have.
     pub digits: u8,
-    /// One neutral sentence; see [`StepUp::WRONG`].
+    /// One neutral sentence;
     pub error: Option<String>,
     /// Set while rate limited.
     pub wait: Option<Wait>,
     /// Where "Cancel" leads.
     pub cancel_url: String,
-}
-
-impl StepUp {
-    /// The sentence for every refusal.
-    pub const WRONG: &'static str = "That was not accepted. Check what you typed and try again.";
 }
 
 /// What a one-time link is for.

@@ -1,8 +1,9 @@
 //! What every page must hold, whatever it shows.
 
-use super::samples::{NASTY, all};
+use super::samples::{NASTY, all, all_in};
 use super::*;
 use crate::kernel::time::Timestamp;
+use crate::words::{Lang, Words};
 
 /// Returns every tag of a page: the text between `<` and `>`.
 fn tags(html: &str) -> Vec<&str> {
@@ -135,6 +136,36 @@ fn every_page_has_language_one_heading_a_main_part_and_a_skip_link() {
 }
 
 #[test]
+fn every_page_is_there_in_every_language() {
+    let english = all();
+    for lang in Lang::ALL {
+        let pages = all_in(lang);
+        assert_eq!(pages.len(), english.len());
+        for page in pages {
+            assert!(
+                page.html.contains(&format!("<html lang=\"{}\" dir=\"ltr\"", lang.code())),
+                "{}",
+                page.name
+            );
+        }
+    }
+    let german: String = all_in(Lang::De).into_iter().map(|page| page.html).collect();
+    for left in ["Skip to content", "Dark colors", "Sign out here", "Sign in with a passkey", "Nothing here"]
+    {
+        assert!(!german.contains(left), "{left}");
+    }
+}
+
+/// A page is rendered within 100 µs; without optimization it may take fifty times as long.
+#[test]
+fn rendering_takes_no_time() {
+    let most = std::time::Duration::from_micros(if cfg!(debug_assertions) { 5000 } else { 100 });
+    for page in all() {
+        assert!(page.took <= most, "{}: {:?}", page.name, page.took);
+    }
+}
+
+#[test]
 fn every_asset_a_page_names_exists() {
     for page in all() {
         for tag in tags(&page.html) {
@@ -199,13 +230,16 @@ fn moments_read_well() {
     let when = When::from(Timestamp::from_secs(1_794_492_120));
     assert_eq!(when.iso, "2026-11-12T14:02:00Z");
     assert_eq!(when.text, "12 Nov 2026, 14:02 UTC");
+    assert_eq!(when.in_words(&Words::of(Lang::De)), "12. Nov. 2026, 14:02 UTC");
+    let odd = When { iso: "soon".into(), text: "soon".into() };
+    assert_eq!(odd.in_words(&Words::of(Lang::De)), "soon");
 }
 
 #[test]
 fn waits_are_told_in_the_largest_sensible_unit() {
-    assert!(Wait::rate_limited(1).text.ends_with("in 1 second."));
-    assert!(Wait::rate_limited(240).text.ends_with("in 4 minutes."));
-    assert!(Wait::rate_limited(43_200).text.ends_with("in 12 hours."));
+    assert!(Wait::rate_limited(Words::ENGLISH, 1).text.ends_with("in 1 second."));
+    assert!(Wait::rate_limited(Words::ENGLISH, 240).text.ends_with("in 4 minutes."));
+    assert!(Wait::rate_limited(Words::ENGLISH, 43_200).text.ends_with("in 12 hours."));
 }
 
 #[test]

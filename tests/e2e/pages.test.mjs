@@ -123,17 +123,22 @@ test("a pause counts down", async () => {
   check(page);
 });
 
-test("the colors button turns the page and leaves a cookie for the server", async () => {
-  const page = await visit("signin.html", { colorScheme: "light" });
-  await page.getByRole("button", { name: "Dark colors" }).click();
-  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
-  const cookies = await page.context().cookies();
-  assert.equal(cookies.find((cookie) => cookie.name === "dw_theme")?.value, "dark");
+test("the colors button turns the page at once, gives way to the other one, and tells the server", async () => {
+  for (const [colorScheme, name, theme, other] of [["light", "Dark colors", "dark", "Light colors"], ["dark", "Light colors", "light", "Dark colors"]]) {
+    const page = await visit("signin.html", { colorScheme });
+    assert.equal(await page.getByRole("button", { name: other }).count(), 0);
+    const [request] = await Promise.all([page.waitForRequest("**/preferences"), page.getByRole("button", { name }).click()]);
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), theme);
+    assert.equal(new URLSearchParams(request.postData()).get("theme"), theme);
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), other);
+    check(page);
+  }
 });
 
 test("without scripts the sign-in form works and no dead button is shown", async () => {
   const page = await visit("signin.html", { javaScriptEnabled: false });
-  assert.equal(await page.getByRole("button").count(), 1);
+  // The form, the language and the colors.
+  assert.deepEqual(await page.getByRole("button").allTextContents(), ["Sign in", "Deutsch", "Dark colors"]);
   await page.fill("#username", "ana");
   await page.fill("#password", "violet kettle orbit meadow");
   await page.click("#sign-in-submit");

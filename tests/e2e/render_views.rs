@@ -1,7 +1,8 @@
-//! Writes every page with sample data, and all assets, into a directory, for looking at them in a browser.
+//! Writes every page with sample data, in English and in German (`NAME.de.html`), and all assets, into a directory, for looking at them in a browser.
 //!
 //! `cargo run --example render-views -- DIRECTORY`, then `node tests/e2e/look.mjs DIRECTORY`.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
 
@@ -16,6 +17,14 @@ fn main() -> io::Result<()> {
     fs::create_dir_all(target.join("assets"))?;
     for page in samples::all() {
         fs::write(target.join(format!("{}.html", page.name)), page.html)?;
+    }
+    for page in samples::all_in(words::Lang::De) {
+        fs::write(target.join(format!("{}.de.html", page.name)), page.html)?;
+    }
+    let mut times: Vec<_> = samples::all().into_iter().map(|page| (page.took, page.name)).collect();
+    times.sort();
+    if let Some((took, name)) = times.last() {
+        writeln!(io::stdout(), "{} pages; {name} takes longest to render: {took:?}", times.len())?;
     }
     for asset in assets::assets().iter() {
         fs::write(target.join(asset.path.trim_start_matches('/')), &asset.body)?;

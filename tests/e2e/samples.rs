@@ -2,8 +2,11 @@
 //!
 //! Included by path, so the views are found one module up: `super::*`.
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
 use super::account::{self, Strip, TotpState};
-use super::admin::{DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
+use super::admin::{DraftChange, DraftNote, FilterLink, RuleForm, RuleRow, RuleTest, Rules, Verdict, Words};
 use super::doctor;
 use super::domains;
 use super::errors::{ErrorPage, WrongHost};
@@ -12,9 +15,10 @@ use super::oidc;
 use super::qr::qr_svg;
 use super::setup::{self, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
+use super::words::Lang;
 use super::{
-    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Hidden, Kind, OneTimeLink, Pager,
-    SessionRow, Svg, Template, Viewer, Wait, When, initials,
+    Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Frame, Goal, Hidden, Kind, OneTimeLink,
+    Pager, SessionRow, Svg, Template, Viewer, Wait, When, initials,
 };
 
 #[path = "samples/apps.rs"]
@@ -30,6 +34,8 @@ pub(crate) struct Sample {
     pub(crate) name: &'static str,
     /// The page.
     pub(crate) html: String,
+    /// How long it took to render, at best.
+    pub(crate) took: Duration,
 }
 
 /// A name that would break a page that forgot to escape.
@@ -39,11 +45,37 @@ const URI: &str = "otpauth://totp/Home:ana?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3P
 const SECRET: &str = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP";
 
 fn sample<T: Template>(name: &'static str, view: T) -> Sample {
-    Sample { name, html: view.render().unwrap_or_default() }
+    let html = view.render().unwrap_or_default();
+    let render = || {
+        let begun = Instant::now();
+        let again = view.render();
+        drop(again);
+        begun.elapsed()
+    };
+    Sample { name, html, took: (0..5).map(|_| render()).min().unwrap_or_default() }
+}
+
+thread_local! {
+    static LANGUAGE: Cell<Lang> = const { Cell::new(Lang::En) };
+}
+
+/// The texts in the language of the samples.
+fn words() -> super::words::Words {
+    super::words::Words::of(LANGUAGE.get())
+}
+
+/// Renders every page in a language.
+pub(crate) fn all_in(lang: Lang) -> Vec<Sample> {
+    LANGUAGE.set(lang);
+    let pages = all();
+    LANGUAGE.set(Lang::En);
+    pages
 }
 
 fn gate(title: &str) -> Frame {
-    Frame::new(title, "Linden Street").with_csrf("c5rf.t0ken")
+    let mut frame = Frame::new(title, "Linden Street").with_csrf("c5rf.t0ken");
+    frame.t = words();
+    frame
 }
 
 fn shell(title: &str, current: &'static str) -> Frame {
@@ -182,7 +214,7 @@ fn setup_pages() -> Vec<Sample> {
                 frame: gate("Set up Doorward"),
                 token_file: "/var/lib/doorward/setup-token".into(),
                 errors: FieldErrors::one("token", "That is not the setup code. Copy it again from the log."),
-                wait: Some(Wait::rate_limited(20)),
+                wait: Some(Wait::rate_limited(words(), 20)),
                 insecure: Some(insecure()),
             },
         ),
@@ -382,10 +414,10 @@ fn sign_in() -> sign_in::SignIn {
     sign_in::SignIn {
         frame: gate("Sign in"),
         hidden: vec![Hidden { name: "rd", value: "https://photos.linden.example/?a=\"b\"".into() }],
-        continue_to: Some("photos.linden.example".into()),
+        continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
         username: String::new(),
         remember: false,
-        remember_for: "30 days".into(),
+        remember_days: 30,
         error: None,
         wait: None,
         passkey: Some(PASSKEY.into()),
@@ -420,7 +452,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "signin-wrong",
             sign_in::SignIn {
                 username: NASTY.into(),
-                error: Some(sign_in::SignIn::WRONG.into()),
+                error: Some(words().signin_wrong().into()),
                 is_insecure: true,
                 is_registration_open: false,
                 continue_to: None,
@@ -432,7 +464,7 @@ fn sign_in_pages() -> Vec<Sample> {
             "signin-suspended",
             sign_in::SignIn {
                 username: "ana".into(),
-                wait: Some(Wait::suspended(&at(12, "14:02"), 43_200)),
+                wait: Some(Wait::suspended(words(), &at(12, "14:02"), 43_200)),
                 passkey: None,
                 ..sign_in()
             },
@@ -442,9 +474,9 @@ fn sign_in_pages() -> Vec<Sample> {
             sign_in::SecondFactor {
                 frame: gate("One more step"),
                 hidden: vec![Hidden { name: "flow", value: "abc".into() }],
-                continue_to: Some("photos.linden.example".into()),
+                continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 recovery_url: "/signin/recovery?flow=abc".into(),
-                error: Some(sign_in::SecondFactor::WRONG.into()),
+                error: Some(words().signin_wrong_code().into()),
                 wait: None,
                 passkey: None,
                 passkey_unavailable: None,
@@ -463,15 +495,16 @@ fn sign_in_pages() -> Vec<Sample> {
                 hidden: Vec::new(),
                 continue_to: None,
                 second_factor_url: "/signin/second-factor?flow=abc".into(),
+                has_app: true,
                 error: None,
-                wait: Some(Wait::rate_limited(300)),
+                wait: Some(Wait::rate_limited(words(), 300)),
             },
         ),
         sample(
             "signin-enrol",
             sign_in::Enrol {
                 frame: gate("Add a second factor"),
-                continue_to: Some("photos.linden.example".into()),
+                continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 hidden: Vec::new(),
                 passkey: Some("{}".to_owned()),
                 qr: qr(),
@@ -504,6 +537,7 @@ fn sign_in_pages() -> Vec<Sample> {
             sign_in::SignedOut {
                 frame: gate("Signed out"),
                 continue_to: Some(("https://photos.linden.example/".into(), "photos.linden.example".into())),
+                told: vec!["Immich".into(), NASTY.into()],
             },
         ),
         sample(
@@ -886,7 +920,24 @@ fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
         ],
         is_fixed: false,
         draft: is_draft.then(|| DraftNote {
-            summary: "1 rule new or changed, 2 rules gone or as they were before.".into(),
+            changes: vec![
+                DraftChange {
+                    badge: Badge::new(Kind::Danger, "Gone"),
+                    sentence: vec![Words::plain("Nobody may open"), Words::name(NASTY), Words::plain(".")],
+                    detail: String::new(),
+                },
+                DraftChange {
+                    badge: Badge::new(Kind::Info, "Moved"),
+                    sentence: vec![
+                        Words::plain("Everyone may open"),
+                        Words::name("media.home.example"),
+                        Words::plain("with"),
+                        Words::name("one factor"),
+                    ],
+                    detail: "from place 4 to 1".into(),
+                },
+            ],
+            more: 2,
             version: 4,
             is_current: true,
             is_shown: true,
@@ -1063,9 +1114,11 @@ fn consent() -> oidc::Consent {
         username: "ana".into(),
         items: vec![
             "Your name and profile".into(),
-            "Your e-mail address".into(),
+            oidc::Item { text: "Your e-mail address".into(), value: NASTY.into() },
+            oidc::Item { text: "The groups you are in".into(), value: "family · photos".into() },
             "Stay signed in while you are away".into(),
         ],
+        is_asked_once: true,
         resources: Vec::new(),
         action: "/oauth2/consent".into(),
         request: "client_id=immich&state=\"a\"".into(),
@@ -1141,7 +1194,7 @@ fn error_pages() -> Vec<Sample> {
     vec![
         sample("error-403", page(403)),
         sample("error-404", page(404)),
-        sample("error-429", ErrorPage { wait: Some(Wait::rate_limited(240)), ..page(429) }),
+        sample("error-429", ErrorPage { wait: Some(Wait::rate_limited(words(), 240)), ..page(429) }),
         sample("error-500", page(500)),
         sample(
             "error-421",

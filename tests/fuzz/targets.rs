@@ -506,7 +506,7 @@ fn rule_line(bytes: &[u8]) {
         let again = rule_text::parse_line(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
         assert_eq!(again.to_string(), line);
         assert_eq!(format!("{:?}", again.parts()), format!("{:?}", rule.parts()));
-        assert!(!doorward::access::rule_words::sentence(&rule).is_empty());
+        assert!(!doorward::access::rule_words::sentence(&rule, doorward::words::Words::ENGLISH).is_empty());
         if let Some(path) = rule.path() {
             let _ = path.matches("/a/b");
         }

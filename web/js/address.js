@@ -2,18 +2,19 @@
 const clock = document.querySelector("[data-now]");
 clock?.form.addEventListener("submit", () => (clock.value = String(Date.now())));
 
+const words = document.querySelector("script[data-trying]")?.dataset;
 const link = document.querySelector("[data-probe]");
 const result = document.querySelector("#probe [role=status]");
 if (link && result) {
   link.addEventListener("click", async (event) => {
     event.preventDefault();
-    result.textContent = "Trying…";
+    result.textContent = words.trying;
     try {
       // The answer is opaque here; the server saw whether the request arrived. Check again shows what it saw.
       await fetch(link.dataset.probe, { mode: "no-cors", cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer" });
-      result.textContent = "Something answered there. Use Check again to see whether it was this Doorward.";
+      result.textContent = words.answered;
     } catch {
-      result.textContent = "This browser could not reach it. Check the name, the certificate and the proxy.";
+      result.textContent = words.unreachable;
     }
   });
 }

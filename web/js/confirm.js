@@ -1,5 +1,7 @@
 // Asks before a form with data-confirm is sent. Without this script the form is sent at once; whatever cannot be
 // undone also asks for a factor on the server.
+const words = document.querySelector("script[data-cancel]").dataset;
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   const question = form.dataset.confirm;
@@ -18,9 +20,9 @@ document.addEventListener("submit", (event) => {
   yes.type = no.type = "button";
   yes.id = "confirm-yes";
   yes.className = "danger";
-  yes.textContent = form.dataset.confirmButton || "Continue";
+  yes.textContent = form.dataset.confirmButton || words.continue;
   no.className = "plain";
-  no.textContent = "Cancel";
+  no.textContent = words.cancel;
   no.autofocus = true;
   row.append(yes, no);
   dialog.append(text, row);

@@ -1,4 +1,6 @@
 // Copy, download and print buttons. Without this script the text is simply there to be selected.
+const words = document.querySelector("script[data-copied]").dataset;
+
 function textOf(id) {
   const source = document.getElementById(id);
   const codes = [...source.querySelectorAll("li")].map((item) => item.textContent.trim());
@@ -24,10 +26,10 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     const before = label.textContent;
     try {
       await copy(button.dataset.copy);
-      label.textContent = "Copied";
+      label.textContent = words.copied;
     } catch {
       getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
-      label.textContent = "Press Ctrl+C";
+      label.textContent = words.keys;
     }
     setTimeout(() => (label.textContent = before), 2500);
     button.focus();
@@ -37,7 +39,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 for (const button of document.querySelectorAll("[data-download]")) {
   button.addEventListener("click", () => {
     const title = document.getElementById(button.dataset.download).dataset.title;
-    const text = `${title}\nEach code works once.\n\n${textOf(button.dataset.download)}`;
+    const text = `${title}\n${words.once}\n\n${textOf(button.dataset.download)}`;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
     link.download = "doorward-recovery-codes.txt";

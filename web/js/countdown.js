@@ -1,4 +1,6 @@
 // Counts down beside the sentence the server wrote. Screen readers hear the sentence, not every second.
+const words = document.querySelector("script[data-over]").dataset;
+
 for (const note of document.querySelectorAll("[data-countdown]")) {
   const end = Date.now() + Number(note.dataset.countdown) * 1000;
   const clock = document.createElement("strong");
@@ -11,7 +13,7 @@ for (const note of document.querySelectorAll("[data-countdown]")) {
     clock.textContent = parts.map((part, at) => (at ? String(part).padStart(2, "0") : part)).join(":");
     if (left) return;
     clearInterval(timer);
-    note.querySelector("p").textContent = "You can try again now.";
+    note.querySelector("p").textContent = words.over;
   };
   const timer = setInterval(tick, 500);
   tick();

@@ -1,11 +1,13 @@
-// Every page: local times, one submit at a time, focus on the error summary, the colors button.
+// Every page: local times, one submit at a time, focus on the error summary, the switch of colors.
 const root = document.documentElement;
 
+// The visitor's own habits of writing dates, if they are of the language of the page.
+const locale = navigator.languages.find((tag) => tag.split("-")[0] === root.lang) ?? root.lang;
 for (const time of document.querySelectorAll("time[datetime]")) {
   const date = new Date(time.dateTime);
   if (Number.isNaN(date.valueOf())) continue;
   time.title = time.textContent;
-  time.textContent = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  time.textContent = date.toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
 }
 
 // A second click must not send the form twice. The button stays enabled, so its name and value are still sent.
@@ -22,19 +24,14 @@ addEventListener("pageshow", () => {
 
 document.getElementById("errors")?.focus();
 
-const button = document.querySelector("[data-theme-switch]");
-if (button) {
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-  const label = () => (button.textContent = isDark() ? "Light colors" : "Dark colors");
-  button.addEventListener("click", () => {
-    const theme = isDark() ? "light" : "dark";
-    root.dataset.theme = theme;
-    // Not a secret: the server reads it so that the next page starts in the right colors.
-    document.cookie = `dw_theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax`;
-    label();
+// The colors turn at once; the server keeps the choice in a cookie, so that the next page starts in them.
+for (const button of document.querySelectorAll("button[name=theme]")) {
+  button.addEventListener("click", async (event) => {
+    event.preventDefault();
+    root.dataset.theme = button.value;
+    const body = new URLSearchParams(new FormData(button.form, button));
+    // This button gives way to the other one.
+    (button.nextElementSibling ?? button.previousElementSibling).focus();
+    await fetch(button.form.action, { method: "POST", body, redirect: "manual" });
   });
-  dark.addEventListener("change", label);
-  label();
-  button.hidden = false;
 }

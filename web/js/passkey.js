@@ -1,6 +1,7 @@
-// Passkey buttons, shown where the browser knows passkeys. The answer goes into the form as text.
+// Passkey buttons, where the browser knows passkeys. The answer goes into the form as text.
 const api = window.PublicKeyCredential;
 const LIFE = 240_000;
+const words = document.querySelector("script[data-waiting]").dataset;
 
 const bytes = (text) =>
   Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
@@ -8,7 +9,7 @@ const text = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer)))
     .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-// For browsers of before 2025.
+// For browsers before 2025.
 function parse(kind, options) {
   const native = kind === "create" ? "parseCreationOptionsFromJSON" : "parseRequestOptionsFromJSON";
   if (api[native]) return api[native](options);
@@ -55,12 +56,10 @@ function start(button) {
 
   button.addEventListener("click", async () => {
     if (kind === "create" && !form.reportValidity()) return;
-    status.textContent = "Waiting…";
+    status.textContent = words.waiting;
     busy = true;
     await run().catch(({ name }) => {
-      status.textContent = name === "InvalidStateError"
-        ? "This device has a passkey already."
-        : "That did not work. Try again.";
+      status.textContent = name === "InvalidStateError" ? words.exists : words.failed;
     });
     busy = false;
   });

@@ -1,9 +1,12 @@
 // Show button, strength meter, generator. The server decides what is accepted; the meter only helps to choose.
-for (const button of document.querySelectorAll("[data-show]")) {
+const words = document.querySelector("script[data-levels]").dataset;
+const levels = words.levels.split("|");
+
+for (const button of document.querySelectorAll("button[data-show]")) {
   const field = document.getElementById(button.dataset.show);
   const set = (shown) => {
     field.type = shown ? "text" : "password";
-    button.textContent = shown ? "Hide" : "Show";
+    button.textContent = shown ? words.hide : words.reveal;
     button.ariaPressed = String(shown);
   };
   button.hidden = false;
@@ -11,8 +14,6 @@ for (const button of document.querySelectorAll("[data-show]")) {
   // A browser must not remember the password as ordinary text.
   field.form?.addEventListener("submit", () => set(false));
 }
-
-const words = ["Very weak", "Weak", "Fair", "Good", "Strong"];
 
 /** Rough bits: size of the alphabet times the length that is not repetition or a run such as 1234. */
 function score(text) {
@@ -41,7 +42,7 @@ for (const field of document.querySelectorAll("[data-strength]")) {
     const bits = score(field.value);
     const level = length < least ? 0 : [36, 52, 68, 90].filter((floor) => bits >= floor).length;
     meter.value = level;
-    text.textContent = !length ? "" : length < least ? `${least - length} more to go` : words[level];
+    text.textContent = !length ? "" : length < least ? words.more.replace("#", least - length) : levels[level];
   };
   field.addEventListener("input", show);
   box.hidden = false;
@@ -51,7 +52,7 @@ for (const field of document.querySelectorAll("[data-strength]")) {
     const random = crypto.getRandomValues(new Uint8Array(20));
     const made = [...random].map((byte) => letters[byte % 32]).join("");
     field.value = made.match(/.{4}/g).join("-");
-    const button = document.querySelector(`[data-show="${field.id}"]`);
+    const button = document.querySelector(`button[data-show="${field.id}"]`);
     if (field.type === "password") button?.click();
     field.focus();
     show();

@@ -7,6 +7,7 @@
 pub(super) mod live;
 pub mod records;
 
+use crate::words::{Said, Words, said};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,15 +152,13 @@ impl Sessions {
         if inner.app_tokens.of_owner(&new.owner).len() >= MOST_PER_USER {
             return Err(Problem::conflict(
                 "too_many_app_tokens",
-                format!(
-                    "There are {MOST_PER_USER} app tokens already. Revoke one that is not needed any more."
-                ),
+                said(|t| t.errors_app_tokens_full(MOST_PER_USER)),
             ));
         }
         if inner.app_tokens.len() >= MOST_IN_ALL {
             return Err(Problem::unavailable(
                 "too_many_app_tokens",
-                "There are too many app tokens on this server. Ask an administrator for help.",
+                Said::of(Words::errors_app_tokens_full_here),
                 Duration::from_secs(3600),
             ));
         }
