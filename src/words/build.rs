@@ -170,10 +170,12 @@ impl Piece {
 
 /// Returns an expression of a text without markup.
 fn plain(pieces: &[Piece], is_constant: bool) -> String {
+    // "1 day" may leave its number out.
+    let is_fixed = !pieces.iter().any(|piece| matches!(piece, Piece::Value(_)));
     let mut format = String::new();
     for piece in pieces {
         match piece {
-            Piece::Plain(text) if is_constant => format.push_str(text),
+            Piece::Plain(text) if is_fixed => format.push_str(text),
             Piece::Plain(text) => format.push_str(&text.replace('{', "{{").replace('}', "}}")),
             Piece::Value(name) => {
                 let _ = write!(format, "{{{name}}}");
@@ -181,7 +183,11 @@ fn plain(pieces: &[Piece], is_constant: bool) -> String {
             Piece::Markup(_) | Piece::Link(_) => {}
         }
     }
-    if is_constant { format!("{format:?}") } else { format!("format!({format:?})") }
+    match (is_constant, is_fixed) {
+        (true, _) => format!("{format:?}"),
+        (false, true) => format!("{format:?}.to_owned()"),
+        (false, false) => format!("format!({format:?})"),
+    }
 }
 
 /// Returns an expression of a text with markup.
