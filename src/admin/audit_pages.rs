@@ -181,7 +181,7 @@ fn chart(room: &Admin, question: &Question, filter: &Filter, t: Words) -> Result
     let area = AREAS.iter().find(|(prefix, _)| *prefix == question.kind);
     let area = area.map_or(question.kind.as_str(), |(_, say)| say(t));
     let title = match filter.until {
-        Some(until) => t.audit_chart_until(area, When::from(until).text),
+        Some(until) => t.audit_chart_until(area, When::from(until).in_words(&t)),
         None if question.kind.is_empty() => t.audit_chart_all().to_owned(),
         None => t.audit_chart_area(area),
     };

@@ -130,7 +130,7 @@ fn as_it_is(
         sessions: room.sessions.list(&user.id)?.iter().map(|view| session_row(view, Some(actor))).collect(),
         tokens: tokens(room, t, user),
         consents: consents(room, user)?,
-        timeline: timeline.iter().map(|row| event_line(row, user.username.as_str())).collect(),
+        timeline: timeline.iter().map(|row| event_line(row, user.username.as_str(), t)).collect(),
         errors: FieldErrors::none(),
     })
 }

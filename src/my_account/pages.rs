@@ -440,15 +440,15 @@ pub async fn end_other_sessions(
 }
 
 /// Returns an event as a line of the timeline of the person called `whose`.
-pub(crate) fn event_line(row: &AuditRow, whose: &str) -> Event {
+pub(crate) fn event_line(row: &AuditRow, whose: &str, t: Words) -> Event {
     let kind = match row.outcome {
         Outcome::Succeeded if is_noteworthy(&row.kind) => Kind::Warn,
         Outcome::Succeeded => Kind::Ok,
         Outcome::Refused | Outcome::Failed => Kind::Danger,
     };
-    let mut text = if row.sentence.is_empty() { row.kind.clone() } else { row.sentence.to_owned() };
+    let mut text = row.said(t);
     if row.actor_id.is_some() && row.actor != whose {
-        text = format!("{} By {}.", text, row.actor);
+        text = t.audit_by(&row.actor, text);
     }
     if let Some(user) = row.user.as_ref().filter(|user| *user != whose) {
         text = format!("{text} ({user})");

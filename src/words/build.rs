@@ -170,12 +170,11 @@ impl Piece {
 
 /// Returns an expression of a text without markup.
 fn plain(pieces: &[Piece], is_constant: bool) -> String {
-    // "1 day" may leave its number out.
-    let is_fixed = !pieces.iter().any(|piece| matches!(piece, Piece::Value(_)));
+    let names_nothing = pieces.iter().all(|piece| piece.value().is_none());
     let mut format = String::new();
     for piece in pieces {
         match piece {
-            Piece::Plain(text) if is_fixed => format.push_str(text),
+            Piece::Plain(text) if names_nothing => format.push_str(text),
             Piece::Plain(text) => format.push_str(&text.replace('{', "{{").replace('}', "}}")),
             Piece::Value(name) => {
                 let _ = write!(format, "{{{name}}}");
@@ -183,7 +182,7 @@ fn plain(pieces: &[Piece], is_constant: bool) -> String {
             Piece::Markup(_) | Piece::Link(_) => {}
         }
     }
-    match (is_constant, is_fixed) {
+    match (is_constant, names_nothing) {
         (true, _) => format!("{format:?}"),
         (false, true) => format!("{format:?}.to_owned()"),
         (false, false) => format!("format!({format:?})"),

@@ -10,7 +10,6 @@ use super::admin::{DraftChange, DraftNote, FilterLink, RuleForm, RuleRow, RuleTe
 use super::doctor;
 use super::domains;
 use super::errors::{ErrorPage, WrongHost};
-use super::home::{AppTile, Home};
 use super::oidc;
 use super::qr::qr_svg;
 use super::setup::{self, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
@@ -21,6 +20,8 @@ use super::{
     Pager, SessionRow, Svg, Template, Viewer, Wait, When, initials,
 };
 
+#[path = "samples/account.rs"]
+mod account_samples;
 #[path = "samples/apps.rs"]
 mod app_samples;
 #[path = "samples/home.rs"]
@@ -651,70 +652,6 @@ fn strip(kind: Kind, text: &str) -> Strip {
     Strip { kind, text: text.into(), todo: (kind == Kind::Warn).then_some(todo) }
 }
 
-const MANY_APPS: [&str; 9] = [
-    "Grafana",
-    "Home Assistant",
-    "Immich",
-    "Jellyfin",
-    "Mealie",
-    "Miniflux",
-    "Nextcloud",
-    NASTY,
-    "Paperless-ngx with a name that is far too long for its tile",
-];
-
-fn home(apps: &[&str], query: &str) -> Home {
-    let tile = |name: &&str| AppTile {
-        name: (*name).into(),
-        initials: initials(name),
-        host: "photos.linden.example".into(),
-        url: "https://photos.linden.example/".into(),
-        asks_more: name.starts_with('M'),
-    };
-    Home {
-        frame: shell("Home", "home"),
-        display_name: "Ana".into(),
-        strip: None,
-        apps: apps.iter().map(tile).collect(),
-        has_search: !query.is_empty(),
-        query: query.into(),
-        last_sign_in: Some(at(11, "20:30")),
-        last_sign_in_from: "Firefox on Linux".into(),
-    }
-}
-
-fn apps_with_access() -> account::AppsWithAccess {
-    let row = |name: &str, stays_signed_in: bool| account::AppRow {
-        client: format!("client-{stays_signed_in}"),
-        name: name.into(),
-        initials: initials(name),
-        items: vec!["Your e-mail address".into(), "The groups you are in".into()],
-        since: at(3, "08:15"),
-        last_used: stays_signed_in.then(|| at(12, "13:59")),
-        is_signed_in: true,
-        stays_signed_in,
-        asks_again: stays_signed_in,
-    };
-    account::AppsWithAccess {
-        frame: shell("Apps with access", "apps-with-access"),
-        rows: vec![row("Immich", true), row(NASTY, false)],
-    }
-}
-
-fn sessions_page() -> account::Sessions {
-    let program = |session| account::ProgramRow { session, ends: at(19, "13:59") };
-    account::Sessions {
-        frame: shell("Sessions", "sessions"),
-        rows: sessions(),
-        programs: sessions().into_iter().skip(2).map(program).collect(),
-        stays: vec![account::AppStay {
-            name: "Immich".into(),
-            since: at(3, "08:15"),
-            last_used: Some(at(12, "13:59")),
-        }],
-    }
-}
-
 fn account_pages() -> Vec<Sample> {
     let security = |totp: Option<TotpState>, kind, text: &str| account::Security {
         frame: shell("Security", "security"),
@@ -762,30 +699,6 @@ fn account_pages() -> Vec<Sample> {
         ),
         sample("account-passkey-new", new_passkey(None)),
         sample("account-passkey-unavailable", new_passkey(Some("Passkeys need HTTPS."))),
-        sample("home", home(&["Photos", "Music"], "")),
-        sample("home-many", home(&MANY_APPS, "a")),
-        sample("home-none-found", home(&[], "jelly")),
-        sample(
-            "home-empty",
-            Home {
-                frame: shell("Home", "home").with_notice(Kind::Ok, "You are signed in."),
-                display_name: NASTY.into(),
-                strip: Some(strip(Kind::Warn, "Could be better: your password alone opens your account.")),
-                last_sign_in: None,
-                last_sign_in_from: String::new(),
-                ..home(&[], "")
-            },
-        ),
-        sample("account-apps", apps_with_access()),
-        sample("account-apps-none", account::AppsWithAccess { rows: Vec::new(), ..apps_with_access() }),
-        sample(
-            "account-export",
-            account::Export { frame: shell("Export your data", "profile"), is_fresh: true },
-        ),
-        sample(
-            "account-export-confirm",
-            account::Export { frame: shell("Export your data", "profile"), is_fresh: false },
-        ),
         sample(
             "account",
             account::Profile {
@@ -834,7 +747,6 @@ fn account_pages() -> Vec<Sample> {
                 codes: codes(),
             },
         ),
-        sample("account-sessions", sessions_page()),
         sample("account-app-tokens", app_tokens(None)),
         sample(
             "account-app-tokens-made",
@@ -1214,6 +1126,7 @@ pub(crate) fn all() -> Vec<Sample> {
         setup_pages(),
         sign_in_pages(),
         account_pages(),
+        account_samples::all(),
         admin_pages(),
         people_samples::all(),
         app_samples::all(),

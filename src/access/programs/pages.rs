@@ -15,8 +15,10 @@ use crate::words::Words;
 
 /// The page.
 const PAGE: &str = "/account/app-tokens";
-/// The lives that are offered, in days; 0 is until it is revoked.
-const LIVES: [(u32, fn(Words) -> &'static str); 5] = [
+/// How long a token may live, in days, and what people read.
+type Life = (u32, fn(Words) -> &'static str);
+/// The lives that are offered; 0 is until it is revoked.
+const LIVES: [Life; 5] = [
     (30, Words::account_life_30),
     (90, Words::account_life_90),
     (365, Words::account_life_365),
@@ -66,9 +68,7 @@ fn page(
     }
     let tokens = room.sessions.app_tokens_of(&principal.user.id);
     let t = frame.t;
-    let choice = |(days, label): (u32, fn(Words) -> &'static str)| {
-        Choice::new(days.to_string(), label(t), days == typed.days)
-    };
+    let choice = |(days, label): Life| Choice::new(days.to_string(), label(t), days == typed.days);
     let page = AppTokens {
         frame,
         username: principal.user.username.to_string(),

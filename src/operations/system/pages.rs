@@ -123,7 +123,7 @@ fn glance(
     snapshots: &[Stored],
     t: Words,
 ) -> Result<Vec<Fact>, Problem> {
-    let when = |at: Timestamp| When::from(at).text;
+    let when = |at: Timestamp| When::from(at).in_words(&t);
     let mark = when(room.clock_mark());
     let clock = if facts.is_clock_behind { t.system_clock_behind(mark) } else { t.system_clock_fine(mark) };
     let tokens = room.sessions.tokens().key_facts();
