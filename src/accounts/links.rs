@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::records::{LinkPurpose, LinkRecord};
+use super::records::{LinkPurpose, LinkRecord, Role};
 use super::users::{AccountError, Accounts};
 use crate::crypto::mac::sha256;
 use crate::kernel::ids::UserId;
@@ -49,7 +49,8 @@ impl FoundLink {
 }
 
 impl Accounts {
-    /// Makes a link and returns its secret, which is shown once. `also` adds the audit event to the same commit.
+    /// Makes a link of the machine itself and returns its secret, which is shown once. `also` adds the audit event to the
+    /// same commit.
     pub async fn make_link(
         &self,
         purpose: LinkPurpose,
@@ -57,20 +58,22 @@ impl Accounts {
         also: impl FnOnce(&mut Batch),
     ) -> Result<String, AccountError> {
         let mut batch = self.store.batch();
-        let (secret, _) = self.stage_make_link(&mut batch, purpose, lifetime);
+        let (secret, _) = self.stage_make_link(&mut batch, purpose, lifetime, None);
         also(&mut batch);
         self.store.commit(batch).await?;
         Ok(secret)
     }
 
-    /// Like [`Accounts::make_link`], in the caller's batch; also tells until when the link works.
+    /// Like [`Accounts::make_link`], in the caller's batch; also tells until when the link works. It works only as long as
+    /// `made_by` is an administrator who might make it.
     pub fn stage_make_link(
         &self,
         batch: &mut Batch,
         purpose: LinkPurpose,
         lifetime: Duration,
+        made_by: Option<UserId>,
     ) -> (String, Timestamp) {
-        self.stage_make_noted_link(batch, purpose, lifetime, String::new())
+        self.stage_make_noted_link(batch, purpose, lifetime, String::new(), made_by)
     }
 
     /// Like [`Accounts::stage_make_link`], with a note on whom it is for.
@@ -80,12 +83,13 @@ impl Accounts {
         purpose: LinkPurpose,
         lifetime: Duration,
         note: String,
+        made_by: Option<UserId>,
     ) -> (String, Timestamp) {
         let secret = BASE64URL_NOPAD.encode(&self.random.bytes::<32>());
         let row = sha256(secret.as_bytes());
         let created_at = self.clock.now();
         let expires_at = created_at.plus(lifetime);
-        batch.insert_new(&row, &LinkRecord { purpose, expires_at, created_at, note });
+        batch.insert_new(&row, &LinkRecord { purpose, expires_at, created_at, note, made_by });
         batch.expire::<LinkRecord>(&row, expires_at);
         (secret, expires_at)
     }
@@ -122,7 +126,8 @@ impl Accounts {
     pub fn open_links(&self) -> Result<Vec<OpenLink>, AccountError> {
         let now = self.clock.now();
         let found = self.store.scan::<LinkRecord>(&[], None, MOST_LINKS)?;
-        let live = found.into_iter().filter(|(_, seen)| seen.value.expires_at > now);
+        let live =
+            found.into_iter().filter(|(_, seen)| seen.value.expires_at > now && self.is_backed(&seen.value));
         let mut links: Vec<OpenLink> = live
             .map(|(row, seen)| OpenLink { handle: handle_of(&row), record: seen.value.clone(), row, seen })
             .collect();
@@ -157,10 +162,22 @@ impl Accounts {
     pub fn find_link(&self, secret: &str) -> Result<Option<FoundLink>, AccountError> {
         let row = sha256(secret.as_bytes());
         let Some(seen) = self.store.get::<LinkRecord>(&row)? else { return Ok(None) };
-        if seen.value.expires_at <= self.clock.now() {
+        if seen.value.expires_at <= self.clock.now() || !self.is_backed(&seen.value) {
             return Ok(None);
         }
         Ok(Some(FoundLink { row, seen }))
+    }
+
+    /// Tells whether whoever made a link could make it now: an administrator who was shown the door comes in again by none
+    /// (GEN-02).
+    fn is_backed(&self, link: &LinkRecord) -> bool {
+        let Some(made_by) = link.made_by else { return true };
+        let role = match &link.purpose {
+            LinkPurpose::Invite { role, .. } => Some(*role),
+            LinkPurpose::ResetPassword(user) => self.user(user).map(|user| user.role),
+        };
+        let is_within = |power: Role| power.is_admin() && role.is_none_or(|role| role <= power);
+        self.user(&made_by).is_some_and(|maker| maker.is_active() && is_within(maker.role))
     }
 
     /// Stages the use of a link: the commit that grants its effect also consumes it.

@@ -387,8 +387,10 @@ pub struct LinkRecord {
     pub expires_at: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Whom it is for, as whoever made it noted; may be empty. Version 1 ends before these two.
+    /// Whom it is for, as whoever made it noted; may be empty.
     pub note: String,
+    /// The administrator who made it; `None` for the machine itself. Version 1 ends before these three.
+    pub made_by: Option<UserId>,
 }
 
 impl Record for LinkRecord {
@@ -397,7 +399,8 @@ impl Record for LinkRecord {
 
     fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
         let (purpose, expires_at) = postcard::from_bytes(body).ok().filter(|_| version == 1)?;
-        Some(LinkRecord { purpose, expires_at, created_at: Timestamp::ZERO, note: String::new() })
+        let (created_at, note) = (Timestamp::ZERO, String::new());
+        Some(LinkRecord { purpose, expires_at, created_at, note, made_by: None })
     }
 
     fn expires_at(&self) -> Option<Timestamp> {

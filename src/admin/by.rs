@@ -55,9 +55,17 @@ impl By<'_> {
         }
     }
 
+    /// Returns who it is; `None` for the machine.
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            By::Person(actor, _) => Some(actor.user.id),
+            By::Machine => None,
+        }
+    }
+
     /// Tells whether the actor is this user.
     pub fn is(self, user: UserId) -> bool {
-        matches!(self, By::Person(actor, _) if actor.user.id == user)
+        self.user() == Some(user)
     }
 
     /// Returns the name that people are told.

@@ -140,7 +140,11 @@ impl Admin {
         if from == to {
             return Ok(());
         }
-        if self.group(to).is_ok() {
+        // A name that a rule or an app knows means something, also while nobody is in that group.
+        let is_known =
+            self.access.list().rules().iter().any(|rule| rule.named_groups().any(|name| name == to))
+                || self.oidc.clients().iter().any(|client| client.settings.groups.contains(to));
+        if is_known || self.group(to).is_ok() {
             return Err(exists());
         }
         if group.rules > 0 && self.access.draft().is_some() {

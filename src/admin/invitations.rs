@@ -80,7 +80,7 @@ impl Admin {
         let mut batch = self.store.batch();
         let purpose = LinkPurpose::Invite { role: new.role, groups: new.groups };
         let (secret, expires_at) =
-            self.accounts.stage_make_noted_link(&mut batch, purpose, DAY * new.days, note);
+            self.accounts.stage_make_noted_link(&mut batch, purpose, DAY * new.days, note, by.user());
         self.audit.write(&mut batch, event);
         self.store.commit(batch).await?;
         Ok(Link { url: format!("{}/link/{secret}", self.site.origin().text), expires_at, is_invite: true })

@@ -104,7 +104,7 @@ impl Admin {
         }
         let event = by.event(Kind::UserCreated).on_user(id, &username);
         self.audit.write(&mut batch, event.detail("role", role.as_str()));
-        let link = is_invited.then(|| self.stage_link(&mut batch, id, INVITE_LIFETIME, true));
+        let link = is_invited.then(|| self.stage_link(&mut batch, by, id, INVITE_LIFETIME, true));
         if is_invited {
             self.audit.write(&mut batch, by.event(Kind::LinkCreated).on_user(id, &username));
         }
@@ -118,9 +118,16 @@ impl Admin {
         Ok((user, link))
     }
 
-    fn stage_link(&self, batch: &mut Batch, id: UserId, lifetime: Duration, is_invite: bool) -> Link {
+    fn stage_link(
+        &self,
+        batch: &mut Batch,
+        by: By<'_>,
+        id: UserId,
+        lifetime: Duration,
+        is_invite: bool,
+    ) -> Link {
         let purpose = LinkPurpose::ResetPassword(id);
-        let (secret, expires_at) = self.accounts.stage_make_link(batch, purpose, lifetime);
+        let (secret, expires_at) = self.accounts.stage_make_link(batch, purpose, lifetime, by.user());
         Link { url: format!("{}/link/{secret}", self.site.origin().text), expires_at, is_invite }
     }
 
@@ -145,7 +152,7 @@ impl Admin {
             let event = by.event(Kind::LinkWithdrawn).on_user(target.id, &target.username);
             self.audit.write(&mut batch, event);
         }
-        let link = self.stage_link(&mut batch, target.id, lifetime, is_invite);
+        let link = self.stage_link(&mut batch, by, target.id, lifetime, is_invite);
         let event = by.event(Kind::LinkCreated).on_user(target.id, &target.username);
         self.audit.write(&mut batch, event);
         self.store.commit(batch).await?;

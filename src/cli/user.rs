@@ -131,7 +131,7 @@ pub(super) enum UserCommand {
         /// The username.
         username: String,
     },
-    /// Sign a person out everywhere.
+    /// Sign a person out everywhere; app tokens end as well.
     SignOut {
         /// The username.
         username: String,
@@ -289,7 +289,7 @@ pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failu
         UserCommand::SignOut { username } => {
             let user = find(app, &username)?;
             app.admin.sign_person_out(By::Machine, &user).await.map_err(told)?;
-            Ok(format!("{} is signed out everywhere.\n", user.username))
+            Ok(format!("{} is signed out everywhere; app tokens have ended.\n", user.username))
         }
         UserCommand::Link { username } => {
             let user = find(app, &username)?;

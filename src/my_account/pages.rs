@@ -236,7 +236,7 @@ fn security_page(
         recovery_left: record.recovery_codes_left.into(),
         recovery_total: u32::try_from(recovery_code::CODES).unwrap_or(u32::MAX),
         passkeys: room.list_passkeys(principal)?.iter().map(passkey_row).collect(),
-        passkeys_unavailable: room.passkeys_unavailable(),
+        passkeys_unavailable: room.passkeys_unavailable().map(|why| why(request.words())),
         sessions: room.list_sessions(principal)?.len(),
         apps,
         app_tokens: room.sessions.app_tokens_of(&user.id).len(),

@@ -41,7 +41,7 @@ fn page(
     name: &str,
     (status, errors): (StatusCode, FieldErrors),
 ) -> Result<Reply, Problem> {
-    let unavailable = room.passkeys_unavailable();
+    let unavailable = room.passkeys_unavailable().map(|why| why(request.words()));
     let options = match unavailable {
         Some(_) => String::new(),
         None => match room.begin_passkey(principal) {

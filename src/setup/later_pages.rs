@@ -54,7 +54,7 @@ fn may_skip(room: &Setup) -> bool {
 fn why_no_passkey(here: &Here<'_>) -> Option<String> {
     let sign_in = &here.room.sign_in;
     if let Some(why) = sign_in.passkeys_unavailable() {
-        return Some(why.to_owned());
+        return Some(why(here.request.words()).to_owned());
     }
     let public = sign_in.site.origin().text;
     let is_here = here.request.client.origin().is_some_and(|seen| seen == public);

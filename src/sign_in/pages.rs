@@ -285,7 +285,7 @@ fn second_factor_page(
         continue_to: way.goal(),
         recovery_url: "/signin/recovery".to_owned(),
         passkey: own_passkey(room, &user, &ceremony),
-        passkey_unavailable: room.passkeys_unavailable(),
+        passkey_unavailable: room.passkeys_unavailable().map(|why| why(t)),
         asks_code: user.has_totp,
         hint_clock,
         digits: room.accounts.totp_digits(waiting.user)?,

@@ -25,6 +25,7 @@ use crate::kernel::time::Timestamp;
 use crate::sessions::{Factors, SessionKind};
 use crate::site::Origin;
 use crate::store::{Batch, CommitError, StoreError};
+use crate::words::{Said, Words};
 
 /// A sign-in by passkey alone.
 pub struct PasskeyAttempt<'a> {
@@ -48,20 +49,20 @@ pub(super) struct ProvenPasskey {
 
 /// Returns why browsers do not let people use passkeys at an address, if they do not: they ask for https or this very
 /// machine, and for a name, because an IP address cannot be a relying party.
-pub fn unavailable(origin: &Origin) -> Option<&'static str> {
+pub fn unavailable(origin: &Origin) -> Option<fn(Words) -> &'static str> {
     let host = origin.host.trim_matches(['[', ']']);
     if host.parse::<std::net::IpAddr>().is_ok() {
-        return Some("Passkeys need a name: browsers refuse them at an address of numbers.");
+        return Some(Words::signin_passkeys_need_name);
     }
     let is_this_machine = is_loopback_name(host) || host.ends_with(".localhost");
     if !origin.is_https && !is_this_machine {
-        return Some("Passkeys need HTTPS: browsers refuse them over an unencrypted connection.");
+        return Some(Words::signin_passkeys_need_https);
     }
     None
 }
 
-fn refused_site(why: &'static str) -> Problem {
-    Problem::conflict("passkeys_unavailable", why)
+fn refused_site(why: fn(Words) -> &'static str) -> Problem {
+    Problem::conflict("passkeys_unavailable", Said::of(why))
 }
 
 fn encode(bytes: &[u8]) -> String {
@@ -70,7 +71,7 @@ fn encode(bytes: &[u8]) -> String {
 
 impl SignIn {
     /// Returns why no passkey works at the public address, if none does.
-    pub fn passkeys_unavailable(&self) -> Option<&'static str> {
+    pub fn passkeys_unavailable(&self) -> Option<fn(Words) -> &'static str> {
         unavailable(&self.site.origin())
     }
 
@@ -383,7 +384,8 @@ mod tests {
 
     #[test]
     fn passkeys_work_where_browsers_let_them() {
-        let says = |text: &str| unavailable(&Origin::parse(text).unwrap()).unwrap_or("");
+        let says =
+            |text: &str| unavailable(&Origin::parse(text).unwrap()).map_or("", |why| why(Words::ENGLISH));
         for fine in ["https://auth.home.example", "http://localhost:8080", "http://auth.localhost"] {
             assert_eq!(says(fine), "", "{fine}");
         }

@@ -185,14 +185,21 @@ fn rules_are_explained_exported_and_applied_from_the_command_line() {
          Rule 4 fits and asks for two factors, and Mia has proven one.\n\
          Mia is asked to sign in with two factors, by rule 4.\n"
     );
-    let outcome = check(&["--user", "mia", "--two-factor", "--path", "/other"]).succeed();
+    let blind = check(&["--user", "mia", "--path", "/other"]).succeed().out;
+    assert!(
+        blind.contains("nobody said where this one comes from") && blind.contains("X-Forwarded-For"),
+        "{blind}"
+    );
+    assert!(blind.ends_with("Mia is kept out, by rule 2.\n"), "{blind}");
+    let outcome =
+        check(&["--user", "mia", "--two-factor", "--path", "/other", "--address", "192.168.1.5"]).succeed();
     assert_eq!(
         outcome.out,
         "Rule 1 is for paths that match ^/share/, and /other does not.\n\
-         Rule 2 looks at where requests come from, and nobody said where this one comes from, so it is refused. In this \
-         test, give an address; in practice, the reverse proxy must be one of server.trusted_proxies and set \
-         X-Forwarded-For.\n\
-         Mia is kept out, by rule 2.\n"
+         Rule 2 is for requests from 203.0.113.0/24, and this one comes from 192.168.1.5.\n\
+         Rule 3 is for other hosts than photos.home.example.\n\
+         Rule 4 is for a path and query that match ^/a b, and /other does not.\n\
+         Mia is kept out, because no rule matches.\n"
     );
     let outcome = check(&["--path", "/share/%2e%2e%2fx", "--address", "203.0.113.9"]).succeed();
     assert!(

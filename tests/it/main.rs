@@ -42,8 +42,9 @@ mod http_edge;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
-mod lockout;
+mod link_makers;
 #[cfg(test)]
+mod lockout;
 mod log_canary;
 #[cfg(test)]
 mod logout_notices;
@@ -63,6 +64,8 @@ mod passkey_enrolment;
 mod passkeys;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod preferences;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
