@@ -243,6 +243,8 @@ impl App {
         let setup = Setup::open(setup::Parts {
             sign_in: sign_in.clone(),
             access: access.clone(),
+            oidc: oidc.clone(),
+            outgoing: outgoing.clone(),
             data_directory: options.data_directory.clone(),
             key_file: options.key_file.clone(),
             listen: options.listen,
@@ -484,12 +486,21 @@ impl Running {
 
     /// Stops in order: no new connections, requests under way finish, events are written, the store closes.
     pub async fn stop(self) {
+        self.stop_saying(&Notify::from_env()).await;
+    }
+
+    /// As [`Running::stop`], without telling the service manager: the same process starts again.
+    pub async fn stop_for_restart(self) {
+        self.stop_saying(&Notify::default()).await;
+    }
+
+    async fn stop_saying(self, notify: &Notify) {
         let _ = self.stop.send(true);
         let drained = async {
             // A server that panicked has no connections left.
             let _ = self.server.await;
         };
-        lifecycle::stop(&Notify::from_env(), drained, &self.app.audit).await;
+        lifecycle::stop(notify, drained, &self.app.audit).await;
         for job in &self.jobs {
             job.abort();
         }

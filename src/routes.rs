@@ -112,6 +112,8 @@ pub struct Route {
     /// Whether it is answered over plain HTTP from other machines (SES-06): nothing that signs anybody in, shows
     /// anything of them or takes a secret is.
     pub is_plain_http_fine: bool,
+    /// Whether it takes a file, which is read only from those who may send one.
+    pub is_upload: bool,
     /// Whether its requests take turns, so that a flood of sign-ins leaves room for everything else (RES-02).
     pub is_in_turn: bool,
 }
@@ -232,6 +234,9 @@ const PAGES_RULE: Rule = Rule::new("pages", 300, Duration::from_secs(300));
 
 /// How often a forged request is told of, by session.
 const TOLD_OF_FORGERY: Rule = Rule::new("told-of-forgery", 1, Duration::from_secs(60));
+
+/// How long the check of an upload may take: all of it is read, and every seal opened.
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Where the embedded files are.
 const ASSETS: &str = "/assets/";
@@ -544,10 +549,18 @@ impl Handler for Service {
         let found = self.routes.find(method, path);
         let limits = match found {
             Found::Route(Route { action: Action::Proxy(_), .. }) => RouteLimits::without_body(),
+            Found::Route(route) if route.is_upload => RouteLimits::body(route.body).within(UPLOAD_DEADLINE),
             Found::Route(route) => RouteLimits::body(route.body),
             Found::Asset | Found::OtherMethods | Found::Nothing => RouteLimits::without_body(),
         };
         (found, limits)
+    }
+
+    fn admit(&self, found: Found, request: &Request) -> Result<(), Problem> {
+        match found {
+            Found::Route(route) if route.is_upload => self.app.setup.admit_upload(request),
+            _ => Ok(()),
+        }
     }
 
     fn handle_at_once(&self, found: Found, request: &Request) -> Option<Reply> {

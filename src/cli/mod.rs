@@ -16,6 +16,7 @@ mod health;
 mod import;
 mod keys;
 mod proxy_snippet;
+mod restore;
 mod rules;
 pub mod serve;
 mod setup;

@@ -67,47 +67,76 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure
     log_to_stderr(&settings);
     lifecycle::keep_memory_private();
     let random = Random::os();
-    let mut options = options(&settings, &random, args.accept_new_store)?;
-    options.metrics_listen = settings.metrics_listen;
-    let global = global.clone();
-    options.settings.read_again = Some(Arc::new(move || {
-        let settings = global.settings(flags.clone()).map_err(|failure| failure.text)?;
-        Ok(settings.shown_all())
-    }));
+    let mut accept_new_store = args.accept_new_store;
+    loop {
+        super::restore::apply(&settings, &random)?;
+        let mut options = options(&settings, &random, accept_new_store)?;
+        options.metrics_listen = settings.metrics_listen;
+        let (global, flags) = (global.clone(), flags.clone());
+        options.settings.read_again = Some(Arc::new(move || {
+            let settings = global.settings(flags.clone()).map_err(|failure| failure.text)?;
+            Ok(settings.shown_all())
+        }));
+        let runtime = runtime()?;
+        let ended = runtime.block_on(serve(options, &settings, random.clone()))?;
+        // Whatever still holds the store lets go of it.
+        runtime.shutdown_timeout(Duration::from_secs(2));
+        if ended == Ended::Stopped {
+            return Ok(ExitCode::SUCCESS);
+        }
+        accept_new_store = false;
+    }
+}
+
+/// Why the server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It was told to.
+    Stopped,
+    /// A backup waits to be put in place.
+    ToRestore,
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     // One core is served best by one thread: nothing has to wake anything else.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut builder = match cores {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    let runtime = builder
+    builder
         .worker_threads(cores.min(4))
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("The runtime did not start: {error}")))?;
-    runtime.block_on(serve(options, settings, random))
+        .map_err(|error| Failure::new(format!("The runtime did not start: {error}")))
 }
 
-async fn serve(options: Options, settings: Settings, random: Random) -> Result<ExitCode, Failure> {
+async fn serve(options: Options, settings: &Settings, random: Random) -> Result<Ended, Failure> {
     let notify = Notify::from_env();
     let mut stopping = lifecycle::on_signals()
         .map_err(|error| Failure::new(format!("Signals cannot be caught: {error}")))?;
-    let socket = control::socket_path(&settings);
+    let socket = control::socket_path(settings);
     let running = Running::start(options, SystemClock::shared(), random)
         .await
         .map_err(|error| Failure::new(error.to_string()))?;
     let control = control::listen(running.app.clone(), &socket)
         .map_err(|error| Failure::new(format!("{} cannot be made: {error}", socket.display())))?;
-    bootstrap(&running, &settings).await?;
-    greet(&running, &settings);
+    bootstrap(&running, settings).await?;
+    greet(&running, settings);
     notify.ready();
     let watchdog = tokio::spawn(feed_watchdog(running.app.clone(), notify.watchdog_interval()));
-    lifecycle::stop_requested(&mut stopping).await;
+    let ended = tokio::select! {
+        () = lifecycle::stop_requested(&mut stopping) => Ended::Stopped,
+        () = running.app.setup.restart_wanted() => Ended::ToRestore,
+    };
     watchdog.abort();
     control.abort();
     let _ = std::fs::remove_file(&socket);
-    running.stop().await;
-    Ok(ExitCode::SUCCESS)
+    match ended {
+        Ended::Stopped => running.stop().await,
+        Ended::ToRestore => running.stop_for_restart().await,
+    }
+    Ok(ended)
 }
 
 /// Makes the owner that the configuration names, if there never was one; the wizard is closed then.

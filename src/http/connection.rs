@@ -139,7 +139,11 @@ async fn work<H: Handler>(
     is_last: bool,
     under_way: UnderWay,
 ) -> Response<Full<Bytes>> {
-    let (reply, must_close) = match read_body(&shared, &request.headers, body, limits).await {
+    let read = match shared.handler.admit(route, &request) {
+        Ok(()) => read_body(&shared, &request.headers, body, limits).await,
+        Err(problem) => Err(problem),
+    };
+    let (reply, must_close) = match read {
         Ok(body) => {
             request.body = body;
             (answer(&*shared.handler, route, &mut request, limits.deadline).await, is_last)

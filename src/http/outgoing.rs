@@ -29,6 +29,7 @@ use url::{Host, Url};
 
 use super::destinations::{is_allowed, likely_network, special};
 
+pub mod certificate;
 mod visit;
 
 pub use visit::{Visit, Visited};

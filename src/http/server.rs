@@ -32,6 +32,14 @@ pub trait Handler: Send + Sync + 'static {
     /// Finds the route of a request, and its limits.
     fn route(&self, method: &Method, path: &str) -> (Self::Route, RouteLimits);
 
+    /// Refuses a request before its body is read, where a stranger's large body would be a burden.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn admit(&self, _route: Self::Route, _request: &Request) -> Result<(), Problem> {
+        Ok(())
+    }
+
     /// Answers a request that needs no body and nothing to wait for; `None` if it does need it. Asked only if there is
     /// no body, or the route ignores it.
     fn handle_at_once(&self, route: Self::Route, request: &Request) -> Option<Reply>;
@@ -59,6 +67,11 @@ impl RouteLimits {
     /// Takes a largest body, with ten seconds for the handler.
     pub const fn body(bytes: usize) -> Self {
         RouteLimits { body: bytes, is_body_ignored: false, deadline: Duration::from_secs(10) }
+    }
+
+    /// Gives the handler more time.
+    pub const fn within(self, deadline: Duration) -> Self {
+        RouteLimits { deadline, ..self }
     }
 
     /// Ignores the body.

@@ -24,7 +24,8 @@ use crate::operations::system::{api as system, pages as system_pages};
 use crate::sessions::frames;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
-use crate::setup::{backup, checklist, pages as setup};
+use crate::setup::restore::LARGEST_UPLOAD;
+use crate::setup::{backup, checklist, pages as setup, restore};
 use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages, step_up_pages};
 use crate::views::Frame;
 use crate::views::account::AppStay;
@@ -53,6 +54,7 @@ const fn page(method: Method2, path: &'static str, action: Action) -> Route {
         rate: Rate::None,
         forgery,
         is_plain_http_fine: false,
+        is_upload: false,
         is_in_turn: false,
     }
 }
@@ -79,6 +81,7 @@ const fn api(method: Method2, path: &'static str, action: Action) -> Route {
         rate: Rate::Api,
         forgery,
         is_plain_http_fine: false,
+        is_upload: false,
         is_in_turn: false,
     }
 }
@@ -106,6 +109,13 @@ const fn from_own_pages(mut route: Route) -> Route {
 const fn first_start(method: Method2, path: &'static str, action: Action) -> Route {
     let mut route = over_plain_http(page(method, path, action));
     route.forgery = Forgery::None;
+    route
+}
+
+/// Takes a backup of a whole store.
+const fn with_upload(mut route: Route) -> Route {
+    route.body = LARGEST_UPLOAD;
+    route.is_upload = true;
     route
 }
 
@@ -172,6 +182,7 @@ const fn proxy(method: Method2, path: &'static str, endpoint: Endpoint) -> Route
         rate: Rate::None,
         forgery: Forgery::None,
         is_plain_http_fine: true,
+        is_upload: false,
         is_in_turn: false,
     }
 }
@@ -413,11 +424,13 @@ pub const ROUTES: &[Route] = &[
     first_start(Post, "/setup", open!(setup::claim, setup)),
     first_start(Get, "/setup/welcome", open!(setup::show_welcome, setup)),
     first_start(Post, "/setup/welcome", open!(setup::welcome, setup)),
+    with_upload(first_start(Post, "/setup/restore", open!(restore::restore, setup))),
     first_start(Get, "/setup/owner", open!(setup::show_owner, setup)),
     first_start(Post, "/setup/owner", open!(setup::owner, setup)),
     first_start(Get, "/setup/address", open!(setup::show_address, setup)),
     first_start(Post, "/setup/address", open!(setup::address, setup)),
     first_start(Get, "/setup/probe/{nonce}", open!(setup::probe, setup)),
+    first_start(Get, "/setup/seen", open!(setup::seen, setup)),
     first_start(Get, "/setup/second-factor", open!(setup::show_second_factor, setup)),
     first_start(Post, "/setup/second-factor", open!(setup::second_factor, setup)),
     first_start(Post, "/setup/passkey", open!(setup::passkey, setup)),

@@ -12,6 +12,7 @@ use crate::kernel::ids::UserId;
 use crate::sign_in::Visit;
 use crate::site::{Origin, Setting, SettingRecord};
 use crate::store::CommitError;
+use crate::words::{Said, Words};
 
 /// An address and a domain that fit together.
 #[derive(Debug)]
@@ -21,6 +22,12 @@ pub(super) struct Address {
 }
 
 impl Setup {
+    /// Returns the address that passkeys were made at, if there are any.
+    pub(super) fn passkeys_at(&self) -> Option<String> {
+        let has_any = !self.sign_in.accounts.directory().list(|user| user.passkeys > 0).is_empty();
+        has_any.then(|| self.sign_in.site.origin().text)
+    }
+
     /// Checks the typed address and domain. What the configuration fixes is taken from there.
     ///
     /// # Errors
@@ -40,9 +47,8 @@ impl Setup {
         };
         let is_safe = origin.is_https || is_loopback_name(&origin.host) || site.allows_insecure_http();
         if !is_safe && !accepts_insecure {
-            let sentence = "Passwords need an encrypted connection. Give an address that starts with https://, \
-                            or tick the box to continue without HTTPS.";
-            return Err(refuse("origin", sentence.to_owned()));
+            let sentence = Said::of(Words::setup_address_needs_https);
+            return Err(Problem::unprocessable("origin", "invalid_value", sentence));
         }
         if site.is_fixed(Setting::ProtectedDomain) {
             // The address must fit the domains that the configuration fixes, too: the next start would refuse it.

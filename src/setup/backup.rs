@@ -13,6 +13,7 @@ use crate::sign_in::api::visit;
 use crate::sign_in::{Visit, step_up_first};
 use crate::store::{CommitError, snapshots};
 use crate::views::setup as views;
+use crate::words::{Said, Words};
 
 /// The largest store that is handed out in one answer; larger ones are for the command line.
 const LARGEST: u64 = 256 * 1024 * 1024;
@@ -42,8 +43,7 @@ impl Setup {
         self.sign_in.require_fresh(principal)?;
         let store = self.sign_in.store.clone();
         if store.engine().size_on_disk() > LARGEST {
-            let sentence = "The store is too large to be sent to a browser. Use: doorward store export FILE";
-            return Err(Problem::conflict("too_large", sentence));
+            return Err(Problem::conflict("too_large", Said::of(Words::setup_backup_too_large)));
         }
         let now = self.sign_in.clock.now();
         let event = || {
@@ -89,7 +89,7 @@ pub async fn show(room: &Setup, request: &Request, principal: &Principal) -> Res
             &sign_in.sessions,
             request,
             principal,
-            "Take a backup",
+            request.words().setup_backup_title(),
             "system",
         ),
         last: room.last_backup()?.map(Into::into),

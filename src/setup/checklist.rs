@@ -12,6 +12,7 @@ use crate::sign_in::api::visit;
 use crate::store::CommitError;
 use crate::views::setup::OpenStep;
 use crate::views::{Check, CheckState};
+use crate::words::Words;
 
 /// Where the list is shown.
 const OVERVIEW: &str = "/admin";
@@ -22,12 +23,12 @@ impl Setup {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn open_steps(&self, user: &User) -> Result<Vec<OpenStep>, Problem> {
+    pub fn open_steps(&self, user: &User, t: Words) -> Result<Vec<OpenStep>, Problem> {
         let progress = self.progress().map_err(CommitError::Store)?;
         if progress.is_checklist_hidden {
             return Ok(Vec::new());
         }
-        self.all_open_steps(user)
+        self.all_open_steps(user, t)
     }
 
     /// Tells whether somebody put the list of open steps away.
@@ -39,7 +40,7 @@ impl Setup {
     }
 
     /// As [`Setup::open_steps`], whether or not the list was put away.
-    pub(super) fn all_open_steps(&self, user: &User) -> Result<Vec<OpenStep>, Problem> {
+    fn all_open_steps(&self, user: &User, t: Words) -> Result<Vec<OpenStep>, Problem> {
         let progress = self.progress().map_err(CommitError::Store)?;
         let site = &self.sign_in.site;
         let origin = site.origin();
@@ -48,58 +49,41 @@ impl Setup {
             let (label, sentence, url) = (label.to_owned(), sentence.to_owned(), url.to_owned());
             open.push(OpenStep { code, label, sentence, url });
         };
-        let is_local = is_loopback_name(&origin.host);
-        // Where the address is written down in the configuration, there is nothing to change here.
         let address = "/admin/setup/address";
-        if is_local {
-            let sentence = "Doorward is reached on this machine alone. Give it an https:// address.";
-            add("address", "Public address", sentence, address);
+        if is_loopback_name(&origin.host) {
+            add("address", t.setup_open_address(), t.setup_open_address_text(), address);
         } else if !origin.is_https && !site.allows_insecure_http() {
-            let sentence = "Sign-in over plain HTTP is refused. Put a certificate in front, or set server.insecure_http = true for a lab.";
-            add("https", "HTTPS", sentence, address);
+            add("https", t.setup_open_https(), t.setup_open_https_refused(), address);
         } else if !origin.is_https {
-            let sentence = "Passwords cross the network unprotected. Put a certificate in front.";
-            add("https", "HTTPS", sentence, address);
+            add("https", t.setup_open_https(), t.setup_open_https_lab(), address);
         }
         if !user.has_second_factor() {
-            let sentence =
-                "A stolen password alone would open your account. Set up a passkey or an authenticator app.";
-            add("second-factor", "Second factor", sentence, "/account/security");
+            add("second-factor", t.setup_open_factor(), t.setup_open_factor_text(), "/account/security");
         } else if self.are_codes_unconfirmed(user, progress.are_codes_kept) {
-            let sentence = "Nobody confirmed that they were kept. Make new ones under Security.";
-            add("recovery-codes", "Recovery codes", sentence, "/account/security");
+            add("recovery-codes", t.setup_open_codes(), t.setup_open_codes_text(), "/account/security");
         }
         if site.protected_domain().is_none() && progress.app_client.is_none() {
-            let sentence = "No app is behind this sign-in yet, and no domain of apps was given.";
-            add("first-app", "First app", sentence, address);
+            add("first-app", t.setup_open_app(), t.setup_open_app_no_domain(), address);
         } else if progress.app_host.is_none() && progress.app_client.is_none() {
-            let sentence = "No app is behind this sign-in yet.";
-            add("first-app", "First app", sentence, "/admin/setup/protect");
+            add("first-app", t.setup_open_app(), t.setup_open_app_text(), "/admin/setup/protect");
         }
         if progress.backed_up_at.is_none() {
-            let sentence = "There is no copy of your accounts anywhere else yet. Download one.";
-            add("backup", "First backup", sentence, "/admin/backup");
+            add("backup", t.setup_open_backup(), t.setup_open_backup_text(), "/admin/backup");
         }
         Ok(open)
     }
 
     /// Tells how this machine is doing, as far as it can be seen right after the setup.
-    pub(super) fn health(&self) -> Vec<Check> {
-        let refusal = self.sign_in.store.engine().write_refusal();
-        let store = match refusal {
-            None => Check::new(CheckState::Pass, "Store", "It takes writes, and the disk has room."),
-            Some(why) => Check::new(CheckState::Fix, "Store", format!("It takes no writes: {why}.")),
+    pub(super) fn health(&self, t: Words) -> Vec<Check> {
+        let store = match self.sign_in.store.engine().write_refusal() {
+            None => Check::new(CheckState::Pass, t.setup_health_store(), t.setup_health_store_pass()),
+            Some(why) => Check::new(CheckState::Fix, t.setup_health_store(), t.setup_health_store_fix(why)),
         };
-        let key = format!(
-            "It lies in {}. A backup opens only with this key, so keep a copy of it somewhere else.",
-            self.key_file.path.display()
-        );
-        let snapshots =
-            "A verified snapshot is taken every day, beside the store. It does not help if this disk fails.";
+        let key = t.setup_health_key_text(self.key_file.path.display());
         vec![
             store,
-            Check::new(CheckState::Pass, "Master key", key),
-            Check::new(CheckState::Pass, "Snapshots", snapshots),
+            Check::new(CheckState::Pass, t.setup_health_key(), key),
+            Check::new(CheckState::Pass, t.setup_health_snapshots(), t.setup_health_snapshots_text()),
         ]
     }
 
@@ -141,7 +125,7 @@ pub async fn hide(room: &Setup, request: &Request, principal: &Principal) -> Res
 /// `GET /api/v1/admin/checklist`.
 pub async fn list(room: &Setup, _request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let steps: Vec<serde_json::Value> = room
-        .open_steps(&principal.user)?
+        .open_steps(&principal.user, Words::ENGLISH)?
         .into_iter()
         .map(|step| {
             let OpenStep { code, label, sentence, url } = step;

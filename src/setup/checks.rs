@@ -5,17 +5,25 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::looks::{Seen, Unseen};
 use super::sightings::{Arrival, Asked};
 use crate::http::address::{host_matches, is_loopback_name};
 use crate::kernel::time::Timestamp;
 use crate::site::Origin;
 use crate::views::{Check, CheckState};
+use crate::words::Words;
 
 /// The largest difference between two clocks at which one-time codes work.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+/// A certificate that ends within this many days should have been renewed.
+const SOON_DAYS: u64 = 14;
+/// The most addresses of a name that are shown.
+const MOST_SHOWN: usize = 3;
 
 /// What a request and the site tell about the address.
 pub(super) struct AddressFacts<'a> {
+    /// In which language to speak.
+    pub(super) t: Words,
     /// The address that was typed.
     pub(super) origin: &'a Origin,
     /// The host that this request names.
@@ -27,182 +35,280 @@ pub(super) struct AddressFacts<'a> {
     pub(super) is_trusted_peer: bool,
     /// The request carries headers that only proxies write.
     pub(super) is_forwarded: bool,
+    /// One of them says who the visitor is.
+    pub(super) names_visitor: bool,
     /// What the browser's clock showed.
     pub(super) browser_time: Option<Timestamp>,
     pub(super) now: Timestamp,
     /// What came in by the typed address.
     pub(super) arrival: Option<&'a Arrival>,
     pub(super) allows_insecure_http: bool,
+    /// Where the name leads, or why nowhere; `None` if it is none that is looked up.
+    pub(super) names: Option<Result<Vec<IpAddr>, String>>,
+    /// What this machine itself saw at the typed address; `None` if it did not look.
+    pub(super) seen: Option<Result<Seen, Unseen>>,
 }
 
 /// Returns the findings about the address.
 pub(super) fn address(facts: &AddressFacts<'_>) -> Vec<Check> {
-    vec![https(facts), reachable(facts), visitors(facts), clock(facts)]
+    vec![
+        name(facts),
+        https(facts),
+        certificate(facts),
+        reached(facts),
+        host(facts),
+        path(facts),
+        headers(facts),
+        visitors(facts),
+        clock(facts),
+    ]
+}
+
+fn with_lines(mut check: Check, lines: &str) -> Check {
+    lines.clone_into(&mut check.snippet);
+    check
+}
+
+fn name(facts: &AddressFacts<'_>) -> Check {
+    let (t, host) = (facts.t, &facts.origin.host);
+    let label = t.setup_check_name();
+    let skipped = |sentence: &str| Check::new(CheckState::Skipped, label, sentence);
+    match &facts.names {
+        Some(Ok(addresses)) => {
+            let shown: Vec<String> = addresses.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
+            Check::new(CheckState::Pass, label, t.setup_check_name_found(shown.join(", "), host))
+        }
+        Some(Err(why)) => Check::new(CheckState::Fix, label, t.setup_check_name_missing(host, why)),
+        None if is_loopback_name(host) => skipped(t.setup_check_name_local()),
+        None => skipped(t.setup_check_name_numbers()),
+    }
 }
 
 fn https(facts: &AddressFacts<'_>) -> Check {
-    let label = "HTTPS";
-    if facts.origin.is_https {
-        let sentence = "People reach Doorward over an encrypted connection.";
-        return Check::new(CheckState::Pass, label, sentence);
-    }
-    if is_loopback_name(&facts.origin.host) {
-        let sentence = "This address works on this machine alone. Set one that starts with https:// once there is a certificate.";
-        return Check::new(CheckState::Skipped, label, sentence);
-    }
-    let sentence = if facts.allows_insecure_http {
-        "Passwords and cookies cross the network unprotected. Put a reverse proxy with a certificate in front as soon as you can."
+    let t = facts.t;
+    let (state, sentence) = if facts.origin.is_https {
+        (CheckState::Pass, t.setup_check_https_pass())
+    } else if is_loopback_name(&facts.origin.host) {
+        (CheckState::Skipped, t.setup_check_https_local())
+    } else if facts.allows_insecure_http {
+        (CheckState::Fix, t.setup_check_https_lab())
     } else {
-        "Without HTTPS nobody can sign in from another machine. Put a reverse proxy with a certificate in front, or set server.insecure_http = true for a lab."
+        (CheckState::Fix, t.setup_check_https_fix())
     };
-    Check::new(CheckState::Fix, label, sentence)
+    Check::new(state, t.setup_check_https(), sentence)
 }
 
-fn reachable(facts: &AddressFacts<'_>) -> Check {
-    let label = "Reached at this address";
-    let (host, is_https) = match facts.arrival {
-        Some(arrival) => (arrival.host.as_deref(), arrival.is_https),
-        None if host_matches(&facts.origin.text, facts.host) => (Some(facts.host), facts.is_https),
-        None => {
-            let sentence = format!(
-                "You opened {}, so {} was not tried yet. Try it with the link below, then check again.",
-                facts.host, facts.origin.text
-            );
-            return Check::new(CheckState::Skipped, label, sentence);
+fn certificate(facts: &AddressFacts<'_>) -> Check {
+    let t = facts.t;
+    let (state, sentence) = match &facts.seen {
+        _ if !facts.origin.is_https => (CheckState::Skipped, t.setup_check_certificate_none().to_owned()),
+        Some(Ok(Seen { days_left: Some(days), .. })) if *days < SOON_DAYS => {
+            (CheckState::Fix, t.setup_check_certificate_soon(*days))
         }
+        Some(Ok(Seen { days_left: Some(days), .. })) => {
+            (CheckState::Pass, t.setup_check_certificate_good(*days))
+        }
+        Some(Ok(Seen { days_left: None, .. })) => {
+            (CheckState::Pass, t.setup_check_certificate_trusted().to_owned())
+        }
+        Some(Err(Unseen::NotTrusted(why))) => (CheckState::Fix, t.setup_check_certificate_untrusted(why)),
+        Some(Err(Unseen::NotReached(why))) if facts.arrival.is_some_and(|arrival| arrival.is_https) => {
+            (CheckState::Pass, t.setup_check_certificate_browser(why))
+        }
+        Some(Err(Unseen::NotReached(why))) => (CheckState::Skipped, t.setup_check_certificate_unreached(why)),
+        None => (CheckState::Skipped, t.setup_check_unseen().to_owned()),
     };
-    let Some(host) = host.filter(|host| host_matches(&facts.origin.text, host)) else {
-        let sentence = format!(
-            "It was reached, but the host name was lost on the way: {} arrived. The proxy must pass the Host header on.",
-            host.unwrap_or("none")
-        );
-        let mut check = Check::new(CheckState::Fix, label, sentence);
-        "proxy_set_header Host $host;".clone_into(&mut check.snippet);
-        return check;
-    };
-    if facts.origin.is_https && !is_https {
-        let sentence = "It was reached, but Doorward was not told that the connection is HTTPS. Trust your reverse proxy, and let it say so.";
-        let mut check = Check::new(CheckState::Fix, label, sentence);
-        "proxy_set_header X-Forwarded-Proto $scheme;".clone_into(&mut check.snippet);
-        return check;
+    Check::new(state, t.setup_check_certificate(), sentence)
+}
+
+/// The host that arrived, and whether it came over HTTPS; `None` if the address was not tried.
+fn arrived<'a>(facts: &AddressFacts<'a>) -> Option<(Option<&'a str>, bool)> {
+    match facts.arrival {
+        Some(arrival) => Some((arrival.host.as_deref(), arrival.is_https)),
+        None if host_matches(&facts.origin.text, facts.host) => Some((Some(facts.host), facts.is_https)),
+        None => None,
     }
-    Check::new(CheckState::Pass, label, format!("A request for {host} arrived here."))
+}
+
+fn reached(facts: &AddressFacts<'_>) -> Check {
+    let t = facts.t;
+    let label = t.setup_check_reached();
+    match arrived(facts) {
+        None => {
+            let sentence = t.setup_check_reached_not_tried(facts.host, &facts.origin.text);
+            Check::new(CheckState::Skipped, label, sentence)
+        }
+        Some((_, false)) if facts.origin.is_https => {
+            let check = Check::new(CheckState::Fix, label, t.setup_check_scheme_lost());
+            with_lines(check, "proxy_set_header X-Forwarded-Proto $scheme;")
+        }
+        Some((host, _)) => {
+            let sentence = t.setup_check_reached_pass(host.unwrap_or(&facts.origin.host));
+            Check::new(CheckState::Pass, label, sentence)
+        }
+    }
+}
+
+fn host(facts: &AddressFacts<'_>) -> Check {
+    let t = facts.t;
+    let label = t.setup_check_host();
+    let Some((host, _)) = arrived(facts) else {
+        return Check::new(CheckState::Skipped, label, t.setup_check_host_untried());
+    };
+    let is_kept = host.is_some_and(|host| host_matches(&facts.origin.text, host));
+    if !is_kept {
+        let check = Check::new(CheckState::Fix, label, t.setup_check_host_lost(host.unwrap_or("-")));
+        return with_lines(check, "proxy_set_header Host $http_host;");
+    }
+    let through = facts.arrival.map_or(facts.is_trusted_peer, |arrival| arrival.is_trusted_peer);
+    let sentence = if through { t.setup_check_host_pass() } else { t.setup_check_host_direct() };
+    Check::new(CheckState::Pass, label, sentence)
+}
+
+fn path(facts: &AddressFacts<'_>) -> Check {
+    let t = facts.t;
+    let (state, sentence) = match &facts.seen {
+        Some(Ok(seen)) if seen.status == StatusCode::NO_CONTENT => {
+            (CheckState::Pass, t.setup_check_path_pass().to_owned())
+        }
+        Some(Ok(seen)) => (CheckState::Fix, t.setup_check_path_fix(seen.status.as_u16())),
+        // A probe only arrives under the very path that it was sent to.
+        _ if facts.arrival.is_some() => (CheckState::Pass, t.setup_check_path_pass().to_owned()),
+        _ => (CheckState::Skipped, t.setup_check_unseen().to_owned()),
+    };
+    Check::new(state, t.setup_check_path(), sentence)
+}
+
+fn headers(facts: &AddressFacts<'_>) -> Check {
+    let t = facts.t;
+    let (state, sentence) = match &facts.seen {
+        Some(Ok(seen)) if seen.status != StatusCode::NO_CONTENT => {
+            (CheckState::Skipped, t.setup_check_unseen().to_owned())
+        }
+        Some(Ok(seen)) if seen.lost_headers.is_empty() => {
+            (CheckState::Pass, t.setup_check_headers_pass().to_owned())
+        }
+        Some(Ok(seen)) => (CheckState::Fix, t.setup_check_headers_fix(seen.lost_headers.join(", "))),
+        _ => (CheckState::Skipped, t.setup_check_unseen().to_owned()),
+    };
+    Check::new(state, t.setup_check_headers(), sentence)
 }
 
 fn visitors(facts: &AddressFacts<'_>) -> Check {
-    let label = "Visitors’ addresses";
+    let t = facts.t;
+    let label = t.setup_check_visitors();
     let (client, peer, is_trusted) = match facts.arrival {
         Some(arrival) => (arrival.client, arrival.peer, arrival.is_trusted_peer),
         None => (facts.client, facts.peer, facts.is_trusted_peer),
     };
-    if is_trusted && client == peer {
-        let sentence = format!(
-            "The proxy at {peer} does not say who its visitors are, so all of them look alike. Let it add X-Forwarded-For."
-        );
-        let mut check = Check::new(CheckState::Fix, label, sentence);
-        "proxy_set_header X-Forwarded-For $remote_addr;".clone_into(&mut check.snippet);
-        return check;
+    let names_visitor = facts.arrival.map_or(facts.names_visitor, |arrival| arrival.names_visitor);
+    if is_trusted && client == peer && !names_visitor {
+        let check = Check::new(CheckState::Fix, label, t.setup_check_visitors_same(peer));
+        return with_lines(check, "proxy_set_header X-Forwarded-For $remote_addr;");
     }
     if is_trusted {
-        let sentence = format!("You come from {client}, through the proxy at {peer}.");
-        return Check::new(CheckState::Pass, label, sentence);
+        return Check::new(CheckState::Pass, label, t.setup_check_visitors_pass(client, peer));
     }
     if facts.is_forwarded {
-        let sentence = format!(
-            "All visitors seem to come from {peer}, which looks like a reverse proxy. If it is yours, trust it above."
-        );
-        return Check::new(CheckState::Fix, label, sentence);
+        return Check::new(CheckState::Fix, label, t.setup_check_visitors_untrusted(peer));
     }
     let sentence = if facts.is_local {
-        "You are on this machine itself.".to_owned()
+        t.setup_check_visitors_local().to_owned()
     } else {
-        format!("You come from {client}, with no proxy in between.")
+        t.setup_check_visitors_direct(client)
     };
     Check::new(CheckState::Pass, label, sentence)
 }
 
 fn clock(facts: &AddressFacts<'_>) -> Check {
-    let label = "Clock";
+    let t = facts.t;
+    let label = t.setup_check_clock();
     let Some(theirs) = facts.browser_time else {
-        let sentence = "Your browser did not say what time it has. The codes of an authenticator app need a right clock on this machine.";
-        return Check::new(CheckState::Skipped, label, sentence);
+        return Check::new(CheckState::Skipped, label, t.setup_check_clock_unknown());
     };
     let apart = facts.now.since(theirs).max(theirs.since(facts.now));
     if apart <= CLOCK_TOLERANCE {
-        let sentence = "The clocks of your browser and of this machine agree.";
-        return Check::new(CheckState::Pass, label, sentence);
+        return Check::new(CheckState::Pass, label, t.setup_check_clock_pass());
     }
-    let sentence = format!(
-        "The clocks of your browser and of this machine are {} seconds apart, and one-time codes would be refused. Let both follow a time server.",
-        apart.as_secs()
-    );
-    let mut check = Check::new(CheckState::Fix, label, sentence);
-    "sudo timedatectl set-ntp true".clone_into(&mut check.snippet);
-    check
+    let check = Check::new(CheckState::Fix, label, t.setup_check_clock_fix(apart.as_secs()));
+    with_lines(check, "sudo timedatectl set-ntp true")
 }
 
-/// Returns the findings about the first app.
-pub(super) fn first_app(host: &str, asked: &Asked) -> Vec<Check> {
-    vec![proxy_asks(host, asked), strangers(host, asked), owner_gets_in(host, asked)]
+/// Returns the findings about the first app: what its proxy has asked so far, and how a visit of this machine with a
+/// made-up name was answered.
+pub(super) fn first_app(
+    host: &str,
+    asked: &Asked,
+    forged: Option<&Result<StatusCode, Unseen>>,
+    t: Words,
+) -> Vec<Check> {
+    let mut checks = vec![proxy_asks(host, asked, t), told(asked, t), strangers(host, asked, t)];
+    checks.extend(forged.map(|forged| made_up_names(host, forged, t)));
+    checks.push(gets_in(host, asked, t));
+    checks
 }
 
-fn proxy_asks(host: &str, asked: &Asked) -> Check {
-    let label = "The proxy asks Doorward";
+fn proxy_asks(host: &str, asked: &Asked, t: Words) -> Check {
+    let label = t.setup_test_asks();
     if asked.at.is_some() {
-        let sentence = format!("A question about {host} arrived.");
-        return Check::new(CheckState::Pass, label, sentence);
+        return Check::new(CheckState::Pass, label, t.setup_test_asks_pass(host));
     }
     let sentence = match (&asked.refusal, &asked.other_host) {
-        (Some(refusal), _) => format!("A question arrived, but it was refused: {refusal}."),
-        (None, Some(other)) => {
-            format!("A question about {other} arrived, but none about {host}. Check the host name.")
-        }
-        (None, None) => format!(
-            "Nothing has arrived yet. Load the new configuration of the proxy, open https://{host}/ in another window, then test again."
-        ),
+        (Some(refusal), _) => t.setup_test_asks_refused(refusal),
+        (None, Some(other)) => t.setup_test_asks_other(host, other),
+        (None, None) => t.setup_test_asks_none(host),
     };
     Check::new(CheckState::Fix, label, sentence)
 }
 
-fn strangers(host: &str, asked: &Asked) -> Check {
-    let label = "Strangers are sent to the sign-in page";
-    let (state, sentence) = match asked.anonymous {
-        Some((StatusCode::OK, _)) => (
-            CheckState::Fix,
-            format!("Somebody who is not signed in was let into {host}. Look at the access rules."),
-        ),
-        Some((_, true)) => {
-            (CheckState::Pass, "Somebody who is not signed in was sent to the sign-in page.".to_owned())
-        }
-        Some((status, false)) => (
-            CheckState::Fix,
-            format!(
-                "Somebody who is not signed in was refused ({}), without the address of the sign-in page.",
-                status.as_u16()
-            ),
-        ),
-        None => (
-            CheckState::Skipped,
-            format!(
-                "Open https://{host}/ in a private window, where you are not signed in, then test again."
-            ),
-        ),
+fn told(asked: &Asked, t: Words) -> Check {
+    let (state, sentence) = match asked.at {
+        None => (CheckState::Skipped, t.setup_test_told_none()),
+        Some(_) if asked.names_visitor => (CheckState::Pass, t.setup_test_told_pass()),
+        Some(_) => (CheckState::Fix, t.setup_test_told_fix()),
     };
-    Check::new(state, label, sentence)
+    Check::new(state, t.setup_test_told(), sentence)
 }
 
-fn owner_gets_in(host: &str, asked: &Asked) -> Check {
-    let label = "You get in";
-    if asked.let_in {
-        return Check::new(CheckState::Pass, label, format!("Somebody who signed in was let into {host}."));
-    }
-    let sentence = format!("Open https://{host}/, sign in with both factors, then test again.");
-    Check::new(CheckState::Skipped, label, sentence)
+fn strangers(host: &str, asked: &Asked, t: Words) -> Check {
+    let (state, sentence) = match (asked.anonymous, &asked.back) {
+        (Some((StatusCode::OK, _)), _) => (CheckState::Fix, t.setup_test_strangers_let_in(host)),
+        (Some((_, true)), Some(back)) if back != host => {
+            (CheckState::Fix, t.setup_test_strangers_wrong_return(back, host))
+        }
+        (Some((_, true)), _) => (CheckState::Pass, t.setup_test_strangers_pass().to_owned()),
+        (Some((status, false)), _) => (CheckState::Fix, t.setup_test_strangers_no_address(status.as_u16())),
+        (None, _) => (CheckState::Skipped, t.setup_test_strangers_open(host)),
+    };
+    Check::new(state, t.setup_test_strangers(), sentence)
+}
+
+fn made_up_names(host: &str, forged: &Result<StatusCode, Unseen>, t: Words) -> Check {
+    let (state, sentence) = match forged {
+        Ok(status) if status.is_redirection() || *status == StatusCode::UNAUTHORIZED => {
+            (CheckState::Pass, t.setup_test_forged_pass().to_owned())
+        }
+        Ok(status) => (CheckState::Fix, t.setup_test_forged_fix(status.as_u16())),
+        Err(Unseen::NotTrusted(why) | Unseen::NotReached(why)) => {
+            (CheckState::Skipped, t.setup_test_forged_unseen(host, why))
+        }
+    };
+    Check::new(state, t.setup_test_forged(), sentence)
+}
+
+fn gets_in(host: &str, asked: &Asked, t: Words) -> Check {
+    let (state, sentence) = match asked.let_in {
+        true => (CheckState::Pass, t.setup_test_in_pass(host)),
+        false => (CheckState::Skipped, t.setup_test_in_none(host)),
+    };
+    Check::new(state, t.setup_test_in(), sentence)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const T: Words = Words::ENGLISH;
 
     fn origin(text: &str) -> Origin {
         Origin::parse(text).unwrap()
@@ -211,6 +317,7 @@ mod tests {
     fn facts<'a>(origin: &'a Origin, host: &'a str) -> AddressFacts<'a> {
         let lan: IpAddr = "192.168.1.20".parse().unwrap();
         AddressFacts {
+            t: T,
             origin,
             host,
             is_https: false,
@@ -219,11 +326,18 @@ mod tests {
             peer: lan,
             is_trusted_peer: false,
             is_forwarded: false,
+            names_visitor: false,
             browser_time: None,
             now: Timestamp::from_secs(1_800_000_000),
             arrival: None,
             allows_insecure_http: false,
+            names: Some(Ok(vec![lan])),
+            seen: None,
         }
+    }
+
+    fn seen() -> Seen {
+        Seen { status: StatusCode::NO_CONTENT, days_left: Some(60), lost_headers: Vec::new() }
     }
 
     fn states(checks: &[Check]) -> Vec<CheckState> {
@@ -236,14 +350,14 @@ mod tests {
     fn an_address_that_was_not_tried_is_not_judged() {
         let origin = origin("https://auth.home.example");
         let found = address(&facts(&origin, "192.168.1.5:8080"));
-        assert_eq!(states(&found), [Pass, Skipped, Pass, Skipped]);
+        assert_eq!(states(&found), [Pass, Pass, Skipped, Skipped, Skipped, Skipped, Skipped, Pass, Skipped]);
         for check in &found {
             assert!(check.sentence.ends_with('.'), "{}", check.sentence);
         }
     }
 
     #[test]
-    fn a_proxy_that_keeps_host_scheme_and_visitor_passes() {
+    fn a_proxy_that_keeps_host_scheme_path_and_visitor_passes() {
         let origin = origin("https://auth.home.example");
         let arrival = Arrival {
             host: Some("auth.home.example".into()),
@@ -251,50 +365,87 @@ mod tests {
             client: "192.168.1.20".parse().unwrap(),
             peer: "172.18.0.3".parse().unwrap(),
             is_trusted_peer: true,
+            is_forwarded: true,
+            names_visitor: true,
         };
         let mut facts = facts(&origin, "localhost:8080");
         facts.arrival = Some(&arrival);
+        facts.seen = Some(Ok(seen()));
         facts.browser_time = Some(Timestamp::from_secs(1_800_000_029));
-        assert_eq!(states(&address(&facts)), [Pass; 4]);
+        assert_eq!(states(&address(&facts)), [Pass; 9]);
         let lost = Arrival { host: Some("127.0.0.1:8080".into()), ..arrival.clone() };
         facts.arrival = Some(&lost);
-        assert_eq!(states(&address(&facts)), [Pass, Fix, Pass, Pass]);
-        let plain = Arrival { is_https: false, client: arrival.peer, ..arrival.clone() };
+        assert_eq!(states(&address(&facts))[3..5], [Pass, Fix]);
+        let plain =
+            Arrival { is_https: false, client: arrival.peer, names_visitor: false, ..arrival.clone() };
         facts.arrival = Some(&plain);
         facts.browser_time = Some(Timestamp::from_secs(1_799_999_900));
         let found = address(&facts);
-        assert_eq!(states(&found), [Pass, Fix, Fix, Fix]);
-        assert!(found[3].sentence.contains("100 seconds"));
+        assert_eq!(states(&found), [Pass, Pass, Pass, Fix, Pass, Pass, Pass, Fix, Fix]);
+        assert!(found[8].sentence.contains("100 seconds"));
+    }
+
+    #[test]
+    fn what_this_machine_saw_of_the_address_is_judged() {
+        let origin = origin("https://auth.home.example");
+        let mut facts = facts(&origin, "localhost:8080");
+        facts.names = Some(Err("no such name".into()));
+        facts.seen = Some(Ok(Seen { days_left: Some(3), ..seen() }));
+        assert_eq!(states(&address(&facts))[..3], [Fix, Pass, Fix]);
+        facts.seen = Some(Ok(Seen { status: StatusCode::NOT_FOUND, ..seen() }));
+        assert_eq!(states(&address(&facts))[5..7], [Fix, Skipped]);
+        facts.seen = Some(Ok(Seen { lost_headers: vec!["content-security-policy"], ..seen() }));
+        assert_eq!(states(&address(&facts))[5..7], [Pass, Fix]);
+        facts.seen = Some(Err(Unseen::NotTrusted("unknown issuer".into())));
+        assert_eq!(states(&address(&facts))[2], Fix);
+        facts.seen = Some(Err(Unseen::NotReached("refused".into())));
+        assert_eq!(states(&address(&facts))[2], Skipped);
     }
 
     #[test]
     fn plain_http_and_untrusted_proxies_need_a_fix() {
         let origin = origin("http://192.168.1.5:8080");
         let mut facts = facts(&origin, "192.168.1.5:8080");
+        facts.names = None;
         facts.is_forwarded = true;
-        assert_eq!(states(&address(&facts)), [Fix, Pass, Fix, Skipped]);
+        assert_eq!(
+            states(&address(&facts)),
+            [Skipped, Fix, Skipped, Pass, Pass, Skipped, Skipped, Fix, Skipped]
+        );
         facts.allows_insecure_http = true;
-        assert_eq!(states(&address(&facts))[0], Fix);
+        assert_eq!(states(&address(&facts))[1], Fix);
         let local = Origin::parse("http://localhost:8080").unwrap();
         facts.origin = &local;
-        assert_eq!(states(&address(&facts))[0], Skipped);
+        assert_eq!(states(&address(&facts))[1], Skipped);
     }
 
     #[test]
     fn the_first_app_is_judged_by_what_was_asked() {
         let host = "photos.home.example";
-        assert_eq!(states(&first_app(host, &Asked::default())), [Fix, Skipped, Skipped]);
+        let judge = |asked: &Asked| states(&first_app(host, asked, None, T));
+        assert_eq!(judge(&Asked::default()), [Fix, Skipped, Skipped, Skipped]);
         let mut asked = Asked { refusal: Some("the header x is missing".into()), ..Asked::default() };
-        assert!(first_app(host, &asked)[0].sentence.contains("x is missing."));
+        assert!(first_app(host, &asked, None, T)[0].sentence.contains("x is missing."));
         asked = Asked { other_host: Some("films.home.example".into()), ..Asked::default() };
-        assert!(first_app(host, &asked)[0].sentence.contains("films.home.example"));
+        assert!(first_app(host, &asked, None, T)[0].sentence.contains("films.home.example"));
         asked.at = Some(Timestamp::ZERO);
         asked.anonymous = Some((StatusCode::OK, false));
-        assert_eq!(states(&first_app(host, &asked)), [Pass, Fix, Skipped]);
+        assert_eq!(judge(&asked), [Pass, Fix, Fix, Skipped]);
         asked.anonymous = Some((StatusCode::UNAUTHORIZED, false));
-        assert_eq!(states(&first_app(host, &asked))[1], Fix);
+        assert_eq!(judge(&asked)[2], Fix);
         asked.anonymous = Some((StatusCode::FOUND, true));
+        asked.back = Some("films.home.example".into());
+        assert_eq!(judge(&asked)[2], Fix);
+        asked.back = Some(host.into());
+        asked.names_visitor = true;
         asked.let_in = true;
-        assert_eq!(states(&first_app(host, &asked)), [Pass; 3]);
+        assert_eq!(judge(&asked), [Pass; 4]);
+        for (forged, state) in [
+            (Ok(StatusCode::FOUND), Pass),
+            (Ok(StatusCode::OK), Fix),
+            (Err(Unseen::NotReached("refused".into())), Skipped),
+        ] {
+            assert_eq!(states(&first_app(host, &asked, Some(&forged), T))[3], state);
+        }
     }
 }

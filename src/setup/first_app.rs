@@ -1,5 +1,6 @@
 //! The first protected app: one access rule, and the lines for the proxy.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Setup;
@@ -9,9 +10,13 @@ use crate::access::{ChangeError, Edit, Policy, Rule, RuleParts};
 use crate::accounts::User;
 use crate::audit::Kind;
 use crate::http::Problem;
+use crate::oidc::AddError;
+use crate::oidc::presets::{self, Values};
 use crate::sign_in::Visit;
-use crate::views::Choice;
-use crate::views::setup::Snippet;
+use crate::store::Batch;
+use crate::views::setup::{AddedApp, Snippet};
+use crate::views::{Choice, Fact};
+use crate::words::{Said, Words, said};
 
 /// Marks the rule that the wizard made, so that a second thought changes it instead of adding another one.
 const NOTE: &str = "Made by the setup";
@@ -26,7 +31,7 @@ const USUAL_GROUP: &str = "family";
 
 impl Setup {
     /// Returns who may be let into the first app.
-    pub(super) fn audiences(&self, chosen: &str) -> Vec<Choice> {
+    pub(super) fn audiences(&self, chosen: &str, t: Words) -> Vec<Choice> {
         let chosen = if chosen.is_empty() { EVERYONE } else { chosen };
         let mut groups: Vec<String> = self
             .sign_in
@@ -49,13 +54,13 @@ impl Setup {
             hint: hint.to_owned(),
             selected: value == chosen,
         };
-        let mut choices = vec![choice(EVERYONE, "Everyone who has an account here".to_owned(), "")];
+        let mut choices = vec![choice(EVERYONE, t.setup_protect_who_everyone().to_owned(), "")];
         for group in groups {
             let value = format!("{GROUP_PREFIX}{group}");
-            let hint = if is_new { "Put people into it later, under People." } else { "" };
-            choices.push(choice(&value, format!("The group “{group}”"), hint));
+            let hint = if is_new { t.setup_protect_who_group_hint() } else { "" };
+            choices.push(choice(&value, t.setup_protect_who_group(group), hint));
         }
-        choices.push(choice(OWNER, "Only me".to_owned(), ""));
+        choices.push(choice(OWNER, t.setup_protect_who_me().to_owned(), ""));
         choices
     }
 
@@ -76,7 +81,10 @@ impl Setup {
             (EVERYONE, _) => {}
             (OWNER, _) => users.push(owner.username.to_string()),
             (_, Some(group)) => groups.push(group.to_owned()),
-            _ => return Err(Problem::unprocessable("who", "invalid_value", "Choose who may open it.")),
+            _ => {
+                let sentence = Said::of(Words::setup_protect_who_choose);
+                return Err(Problem::unprocessable("who", "invalid_value", sentence));
+            }
         }
         let parts = RuleParts {
             domains: vec![host.clone()],
@@ -126,27 +134,81 @@ impl Setup {
     }
 
     fn judge_app_host(&self, typed: &str) -> Result<String, Problem> {
-        let refuse = |sentence: String| Problem::unprocessable("app_host", "invalid_value", sentence);
+        let refuse = |sentence: Said| Problem::unprocessable("app_host", "invalid_value", sentence);
         // People copy it from the address bar.
         let bare = typed.trim();
         let bare = bare.strip_prefix("https://").or_else(|| bare.strip_prefix("http://")).unwrap_or(bare);
         let bare = bare.split_once('/').map_or(bare, |(host, _)| host);
         let host = normal_host(bare).ok_or_else(|| {
-            refuse(format!("“{}” is no host name. One looks like photos.home.example.", typed.trim()))
+            let typed = typed.trim().to_owned();
+            refuse(said(move |t| t.setup_protect_no_host(&typed)))
         })?;
         let site = &self.sign_in.site;
         let Some(domain) = site.protected_domain() else {
-            return Err(refuse(
-                "First give the domain of your apps: go back to the step Address.".to_owned(),
-            ));
+            return Err(refuse(Said::of(Words::setup_protect_no_domain)));
         };
         if *host == *site.origin().host {
-            return Err(refuse("This is the address of Doorward itself. Give that of the app.".to_owned()));
+            return Err(refuse(Said::of(Words::setup_protect_own_host)));
         }
         if !site.is_protected_host(&host) {
-            return Err(refuse(format!("The app must lie below {domain}, such as photos.{domain}.")));
+            return Err(refuse(said(move |t| t.setup_protect_elsewhere(&domain))));
         }
         Ok(host.into_owned())
+    }
+
+    /// Adds an app that signs people in by itself, as its preset says, and returns what to copy into it.
+    ///
+    /// # Errors
+    /// 422 that names the fields `preset` and `app_url`; or the store refused.
+    pub(super) async fn add_app(
+        &self,
+        preset: &str,
+        app_url: &str,
+        owner: &User,
+        visit: &Visit<'_>,
+    ) -> Result<AddedApp, Problem> {
+        let refuse = |field, why: Said| Problem::unprocessable(field, "invalid_value", why);
+        let preset = presets::find(preset);
+        let preset = preset.ok_or_else(|| refuse("preset", Said::of(Words::setup_app_unknown)))?;
+        let settings =
+            preset.settings(app_url, &BTreeMap::new()).map_err(|why| refuse("app_url", why.into()))?;
+        let event = self.event(Kind::AppAdded, Some(owner.id), visit).detail("name", &settings.name);
+        let also = |batch: &mut Batch, id: &str| self.sign_in.audit.write(batch, event.on(id));
+        let added = match self.oidc.add_client(None, settings, also).await {
+            Ok(added) => added,
+            Err(AddError::Objections(objections)) => {
+                let sentences: Vec<String> = objections.into_iter().map(|(_, why)| why.to_string()).collect();
+                return Err(refuse("app_url", sentences.join(" ").into()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let id = added.client.id.to_string();
+        let kept = self.commit_progress(|record| record.app_client = Some(id.clone()), |_| Ok(())).await;
+        kept.map_err(Problem::from)?;
+        let has_secret = added.secret.is_some();
+        let values = Values::new(&self.oidc.issuer(), &id, added.secret, app_url);
+        let mut facts: Vec<Fact> = preset
+            .paste(&values)
+            .into_iter()
+            .map(|row| Fact::new(row.label, row.value.expose().clone()))
+            .collect();
+        if let (Some(snippet), Some(text)) = (&preset.config, preset.config_text(&values)) {
+            facts.push(Fact::new(snippet.file.clone(), text.expose().clone()));
+        }
+        Ok(AddedApp { name: preset.name.clone(), has_secret, values: facts })
+    }
+
+    /// Returns what can be said again of an app that was added, without its secret.
+    pub(super) fn client_again(&self, id: &str) -> Option<AddedApp> {
+        let client = self.oidc.client(id)?;
+        let issuer = self.oidc.issuer();
+        let discovery = format!("{issuer}/.well-known/openid-configuration");
+        let values = vec![
+            Fact::new("Client ID", client.id.to_string()),
+            Fact::new("Issuer", issuer),
+            Fact::new("Discovery", discovery),
+        ];
+        Some(AddedApp { name: client.settings.name.clone(), has_secret: false, values })
     }
 
     /// Returns where a proxy on this machine reaches Doorward.

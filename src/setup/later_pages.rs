@@ -13,13 +13,16 @@ use crate::accounts::{Role, User};
 use crate::crypto::recovery_code;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::ct_eq;
+use crate::oidc::presets;
 use crate::sessions::labels::device_name;
+use crate::sign_in::Visit;
 use crate::sign_in::api::visit;
 use crate::sign_in::ceremonies::{Ceremony, Credential};
 use crate::sign_in::pages::in_groups;
 use crate::views::admin::FilterLink;
 use crate::views::setup::{self as views, NextStep, Step};
-use crate::views::{Check, Fact, FieldErrors};
+use crate::views::{Check, Choice, Fact, FieldErrors};
+use crate::words::Words;
 
 /// Lets the owner to a step.
 fn enter_as_owner<'a>(
@@ -58,7 +61,7 @@ fn why_no_passkey(here: &Here<'_>) -> Option<String> {
     }
     let public = sign_in.site.origin().text;
     let is_here = here.request.client.origin().is_some_and(|seen| seen == public);
-    (!is_here).then(|| format!("A passkey is made at {public}, and you opened another address."))
+    (!is_here).then(|| here.request.words().setup_factor_passkey_elsewhere(public))
 }
 
 async fn second_factor_page(
@@ -81,7 +84,7 @@ async fn second_factor_page(
     let label = here.request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::SecondFactor {
-        frame: here.frame("Your second factor"),
+        frame: here.frame(here.request.words().setup_factor_title()),
         steps: here.steps(Step::SecondFactor),
         passkey,
         passkey_name: passkey_name.map_or_else(|| device_name(label.unwrap_or_default()), str::to_owned),
@@ -107,7 +110,7 @@ pub async fn passkey(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     }
     let name = form.text("name");
     let Some(credential) = Credential::parse(form.text("credential")) else {
-        let errors = FieldErrors::one("name", "Your browser sent no passkey. Please use the button.");
+        let errors = FieldErrors::one("name", request.words().setup_factor_passkey_not_sent());
         return second_factor_page(&here, &owner, Some(name), errors).await;
     };
     let visit = visit(&room.sign_in, request)?;
@@ -157,7 +160,7 @@ pub async fn second_factor(room: &Setup, request: &Request) -> Result<Reply, Pro
     let has_session = here.may_have_session();
     let confirmed = room.confirm_second_factor(&owner, &here, form.text("code"), has_session, &visit).await?;
     let Some(confirmed) = confirmed else {
-        let text = "That code was not accepted. Wait for the next one and try again; if it keeps failing, look at the clock of this machine.";
+        let text = request.words().setup_factor_code_wrong();
         return second_factor_page(&here, &owner, None, FieldErrors::one("code", text)).await;
     };
     go_on_confirmed(&here, confirmed)
@@ -175,7 +178,7 @@ fn recovery_codes_page(here: &Here<'_>, owner: &User, errors: FieldErrors) -> Re
     let Some(pending) = &here.wizard.codes else { return here.go_on() };
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::RecoveryCodes {
-        frame: here.frame("Keep these recovery codes"),
+        frame: here.frame(here.request.words().setup_codes_title()),
         steps: here.steps(Step::SecondFactor),
         username: owner.username.to_string(),
         codes: pending.codes.iter().map(|code| code.expose().clone()).collect(),
@@ -195,17 +198,14 @@ pub async fn recovery_codes(room: &Setup, request: &Request) -> Result<Reply, Pr
     let Some(pending) = &here.wizard.codes else { return here.go_on() };
     let mut errors = FieldErrors::none();
     if !form.is_ticked("saved") {
-        errors.push("saved", "Tick the box once you have kept the codes.");
+        errors.push("saved", request.words().setup_codes_not_saved());
     }
     let wanted = pending.codes.get(pending.ask_for.saturating_sub(1));
     let wanted = wanted.and_then(|code| recovery_code::normalize(code.expose()));
     let typed = recovery_code::normalize(form.text("typed"));
     let is_same = matches!((&wanted, &typed), (Some(a), Some(b)) if ct_eq(a.as_bytes(), b.as_bytes()));
     if !is_same {
-        errors.push(
-            "typed",
-            format!("That is not code number {}. Type it as it stands above.", pending.ask_for),
-        );
+        errors.push("typed", request.words().setup_codes_wrong(pending.ask_for));
     }
     if !errors.is_empty() {
         return recovery_codes_page(&here, &owner, errors);
@@ -215,44 +215,82 @@ pub async fn recovery_codes(room: &Setup, request: &Request) -> Result<Reply, Pr
     here.go_on()
 }
 
-/// `GET /setup/protect`: the first app.
+/// `GET /setup/protect`: the first app; with `test`, what its proxy has asked so far.
 pub async fn show_protect(room: &Setup, request: &Request) -> Result<Reply, Problem> {
-    match enter_as_owner(room, request, Step::Protect)? {
-        Ok((here, _)) => {
-            let host = here.progress.app_host.clone().unwrap_or_default();
-            let who = here.progress.app_who.clone();
-            let proxy = request.query("proxy").unwrap_or_default();
-            protect_page(&here, (&host, &who, &proxy), Vec::new(), FieldErrors::none())
-        }
-        Err(reply) => Ok(reply),
+    let (here, _) = match enter_as_owner(room, request, Step::Protect)? {
+        Ok(entered) => entered,
+        Err(reply) => return Ok(reply),
+    };
+    let has_client = here.progress.app_client.is_some() && here.progress.app_host.is_none();
+    let is_oidc = request.query("how").map_or(has_client, |how| how == OIDC);
+    let mut shown = Shown {
+        is_oidc,
+        app_host: here.progress.app_host.clone().unwrap_or_default(),
+        who: here.progress.app_who.clone(),
+        proxy: request.query("proxy").unwrap_or_default(),
+        ..Shown::default()
+    };
+    if is_oidc {
+        shown.added = here.progress.app_client.as_deref().and_then(|id| room.client_again(id));
     }
+    if let (Some(host), true) = (&here.progress.app_host, request.query("test").is_some()) {
+        let forged = room.visit_app(host).await;
+        let asked = room.watch.seen(host);
+        shown.test = checks::first_app(host, &asked, forged.as_ref(), request.words());
+        shown.seen = asked.state();
+    }
+    protect_page(&here, shown)
 }
 
-fn protect_page(
-    here: &Here<'_>,
-    (app_host, who, proxy): (&str, &str, &str),
+/// The word for an app that signs people in by itself.
+const OIDC: &str = "oidc";
+
+/// What the page of the first app shows.
+#[derive(Default)]
+struct Shown {
+    is_oidc: bool,
+    app_host: String,
+    who: String,
+    proxy: String,
+    preset: String,
+    app_url: String,
+    added: Option<views::AddedApp>,
     test: Vec<Check>,
+    seen: String,
     errors: FieldErrors,
-) -> Result<Reply, Problem> {
+}
+
+fn protect_page(here: &Here<'_>, shown: Shown) -> Result<Reply, Problem> {
     let room = here.room;
-    let proxy = Proxy::parse(proxy).unwrap_or(Proxy::Nginx);
+    let t = here.request.words();
+    let proxy = Proxy::parse(&shown.proxy).unwrap_or(Proxy::Nginx);
     let snippets = match &here.progress.app_host {
         Some(host) => room.snippets(proxy, host)?,
         None => Vec::new(),
     };
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = if shown.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::Protect {
-        frame: here.frame("Your first app"),
+        frame: here.frame(t.setup_protect_title()),
         steps: here.steps(Step::Protect),
-        app_host: app_host.to_owned(),
+        is_oidc: shown.is_oidc,
+        presets: presets::list()
+            .iter()
+            .map(|preset| Choice::new(&preset.id, &preset.name, preset.id == shown.preset))
+            .collect(),
+        app_url: shown.app_url,
+        added: shown.added,
+        domain: room.sign_in.site.protected_domain(),
+        seen_url: if shown.test.is_empty() { String::new() } else { "/setup/seen?app".to_owned() },
+        seen: shown.seen,
+        app_host: shown.app_host,
         example_host: room.example_host(),
-        who: room.audiences(who),
+        who: room.audiences(&shown.who, t),
         proxies: Proxy::ALL.into_iter().map(|other| proxy_link(other, other == proxy)).collect(),
         proxy: proxy.as_str().to_owned(),
         reload: proxy.reload().to_owned(),
         snippets,
-        test,
-        errors,
+        test: shown.test,
+        errors: shown.errors,
     };
     here.page(status, &page)
 }
@@ -262,7 +300,8 @@ fn proxy_link(proxy: Proxy, is_current: bool) -> FilterLink {
     FilterLink { label: proxy.title().to_owned(), url, is_current }
 }
 
-/// `POST /setup/protect`: `save` makes the rule, `test` looks what the proxy asked, `finish` and `skip` end the setup.
+/// `POST /setup/protect`: `save` makes the rule, `add-app` an app that signs people in by itself, `test` looks what the
+/// proxy asked, `finish` and `skip` end the setup.
 pub async fn protect(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     let (here, owner) = match enter_as_owner(room, request, Step::Protect)? {
         Ok(entered) => entered,
@@ -270,26 +309,45 @@ pub async fn protect(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     };
     let form = here.form()?;
     let visit = visit(&room.sign_in, request)?;
-    let (host, who, proxy) = (form.text("app_host"), form.text("who"), form.text("proxy"));
-    let saved = here.progress.app_host.clone();
-    match (form.text("action"), saved) {
-        ("skip", _) | ("finish", Some(_)) if here.wizard.is_resumed => here.go_on(),
-        ("skip", _) | ("finish", Some(_)) => {
-            room.finish(owner.id, &visit).await?;
-            room.wizards.update(here.token, |wizard| wizard.may_see_summary = true);
-            Ok(here.keep(Reply::see_other(Step::Done.path())))
+    let text = |field: &str| form.text(field).to_owned();
+    let (saved, client) = (&here.progress.app_host, &here.progress.app_client);
+    match form.text("action") {
+        "skip" | "finish" if here.wizard.is_resumed => here.go_on(),
+        "skip" => end(&here, &owner, &visit).await,
+        "finish" if saved.is_some() || client.is_some() => end(&here, &owner, &visit).await,
+        "test" if saved.is_some() => {
+            let proxy = Proxy::parse(form.text("proxy")).unwrap_or(Proxy::Nginx).as_str();
+            let place = format!("{}?proxy={proxy}&test=1#test-result", Step::Protect.path());
+            Ok(here.keep(Reply::see_other(&place)))
         }
-        ("test", Some(saved)) => {
-            let found = checks::first_app(&saved, &room.watch.seen(&saved));
-            protect_page(&here, (&saved, &here.progress.app_who, proxy), found, FieldErrors::none())
+        // Sent again, it must not be added again.
+        "add-app" if client.is_some() => {
+            Ok(here.keep(Reply::see_other(&format!("{}?how={OIDC}", Step::Protect.path()))))
         }
-        _ => match room.protect(host, who, &owner, &visit).await {
+        "add-app" => match room.add_app(form.text("preset"), form.text("app_url"), &owner, &visit).await {
+            Ok(added) => protect_page(&here, Shown { is_oidc: true, added: Some(added), ..Shown::default() }),
+            Err(problem) => {
+                let errors = field_errors(problem, request.words())?;
+                let (preset, app_url) = (text("preset"), text("app_url"));
+                protect_page(&here, Shown { is_oidc: true, preset, app_url, errors, ..Shown::default() })
+            }
+        },
+        _ => match room.protect(form.text("app_host"), form.text("who"), &owner, &visit).await {
             Ok(()) => Ok(here.keep(Reply::see_other(Step::Protect.path()))),
             Err(problem) => {
-                protect_page(&here, (host, who, proxy), Vec::new(), field_errors(problem, request.words())?)
+                let errors = field_errors(problem, request.words())?;
+                let (app_host, who, proxy) = (text("app_host"), text("who"), text("proxy"));
+                protect_page(&here, Shown { app_host, who, proxy, errors, ..Shown::default() })
             }
         },
     }
+}
+
+/// Ends the setup and leads to the summary.
+async fn end(here: &Here<'_>, owner: &User, visit: &Visit<'_>) -> Result<Reply, Problem> {
+    here.room.finish(owner.id, visit).await?;
+    here.room.wizards.update(here.token, |wizard| wizard.may_see_summary = true);
+    Ok(here.keep(Reply::see_other(Step::Done.path())))
 }
 
 /// `GET /setup/done`: the summary, for the browser that finished the setup and for nobody else.
@@ -302,15 +360,18 @@ pub async fn show_done(room: &Setup, request: &Request) -> Result<Reply, Problem
     let site = &room.sign_in.site;
     let origin = site.origin();
     let domain = site.protected_domain();
-    let or_none = |value: Option<String>| value.unwrap_or_else(|| "None yet".to_owned());
+    let t = request.words();
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| t.setup_fact_none().to_owned());
+    let app = here.progress.app_client.as_deref().and_then(|id| room.oidc.client(id));
+    let app = here.progress.app_host.clone().or_else(|| app.map(|client| client.settings.name.clone()));
     let facts = vec![
-        Fact::new("Name", site.name()),
-        Fact::new("Address", origin.text.clone()),
-        Fact::new("Owner", owner.username.to_string()),
-        Fact::new("Second factor", second_factor_word(&owner)),
-        Fact::new("Recovery codes", codes_left.to_string()),
-        Fact::new("Domain of your apps", or_none(domain)),
-        Fact::new("First app", or_none(here.progress.app_host.clone())),
+        Fact::new(t.setup_fact_name(), site.name()),
+        Fact::new(t.setup_fact_address(), origin.text.clone()),
+        Fact::new(t.setup_fact_owner(), owner.username.to_string()),
+        Fact::new(t.setup_fact_factor(), second_factor_word(&owner, t)),
+        Fact::new(t.setup_fact_codes(), codes_left.to_string()),
+        Fact::new(t.setup_fact_domain(), or_none(domain)),
+        Fact::new(t.setup_fact_app(), or_none(app)),
     ];
     let is_here = request.client.origin().is_some_and(|seen| seen == origin.text);
     let moved_to = (!is_here).then(|| origin.text.clone());
@@ -320,20 +381,20 @@ pub async fn show_done(room: &Setup, request: &Request) -> Result<Reply, Problem
         text: text.to_owned(),
         url: format!("{base}{path}"),
     };
-    let mut left = room.open_steps(&owner)?;
+    let mut left = room.open_steps(&owner, t)?;
     for step in &mut left {
         step.url = format!("{base}{}", step.url);
     }
     let page = views::Done {
-        frame: here.frame("All set"),
+        frame: here.frame(t.setup_done_title()),
         steps: here.steps(Step::Done),
         facts,
-        health: room.health(),
+        health: room.health(t),
         left,
         next: vec![
-            next("Add people", "Send each of them a link; they choose their own password.", "/admin/people"),
-            next("Look at the access rules", "Who may open which app.", "/admin/rules"),
-            next("Look after your account", "Password, authenticator app, sessions.", "/account/security"),
+            next(t.setup_next_people(), t.setup_next_people_text(), "/admin/people"),
+            next(t.setup_next_rules(), t.setup_next_rules_text(), "/admin/rules"),
+            next(t.setup_next_account(), t.setup_next_account_text(), "/account/security"),
         ],
         moved_to,
     };
@@ -351,11 +412,11 @@ pub async fn hide(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     Ok(here.keep(Reply::see_other(Step::Done.path())))
 }
 
-fn second_factor_word(owner: &User) -> &'static str {
+fn second_factor_word(owner: &User, t: Words) -> &'static str {
     match (owner.has_totp, owner.passkeys > 0) {
-        (true, true) => "Passkey and authenticator app",
-        (true, false) => "Authenticator app",
-        (false, true) => "Passkey",
-        (false, false) => "None yet",
+        (true, true) => t.setup_fact_passkey_and_app(),
+        (true, false) => t.setup_fact_authenticator(),
+        (false, true) => t.setup_fact_passkey(),
+        (false, false) => t.setup_fact_none(),
     }
 }

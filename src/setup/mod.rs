@@ -6,6 +6,7 @@
 //! of any number of parallel attempts one succeeds.
 
 mod address;
+mod address_pages;
 pub mod backup;
 mod bootstrap;
 pub mod checklist;
@@ -13,9 +14,11 @@ mod checks;
 pub mod claim;
 mod first_app;
 mod later_pages;
+mod looks;
 mod owner;
 pub mod pages;
 pub mod records;
+pub mod restore;
 mod sightings;
 #[cfg(test)]
 mod tests;
@@ -37,17 +40,20 @@ use crate::access::{Access, Dialect};
 use crate::accounts::User;
 use crate::audit::{Event, Kind};
 use crate::crypto::mac::sha256;
+use crate::http::outgoing::Outgoing;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::{SecretText, ct_eq};
 use crate::kernel::text::DisplayName;
 use crate::kernel::time::Timestamp;
 use crate::limits::Rule;
+use crate::oidc::Oidc;
 use crate::sign_in::{SignIn, Visit};
 use crate::site::Setting;
 use crate::store::meta::{self, Single};
 use crate::store::{Batch, CommitError, StoreError, Versioned};
 use crate::views::setup::Step;
+use crate::words::{Said, Words};
 
 use claim::{SetupToken, TokenFileError};
 use records::{OwnerRecord, SetupRecord};
@@ -77,6 +83,10 @@ pub struct Parts {
     pub sign_in: SignIn,
     /// Access rules.
     pub access: Access,
+    /// Apps that sign people in.
+    pub oidc: Oidc,
+    /// The one way out of this program, for looking at the public address.
+    pub outgoing: Outgoing,
     /// Where the token file lives.
     pub data_directory: PathBuf,
     /// Where the master key lies.
@@ -93,6 +103,8 @@ pub struct Setup(Arc<Inner>);
 pub struct Inner {
     sign_in: SignIn,
     access: Access,
+    oidc: Oidc,
+    outgoing: Outgoing,
     data_directory: PathBuf,
     key_file: KeyFile,
     listen: Mutex<SocketAddr>,
@@ -103,6 +115,8 @@ pub struct Inner {
     wizards: Wizards,
     probes: Probes,
     watch: Watch,
+    /// Somebody wants this process to start again.
+    restart: tokio::sync::Notify,
     /// The whole address that made the owner; in memory only, for whoever came second.
     claimed_from: Mutex<Option<IpAddr>>,
 }
@@ -168,7 +182,7 @@ impl Setup {
     /// # Errors
     /// If the store cannot be read, or the token file cannot be written.
     pub fn open(parts: Parts) -> Result<Setup, OpenError> {
-        let Parts { sign_in, access, data_directory, key_file, listen } = parts;
+        let Parts { sign_in, access, oidc, outgoing, data_directory, key_file, listen } = parts;
         let has_owner = meta::read::<OwnerRecord>(&sign_in.store)?.is_some();
         let progress = meta::read::<SetupRecord>(&sign_in.store)?.unwrap_or_default();
         // Users without the record come from elsewhere, such as an import: then there is nothing to claim either.
@@ -190,6 +204,8 @@ impl Setup {
             wizards: Wizards::new(&sign_in.random),
             sign_in,
             access,
+            oidc,
+            outgoing,
             data_directory,
             key_file,
             listen: Mutex::new(listen),
@@ -198,6 +214,7 @@ impl Setup {
             own_token: Mutex::new(own_token),
             probes: Probes::default(),
             watch,
+            restart: tokio::sync::Notify::new(),
             claimed_from: Mutex::new(None),
         })))
     }
@@ -480,16 +497,16 @@ impl Setup {
         Ok(())
     }
 
-    /// Returns who was faster, as words: "12 Nov 2026, 14:02 UTC from 192.168.1.20".
-    fn taken_by(&self) -> Result<String, StoreError> {
+    /// Returns who was faster, as a sentence with time and place.
+    fn taken_by(&self, t: Words) -> Result<String, StoreError> {
         let record = meta::read::<OwnerRecord>(&self.sign_in.store)?;
         let from = self.claimed_from.lock().map(|ip| ip.to_string());
         Ok(match record {
             Some(record) => {
                 let at = crate::views::When::from(record.at).text;
-                format!("{at} from {}", from.unwrap_or(record.place))
+                t.setup_taken_by(from.unwrap_or(record.place), at)
             }
-            None => "an unknown time".to_owned(),
+            None => t.setup_taken_by_unknown().to_owned(),
         })
     }
 
@@ -504,11 +521,10 @@ impl Setup {
 
 /// Reads the name of an installation.
 pub(crate) fn parse_instance_name(name: &str) -> Result<DisplayName, Problem> {
-    let refuse = |why: String| Problem::unprocessable("instance_name", "invalid_value", why);
-    let parsed = DisplayName::parse(name)
-        .map_err(|_| refuse("Give it a name of 1 to 64 characters, such as Home.".to_owned()))?;
+    let refuse = |why: Said| Problem::unprocessable("instance_name", "invalid_value", why);
+    let parsed = DisplayName::parse(name).map_err(|_| refuse(Said::of(Words::setup_welcome_name_short)))?;
     if parsed.as_str().chars().count() > 64 {
-        return Err(refuse("A name has at most 64 characters.".to_owned()));
+        return Err(refuse(Said::of(Words::setup_welcome_name_long)));
     }
     Ok(parsed)
 }
@@ -528,6 +544,11 @@ fn resumable(word: &str) -> Option<Step> {
         "protect" => Some(Step::Protect),
         _ => None,
     }
+}
+
+/// Tells whether the request carries a header that says who the visitor is.
+fn names_visitor(request: &Request) -> bool {
+    request.headers.contains_key("x-forwarded-for") || request.headers.contains_key(header::FORWARDED)
 }
 
 /// Tells whether the request carries headers that only proxies write.

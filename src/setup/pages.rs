@@ -2,31 +2,33 @@
 //! been done is kept, so reload, back and another window work.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, StatusCode, header};
 
+pub use super::address_pages::{address, probe, seen, show_address};
 pub use super::later_pages::{
     hide, passkey, protect, recovery_codes, second_factor, show_done, show_protect, show_recovery_codes,
     show_second_factor,
 };
 use super::records::SetupRecord;
-use super::sightings::Arrival;
 use super::wizards::{IDLE, Wizard};
-use super::{ClaimError, OwnerError, OwnerForm, Setup, checks, claim, is_forwarded};
+use super::{ClaimError, OwnerError, OwnerForm, Setup, claim};
 use crate::accounts::{Role, User};
 use crate::http::address::{host_matches, is_loopback_name, without_port};
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Form, Problem, Reply, Request, SetCookie};
 use crate::kernel::secret::SecretText;
-use crate::kernel::time::Timestamp;
 use crate::sessions::cookies::{Cookie, SETUP_COOKIE, SETUP_PATH};
 use crate::sessions::{Principal, StartedSession, frames};
 use crate::sign_in::api::visit;
-use crate::site::{Origin, Setting};
 use crate::views::errors::ErrorPage;
 use crate::views::setup::{self as views, InsecureVisit, Step, Steps};
-use crate::views::{FieldErrors, Frame, Wait};
-use crate::words::Words;
+use crate::views::{Choice, FieldErrors, Frame, Wait};
+use crate::words::{Lang, Said, Words};
+
+/// How long the choice of a language is kept.
+const LANGUAGE_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -45,7 +47,7 @@ pub(super) type Entered<'a> = Result<Here<'a>, Reply>;
 
 impl<'a> Here<'a> {
     /// Finds the browser by its cookie; without one it is sent to the way in.
-    fn find(room: &'a Setup, request: &'a Request) -> Result<Option<Here<'a>>, Problem> {
+    pub(super) fn find(room: &'a Setup, request: &'a Request) -> Result<Option<Here<'a>>, Problem> {
         let Some(token) = cookie(request)? else { return Ok(None) };
         let Some(wizard) = room.wizards.find(token, room.sign_in.clock.monotonic()) else { return Ok(None) };
         if wizard.owner.is_some_and(|id| room.is_ended(&id, &wizard)) {
@@ -101,6 +103,7 @@ impl<'a> Here<'a> {
     }
 
     pub(super) fn steps(&self, current: Step) -> Steps {
+        let t = self.request.words();
         if self.wizard.is_resumed {
             return Steps { items: Vec::new(), position: 0, label: "" };
         }
@@ -109,20 +112,23 @@ impl<'a> Here<'a> {
             .into_iter()
             .filter(|step| self.is_done(*step) && !self.room.is_finished())
             .collect();
-        Steps::new(self.order(), &done, current)
+        Steps::new(self.order(), &done, current, t)
     }
 
     /// Checks that a form was sent by a page of this very browser's wizard (SET-03), and reads it.
     pub(super) fn form(&self) -> Result<Form, Problem> {
         refuse_foreign(self.request)?;
         let form = self.request.form()?;
-        if self.room.wizards.is_csrf_token(self.token, form.text("csrf")) {
-            return Ok(form);
+        self.check_csrf(form.text("csrf"))?;
+        Ok(form)
+    }
+
+    /// Checks the token that a form of this browser carried.
+    pub(super) fn check_csrf(&self, token: &str) -> Result<(), Problem> {
+        if self.room.wizards.is_csrf_token(self.token, token) {
+            return Ok(());
         }
-        Err(Problem::forbidden(
-            "csrf",
-            "This page was opened in another session or is too old. Reload it and try again.",
-        ))
+        Err(Problem::forbidden("csrf", Said::of(Words::setup_form_is_old)))
     }
 
     /// Lets the browser stay for another while.
@@ -217,7 +223,7 @@ pub(super) fn is_insecure(request: &Request) -> bool {
     !request.client.is_https && !request.client.is_local()
 }
 
-fn insecure_visit(room: &Setup, request: &Request) -> Option<InsecureVisit> {
+pub(super) fn insecure_visit(room: &Setup, request: &Request) -> Option<InsecureVisit> {
     if !is_insecure(request) {
         return None;
     }
@@ -242,27 +248,18 @@ fn refuse_unknown_host(room: &Setup, request: &Request) -> Result<Option<Reply>,
         return Ok(None);
     }
     let mut page = ErrorPage::for_status(frames::anonymous(site, request, ""), 421, request.id.to_string());
-    "Not by this name yet".clone_into(&mut page.frame.title);
-    page.sentence = format!("Doorward does not know the name {name} yet.");
-    page.advice = format!(
-        "Open it by the IP address of this machine or through a tunnel as http://localhost:{}/setup. \
-         Or start Doorward with server.public_origin set to the address you opened.",
-        room.listen().port()
-    );
+    let t = request.words();
+    t.setup_unknown_host_title().clone_into(&mut page.frame.title);
+    page.sentence = t.setup_unknown_host(name);
+    page.advice = t.setup_unknown_host_advice(room.listen().port());
     page.home_url.clear();
     Ok(Some(Reply::html(StatusCode::MISDIRECTED_REQUEST, &page)?))
 }
 
 /// Cross-site requests: whoever sends a form must be a page that this host served. The scheme is not compared,
 /// because before the proxy is trusted nobody can tell it (SET-03).
-fn refuse_foreign(request: &Request) -> Result<(), Problem> {
-    let refuse = || {
-        Problem::forbidden(
-            "csrf",
-            "This form did not come from the page it belongs to. Reload the page and try again; a reverse proxy in \
-             between must pass the Host header on.",
-        )
-    };
+pub(super) fn refuse_foreign(request: &Request) -> Result<(), Problem> {
+    let refuse = || Problem::forbidden("csrf", Said::of(Words::setup_form_is_foreign));
     let site = request.header(&SEC_FETCH_SITE).map_err(|_| refuse())?;
     let origin = request.header(&header::ORIGIN).map_err(|_| refuse())?;
     let host = request.client.host.as_deref().unwrap_or_default();
@@ -325,7 +322,7 @@ fn claim_page(
     status: StatusCode,
 ) -> Result<Reply, Problem> {
     let page = views::Claim {
-        frame: frames::anonymous(&room.sign_in.site, request, "Set up Doorward"),
+        frame: frames::anonymous(&room.sign_in.site, request, request.words().setup_claim_title()),
         token_file: claim::path(&room.data_directory).display().to_string(),
         errors,
         wait,
@@ -344,15 +341,14 @@ pub async fn claim(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     }
     refuse_foreign(request)?;
     let form = request.form()?;
+    let t = request.words();
     let wrong = |text: &str| {
         claim_page(room, request, FieldErrors::one("token", text), None, StatusCode::UNPROCESSABLE_ENTITY)
     };
     match room.claim(form.text("token"), &visit(&room.sign_in, request)?) {
         Ok(token) => Ok(with_cookie(request, Reply::see_other("/setup"), token.expose())),
-        Err(ClaimError::Wrong) => wrong("That is not the setup code. Copy it again from the log."),
-        Err(ClaimError::Expired) => {
-            wrong("This setup code is more than an hour old. Make a new one: sudo doorward setup-token")
-        }
+        Err(ClaimError::Wrong) => wrong(t.setup_claim_wrong()),
+        Err(ClaimError::Expired) => wrong(t.setup_claim_expired()),
         Err(ClaimError::Limited(wait)) => {
             let seconds = seconds_rounded_up(wait).max(1);
             let wait = Some(Wait::rate_limited(request.words(), seconds));
@@ -364,10 +360,10 @@ pub async fn claim(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     }
 }
 
-fn taken_page(room: &Setup, request: &Request) -> Result<Reply, Problem> {
+pub(super) fn taken_page(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     let page = views::Taken {
-        frame: frames::anonymous(&room.sign_in.site, request, "Setup is already done"),
-        by: room.taken_by().map_err(crate::store::CommitError::Store)?,
+        frame: frames::anonymous(&room.sign_in.site, request, request.words().setup_taken_title()),
+        by: room.taken_by(request.words()).map_err(crate::store::CommitError::Store)?,
     };
     Reply::html(StatusCode::CONFLICT, &page)
 }
@@ -383,12 +379,22 @@ pub async fn show_welcome(room: &Setup, request: &Request) -> Result<Reply, Prob
     }
 }
 
-fn welcome_page(here: &Here<'_>, instance_name: String, errors: FieldErrors) -> Result<Reply, Problem> {
+pub(super) fn welcome_page(
+    here: &Here<'_>,
+    instance_name: String,
+    errors: FieldErrors,
+) -> Result<Reply, Problem> {
+    let t = here.request.words();
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::Welcome {
-        frame: here.frame("Welcome"),
+        frame: here.frame(t.setup_welcome_title()),
         steps: here.steps(Step::Welcome),
+        languages: Lang::ALL
+            .iter()
+            .map(|lang| Choice::new(lang.code(), lang.name(), *lang == t.lang()))
+            .collect(),
         instance_name,
+        is_insecure: here.is_insecure(),
         errors,
     };
     here.page(status, &page)
@@ -403,9 +409,22 @@ pub async fn welcome(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     let form = here.form()?;
     let name = form.text("instance_name");
     match room.set_name(name, here.wizard.owner, &visit(&room.sign_in, request)?).await {
-        Ok(()) => here.go_on(),
+        Ok(()) => {
+            let reply = here.go_on()?;
+            let chosen = Lang::ALL.into_iter().find(|lang| lang.code() == form.text("language"));
+            Ok(match chosen {
+                Some(lang) => with_language(request, reply, lang),
+                None => reply,
+            })
+        }
         Err(problem) => welcome_page(&here, name.to_owned(), field_errors(problem, request.words())?),
     }
+}
+
+/// Keeps the language that was chosen, as the switch at the end of every page does.
+fn with_language(request: &Request, reply: Reply, lang: Lang) -> Reply {
+    let cookie = SetCookie::host_only(Lang::COOKIE, lang.code()).max_age(LANGUAGE_KEPT);
+    reply.with_cookie(if request.client.is_https { cookie } else { cookie.insecure() })
 }
 
 /// `GET /setup/owner`.
@@ -420,7 +439,7 @@ fn owner_page(here: &Here<'_>, form: Option<&Form>, errors: FieldErrors) -> Resu
     let typed = |name| form.map_or("", |form| form.text(name)).to_owned();
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::Owner {
-        frame: here.frame("Your account"),
+        frame: here.frame(here.request.words().setup_owner_title()),
         steps: here.steps(Step::Owner),
         username: typed("username"),
         display_name: typed("display_name"),
@@ -460,153 +479,4 @@ pub async fn owner(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     }
     let started = room.start_session(id, &visit).await?;
     Ok(here.grant(reply, &started))
-}
-
-/// `GET /setup/address`.
-pub async fn show_address(room: &Setup, request: &Request) -> Result<Reply, Problem> {
-    let here = match enter(room, request, Step::Address)? {
-        Ok(here) => here,
-        Err(reply) => return Ok(reply),
-    };
-    let site = &room.sign_in.site;
-    let seen = request.client.origin().unwrap_or_else(|| site.origin().text);
-    let origin = if site.is_origin_set() { site.origin().text } else { seen };
-    let typed = TypedAddress {
-        origin,
-        cookie_domain: site.protected_domain().unwrap_or_default(),
-        browser_time: None,
-        is_checked: false,
-    };
-    address_page(&here, &typed, FieldErrors::none())
-}
-
-struct TypedAddress {
-    origin: String,
-    cookie_domain: String,
-    browser_time: Option<Timestamp>,
-    is_checked: bool,
-}
-
-fn address_page(here: &Here<'_>, typed: &TypedAddress, errors: FieldErrors) -> Result<Reply, Problem> {
-    let (room, request) = (here.room, here.request);
-    let site = &room.sign_in.site;
-    let client = &request.client;
-    let host = client.host.as_deref().unwrap_or_default();
-    let candidate = if site.is_fixed(Setting::PublicOrigin) {
-        Some(site.origin())
-    } else {
-        Origin::parse(&typed.origin).ok()
-    };
-    let is_elsewhere =
-        |origin: &Origin| !host_matches(&origin.text, host) || origin.is_https != client.is_https;
-    let mut checks = Vec::new();
-    let (mut probe_url, mut continue_at) = (None, None);
-    if let Some(origin) = candidate.as_ref().filter(|_| typed.is_checked) {
-        let (nonce, arrival) =
-            room.probes.prepare(&origin.text, &room.sign_in.random, room.sign_in.clock.monotonic());
-        checks = checks::address(&checks::AddressFacts {
-            origin,
-            host,
-            is_https: client.is_https,
-            is_local: client.is_local(),
-            client: client.ip,
-            peer: client.peer,
-            is_trusted_peer: client.is_trusted_peer,
-            is_forwarded: is_forwarded(request),
-            browser_time: typed.browser_time,
-            now: request.now,
-            arrival: arrival.as_ref(),
-            allows_insecure_http: site.allows_insecure_http(),
-        });
-        if is_elsewhere(origin) {
-            probe_url = Some(format!("{}/setup/probe/{nonce}", origin.text));
-            let works = arrival.as_ref().is_some_and(|arrival| fits(origin, arrival));
-            continue_at = works.then(|| format!("{}/setup", origin.text));
-        }
-    }
-    let proxy = (is_forwarded(request) || client.is_trusted_peer)
-        .then(|| views::ProxyQuestion { peer: client.peer.to_string(), is_trusted: client.is_trusted_peer });
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let page = views::Address {
-        frame: here.frame("Where Doorward lives"),
-        steps: here.steps(Step::Address),
-        origin: candidate.as_ref().map_or_else(|| typed.origin.clone(), |origin| origin.text.clone()),
-        cookie_domain: typed.cookie_domain.clone(),
-        checks,
-        proxy,
-        insecure: insecure_visit(room, request),
-        continue_at,
-        probe_url: probe_url.clone(),
-        errors,
-    };
-    let reply = here.page(status, &page)?;
-    Ok(match (probe_url, candidate) {
-        (Some(_), Some(origin)) => reply.with_connect_target(origin.text),
-        _ => reply,
-    })
-}
-
-fn fits(origin: &Origin, arrival: &Arrival) -> bool {
-    arrival.host.as_deref().is_some_and(|host| host_matches(&origin.text, host))
-        && arrival.is_https == origin.is_https
-}
-
-/// `POST /setup/address`: `check` looks, `trust-proxy` believes the proxy, anything else keeps the address.
-pub async fn address(room: &Setup, request: &Request) -> Result<Reply, Problem> {
-    let here = match enter(room, request, Step::Address)? {
-        Ok(here) => here,
-        Err(reply) => return Ok(reply),
-    };
-    let form = here.form()?;
-    let visit = visit(&room.sign_in, request)?;
-    if form.text("action") == "trust-proxy" {
-        if is_forwarded(request) && !request.client.is_trusted_peer {
-            room.trust_proxy(request.client.peer, here.wizard.owner, &visit).await?;
-        }
-        return Ok(here.keep(Reply::see_other(Step::Address.path())));
-    }
-    let typed = TypedAddress {
-        origin: form.text("origin").trim().to_owned(),
-        cookie_domain: form.text("cookie_domain").trim().to_owned(),
-        browser_time: form.text("browser_time").parse().ok().map(Timestamp::from_millis),
-        is_checked: true,
-    };
-    let accepts = form.text("accept_insecure") == "yes" || (here.owner.is_some() && !here.is_insecure());
-    let mut errors = FieldErrors::none();
-    let judged = room.judge_address(&typed.origin, &typed.cookie_domain, accepts);
-    if form.text("action") == "check" {
-        // Only looking: the box need not be ticked for that.
-        if let Err(problem) = room.judge_address(&typed.origin, &typed.cookie_domain, true) {
-            errors = field_errors(problem, request.words())?;
-        }
-        return address_page(&here, &typed, errors);
-    }
-    if here.is_insecure() && !accepts {
-        errors.push(
-            "accept_insecure",
-            "Open this page through a tunnel or over HTTPS, or tick the box to continue without.",
-        );
-        return address_page(&here, &typed, errors);
-    }
-    let judged = match judged {
-        Ok(judged) => judged,
-        Err(problem) => return address_page(&here, &typed, field_errors(problem, request.words())?),
-    };
-    room.set_address(&judged, here.wizard.owner, &visit).await?;
-    if here.is_insecure() {
-        room.wizards.update(here.token, |wizard| wizard.accepts_insecure = true);
-    }
-    here.go_on()
-}
-
-/// `GET /setup/probe/{nonce}`: the visitor's browser tries the public address. Any host is fine here: which one
-/// arrives is what the probe is for. It says nothing about this Doorward.
-pub async fn probe(room: &Setup, request: &Request) -> Result<Reply, Problem> {
-    if room.is_finished() {
-        return Err(Problem::not_found());
-    }
-    room.probes.arrived(request.param("nonce"), request);
-    // The page that asks has another origin and reads nothing; without this its browser would call it a failure.
-    let policy = HeaderName::from_static("cross-origin-resource-policy");
-    Ok(Reply::no_content().with(policy, http::HeaderValue::from_static("cross-origin")))
 }

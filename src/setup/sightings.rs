@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::access::forward_auth::{Question, read};
 use crate::access::{Dialect, Refusal};
+use crate::crypto::mac::sha256;
 use crate::http::{Reply, Request};
 use crate::kernel::random::Random;
 use crate::kernel::time::Timestamp;
@@ -28,6 +29,10 @@ pub(super) struct Arrival {
     pub(super) client: IpAddr,
     pub(super) peer: IpAddr,
     pub(super) is_trusted_peer: bool,
+    /// It carried headers that only proxies write.
+    pub(super) is_forwarded: bool,
+    /// One of them says who the visitor is.
+    pub(super) names_visitor: bool,
 }
 
 struct Probe {
@@ -62,6 +67,16 @@ impl Probes {
         (nonce, None)
     }
 
+    /// Tells whether anybody waits for this nonce.
+    pub(super) fn is_awaited(&self, nonce: &str, now: Duration) -> bool {
+        self.0.lock().iter().any(|probe| probe.nonce == nonce && probe.expires_at > now)
+    }
+
+    /// Tells whether a request came in by this nonce.
+    pub(super) fn has_arrived(&self, nonce: &str) -> bool {
+        self.0.lock().iter().any(|probe| probe.nonce == nonce && probe.arrival.is_some())
+    }
+
     /// Notes that a request came in by `nonce`. Unknown ones are forgotten at once.
     pub(super) fn arrived(&self, nonce: &str, request: &Request) {
         let mut probes = self.0.lock();
@@ -73,7 +88,23 @@ impl Probes {
             client: client.ip,
             peer: client.peer,
             is_trusted_peer: client.is_trusted_peer,
+            is_forwarded: super::is_forwarded(request),
+            names_visitor: super::names_visitor(request),
         });
+    }
+
+    /// Tells whether a probe came through a proxy at `peer` that is not trusted.
+    pub(super) fn came_through(&self, peer: IpAddr) -> bool {
+        let is_it =
+            |arrival: &Arrival| arrival.is_forwarded && !arrival.is_trusted_peer && arrival.peer == peer;
+        self.0.lock().iter().any(|probe| probe.arrival.as_ref().is_some_and(is_it))
+    }
+
+    /// Forgets what arrived: it would look different now.
+    pub(super) fn forget_arrivals(&self) {
+        for probe in self.0.lock().iter_mut() {
+            probe.arrival = None;
+        }
     }
 }
 
@@ -91,6 +122,29 @@ pub(super) struct Asked {
     pub(super) refusal: Option<String>,
     /// Another host that was asked about.
     pub(super) other_host: Option<String>,
+    /// The last sound question came through a trusted proxy and named its visitor.
+    pub(super) names_visitor: bool,
+    /// The host that the sign-in page would lead the last stranger back to.
+    pub(super) back: Option<String>,
+}
+
+impl Asked {
+    /// Returns a word that changes with every finding that follows from this, and not with every question.
+    pub(super) fn state(&self) -> String {
+        let Asked { at, anonymous, let_in, refusal, other_host, names_visitor, back } = self;
+        let state = format!(
+            "{} {anonymous:?} {let_in} {refusal:?} {other_host:?} {names_visitor} {back:?}",
+            at.is_some()
+        );
+        BASE64URL_NOPAD.encode(sha256(state.as_bytes()).get(..8).unwrap_or_default())
+    }
+}
+
+/// Returns the host of the address that a redirect to the sign-in page would lead back to.
+fn back_of(location: &str) -> Option<String> {
+    let url = url::Url::parse(location).ok()?;
+    let (_, target) = url.query_pairs().find(|(name, _)| name == "rd")?;
+    Some(url::Url::parse(&target).ok()?.host_str()?.to_owned())
 }
 
 /// The app that is watched, if any.
@@ -129,15 +183,15 @@ impl Watch {
             }
             Ok(_) => {
                 asked.at = Some(request.now);
+                let names_visitor = request.headers.contains_key("x-forwarded-for");
+                asked.names_visitor = names_visitor && request.client.is_trusted_peer;
                 let has_user = reply.headers.get("remote-user").is_some_and(|user| !user.is_empty());
                 if has_user {
                     asked.let_in = true;
                 } else {
-                    let leads_home = reply
-                        .headers
-                        .get(header::LOCATION)
-                        .and_then(|location| location.to_str().ok())
-                        .is_some_and(|location| location.starts_with(portal));
+                    let location = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+                    let leads_home = location.is_some_and(|location| location.starts_with(portal));
+                    asked.back = location.and_then(back_of);
                     asked.anonymous = Some((reply.status, leads_home));
                 }
             }

@@ -24,6 +24,7 @@ use crate::sign_in::SignInRules;
 use crate::sign_in::registration::Policy;
 use crate::site::{Fixed, Site};
 use crate::store::{MemoryEngine, Store};
+use crate::words::Words;
 
 const PASSWORD: &str = "plum-anchor-violet";
 
@@ -115,7 +116,7 @@ fn open_with(dir: &Directory, store: &Store, clock: &Arc<TestClock>, fixed: Fixe
         clock.clone(),
         random.clone(),
         &master,
-        lifetimes,
+        lifetimes.clone(),
         tokens,
         Timestamp::ZERO,
         Arc::new(crate::store::clock_mark::ClockMark::load(store).unwrap()),
@@ -149,10 +150,20 @@ fn open_with(dir: &Directory, store: &Store, clock: &Arc<TestClock>, fixed: Fixe
     .unwrap();
     let access =
         Access::load(store.clone(), audit, site, crate::access::ForwardAuthSettings::default()).unwrap();
+    let outgoing = Outgoing::new(crate::http::outgoing::OutgoingSettings::default()).unwrap();
+    let parts = crate::oidc::Parts {
+        sign_in: sign_in.clone(),
+        lifetimes,
+        keys: Schedule::default(),
+        token_cache: 10,
+        settings: crate::oidc::OidcSettings::default(),
+        outgoing: outgoing.clone(),
+    };
+    let oidc = Oidc::open(parts, &master).unwrap();
     let listen = SocketAddr::from(([0, 0, 0, 0], 8080));
     let data_directory = dir.path().to_owned();
     let key_file = KeyFile::default();
-    Setup::open(Parts { sign_in, access, data_directory, key_file, listen }).unwrap()
+    Setup::open(Parts { sign_in, access, oidc, outgoing, data_directory, key_file, listen }).unwrap()
 }
 
 impl Rig {
@@ -279,7 +290,7 @@ async fn of_a_hundred_parallel_claims_one_succeeds() {
     }
     assert_eq!(owners.len(), 1);
     assert_eq!(rig.setup.sign_in.accounts.directory().len(), 1);
-    let by = rig.setup.taken_by().unwrap();
+    let by = rig.setup.taken_by(Words::ENGLISH).unwrap();
     assert!(by.contains("15 Jan 2027") && by.contains("from 192.168."), "{by}");
     let claimed = rig.kinds().await.iter().filter(|kind| *kind == Kind::SetupClaimed.name()).count();
     assert_eq!(claimed, 1);

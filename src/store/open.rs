@@ -119,6 +119,11 @@ pub struct OpenError {
 }
 
 impl OpenError {
+    /// The master key could not be read.
+    pub fn unreadable_key() -> Self {
+        OpenError::new(Refusal::WrongKey, "The master key could not be read.")
+    }
+
     pub(super) fn new(refusal: Refusal, text: impl Into<String>) -> Self {
         OpenError { refusal, text: text.into() }
     }

@@ -164,3 +164,157 @@ fn look(
 pub fn header(export: &[u8]) -> Result<Header, ExportError> {
     Ok(Reader::new(BufReader::new(export), Leniency::default())?.require_known_schema()?.header().clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::crypto::mac::sha256;
+    use crate::kernel::time::{SystemClock, Timestamp};
+    use crate::store::meta::{ClockHighWater, Single as _};
+    use crate::store::{Opened, snapshots, wait};
+
+    /// A store in a directory of its own that goes away with the test. It is somebody's once it has a mark.
+    struct Place {
+        dir: PathBuf,
+        key: MasterKey,
+    }
+
+    impl Place {
+        fn new(seed: u8) -> Place {
+            let name = u64::from_be_bytes(Random::os().bytes());
+            let dir = std::env::temp_dir().join(format!("doorward-staged-{name:016x}"));
+            directory::make_dir(&dir).unwrap();
+            let place = Place { dir, key: MasterKey::from_bytes([seed; 32]) };
+            directory::write_file(&place.key_path(), place.key.to_file_text().as_bytes()).unwrap();
+            place.open().close();
+            place
+        }
+
+        fn key_path(&self) -> PathBuf {
+            self.dir.join("master.key")
+        }
+
+        fn settings(&self) -> OpenSettings {
+            let mut settings = OpenSettings::new(&self.dir);
+            settings.check_in_background = false;
+            settings.free_space_floor = Some(0);
+            settings
+        }
+
+        /// Opens it with the key that lies there.
+        fn open(&self) -> Opened {
+            let sealer = Arc::new(Sealer::new(&key_file::load(&self.key_path()).unwrap()));
+            open::open(&self.settings(), &sealer, &Random::os(), &SystemClock::shared()).unwrap()
+        }
+
+        fn mark(&self) {
+            let opened = self.open();
+            let mut batch = opened.store.batch();
+            batch.put(ClockHighWater::ROW, &ClockHighWater { at: Timestamp::from_secs(7) });
+            wait(opened.store.commit(batch)).unwrap();
+            opened.close();
+        }
+
+        fn export(&self) -> Vec<u8> {
+            let opened = self.open();
+            let mut bytes = Vec::new();
+            snapshots::export_to(&opened.store, &mut bytes, Timestamp::from_secs(7)).unwrap();
+            opened.close();
+            bytes
+        }
+
+        fn is_marked(&self) -> bool {
+            let opened = self.open();
+            let is_free = is_free(&opened.store).unwrap();
+            opened.close();
+            !is_free
+        }
+
+        fn apply(&self) -> Applied {
+            let (random, clock) = (Random::os(), SystemClock::shared());
+            apply(&self.settings(), &self.key_path(), &random, &clock, &is_free).unwrap()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+
+    fn is_free(store: &Store) -> Result<bool, StoreError> {
+        Ok(super::super::meta::read::<ClockHighWater>(store)?.is_none())
+    }
+
+    fn digest(place: &Place) -> [u8; 32] {
+        sha256(fs::read(place.key_path()).unwrap())
+    }
+
+    /// BAK-02: a backup of another installation takes the place of an empty store, with its key, and waits for nobody
+    /// else's eyes.
+    #[test]
+    fn a_restore_brings_store_and_key() {
+        let (old, new) = (Place::new(1), Place::new(2));
+        old.mark();
+        stage(&new.dir, &old.export(), Some(&old.key)).unwrap();
+        for (path, mode) in [("restore", 0o700), ("restore/export", 0o600), ("restore/key", 0o600)] {
+            let found = fs::metadata(new.dir.join(path)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{path}");
+        }
+        assert!(!new.is_marked(), "nothing has changed yet");
+        assert!(matches!(new.apply(), Applied::Restored(_)));
+        assert!(new.is_marked() && digest(&new) == digest(&old));
+        assert!(!new.dir.join(PLACE).exists());
+        assert!(matches!(new.apply(), Applied::Nothing));
+    }
+
+    /// FAIL-01: whatever the moment of a kill, the next start has the empty store or the restored one.
+    #[test]
+    fn a_restore_survives_a_kill_at_every_moment() {
+        let (old, new) = (Place::new(1), Place::new(2));
+        old.mark();
+        let bytes = old.export();
+        // While the files were written.
+        directory::make_dir(&new.dir.join(UNFINISHED)).unwrap();
+        directory::write_file(&new.dir.join(UNFINISHED).join(EXPORT), &bytes).unwrap();
+        assert!(matches!(new.apply(), Applied::Nothing));
+        assert!(!new.is_marked() && !new.dir.join(UNFINISHED).exists());
+        // While the new store was built.
+        stage(&new.dir, &bytes, Some(&old.key)).unwrap();
+        directory::make_dir(&new.dir.join(directory::STORE_NEW)).unwrap();
+        assert!(!new.is_marked());
+        // Between the store and its key.
+        let options = ImportOptions { replace: true, leniency: Leniency::default() };
+        let sealer = Arc::new(Sealer::new(&old.key));
+        let export = new.dir.join(PLACE).join(EXPORT);
+        let clock = SystemClock::shared();
+        restore::import(&new.settings(), &export, options, &sealer, &Random::os(), &clock).unwrap();
+        assert_ne!(digest(&new), digest(&old));
+        assert!(matches!(new.apply(), Applied::Finished));
+        assert!(new.is_marked() && digest(&new) == digest(&old));
+        // Between the key and the end.
+        stage(&new.dir, &bytes, Some(&old.key)).unwrap();
+        assert!(matches!(new.apply(), Applied::Kept(_)));
+        assert!(new.is_marked() && !new.dir.join(PLACE).exists());
+    }
+
+    /// SET-02: a store that is somebody's by now stays; and a file that was spoiled meanwhile leaves the empty one.
+    #[test]
+    fn what_cannot_be_restored_is_put_away() {
+        let (old, new) = (Place::new(1), Place::new(2));
+        old.mark();
+        let bytes = old.export();
+        stage(&new.dir, bytes.get(..bytes.len() / 2).unwrap(), Some(&old.key)).unwrap();
+        let Applied::Refused(_, kept) = new.apply() else { panic!("it was not refused") };
+        assert!(kept.join(EXPORT).exists() && !kept.join(KEY).exists());
+        assert!(!new.is_marked());
+        new.mark();
+        let before = digest(&new);
+        stage(&new.dir, &bytes, Some(&old.key)).unwrap();
+        let Applied::Kept(kept) = new.apply() else { panic!("it was not kept") };
+        assert!(!kept.join(KEY).exists(), "no key lies about");
+        assert!(new.is_marked() && digest(&new) == before);
+    }
+}

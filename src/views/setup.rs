@@ -4,6 +4,8 @@ use askama::Template;
 
 use super::admin::FilterLink;
 use super::frame::Frame;
+use crate::words::Words;
+
 use super::parts::{Check, Choice, Fact, FieldErrors, Svg, Wait, When};
 
 /// A step of the wizard.
@@ -32,14 +34,14 @@ impl Step {
         [Step::Welcome, Step::Address, Step::Owner, Step::SecondFactor, Step::Protect, Step::Done];
 
     /// Returns the name in the steps bar.
-    pub fn label(self) -> &'static str {
+    pub fn label(self, t: Words) -> &'static str {
         match self {
-            Step::Welcome => "Welcome",
-            Step::Owner => "Owner",
-            Step::Address => "Address",
-            Step::SecondFactor => "Second factor",
-            Step::Protect => "First app",
-            Step::Done => "Done",
+            Step::Welcome => t.setup_step_welcome(),
+            Step::Owner => t.setup_step_owner(),
+            Step::Address => t.setup_step_address(),
+            Step::SecondFactor => t.setup_step_second_factor(),
+            Step::Protect => t.setup_step_protect(),
+            Step::Done => t.setup_step_done(),
         }
     }
 
@@ -80,7 +82,7 @@ pub struct Steps {
 
 impl Steps {
     /// Takes the order, the finished steps one may go back to, and the current step.
-    pub fn new(order: &[Step], done: &[Step], current: Step) -> Self {
+    pub fn new(order: &[Step], done: &[Step], current: Step, t: Words) -> Self {
         let position = order.iter().position(|step| *step == current).unwrap_or(0);
         let items = order
             .iter()
@@ -92,10 +94,10 @@ impl Steps {
                     std::cmp::Ordering::Greater => "todo",
                 };
                 let url = (*step != current && done.contains(step)).then(|| step.path());
-                StepItem { label: step.label(), url, state }
+                StepItem { label: step.label(t), url, state }
             })
             .collect();
-        Steps { items, position: position + 1, label: current.label() }
+        Steps { items, position: position + 1, label: current.label(t) }
     }
 }
 
@@ -126,9 +128,10 @@ pub struct Claim {
     pub insecure: Option<InsecureVisit>,
 }
 
-/// `GET /setup/welcome`: the name of this instance.
+/// `GET /setup/welcome`: language and the name of this instance, or a backup in place of everything.
 ///
-/// Form: POST `/setup/welcome`, fields `csrf`, `instance_name`.
+/// Forms: POST `/setup/welcome`, fields `csrf`, `language`, `instance_name`; POST `/setup/restore`
+/// (`multipart/form-data`), fields `csrf`, `backup`, `key`, and `accept_insecure` when `is_insecure` is set.
 #[derive(Debug, Template)]
 #[template(path = "setup/welcome.html", config = "web/askama.toml")]
 pub struct Welcome {
@@ -136,10 +139,32 @@ pub struct Welcome {
     pub frame: Frame,
     /// Steps bar.
     pub steps: Steps,
+    /// The languages.
+    pub languages: Vec<Choice>,
     /// Prefilled name.
     pub instance_name: String,
-    /// Errors on `instance_name`.
+    /// Set for an insecure visit.
+    pub is_insecure: bool,
+    /// Errors on `instance_name`, `backup`, `key`, `accept_insecure`.
     pub errors: FieldErrors,
+}
+
+impl Welcome {
+    fn is_restore_wrong(&self) -> bool {
+        self.errors.iter().any(|(field, _)| field != "instance_name")
+    }
+}
+
+/// Answer to a backup that was taken: Doorward starts again and comes back with it.
+#[derive(Debug, Template)]
+#[template(path = "setup/restoring.html", config = "web/askama.toml")]
+pub struct Restoring {
+    /// Common parts.
+    pub frame: Frame,
+    /// How many records there are in it.
+    pub records: u64,
+    /// When it was made.
+    pub made: When,
 }
 
 /// `GET /setup/owner`: the first account.
@@ -179,7 +204,7 @@ pub struct ProxyQuestion {
 ///
 /// Form: POST `/setup/address`, fields `csrf`, `origin`, `cookie_domain`, `browser_time` (milliseconds since 1970,
 /// filled by a script, else empty), `accept_insecure` (`yes` if ticked; only shown when `insecure` is set), and
-/// `action`: `check` (look again), `save` (continue) or `trust-proxy`.
+/// `action`: `check` (look again), `save` (continue), `skip` or `trust-proxy` (with `peer`).
 #[derive(Debug, Template)]
 #[template(path = "setup/address.html", config = "web/askama.toml")]
 pub struct Address {
@@ -201,8 +226,22 @@ pub struct Address {
     pub continue_at: Option<String>,
     /// Address the browser itself should try (`ORIGIN/setup/probe/NONCE`), if a live probe was prepared.
     pub probe_url: Option<String>,
+    /// Where the script asks whether that arrived.
+    pub seen_url: String,
+    /// Nothing arrived by it yet, so the script tries at once.
+    pub is_probe_due: bool,
+    /// The address that passkeys were made at, if there are any: they are lost with it.
+    pub passkeys_at: Option<String>,
     /// Errors on `origin`, `cookie_domain`, `accept_insecure`.
     pub errors: FieldErrors,
+}
+
+/// `GET /setup/probe/{nonce}` for somebody who followed the link: the request arrived. Says nothing of this Doorward.
+#[derive(Debug, Template)]
+#[template(path = "setup/probed.html", config = "web/askama.toml")]
+pub struct Probed {
+    /// Common parts.
+    pub frame: Frame,
 }
 
 /// `GET /setup/second-factor`: a passkey or an authenticator app for the owner.
@@ -254,12 +293,6 @@ pub struct RecoveryCodes {
     pub errors: FieldErrors,
 }
 
-impl RecoveryCodes {
-    fn typed_label(&self) -> String {
-        format!("Type code number {}", self.ask_for)
-    }
-}
-
 /// Lines for the configuration of a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snippet {
@@ -271,10 +304,22 @@ pub struct Snippet {
     pub text: String,
 }
 
-/// `GET /setup/protect`: the first app behind the door.
+/// An app that signs people in through OpenID Connect, just added or added before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedApp {
+    /// Its name.
+    pub name: String,
+    /// Whether the secret is among the values: only right after it was made.
+    pub has_secret: bool,
+    /// What the app's own form asks for.
+    pub values: Vec<Fact>,
+}
+
+/// `GET /setup/protect`: the first app behind the door: `how=proxy` or `how=oidc`.
 ///
 /// Form: POST `/setup/protect`, fields `csrf`, `app_host`, `who` (one of `who`), `proxy`, and `action`: `save` (make the rule
-/// and show the snippet), `test` or `skip`; after saving also `finish`.
+/// and show the snippet), `test` or `skip`; after saving also `finish`. For an app with OpenID Connect: `how` (`oidc`),
+/// `preset`, `app_url`, and `action`: `add-app`, `skip` or `finish`.
 #[derive(Debug, Template)]
 #[template(path = "setup/protect.html", config = "web/askama.toml")]
 pub struct Protect {
@@ -282,6 +327,20 @@ pub struct Protect {
     pub frame: Frame,
     /// Steps bar.
     pub steps: Steps,
+    /// Whether the app signs people in by itself.
+    pub is_oidc: bool,
+    /// The apps that there are presets for.
+    pub presets: Vec<Choice>,
+    /// Address of such an app.
+    pub app_url: String,
+    /// The one that was added.
+    pub added: Option<AddedApp>,
+    /// The domain whose apps share a cookie.
+    pub domain: Option<String>,
+    /// Where the script asks whether something new was seen; empty before the test ran.
+    pub seen_url: String,
+    /// What was seen when this page was made.
+    pub seen: String,
     /// Host of the app: `photos.home.example`.
     pub app_host: String,
     /// An example under the parent domain, for the hint.
@@ -298,13 +357,17 @@ pub struct Protect {
     pub snippets: Vec<Snippet>,
     /// Result of the live test; empty before it ran.
     pub test: Vec<Check>,
-    /// Errors on `app_host`, `who`.
+    /// Errors on `app_host`, `who`, `preset`, `app_url`.
     pub errors: FieldErrors,
 }
 
 impl Protect {
     fn host_hint(&self) -> String {
-        format!("As it stands in the browser’s address bar, such as {}", self.example_host)
+        self.frame.t.setup_protect_host_hint(&self.example_host)
+    }
+
+    fn url_hint(&self) -> String {
+        self.frame.t.setup_app_url_hint(format_args!("https://{}", self.example_host))
     }
 
     /// Whether the app was saved and the snippets are shown.
@@ -363,7 +426,7 @@ pub struct Done {
 pub struct Taken {
     /// Common parts.
     pub frame: Frame,
-    /// When setup was finished, and from which address: "12 Nov 2026, 14:02 UTC from 192.168.1.20".
+    /// When setup was finished, and from which address, as a sentence.
     pub by: String,
 }
 

@@ -260,7 +260,7 @@ fn a_qr_code_has_a_quiet_zone_and_a_limit() {
 #[test]
 fn going_back_is_offered_only_to_finished_steps() {
     use setup::{Step, Steps};
-    let steps = Steps::new(&Step::ORDER, &[Step::Welcome], Step::Address);
+    let steps = Steps::new(&Step::ORDER, &[Step::Welcome], Step::Address, crate::words::Words::ENGLISH);
     assert_eq!(steps.position, 3);
     let urls: Vec<_> = steps.items.iter().filter_map(|item| item.url).collect();
     assert_eq!(urls, ["/setup/welcome"]);

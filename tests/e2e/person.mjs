@@ -38,9 +38,9 @@ export class Person {
     Object.assign(this, { page, variant, server, findings: [], looked: new Set(), step: 0, secret: "", codes: [], password: "" });
   }
 
-  static async sit(browser, variant, server) {
+  static async sit(browser, variant, server, more = {}) {
     const { width, scripts, colorScheme } = variant;
-    const page = await open(browser, { viewport: { width, height: 800 }, javaScriptEnabled: scripts, colorScheme, reducedMotion: "reduce" });
+    const page = await open(browser, { viewport: { width, height: 800 }, javaScriptEnabled: scripts, colorScheme, reducedMotion: "reduce", ...more });
     page.setDefaultTimeout(15_000);
     return new Person(page, variant, server);
   }

@@ -12,7 +12,7 @@ use super::domains;
 use super::errors::{ErrorPage, WrongHost};
 use super::oidc;
 use super::qr::qr_svg;
-use super::setup::{self, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
+use super::setup::{self, AddedApp, InsecureVisit, NextStep, OpenStep, ProxyQuestion, Snippet, Step, Steps};
 use super::sign_in::{self, LinkKind};
 use super::words::Lang;
 use super::{
@@ -126,7 +126,7 @@ fn codes() -> Vec<String> {
 
 fn steps(current: Step) -> Steps {
     let done: Vec<Step> = Step::ORDER.into_iter().take_while(|step| *step != current).collect();
-    Steps::new(&Step::ORDER, &done, current)
+    Steps::new(&Step::ORDER, &done, current, gate("").t)
 }
 
 fn insecure() -> InsecureVisit {
@@ -182,6 +182,13 @@ fn setup_pages() -> Vec<Sample> {
     let protect = |snippets: Vec<Snippet>, test: Vec<Check>| setup::Protect {
         frame: gate("Protect your first app"),
         steps: steps(Step::Protect),
+        is_oidc: false,
+        presets: vec![Choice::new("immich", "Immich", true), Choice::new("miniflux", "Miniflux", false)],
+        app_url: String::new(),
+        added: None,
+        domain: Some("linden.example".into()),
+        seen_url: if test.is_empty() { String::new() } else { "/setup/seen?app".into() },
+        seen: "abc".into(),
         app_host: "photos.linden.example".into(),
         example_host: "photos.linden.example".into(),
         who: who(),
@@ -224,8 +231,29 @@ fn setup_pages() -> Vec<Sample> {
             setup::Welcome {
                 frame: gate("Welcome"),
                 steps: steps(Step::Welcome),
+                languages: languages(),
                 instance_name: "Home".into(),
+                is_insecure: false,
                 errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "setup-restore-refused",
+            setup::Welcome {
+                frame: gate("Welcome"),
+                steps: steps(Step::Welcome),
+                languages: languages(),
+                instance_name: "Home".into(),
+                is_insecure: true,
+                errors: restore_errors(),
+            },
+        ),
+        sample(
+            "setup-restoring",
+            setup::Restoring {
+                frame: gate("The backup is being restored"),
+                records: 412,
+                made: at(12, "14:02"),
             },
         ),
         sample(
@@ -254,14 +282,18 @@ fn setup_pages() -> Vec<Sample> {
                 insecure: None,
                 continue_at: None,
                 probe_url: Some("https://auth.linden.example/setup/probe/abc".into()),
+                seen_url: "/setup/seen?probe=abc".into(),
+                is_probe_due: false,
+                passkeys_at: Some("https://auth.old.example".into()),
                 errors: FieldErrors::none(),
             },
         ),
+        sample("setup-probed", setup::Probed { frame: Frame::new("It arrived", "Doorward") }),
         sample(
             "setup-address-insecure",
             setup::Address {
                 frame: gate("Where does Doorward live?"),
-                steps: Steps::new(&Step::ORDER_INSECURE, &[Step::Welcome], Step::Address),
+                steps: Steps::new(&Step::ORDER_INSECURE, &[Step::Welcome], Step::Address, gate("").t),
                 origin: String::new(),
                 cookie_domain: String::new(),
                 checks: Vec::new(),
@@ -269,6 +301,9 @@ fn setup_pages() -> Vec<Sample> {
                 insecure: Some(insecure()),
                 continue_at: Some("https://auth.linden.example/setup/address".into()),
                 probe_url: None,
+                seen_url: String::new(),
+                is_probe_due: false,
+                passkeys_at: None,
                 errors: FieldErrors::one(
                     "accept_insecure",
                     "Tick the box to continue without HTTPS, or use the tunnel.",
@@ -328,6 +363,23 @@ fn setup_pages() -> Vec<Sample> {
             },
         ),
         sample("setup-protect", protect(Vec::new(), Vec::new())),
+        sample("setup-protect-oidc", setup::Protect { is_oidc: true, ..protect(Vec::new(), Vec::new()) }),
+        sample(
+            "setup-protect-added",
+            setup::Protect {
+                is_oidc: true,
+                added: Some(AddedApp {
+                    name: "Miniflux".into(),
+                    has_secret: true,
+                    values: vec![
+                        Fact::new("Client ID", "miniflux-4f2a"),
+                        Fact::new("Client Secret", "o3Zk8wq0fS0cVbX1t2rPpQ"),
+                        Fact::new("miniflux.conf", "OAUTH2_PROVIDER=oidc\nOAUTH2_CLIENT_ID=miniflux-4f2a"),
+                    ],
+                }),
+                ..protect(Vec::new(), Vec::new())
+            },
+        ),
         sample(
             "setup-protect-saved",
             protect(
@@ -390,10 +442,22 @@ fn setup_pages() -> Vec<Sample> {
             "setup-taken",
             setup::Taken {
                 frame: gate("Setup is already finished"),
-                by: "12 Nov 2026, 14:02 UTC from 192.168.1.20".into(),
+                by: "Someone else finished setup at 12 Nov 2026, 14:02 UTC from 192.168.1.20.".into(),
             },
         ),
     ]
+}
+
+fn languages() -> Vec<Choice> {
+    vec![Choice::new("en", "English", true), Choice::new("de", "Deutsch", false)]
+}
+
+fn restore_errors() -> FieldErrors {
+    let mut errors =
+        FieldErrors::one("backup", "The backup is cut off: its end is missing. Take another copy of it.");
+    errors.push("key", "This is no key file. One holds a single line of 64 digits and letters from a to f.");
+    errors.push("accept_insecure", "Open this page through a tunnel or over HTTPS, or tick the box.");
+    errors
 }
 
 fn owner_wrong() -> setup::Owner {
@@ -401,7 +465,7 @@ fn owner_wrong() -> setup::Owner {
     errors.push("password", "This password is on lists of stolen passwords. Choose another one.");
     setup::Owner {
         frame: gate("Your account"),
-        steps: Steps::new(&Step::ORDER_INSECURE, &[Step::Welcome, Step::Address], Step::Owner),
+        steps: Steps::new(&Step::ORDER_INSECURE, &[Step::Welcome, Step::Address], Step::Owner, gate("").t),
         username: "Ana!".into(),
         display_name: NASTY.into(),
         email: "ana@linden.example".into(),

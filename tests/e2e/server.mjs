@@ -31,12 +31,12 @@ export async function freePort() {
  * Starts a server that nobody owns yet, or that belongs to `owner` (username, name, password) with an authenticator app.
  * Returns its origin, the link it printed, what it wrote so far, and the owner's secrets; `restart` ends it and starts
  * it again on the same data, `stop` ends it for good; `command` runs the program on the same data and returns what it
- * prints. `host` is the name it is opened by.
+ * prints, `pause` ends it and keeps the data, which are in `directory`. `host` is the name it is opened by.
  */
 export async function start(program, { host = "localhost", settings = {}, owner } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "doorward-e2e-"));
   const port = await freePort();
-  const server = { origin: `http://${host}:${port}`, port, link: "", log: "", owner: null };
+  const server = { origin: `http://${host}:${port}`, port, directory, link: "", log: "", owner: null };
   // Browsers keep every core busy, so nobody waits for an idle one to hash a password.
   const all = { "password.idle_priority": false, ...settings };
   const flags = Object.entries(all).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
@@ -69,6 +69,7 @@ export async function start(program, { host = "localhost", settings = {}, owner 
     await end();
     await run();
   };
+  server.pause = end;
   server.stop = async () => {
     await end();
     await rm(directory, { recursive: true, force: true });

@@ -73,6 +73,8 @@ mod programs;
 #[cfg(test)]
 mod response_headers;
 #[cfg(test)]
+mod restoring;
+#[cfg(test)]
 mod return_to;
 #[cfg(test)]
 mod setup;

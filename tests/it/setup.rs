@@ -9,6 +9,7 @@ use doorward::kernel::time::{Clock, TestClock, Timestamp};
 use doorward::setup::claim;
 
 use crate::harness::{Answer, Authenticator, Client, PASSWORD, Server, TempDir};
+use crate::software_key::SoftwareKey;
 
 /// A Doorward that nobody has configured or claimed.
 fn new() -> Server {
@@ -131,10 +132,18 @@ fn the_wizard_leads_from_the_code_to_a_protected_app_and_closes_behind_itself() 
     leads_to(fill(&mut client, "/setup/protect", &fields), "/setup/protect");
     let page = client.get("/setup/protect").expect(200).text();
     assert!(page.contains("auth_request") && page.contains("photos.home.localhost"));
-    let tested = fill(&mut client, "/setup/protect", &[("action", "test")]).expect(200).text();
+    let result = "/setup/protect?proxy=nginx&test=1";
+    leads_to(fill(&mut client, "/setup/protect", &[("action", "test")]), &format!("{result}#test-result"));
+    let tested = client.get(result).expect(200).text();
     assert!(tested.contains("Nothing has arrived yet"));
+    let seen =
+        |client: &mut Client| client.get_json("/setup/seen?app").expect(200).json()["seen"].to_string();
+    let before = seen(&mut client);
+    assert!(tested.contains(before.trim_matches('"')), "the page says what it has seen");
     ask(&server).expect(401);
-    let tested = fill(&mut client, "/setup/protect", &[("action", "test")]).expect(200).text();
+    assert_ne!(seen(&mut client), before, "the script is told that something is new");
+    server.client().get_json("/setup/seen?app").expect(404);
+    let tested = client.get(result).expect(200).text();
     assert!(tested.contains("A question about photos.home.localhost arrived."));
     assert!(tested.contains("was sent to the sign-in page"), "{tested}");
 
@@ -447,4 +456,95 @@ fn an_installation_that_had_users_never_opens_its_setup() {
     leads_to(server.client().get("/"), "/signin");
     server.client().get("/setup").expect(404);
     assert!(!dir.0.join("setup-token").exists());
+}
+
+/// The owner's passkey is the second factor, made in the wizard; one made for somebody else's wizard is worth nothing.
+#[test]
+fn the_second_factor_may_be_a_passkey() {
+    let server = new();
+    let mut client = owned(&server);
+    let fields = [("origin", "http://localhost"), ("cookie_domain", ""), ("action", "save")];
+    leads_to(fill(&mut client, "/setup/address", &fields), "/setup/second-factor");
+    let options = |page: &Answer| -> serde_json::Value {
+        let text = page.text();
+        let options = text.split("data-options=\"").nth(1).unwrap().split('"').next().unwrap();
+        serde_json::from_str(&options.replace("&#34;", "\"").replace("&quot;", "\"")).unwrap()
+    };
+    let page = client.get("/setup/second-factor").expect(200);
+    let mut key = SoftwareKey::new();
+    let credential = key.create(&options(&page)).to_string();
+    fill_at(&mut client, "/setup/passkey", &[("name", "Key"), ("credential", "{}")]).expect(422);
+    let spoiled = credential.replace("clientDataJSON", "clientData");
+    fill_at(&mut client, "/setup/passkey", &[("name", "Key"), ("credential", &spoiled)]).expect(422);
+    let nameless = fill_at(&mut client, "/setup/passkey", &[("name", ""), ("credential", &credential)]);
+    assert!(nameless.expect(422).text().contains("name-error"));
+    let first_session = client.cookie("dw").expect("a session");
+    let added = fill_at(&mut client, "/setup/passkey", &[("name", "Key"), ("credential", &credential)]);
+    leads_to(added, "/setup/recovery-codes");
+    assert_ne!(client.cookie("dw").expect("a session"), first_session, "SES-02");
+    // The challenge is used up, and so is the step.
+    let again = client.form(
+        "/setup/passkey",
+        &[("csrf", &page.input("csrf").unwrap()), ("name", "Key"), ("credential", &credential)],
+    );
+    leads_to(again, "/setup/recovery-codes");
+    let (codes, asked) = codes_of(&client.get("/setup/recovery-codes").expect(200));
+    assert_eq!(codes.len(), 10);
+    let kept = fill(&mut client, "/setup/recovery-codes", &[("saved", "yes"), ("typed", &codes[asked - 1])]);
+    leads_to(kept, "/setup/protect");
+    leads_to(fill(&mut client, "/setup/protect", &[("action", "skip")]), "/setup/done");
+    assert!(client.get("/setup/done").expect(200).text().contains("Passkey"));
+    crate::passkeys::sign_in(&server, &key).expect(200);
+}
+
+/// Fills the form on the page of the second factor that goes to `path`.
+#[track_caller]
+fn fill_at(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let csrf = client.get("/setup/second-factor").expect(200).input("csrf").expect("a csrf field");
+    let mut all = vec![("csrf", csrf.as_str())];
+    all.extend_from_slice(fields);
+    client.form(path, &all)
+}
+
+/// What was skipped stands in the list of open steps, and can be done from there by whoever proves all factors; the pages
+/// of the setup stay closed for everybody else.
+#[test]
+fn skipped_steps_are_listed_and_can_be_done_later() {
+    let server = new();
+    let mut client = owned(&server);
+    leads_to(fill(&mut client, "/setup/address", &[("action", "skip")]), "/setup/second-factor");
+    let page = client.get("/setup/second-factor").expect(200);
+    let authenticator = Authenticator::new(&secret_of(&page), server.clock.clone());
+    let code = authenticator.code();
+    leads_to(
+        fill(&mut client, "/setup/second-factor", &[("code", &code), ("action", "confirm")]),
+        "/setup/recovery-codes",
+    );
+    let (codes, asked) = codes_of(&client.get("/setup/recovery-codes").expect(200));
+    fill(&mut client, "/setup/recovery-codes", &[("saved", "yes"), ("typed", &codes[asked - 1])]).expect(303);
+    leads_to(fill(&mut client, "/setup/protect", &[("action", "skip")]), "/setup/done");
+    let open = |client: &mut Client| -> Vec<String> {
+        let steps = client.get_json("/api/v1/admin/checklist").expect(200).json();
+        steps["open"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step["code"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(open(&mut client), ["address", "first-app", "backup"]);
+    client.get("/setup/address").expect(404);
+    server.client().get("/admin/setup/address").expect(303);
+    client.get("/admin/setup/owner").expect(404);
+    leads_to(client.get("/admin/setup/address"), "/setup/address");
+    let fields = [("origin", "http://localhost"), ("cookie_domain", ""), ("action", "save")];
+    leads_to(fill(&mut client, "/setup/address", &fields), "/admin");
+    client.get("/setup/owner").expect(404);
+    client.get("/setup/second-factor").expect(404);
+    // A backup takes a fresh proof, and is what the command line would read.
+    server.clock.advance(Duration::from_secs(601));
+    assert!(
+        client.get("/admin/setup/address").expect(303).header("location").unwrap().starts_with("/step-up")
+    );
+    assert!(client.get("/admin/backup").expect(303).header("location").unwrap().starts_with("/step-up"));
 }

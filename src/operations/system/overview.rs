@@ -69,7 +69,7 @@ impl System {
             if is_done { kind == Kind::SignInSucceeded } else { REFUSED.contains(&kind) }
         });
         let directory = self.accounts.directory();
-        let mut steps = self.setup().open_steps(user)?;
+        let mut steps = self.setup().open_steps(user, t)?;
         let is_alone = directory.count_active(|one| one.role.is_admin()) < 2;
         if is_alone && !self.setup().is_checklist_hidden()? {
             steps.push(OpenStep {

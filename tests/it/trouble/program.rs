@@ -53,7 +53,7 @@ impl Installation {
     }
 
     /// The program, with no data yet.
-    pub(super) fn bare(dir: TempDir, data: PathBuf) -> Installation {
+    pub(crate) fn bare(dir: TempDir, data: PathBuf) -> Installation {
         // Its own copy, so that another user can run it and the commands it prints are found.
         fs::create_dir(dir.0.join("bin")).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_doorward"), dir.0.join("bin/doorward")).unwrap();
@@ -135,10 +135,8 @@ impl Installation {
         let begun = SystemClock::shared();
         loop {
             let log = process.log();
-            if let Some((_, rest)) = log.split_once("(listening on ")
-                && let Some((address, _)) = rest.split_once(')')
-            {
-                process.address = address.parse().unwrap();
+            if let Some(address) = last_address(&log) {
+                process.address = address;
                 return process;
             }
             assert!(process.child.try_wait().unwrap().is_none(), "it did not start: {log}");
@@ -146,6 +144,16 @@ impl Installation {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Returns where the server that wrote this log listens, or the wizard of one that belongs to nobody.
+fn last_address(log: &str) -> Option<SocketAddr> {
+    let ready = || log.rsplit_once("(listening on ")?.1.split_once(')')?.0.parse().ok();
+    let waiting = || {
+        let port = log.split_once("/setup#")?.0.rsplit_once("http://localhost:")?.1.parse().ok()?;
+        Some(SocketAddr::from(([127, 0, 0, 1], port)))
+    };
+    ready().or_else(waiting)
 }
 
 fn finish(command: &mut Command) -> Outcome {
@@ -163,6 +171,13 @@ impl Outcome {
 }
 
 impl Process {
+    /// Finds out again where it listens, after it started again by itself.
+    pub(crate) fn find_again(&mut self) -> bool {
+        let address = last_address(&self.log()).filter(|_| self.log().contains("(listening on "));
+        self.address = address.unwrap_or(self.address);
+        address.is_some()
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }

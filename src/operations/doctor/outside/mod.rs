@@ -7,7 +7,6 @@
 //! Doorward, with the rule `bypass domain=HOST path=^/doorward-probe-`. Such requests are noted and answered 204, while a
 //! run is under way and its token is in the path.
 
-mod certificate;
 mod findings;
 mod lines;
 pub mod pages;
@@ -25,7 +24,7 @@ use super::Finding;
 use crate::access::Dialect;
 use crate::access::domain::normal_host;
 use crate::access::snippet::{Addresses, Proxy};
-use crate::http::outgoing::{Outgoing, OutgoingError, Visit, Visited};
+use crate::http::outgoing::{Outgoing, OutgoingError, Visit, Visited, certificate};
 use crate::http::{Reply, Request};
 use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;

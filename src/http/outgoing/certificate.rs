@@ -8,7 +8,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 
 /// Returns the end of validity; `None` if this is no certificate.
-pub(super) fn not_after(der: &[u8]) -> Option<Timestamp> {
+pub fn not_after(der: &[u8]) -> Option<Timestamp> {
     let (certificate, _) = content(der, SEQUENCE)?;
     let (to_be_signed, _) = content(certificate, SEQUENCE)?;
     let mut rest = to_be_signed;
@@ -78,12 +78,7 @@ fn moment(year: u64, text: &[u8]) -> Option<Timestamp> {
 }
 
 /// Returns a moment of the Gregorian calendar.
-pub(super) fn at(
-    year: u64,
-    month: u64,
-    day: u64,
-    (hour, minute, second): (u64, u64, u64),
-) -> Option<Timestamp> {
+pub fn at(year: u64, month: u64, day: u64, (hour, minute, second): (u64, u64, u64)) -> Option<Timestamp> {
     if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
@@ -96,7 +91,7 @@ pub(super) fn at(
 }
 
 /// Reads a date of HTTP in the form that servers must write (RFC 9110 section 5.6.7).
-pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+pub fn http_date(text: &str) -> Option<Timestamp> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (_, rest) = text.split_once(", ")?;

@@ -1,0 +1,343 @@
+// The wizard behind a real nginx, from the printed code to the first protected app: with a passkey and nothing but keys,
+// and with an authenticator app and no scripts. And a backup that takes the place of an empty Doorward.
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import test, { after, before } from "node:test";
+import { launch } from "./browser.mjs";
+import { findNginx, startApp, startNginx } from "./nginx.mjs";
+import { PASSWORD, Person } from "./person.mjs";
+import { build, start } from "./server.mjs";
+
+const DOMAIN = "home.example";
+const [PORTAL, PHOTOS] = [`auth.${DOMAIN}`, `photos.${DOMAIN}`];
+const nginxProgram = findNginx();
+const skip = nginxProgram ? false : "nginx is not installed";
+
+let program;
+let browser;
+
+before(async () => {
+  program = build();
+  const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  browser = await launch({ args: [...args, `--host-resolver-rules=MAP *.${DOMAIN} 127.0.0.1`] });
+});
+after(() => browser?.close());
+
+/** The site of the portal, as the files that Doorward prints have it. */
+function portalFiles(server, nginx) {
+  const words = ["proxy-snippet", "nginx", "--json", "--host", PHOTOS, "--app", "http://127.0.0.1:3000"];
+  const printed = server.command([...words, "--portal", `https://${PORTAL}:${nginx.port}`, "--doorward", `http://127.0.0.1:${server.port}`]);
+  return JSON.parse(printed).filter(({ path }) => path.includes(PORTAL)).map(({ text }) => [`${PORTAL}.conf`, text]);
+}
+
+/** What somebody would paste from the page. */
+async function pastedFiles(page) {
+  const files = [];
+  for (const details of await page.locator("#main details:has(pre[id^=snippet])").all()) {
+    const title = await details.locator("summary").textContent();
+    files.push([title.split(": ")[1], await details.locator("pre").textContent()]);
+  }
+  return files;
+}
+
+/** Goes to an element with the Tab key alone. */
+async function tabTo(page, selector) {
+  await page.locator(selector).waitFor();
+  for (let presses = 0; presses < 80; presses += 1) {
+    if (await page.locator(selector).evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`${selector} cannot be reached by the Tab key`);
+}
+
+async function type(page, selector, text) {
+  await tabTo(page, selector);
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type(text);
+}
+
+/** Presses a key on an element and waits for the page that follows. */
+async function go(page, selector, key = "Enter") {
+  await tabTo(page, selector);
+  await Promise.all([page.waitForEvent("load"), page.keyboard.press(key)]);
+}
+
+async function plug(page) {
+  const client = await page.context().newCDPSession(page);
+  await client.send("WebAuthn.enable");
+  const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
+  await client.send("WebAuthn.addVirtualAuthenticator", { options });
+}
+
+async function asked(page) {
+  return Number(/number (\d+)/.exec(await page.locator("label[for=typed]").textContent())[1]);
+}
+
+/** The states of the live test by label. */
+async function tested(page) {
+  const found = {};
+  for (const item of await page.locator("#test-result ~ .checks > li").all()) {
+    found[await item.locator("strong").textContent()] = await item.locator(".badge").textContent();
+  }
+  return found;
+}
+
+async function strangerIsSentToSignIn(nginx) {
+  const stranger = await browser.newContext({ ignoreHTTPSErrors: true });
+  const page = await stranger.newPage();
+  await page.goto(`https://${PHOTOS}:${nginx.port}/album?year=2026`);
+  const url = new URL(page.url());
+  assert.equal(url.host, `${PORTAL}:${nginx.port}`);
+  assert.ok((await page.locator("main").textContent()).includes(PHOTOS), "the page says where it leads");
+  await stranger.close();
+}
+
+async function setUp(t, settings, variant) {
+  const nginx = await startNginx(nginxProgram, DOMAIN);
+  t.after(() => nginx.stop());
+  const app = await startApp();
+  t.after(() => app.stop());
+  const server = await start(program, { settings: { ...settings(nginx), "outgoing.ca_file": nginx.certificate } });
+  t.after(() => server.stop());
+  await nginx.serve(portalFiles(server, nginx), app.port);
+  const person = await Person.sit(browser, variant, server, { ignoreHTTPSErrors: true });
+  t.after(() => person.leave());
+  return { nginx, app, server, person };
+}
+
+test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_000 }, async (t) => {
+  const settings = (nginx) => ({ "server.public_origin": `https://${PORTAL}:${nginx.port}`, "server.trusted_proxies": "127.0.0.1" });
+  const { nginx, app, server, person } = await setUp(t, settings, { width: 1280, scripts: true, colorScheme: "light" });
+  const { page } = person;
+  const [, token] = server.link.split("#");
+  server.origin = `https://${PORTAL}:${nginx.port}`;
+  await plug(page);
+
+  await person.walk([
+    async function claim() {
+      await page.goto(`${server.origin}/setup`);
+      await person.at("/setup", "Set up Doorward");
+      await tabTo(page, "#where-docker > summary");
+      await page.keyboard.press("Enter");
+      await page.getByText("docker logs doorward").waitFor();
+      await type(page, "#token", token);
+      await go(page, "#claim");
+      await person.at("/setup/welcome", "Welcome");
+    },
+    async function speaksGerman() {
+      await tabTo(page, "#language");
+      await page.keyboard.type("Deutsch");
+      await type(page, "#instance_name", "Lindenstraße");
+      await go(page, "form[action='/setup/welcome'] .primary");
+      await person.at("/setup/owner", "Ihr Konto");
+      await page.goto(`${server.origin}/setup/welcome`);
+      await tabTo(page, "#language");
+      await page.keyboard.type("English");
+      await go(page, "form[action='/setup/welcome'] .primary");
+      await person.at("/setup/owner", "Your account");
+    },
+    async function own() {
+      await type(page, "#username", "ana");
+      await type(page, "#display_name", "Ana Sol");
+      await tabTo(page, "[data-show=password]");
+      await page.keyboard.press("Space");
+      assert.equal(await page.getAttribute("#password", "type"), "text");
+      await page.focus("body");
+      await type(page, "#password", PASSWORD);
+      await go(page, "#main form .primary");
+      await person.at("/setup/address", "Where Doorward lives");
+    },
+    async function address() {
+      await type(page, "#cookie_domain", DOMAIN);
+      await go(page, "#check");
+      await page.locator("#checks").waitFor();
+      await person.look("/setup/address behind nginx");
+      const text = await page.locator(".checks").textContent();
+      for (const part of ["People reach Doorward over an encrypted connection.", "The proxy keeps the name", "through the proxy at 127.0.0.1", "The clocks of your browser"]) {
+        assert.ok(text.includes(part), `${part} in ${text}`);
+      }
+      await go(page, "#save");
+      await person.at("/setup/second-factor", "Your second factor");
+    },
+    async function passkey() {
+      await type(page, "#name", "Blue key");
+      await tabTo(page, "#passkey");
+      await Promise.all([page.waitForURL("**/setup/recovery-codes"), page.keyboard.press("Enter")]);
+      await person.at("/setup/recovery-codes", "Keep these recovery codes");
+      const codes = await page.locator("#codes code").allTextContents();
+      await tabTo(page, "#saved");
+      await page.keyboard.press("Space");
+      await type(page, "#typed", codes[(await asked(page)) - 1]);
+      await go(page, "#main form .primary");
+      await person.at("/setup/protect", "Your first app");
+    },
+    async function protect() {
+      await type(page, "#app_host", PHOTOS);
+      await go(page, "#save");
+      await page.locator("#lines").waitFor();
+      await nginx.serve(await pastedFiles(page), app.port);
+      await go(page, "#test");
+      await page.locator("#test-result").waitFor();
+      await person.look("/setup/protect before any question");
+    },
+    async function testTurnsGreen() {
+      await strangerIsSentToSignIn(nginx);
+      const photos = await page.context().newPage();
+      await photos.goto(`https://${PHOTOS}:${nginx.port}/`);
+      await photos.getByRole("heading", { name: "Photos of ana" }).waitFor();
+      await photos.close();
+      // The page looks again by itself.
+      await page.waitForFunction(() => document.querySelectorAll("#test-result ~ .checks .badge.ok").length >= 4, null, { timeout: 20_000 });
+      const found = await tested(page);
+      for (const label of ["The proxy asks Doorward", "The proxy says who asks, and for what", "Strangers are sent to the sign-in page", "You get in"]) {
+        assert.equal(found[label], "Pass", JSON.stringify(found));
+      }
+      await person.look("/setup/protect all green");
+    },
+    async function finish() {
+      await go(page, "#finish");
+      await person.at("/setup/done", "All set");
+      assert.ok((await page.locator("#open-steps").textContent()).includes("First backup"));
+      await go(page, "#open-backup");
+      await person.at("/admin/backup", "Take a backup");
+      await tabTo(page, "#take-backup");
+      const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
+      assert.match(download.suggestedFilename(), /^doorward-\d{4}-\d\d-\d\d\.doorward-export$/);
+      const text = await readFile(await download.path(), "utf8");
+      assert.match(text, /^\{"format":"doorward-export"/);
+      assert.ok(!text.includes(PASSWORD));
+      assert.equal((await person.goto("/setup")).status(), 404);
+    },
+  ]);
+  person.settle();
+});
+
+test("with an authenticator app, without scripts, to a protected app", { skip, timeout: 240_000 }, async (t) => {
+  const { nginx, app, server, person } = await setUp(t, () => ({}), { width: 360, scripts: false, colorScheme: "dark" });
+  const { page } = person;
+  const [link, token] = server.link.split("#");
+
+  await person.walk([
+    async function claimAndOwn() {
+      await page.goto(link);
+      await page.fill("#token", token);
+      await person.press("Continue");
+      await page.fill("#instance_name", "Linden Street");
+      await person.press("Continue");
+      await page.fill("#username", "ana");
+      await page.fill("#display_name", "Ana Sol");
+      await page.fill("#password", PASSWORD);
+      await person.press("Create account");
+      await person.at("/setup/address", "Where Doorward lives");
+    },
+    async function tryTheAddress() {
+      await page.fill("#origin", `https://${PORTAL}:${nginx.port}`);
+      await page.fill("#cookie_domain", DOMAIN);
+      await person.press("Check now");
+      const tab = await page.context().newPage();
+      await tab.goto(await page.locator("#probe a").getAttribute("href"));
+      await tab.getByRole("heading", { name: "It arrived" }).waitFor();
+      await tab.close();
+      await person.press("Check again");
+      // nginx is not trusted yet, so nobody knows that this was HTTPS; the page asks whose proxy it is.
+      await page.locator("#proxy-question").waitFor();
+      await person.look("/setup/address asks whose proxy it is");
+      await person.press("Yes, trust it");
+      await page.fill("#origin", `https://${PORTAL}:${nginx.port}`);
+      await page.fill("#cookie_domain", DOMAIN);
+      await person.press("Check now");
+      const again = await page.context().newPage();
+      await again.goto(await page.locator("#probe a").getAttribute("href"));
+      await again.close();
+      await person.press("Check again");
+      await page.locator("#continue-at").waitFor();
+      await person.look("/setup/address works at the new address");
+      await person.press("Continue");
+      await person.at("/setup/second-factor", "Your second factor");
+    },
+    async function enrol() {
+      assert.equal(await page.locator("#passkey").count(), 0, "a passkey belongs to another address");
+      await page.locator("#no-passkey").waitFor();
+      person.secret = await page.locator("#secret").textContent();
+      await person.enterCode(await person.code(), "Confirm");
+      await person.at("/setup/recovery-codes", "Keep these recovery codes");
+      const codes = await page.locator("#codes code").allTextContents();
+      await page.check("#saved");
+      await page.fill("#typed", codes[(await asked(page)) - 1]);
+      await person.press("Continue");
+      await person.at("/setup/protect", "Your first app");
+    },
+    async function protect() {
+      await page.fill("#app_host", PHOTOS);
+      await person.press("Show me the lines to paste");
+      await nginx.serve(await pastedFiles(page), app.port);
+      await strangerIsSentToSignIn(nginx);
+      await person.press("Test it now");
+      const found = await tested(page);
+      assert.equal(found["The proxy asks Doorward"], "Pass", JSON.stringify(found));
+      assert.equal(found["Strangers are sent to the sign-in page"], "Pass", JSON.stringify(found));
+      await person.look("/setup/protect tested without scripts");
+      await page.click("#finish");
+      await person.at("/setup/done", "All set");
+      await page.locator("#hide-open").click();
+      await person.at("/setup/done", "All set", "/setup/done hidden");
+      assert.equal(await page.locator("#open-steps").count(), 0);
+    },
+    async function openTheApp() {
+      await page.goto(`https://${PHOTOS}:${nginx.port}/`);
+      await person.enterPassword("ana", PASSWORD);
+      await page.fill("#code", await person.code());
+      await person.press("Continue");
+      await page.getByRole("heading", { name: "Photos of ana" }).waitFor();
+    },
+  ]);
+  person.settle();
+});
+
+test("a backup takes the place of an empty Doorward", { timeout: 180_000 }, async (t) => {
+  const old = await start(program, { owner: { username: "ana", name: "Ana Sol", password: PASSWORD } });
+  t.after(() => old.stop());
+  await old.pause();
+  const backup = old.command(["store", "export", "-"]);
+  const server = await start(program);
+  t.after(() => server.stop());
+  const [file, key] = [`${server.directory}.export`, `${old.directory}/master.key`];
+  await writeFile(file, backup);
+  const person = await Person.sit(browser, { width: 1280, scripts: true, colorScheme: "dark" }, server);
+  t.after(() => person.leave());
+  const { page } = person;
+
+  await person.walk([
+    async function claim() {
+      await page.goto(server.link);
+      await person.press("Continue");
+      await person.at("/setup/welcome", "Welcome");
+    },
+    async function refusals() {
+      await page.getByText("Restore a backup instead").click();
+      await page.setInputFiles("#backup", { name: "photo.jpg", mimeType: "image/jpeg", buffer: Buffer.from("GIF89a") });
+      await person.press("Restore this backup");
+      await page.locator("#backup-error").waitFor();
+      await person.look("/setup/restore refused");
+      await page.setInputFiles("#backup", file);
+      await person.press("Restore this backup");
+      assert.ok((await page.locator("#key-error").textContent()).includes("another master key"));
+    },
+    async function restore() {
+      await page.setInputFiles("#backup", file);
+      await page.setInputFiles("#key", key);
+      await person.press("Restore this backup");
+      await page.getByRole("heading", { name: "The backup is being restored" }).waitFor();
+      await person.look("/setup/restoring");
+      // It looks again by itself. The address of the backup is another one, and the page says so.
+      await page.waitForFunction(() => !document.title.startsWith("The backup"), null, { timeout: 30_000 });
+    },
+    async function isOver() {
+      server.log = "";
+      const origin = `http://localhost:${server.port}`;
+      const answer = await page.request.get(`${origin}/setup`, { maxRedirects: 0 });
+      assert.ok([404, 421].includes(answer.status()), String(answer.status()));
+    },
+  ]);
+  person.settle();
+});
