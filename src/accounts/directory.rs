@@ -233,3 +233,82 @@ impl Directory {
         self.people.write().remove(id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, groups: &[&str]) -> UserRecord {
+        UserRecord {
+            username: Username::parse(name).unwrap(),
+            display_name: DisplayName::parse(name).unwrap(),
+            email: None,
+            groups: groups.iter().map(|group| GroupName::parse(group).unwrap()).collect(),
+            role: Role::Member,
+            status: Status::Active,
+            not_before: Timestamp::ZERO,
+            created_at: Timestamp::ZERO,
+            password_changed_at: None,
+            has_totp: false,
+            recovery_codes_left: 0,
+            notice: None,
+            passkeys: 0,
+        }
+    }
+
+    fn id(number: u16) -> UserId {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        UserId(bytes)
+    }
+
+    fn names(directory: &Directory, after: Option<&str>) -> Vec<String> {
+        let after = after.map(|name| Username::parse(name).unwrap());
+        let mut names = Vec::new();
+        directory.walk(after.as_ref(), |user| {
+            names.push(user.username.to_string());
+            ControlFlow::Continue(())
+        });
+        names
+    }
+
+    #[test]
+    fn a_walk_shows_everyone_once_by_name() {
+        let directory = Directory::default();
+        // More than are looked at in one go, and exactly twice as many.
+        for count in [1300_u16, 1024] {
+            for number in 0..count {
+                directory.put(id(number), &record(&format!("u{:05}", number.reverse_bits()), &[]));
+            }
+            let found = names(&directory, None);
+            assert!(found.len() == directory.len() && found.is_sorted_by(|a, b| a < b));
+            assert_eq!(names(&directory, Some(&found[700])), found[701..]);
+            assert!(names(&directory, found.last().map(String::as_str)).is_empty());
+            (0..count).for_each(|number| directory.remove(&id(number)));
+            assert!(directory.is_empty() && names(&directory, None).is_empty());
+        }
+    }
+
+    #[test]
+    fn members_are_counted_as_they_come_and_go() {
+        let directory = Directory::default();
+        let counts = || -> Vec<(String, usize)> {
+            directory.groups().into_iter().map(|(name, count)| (name.to_string(), count)).collect()
+        };
+        directory.put(id(1), &record("ann", &["a", "b"]));
+        directory.put(id(2), &record("bob", &["b"]));
+        assert_eq!(counts(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        directory.put(id(1), &record("ann", &["b"]));
+        assert_eq!(counts(), [("b".to_owned(), 2)]);
+        // Somebody gets the name of somebody who was deleted.
+        directory.put(id(3), &record("bob", &["b"]));
+        directory.remove(&id(2));
+        assert_eq!(
+            (counts(), names(&directory, None)),
+            (vec![("b".to_owned(), 2)], vec!["ann".into(), "bob".into()])
+        );
+        directory.remove(&id(1));
+        directory.remove(&id(3));
+        assert!(counts().is_empty());
+    }
+}

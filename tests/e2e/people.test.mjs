@@ -134,7 +134,7 @@ async function resetFactor(person) {
   if (!guest.variant.scripts) await guest.send(guest.page.locator("form:has(#code) button.primary"));
   await guest.page.locator("#codes").waitFor();
   await person.goto(person.profile);
-  await page.getByText("Authenticator app").waitFor();
+  await page.getByText("Authenticator app", { exact: true }).waitFor();
   await person.look("/admin/people/gran with app");
   await confirm(person, page.locator("#reset-second-factor"));
   await person.at(`${person.profile}?done=reset`, "Grandma Sol", "/admin/people/gran reset");

@@ -63,6 +63,8 @@ mod outside;
 mod passkey_enrolment;
 mod passkeys;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod preferences;
 #[cfg(test)]
 mod profiles;
@@ -86,6 +88,8 @@ mod stays;
 mod store;
 #[cfg(test)]
 mod system;
+#[cfg(test)]
+mod three_lists;
 #[cfg(test)]
 mod token_forgery;
 #[cfg(test)]
