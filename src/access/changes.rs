@@ -91,7 +91,7 @@ mod tests {
             ("abc", "axc", &[Change::Removed(2), Change::Added(2)]),
             ("abcd", "bcda", &[Change::Moved { from: 1, to: 4 }]),
             ("abcd", "dabc", &[Change::Moved { from: 4, to: 1 }]),
-            ("aab", "aba", &[Change::Moved { from: 2, to: 3 }]),
+            ("aab", "aba", &[Change::Moved { from: 3, to: 2 }]),
         ];
         for (old, new, expected) in cases {
             assert_eq!(changes(&list(old), &list(new)), expected, "{old} {new}");

@@ -21,12 +21,11 @@ pub enum Deed {
     Lift,
 }
 
+/// A code, and the sentence that goes with it.
+pub type Objection = (&'static str, fn(Words) -> &'static str);
+
 /// Tells why `actor` may not do `deed` to `target`; `None` allows it.
-pub fn objection(
-    actor: &User,
-    target: &User,
-    deed: Deed,
-) -> Option<(&'static str, fn(Words) -> &'static str)> {
+pub fn objection(actor: &User, target: &User, deed: Deed) -> Option<Objection> {
     let is_own = actor.id == target.id;
     match deed {
         Deed::Lift => None,

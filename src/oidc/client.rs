@@ -342,10 +342,10 @@ impl ClientSettings {
     }
 
     fn object_to_uris(&self, object: &mut impl FnMut(&'static str, Said)) {
-        if let Some(uri) = &self.backchannel_logout_uri {
-            if uri.contains('#') || !is_web_address(uri) {
-                object("backchannel_logout_uri", Said::of(Words::apps_bad_backchannel));
-            }
+        if let Some(uri) = &self.backchannel_logout_uri
+            && (uri.contains('#') || !is_web_address(uri))
+        {
+            object("backchannel_logout_uri", Said::of(Words::apps_bad_backchannel));
         }
         if self.launch_url.as_deref().is_some_and(|url| !is_web_address(url)) {
             object("launch_url", Said::of(Words::apps_bad_launch));

@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, header};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::access::{Access, Dialect};
 use crate::accounts::User;
@@ -117,6 +118,8 @@ pub struct Inner {
     watch: Watch,
     /// Somebody wants this process to start again.
     restart: tokio::sync::Notify,
+    /// One backup is written or read at a time: each stands whole in memory (RES-04).
+    turn: Arc<Semaphore>,
     /// The whole address that made the owner; in memory only, for whoever came second.
     claimed_from: Mutex<Option<IpAddr>>,
 }
@@ -215,8 +218,25 @@ impl Setup {
             probes: Probes::default(),
             watch,
             restart: tokio::sync::Notify::new(),
+            turn: Arc::new(Semaphore::new(1)),
             claimed_from: Mutex::new(None),
         })))
+    }
+
+    /// Works on a whole backup where nobody waits for it, one at a time.
+    #[expect(clippy::disallowed_methods, reason = "the turn bounds it")]
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let busy =
+            |_| Problem::unavailable("busy", Said::of(Words::setup_backup_busy), Duration::from_secs(5));
+        let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(busy)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(|error| Problem::internal(error.to_string()))
     }
 
     /// Writes down that there is nothing to claim if that only follows from the users that were found: they may all leave

@@ -182,7 +182,7 @@ fn every_asset_a_page_names_exists() {
     }
 }
 
-/// Budgets of the wire (gzip): the stylesheet 5 KiB; a page with all it loads 10 KiB for sign-in, 16 KiB elsewhere.
+/// Budgets of the wire (gzip): the stylesheet 5 KiB; a page with all it loads 11 KiB for sign-in, 16 KiB elsewhere.
 #[test]
 fn pages_stay_small() {
     let css = assets::asset(assets::asset_url("app.css")).unwrap();
@@ -196,7 +196,7 @@ fn pages_stay_small() {
             }
         }
         let budget =
-            if page.name.starts_with("signin") && !page.html.contains("class=\"qr\"") { 10 } else { 16 };
+            if page.name.starts_with("signin") && !page.html.contains("class=\"qr\"") { 11 } else { 16 };
         assert!(total < budget * 1024, "{}: {total} bytes", page.name);
     }
 }

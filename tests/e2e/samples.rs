@@ -45,6 +45,7 @@ pub(crate) const NASTY: &str = "Ana <script>alert(1)</script> \"O'Neil\" &amp;";
 const URI: &str = "otpauth://totp/Home:ana?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Home";
 const SECRET: &str = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP";
 
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
 fn sample<T: Template>(name: &'static str, view: T) -> Sample {
     let html = view.render().unwrap_or_default();
     let render = || {
@@ -288,7 +289,7 @@ fn setup_pages() -> Vec<Sample> {
                 errors: FieldErrors::none(),
             },
         ),
-        sample("setup-probed", setup::Probed { frame: Frame::new("It arrived", "Doorward") }),
+        sample("setup-probed", setup::Probed { frame: gate("It arrived") }),
         sample(
             "setup-address-insecure",
             setup::Address {

@@ -242,6 +242,12 @@ fn bodies_of_the_wrong_kind_are_refused_everywhere() {
     for route in writes() {
         let session = server.web_session(admin);
         let name = format!("{} {}", route.method.as_str(), route.path);
+        if route.is_upload {
+            // Who may not upload is told so before anything is read (RES-04).
+            let answer = send(&server, &session, route, "multipart/form-data; boundary=x", &[b' '; 64], "");
+            assert_eq!(answer.status, 404, "{name} {}", answer.text());
+            continue;
+        }
         for accept in ["application/json", "text/html"] {
             let is_page = accept == "text/html";
             let large = vec![b' '; route.body + 1];

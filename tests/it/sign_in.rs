@@ -443,6 +443,7 @@ fn plain_http_from_another_machine_is_refused() {
         [
             "/api/v1/auth/validate",
             "/api/v1/keys",
+            "/preferences",
             "/.well-known/openid-configuration",
             "/.well-known/oauth-authorization-server",
             "/jwks.json",

@@ -41,6 +41,7 @@ impl Backups {
     }
 
     /// Runs work on the disk where nobody waits for it.
+    #[expect(clippy::disallowed_methods, reason = "the turn bounds it")]
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store, &std::path::Path) -> T + Send + 'static,

@@ -15,7 +15,7 @@ fn chart(title: &str) -> Chart {
     let bar = |hour: u32| HourBar {
         label: format!("{hour:02}:00"),
         ok: (hour * 7) % 13,
-        refused: u32::from(hour % 5 == 0) * 3,
+        refused: u32::from(hour.is_multiple_of(5)) * 3,
     };
     Chart { title: title.into(), bars: (0..24).map(bar).collect() }
 }

@@ -129,6 +129,32 @@ pub(super) const REST: &[Action] = &[
         wrong: Wrong::Nothing("the draft below is judged by the same rules"),
     },
     Action {
+        name: "change a rule at once",
+        page: Page::None("Pages change the draft alone, so that nobody is locked out half way."),
+        api: Api::Call(
+            "PUT",
+            "/api/v1/admin/rules",
+            r#"{"version":{version},"rules":[{"domains":["b.home.localhost"],"policy":"one_factor"}]}"#,
+        ),
+        command: Command::Run(&["rules", "change", "1", "allow", "one_factor", "domain=b.home.localhost"]),
+        kinds: &["rule.changed"],
+        make: world::one_rule,
+        wrong: Wrong::Nothing("the draft below is judged by the same rules"),
+    },
+    Action {
+        name: "move a rule at once",
+        page: Page::None("Pages change the draft alone, so that nobody is locked out half way."),
+        api: Api::Call(
+            "PUT",
+            "/api/v1/admin/rules",
+            r#"{"version":{version},"rules":[{"domains":["b.home.localhost"],"policy":"one_factor"}]}"#,
+        ),
+        command: Command::Run(&["rules", "move", "1", "down"]),
+        kinds: &["rule.changed"],
+        make: world::two_rules,
+        wrong: Wrong::Nothing("the draft below is judged by the same rules"),
+    },
+    Action {
         name: "remove a rule at once",
         page: Page::None("Pages change the draft alone, so that nobody is locked out half way."),
         api: Api::Call("PUT", "/api/v1/admin/rules", r#"{"version":{version},"rules":[]}"#),
