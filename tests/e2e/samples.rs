@@ -288,7 +288,7 @@ fn setup_pages() -> Vec<Sample> {
                 errors: FieldErrors::none(),
             },
         ),
-        sample("setup-probed", setup::Probed { frame: Frame::new("It arrived", "Doorward") }),
+        sample("setup-probed", setup::Probed { frame: gate("It arrived") }),
         sample(
             "setup-address-insecure",
             setup::Address {
