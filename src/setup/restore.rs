@@ -92,7 +92,7 @@ pub async fn restore(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     };
     let (bytes, dir) = (request.body.slice_ref(sent.export), room.data_directory.clone());
     let store = room.sign_in.store.clone();
-    let worked = tokio::task::spawn_blocking(move || {
+    let worked = room.on_a_thread(move || {
         let sealer = key.as_ref().map(Sealer::new);
         let (header, report) = staged::verify(&bytes, sealer.as_ref().unwrap_or_else(|| store.sealer()))?;
         if !report.counts.contains_key("user") {
@@ -101,7 +101,7 @@ pub async fn restore(room: &Setup, request: &Request) -> Result<Reply, Problem> 
         staged::stage(&dir, &bytes, key.as_ref())?;
         Ok(Some((header, report)))
     });
-    let outcome = worked.await.map_err(|error| Problem::internal(error.to_string()))?;
+    let outcome = worked.await?;
     let (header, report) = match outcome {
         Ok(Some(staged)) => staged,
         Ok(None) => return refused(&here, ("backup", t.setup_restore_nobody().to_owned())),
