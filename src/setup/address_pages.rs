@@ -11,10 +11,11 @@ use super::{Setup, checks, is_forwarded, looks, names_visitor};
 use crate::http::address::host_matches;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::time::Timestamp;
+use crate::sessions::frames;
 use crate::sign_in::api::visit;
 use crate::site::{Origin, Setting};
+use crate::views::FieldErrors;
 use crate::views::setup::{self as views, Step};
-use crate::views::{FieldErrors, Frame};
 
 /// `GET /setup/address`.
 pub async fn show_address(room: &Setup, request: &Request) -> Result<Reply, Problem> {
@@ -198,8 +199,9 @@ pub async fn probe(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     // Somebody who followed the link, because there are no scripts.
     if request.wants_html() {
         let t = request.words();
-        let mut frame = Frame::new(t.setup_probed_title(), "Doorward");
-        frame.t = t;
+        let mut frame = frames::anonymous(&room.sign_in.site, request, t.setup_probed_title());
+        // Whoever asks is told nothing of this place.
+        "Doorward".clone_into(&mut frame.instance_name);
         return Reply::html(StatusCode::OK, &views::Probed { frame });
     }
     // The page that asks has another origin and reads nothing; without this its browser would call it a failure.

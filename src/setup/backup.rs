@@ -55,11 +55,12 @@ impl Setup {
             Ok(())
         };
         self.commit_progress(|record| record.backed_up_at = Some(now), also).await.map_err(Problem::from)?;
-        let written = self.aside(move || {
+        let written = self.on_a_thread(move || {
             let mut bytes = Vec::new();
             snapshots::export_to(&store, &mut bytes, now).map(|_| bytes)
         });
-        let bytes = written.await?.map(Bytes::from).map_err(|error| Problem::internal(error.to_string()))?;
+        let bytes = written.await?.map_err(|error| Problem::internal(error.to_string()))?;
+        let bytes = Bytes::from(bytes);
         let (year, month, day) = now.civil_date();
         Ok(Backup { bytes, name: format!("doorward-{year:04}-{month:02}-{day:02}.doorward-export") })
     }

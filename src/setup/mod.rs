@@ -35,7 +35,6 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, header};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use crate::access::{Access, Dialect};
 use crate::accounts::User;
@@ -118,8 +117,8 @@ pub struct Inner {
     watch: Watch,
     /// Somebody wants this process to start again.
     restart: tokio::sync::Notify,
-    /// One backup is written or read at a time: each stands whole in memory (RES-04).
-    turn: Arc<Semaphore>,
+    /// One whole store is read or written at a time.
+    turn: Arc<tokio::sync::Semaphore>,
     /// The whole address that made the owner; in memory only, for whoever came second.
     claimed_from: Mutex<Option<IpAddr>>,
 }
@@ -218,25 +217,9 @@ impl Setup {
             probes: Probes::default(),
             watch,
             restart: tokio::sync::Notify::new(),
-            turn: Arc::new(Semaphore::new(1)),
+            turn: Arc::new(tokio::sync::Semaphore::new(1)),
             claimed_from: Mutex::new(None),
         })))
-    }
-
-    /// Works on a whole backup where nobody waits for it, one at a time.
-    #[expect(clippy::disallowed_methods, reason = "the turn bounds it")]
-    async fn aside<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let busy =
-            |_| Problem::unavailable("busy", Said::of(Words::setup_backup_busy), Duration::from_secs(5));
-        let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(busy)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        done.await.map_err(|error| Problem::internal(error.to_string()))
     }
 
     /// Writes down that there is nothing to claim if that only follows from the users that were found: they may all leave
@@ -515,6 +498,26 @@ impl Setup {
         .await?;
         forget_token(self);
         Ok(())
+    }
+
+    /// Does work with a whole store on a thread of its own, one at a time (RES-01).
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let busy = || {
+            let sentence = Said::of(Words::setup_backup_busy);
+            Problem::unavailable("busy", sentence, Duration::from_secs(5))
+        };
+        let turn = self.turn.clone().try_acquire_owned().map_err(|_| busy())?;
+        let (done, result) = tokio::sync::oneshot::channel();
+        let started = std::thread::Builder::new().name("setup-store".to_owned()).spawn(move || {
+            let _turn = turn;
+            // Nobody waits any more if the browser went away.
+            let _ = done.send(work());
+        });
+        started.map_err(|error| Problem::internal(error.to_string()))?;
+        result.await.map_err(|error| Problem::internal(error.to_string()))
     }
 
     /// Returns who was faster, as a sentence with time and place.

@@ -177,7 +177,7 @@ async function account(person) {
   await person.press("Save");
   await person.at("/account?done=saved", "Profile");
   await page.getByText("Saved.").waitFor();
-  await page.getByRole("link", { name: "Security" }).click();
+  await page.getByRole("link", { name: "Security", exact: true }).first().click();
   await person.at("/account/security", "Security");
   await page.fill("#current_password", "wrong password here");
   await page.fill("#new_password", "copper lantern drifts slowly");
@@ -189,10 +189,10 @@ async function account(person) {
   await page.fill("#new_password", person.password);
   await person.press("Change password");
   await person.at("/account/security?done=password", "Security");
-  await page.getByRole("link", { name: "Sessions" }).click();
+  await page.getByRole("link", { name: "Sessions", exact: true }).first().click();
   await person.at("/account/sessions", "Sessions");
   assert.equal(await page.getByText("This device").count(), 1);
-  await page.getByRole("link", { name: "Activity" }).click();
+  await page.getByRole("link", { name: "Activity", exact: true }).first().click();
   await person.at("/account/activity", "Activity");
 }
 

@@ -389,16 +389,15 @@ fn a_probe_tells_what_arrived() {
     let text = page.text();
     let nonce = text.split("/setup/probe/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let mut elsewhere = server.client().with_header("Host", "auth.home.localhost");
-    // A script asks for anything, a person who follows the link for a page.
-    let accept = [("Accept", "*/*")];
-    elsewhere.send("GET", "/setup/probe/unknown", &accept, b"").expect(204);
-    let page = elsewhere.get("/setup/probe/unknown").expect(200).text();
-    assert!(page.contains("<h1>It arrived</h1>"), "{page}");
-    let answer = elsewhere.send("GET", &format!("/setup/probe/{nonce}"), &accept, b"").expect(204);
+    elsewhere.get_json("/setup/probe/unknown").expect(204);
+    let answer = elsewhere.get_json(&format!("/setup/probe/{nonce}")).expect(204);
     assert_eq!(answer.header("cross-origin-resource-policy"), Some("cross-origin"));
     let page = fill(&mut client, "/setup/address", &fields).expect(200).text();
     assert!(page.contains("A request for auth.home.localhost arrived here."));
     assert!(page.contains("Continue at http://auth.home.localhost/setup"), "{page}");
+    // Whoever follows the link sees that it arrived, and nothing of this place.
+    let page = elsewhere.get(&format!("/setup/probe/{nonce}")).expect(200).text();
+    assert!(page.contains("It arrived") && !page.contains("Linden Street"), "{page}");
 }
 
 /// What a person typed wrong is shown beside the field, with everything else still there.
