@@ -670,7 +670,9 @@ fn log(request: &Request, path: &str, problem: &Problem) {
 }
 
 fn error_page(app: &App, request: &Request, problem: &Problem, request_id: &str) -> Reply {
-    let frame = frames::anonymous(&app.site, request, "");
+    let mut frame = frames::anonymous(&app.site, request, "");
+    // What was refused is not repeated, not even in a hidden field.
+    frame.here = "/".to_owned();
     let mut page = ErrorPage::for_status(frame, problem.status.as_u16(), request_id);
     if !matches!(problem.code, "not_found" | "internal" | "method_not_allowed") {
         page.sentence = problem.detail.in_words(request.words());

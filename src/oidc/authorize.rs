@@ -449,7 +449,9 @@ fn with_form_target(reply: Reply, uri: &str) -> Reply {
 
 /// Shows an error that no app may be told of (OA-03).
 pub(super) fn error_page(room: &Oidc, request: &Request, why: &str) -> Result<Reply, Problem> {
-    let frame = frames::anonymous(&room.site, request, "");
+    let mut frame = frames::anonymous(&room.site, request, "");
+    // What was refused is not repeated, not even in a hidden field.
+    frame.here = "/".to_owned();
     let mut page = ErrorPage::for_status(frame, 400, request.id.to_string());
     why.clone_into(&mut page.sentence);
     Reply::html(StatusCode::BAD_REQUEST, &page)

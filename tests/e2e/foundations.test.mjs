@@ -122,6 +122,7 @@ async function fill(form) {
       const name = await control.getAttribute("name");
       if (!(await form.locator(`input[name="${name}"]:checked`).count())) await control.check();
     } else if (type === "checkbox") await control.check();
+    else if (type === "file") await control.setInputFiles({ name: "backup", mimeType: "text/plain", buffer: Buffer.from("x") });
     else if (await control.evaluate((field) => field.tagName !== "SELECT" && !field.readOnly && !field.validity.valid)) {
       const digits = ((await control.getAttribute("pattern")) ?? "").match(/^\[0-9 \]\{(\d)/);
       const texts = { email: "ana@home.example", url: "https://app.home.example", date: "2026-11-25", number: "5" };

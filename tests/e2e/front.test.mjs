@@ -41,7 +41,7 @@ async function cookie(page, name) {
 async function chooseLanguageAndColors(person) {
   const { page, variant } = person;
   await person.goto("/account");
-  await page.waitForURL("**/signin?rd=*");
+  await page.waitForURL(/\/signin\?rd=/);
   const here = person.path();
   await person.press("Deutsch");
   await person.at(here, "Anmelden", "/signin de");

@@ -45,6 +45,7 @@ mod import;
 mod link_makers;
 #[cfg(test)]
 mod lockout;
+#[cfg(test)]
 mod log_canary;
 #[cfg(test)]
 mod logout_notices;
@@ -58,9 +59,11 @@ mod observatory;
 mod oidc;
 #[cfg(test)]
 mod outgoing;
+#[cfg(test)]
 mod outside;
 #[cfg(test)]
 mod passkey_enrolment;
+#[cfg(test)]
 mod passkeys;
 #[cfg(test)]
 mod people;
