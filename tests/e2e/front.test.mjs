@@ -53,7 +53,8 @@ async function chooseLanguageAndColors(person) {
   await page.locator("#problem").waitFor();
   await person.look("/signin de refused");
   await person.press("English");
-  await person.at(here, "Sign in", "/signin en");
+  await page.waitForURL((url) => url.pathname === "/signin" && new URL(url.searchParams.get("rd"), url).pathname === "/account");
+  await page.getByRole("heading", { level: 1, name: "Sign in" }).waitFor();
   await person.press("Deutsch");
   const [shown, hidden, chosen] = variant.colorScheme === "light" ? ["Dunkle Farben", "Helle Farben", "dark"] : ["Helle Farben", "Dunkle Farben", "light"];
   assert.equal(await page.getByRole("button", { name: hidden }).count(), 0);
