@@ -1,0 +1,79 @@
+//! What the table itself answers: embedded files, pages of refusals, and the headers of rate limits.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+
+use crate::app::App;
+use crate::http::problem::seconds_rounded_up;
+use crate::http::{Problem, Reply, Request};
+use crate::limits::{Verdict, rate_limit_headers};
+use crate::sessions::frames;
+use crate::views::errors::ErrorPage;
+use crate::views::{Wait, assets};
+
+pub(super) fn with_rate_headers(mut reply: Reply, verdict: Option<Verdict>) -> Reply {
+    if let Some(verdict) = verdict {
+        add_rate_headers("api", &verdict, |name, value| reply.set(name, value));
+    }
+    reply
+}
+
+pub(super) fn add_rate_headers(
+    policy: &str,
+    verdict: &Verdict,
+    mut add: impl FnMut(HeaderName, HeaderValue),
+) {
+    rate_limit_headers(policy, verdict, |name, value| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            add(HeaderName::from_static(name), value);
+        }
+    });
+}
+
+pub(super) fn log(request: &Request, path: &str, problem: &Problem) {
+    let (id, status, code) = (request.id, problem.status.as_u16(), problem.code);
+    let method = &request.method;
+    let cause = problem.private.as_deref().unwrap_or("");
+    // Being busy is no fault of the program, and a flood must not fill the log; metrics count it.
+    let is_only_busy = problem.status == StatusCode::SERVICE_UNAVAILABLE && problem.private.is_none();
+    if problem.status.is_server_error() && !is_only_busy {
+        tracing::error!(request = %id, %method, path, status, code, cause, "request failed");
+    } else {
+        tracing::debug!(request = %id, %method, path, status, code, cause, "request refused");
+    }
+}
+
+pub(super) fn error_page(app: &App, request: &Request, problem: &Problem, request_id: &str) -> Reply {
+    let mut frame = frames::anonymous(&app.site, request, "");
+    // What was refused is not repeated, not even in a hidden field.
+    frame.here = "/".to_owned();
+    let mut page = ErrorPage::for_status(frame, problem.status.as_u16(), request_id);
+    if !matches!(problem.code, "not_found" | "internal" | "method_not_allowed") {
+        page.sentence = problem.detail.in_words(request.words());
+    }
+    page.wait = problem.retry_after.map(|wait| Wait::rate_limited(request.words(), seconds_rounded_up(wait)));
+    Reply::html(problem.status, &page).unwrap_or_else(|_| Reply::empty(problem.status))
+}
+
+/// Answers an embedded file: an exact name with its hash, immutable (WEB-13).
+pub(super) fn answer_asset(request: &Request) -> Reply {
+    let Some(asset) = assets::asset(request.path()) else { return Reply::empty(StatusCode::NOT_FOUND) };
+    if request.method != Method::GET && request.method != Method::HEAD {
+        return Reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let takes_gzip = request
+        .headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("gzip"));
+    let mut reply = if takes_gzip && !asset.gzip.is_empty() {
+        Reply::bytes(StatusCode::OK, asset.content_type, Bytes::from_static(&asset.gzip))
+            .with(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))
+    } else {
+        Reply::bytes(StatusCode::OK, asset.content_type, Bytes::from_static(&asset.body))
+    };
+    reply.set(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    reply.set(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    reply
+}
