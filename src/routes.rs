@@ -30,7 +30,7 @@ use crate::sessions::handoff::PORTAL_PATH;
 use crate::sessions::{Principal, SessionKind, frames};
 use crate::views::Frame;
 use crate::views::errors::WrongHost;
-use crate::words::{Said, Words, said};
+use crate::words::{Said, Words, english_only, said};
 
 use answers::{add_rate_headers, answer_asset, error_page, log, with_rate_headers};
 use guards::{browser, browser_or_program, check_forgery, not_an_admin, not_signed_in};
@@ -466,7 +466,7 @@ impl Service {
         }
         if route.face != Face::Page {
             let detail = format!("This is {}; requests for another host are not answered.", origin.text);
-            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));
+            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", english_only(detail)));
         }
         let page = WrongHost {
             // What is chosen at another host would be lost.

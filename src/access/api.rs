@@ -18,7 +18,7 @@ use crate::accounts::User;
 use crate::audit::Event;
 use crate::http::Problem;
 use crate::sessions::Level;
-use crate::words::{Said, Words, said};
+use crate::words::{Said, Words, english_only, said};
 
 /// A rule as the API shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -277,9 +277,8 @@ pub async fn put_rules(access: &Access, new: &PutRulesDto, event: Event) -> Resu
 }
 
 fn unsound(number: usize, error: RuleError) -> Problem {
-    let sentence = format!("Rule {number}: {}", error.sentence);
-    Problem::from(ChangeError::Unsound(RuleError { sentence: sentence.into(), ..error }))
-        .with_member("rule", number)
+    let sentence = english_only(format!("Rule {number}: {}", error.sentence));
+    Problem::from(ChangeError::Unsound(RuleError { sentence, ..error })).with_member("rule", number)
 }
 
 /// Tells what would happen, in the language of the reader. `user` is the account that `question.username` names, if it names one that exists.

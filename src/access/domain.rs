@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::matcher::Caller;
+use crate::words::{Said, Words, said};
 
 /// Most bytes of a host name (RFC 1035 section 2.3.4).
 const LONGEST_HOST: usize = 253;
@@ -87,8 +88,9 @@ pub enum DomainPattern {
 impl DomainPattern {
     /// Parses `host`, `*.parent`, `{user}.parent` or `{group}.parent`; folds case and drops a trailing dot. The error
     /// is a sentence.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Said> {
         let text = text.trim();
+        let typed = text.to_owned();
         let (name, make): (_, fn(Box<str>) -> Self) = if let Some(parent) = text.strip_prefix("*.") {
             (parent, DomainPattern::Below)
         } else if let Some(parent) = text.strip_prefix("{user}.") {
@@ -99,26 +101,18 @@ impl DomainPattern {
             (text, DomainPattern::Exact)
         };
         if name.contains('*') {
-            return Err(format!("“{text}” is no domain: the star goes in front only, as in *.home.example."));
+            return Err(said(move |t| t.access_host_star(&typed)));
         }
         if name.contains(['{', '}']) {
-            return Err(format!(
-                "“{text}” is no domain: only {{user}}. or {{group}}. may stand in front, as in {{user}}.home.example."
-            ));
+            return Err(said(move |t| t.access_host_braces("{group}", &typed, "{user}")));
         }
         if name.contains("://") || name.contains('/') {
-            return Err(format!(
-                "“{text}” is no domain: give only the host name, such as photos.home.example."
-            ));
+            return Err(said(move |t| t.access_host_address(&typed)));
         }
         if name.contains(':') {
-            return Err(format!(
-                "“{text}” is no domain: leave out the port; rules hold for every port of a host."
-            ));
+            return Err(said(move |t| t.access_host_port(&typed)));
         }
-        let host = normal_host(name).ok_or_else(|| {
-            format!("“{text}” is no domain. A domain looks like photos.home.example or *.home.example.")
-        })?;
+        let host = normal_host(name).ok_or_else(|| said(move |t| t.access_host_wrong(&typed)))?;
         Ok(make(host.into_owned().into_boxed_str()))
     }
 
@@ -207,50 +201,38 @@ impl fmt::Display for ParentDomain {
 /// Checks the parent domain that an admin typed: a domain with a dot, no address, not a public suffix (so that no
 /// stranger's site shares the cookie), and `portal_host` is it or lies below it (otherwise browsers would refuse
 /// the cookie). The error is a sentence.
-pub fn validate_parent_domain(text: &str, portal_host: &str) -> Result<ParentDomain, String> {
+pub fn validate_parent_domain(text: &str, portal_host: &str) -> Result<ParentDomain, Said> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("Give the domain below which your apps live, such as home.example.".into());
+        return Err(Said::of(Words::access_domain_empty));
     }
     if text.starts_with("*.") || text.starts_with('.') {
-        return Err(
-            "Leave out what stands before the first name: write home.example, not *.home.example.".into()
-        );
+        return Err(Said::of(Words::access_domain_star));
     }
     if text.contains("://") || text.contains('/') {
-        return Err("Give only the domain, such as home.example, without https:// and without a path.".into());
+        return Err(Said::of(Words::access_domain_address));
     }
     if text.contains('[') || text.parse::<Ipv4Addr>().is_ok() || text.matches(':').count() > 1 {
-        return Err(
-            "An address cannot be shared by several apps. A domain is needed, such as home.example.".into()
-        );
+        return Err(Said::of(Words::access_domain_numbers));
     }
     if text.contains(':') {
-        return Err("Leave out the port: one sign-in holds for every port of the domain.".into());
+        return Err(Said::of(Words::access_domain_port));
     }
-    let domain = normal_host(text)
-        .ok_or_else(|| format!("“{text}” is no domain. A domain looks like home.example."))?
-        .into_owned();
+    let typed = text.to_owned();
+    let domain = normal_host(text).ok_or_else(|| said(move |t| t.access_domain_wrong(&typed)))?.into_owned();
     if is_numeric(&domain) {
-        return Err(
-            "An address cannot be shared by several apps. A domain is needed, such as home.example.".into()
-        );
+        return Err(Said::of(Words::access_domain_numbers));
     }
     if !domain.contains('.') {
-        return Err(format!(
-            "Browsers share no cookie across “{domain}”: the domain needs a dot in it, such as home.{domain}."
-        ));
+        return Err(said(move |t| t.access_domain_dot(&domain)));
     }
     if psl::domain_str(&domain).is_none() {
-        return Err(format!(
-            "“{domain}” is a public suffix: strangers can have names below it too. Give your own name below it, such as my-home.{domain}."
-        ));
+        return Err(said(move |t| t.access_domain_suffix(&domain)));
     }
     let portal = normal_host(portal_host).unwrap_or_default();
     if *portal != *domain && !is_below(&portal, &domain) {
-        return Err(format!(
-            "Doorward itself is reached at “{portal_host}”, which is not below “{domain}”, so browsers would refuse its cookie."
-        ));
+        let host = portal_host.to_owned();
+        return Err(said(move |t| t.access_domain_elsewhere(&domain, &host)));
     }
     Ok(ParentDomain(domain.into_boxed_str()))
 }
@@ -336,7 +318,7 @@ mod tests {
         assert!(below.covers(&exact) && !exact.covers(&below));
         assert!(below.covers(&DomainPattern::parse("*.x.home.example").unwrap()));
         for bad in ["", "*", "*.", "a.*.b", "**.a", "https://a.b", "a.b/c", "a.b:80", "a b"] {
-            let sentence = DomainPattern::parse(bad).unwrap_err();
+            let sentence = DomainPattern::parse(bad).unwrap_err().english();
             assert!(sentence.ends_with('.'), "{bad}: {sentence}");
         }
     }
@@ -384,7 +366,7 @@ mod tests {
             "*.{user}.example",
             "{user}a.example",
         ] {
-            let sentence = DomainPattern::parse(bad).unwrap_err();
+            let sentence = DomainPattern::parse(bad).unwrap_err().english();
             assert!(sentence.ends_with('.'), "{bad}: {sentence}");
         }
     }
@@ -427,7 +409,7 @@ mod tests {
             ("auth.home.example", "home.example"),
             ("home..example", "auth.home..example"),
         ] {
-            let sentence = validate_parent_domain(text, portal).unwrap_err();
+            let sentence = validate_parent_domain(text, portal).unwrap_err().english();
             assert!(sentence.ends_with('.'), "{text}: {sentence}");
         }
     }

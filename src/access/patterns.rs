@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::matcher::Caller;
+use crate::words::{Said, Words, said};
 
 /// Most bytes of an expression.
 const LONGEST_PATTERN: usize = 500;
@@ -71,23 +72,49 @@ fn build(source: &str, alphabet: Alphabet) -> Result<Regex, regex::Error> {
     }
 }
 
-/// Checks what holds for every expression and compiles it. `what` names it in the sentence of an error, as in
-/// “A path pattern”.
-fn compile(source: &str, what: &str, alphabet: Alphabet) -> Result<Regex, String> {
+/// What an expression is for, as in “A path pattern”.
+type What = fn(Words) -> &'static str;
+
+/// Checks what holds for every expression and compiles it. `what` names it in the sentence of an error.
+fn compile(source: &str, what: What, alphabet: Alphabet) -> Result<Regex, Said> {
     if source.is_empty() {
-        return Err(format!("{what} cannot be empty."));
+        return Err(said(move |t| t.access_pattern_empty(what(t))));
     }
     if source.len() > LONGEST_PATTERN {
-        return Err(format!("{what} has at most {LONGEST_PATTERN} characters."));
+        return Err(said(move |t| t.access_pattern_long(LONGEST_PATTERN, what(t))));
     }
     if source.chars().any(char::is_control) {
-        return Err(format!("{what} holds no control character."));
+        return Err(said(move |t| t.access_pattern_control(what(t))));
     }
     build(source, alphabet).map_err(|error| not_regular(source, &error))
 }
 
-fn not_regular(source: &str, error: &regex::Error) -> String {
-    format!("“{source}” is no regular expression: {}.", reason(error))
+/// Reasons of the parser that are said in every language.
+const REASONS: [What; 14] = [
+    Words::access_regex_class_open,
+    Words::access_regex_escape_end,
+    Words::access_regex_escape_unknown,
+    Words::access_regex_flag_unknown,
+    Words::access_regex_group_closed,
+    Words::access_regex_group_open,
+    Words::access_regex_look_around,
+    Words::access_regex_back_reference,
+    Words::access_regex_repeat_nothing,
+    Words::access_regex_range,
+    Words::access_regex_repeat_range,
+    Words::access_regex_repeat_open,
+    Words::access_regex_group_name,
+    Words::access_regex_group_twice,
+];
+
+fn not_regular(source: &str, error: &regex::Error) -> Said {
+    let (source, why) = (source.to_owned(), reason(error));
+    let known = REASONS.into_iter().find(|say| say(Words::ENGLISH) == why);
+    said(move |t| match known {
+        Some(say) => t.access_pattern_wrong_why(&source, say(t)),
+        None if t == Words::ENGLISH => t.access_pattern_wrong_why(&source, &why),
+        None => t.access_pattern_wrong(&source),
+    })
 }
 
 /// Returns the last line of the error, which is the reason; the lines before draw the pattern.
@@ -125,17 +152,16 @@ pub struct PathPattern {
 
 impl PathPattern {
     /// Compiles `source`, which begins with `^`. The error is a sentence.
-    pub fn parse(source: &str) -> Result<Self, String> {
+    pub fn parse(source: &str) -> Result<Self, Said> {
         if !source.starts_with('^') {
-            return Err(format!(
-                "A path pattern begins with ^ and matches from the start of the path, as in ^/api/. “{source}” does not."
-            ));
+            let source = source.to_owned();
+            return Err(said(move |t| t.access_path_start(&source)));
         }
         if source.chars().any(char::is_whitespace) {
-            return Err("A path pattern holds no space; write \\x20 for one.".into());
+            return Err(Said::of(Words::access_path_space));
         }
         // A pattern that closes the group early would escape the anchor, so it must stand alone as well.
-        compile(source, "A path pattern", Alphabet::Unicode)?;
+        compile(source, Words::access_what_path, Alphabet::Unicode)?;
         // The group anchors every alternative: in `^/a|/b` the second would otherwise match anywhere.
         let compiled = build(&format!(r"\A(?:{source})"), Alphabet::Unicode)
             .map_err(|error| not_regular(source, &error))?;
@@ -181,16 +207,16 @@ impl Eq for NamedPattern {}
 
 impl NamedPattern {
     /// Compiles an expression for hosts. The error is a sentence.
-    pub fn parse_host(source: &str) -> Result<Self, String> {
-        Self::parse(source, "A domain pattern", Alphabet::Ascii)
+    pub fn parse_host(source: &str) -> Result<Self, Said> {
+        Self::parse(source, Words::access_what_host, Alphabet::Ascii)
     }
 
     /// Compiles an expression for the canonical path with the query. The error is a sentence.
-    pub fn parse_resource(source: &str) -> Result<Self, String> {
-        Self::parse(source, "A resource pattern", Alphabet::Unicode)
+    pub fn parse_resource(source: &str) -> Result<Self, Said> {
+        Self::parse(source, Words::access_what_resource, Alphabet::Unicode)
     }
 
-    fn parse(source: &str, what: &str, alphabet: Alphabet) -> Result<Self, String> {
+    fn parse(source: &str, what: What, alphabet: Alphabet) -> Result<Self, Said> {
         let compiled = compile(source, what, alphabet)?;
         let named = |wanted| compiled.capture_names().position(|name| name == Some(wanted));
         let (user, group) = (named(USER_GROUP), named(GROUP_GROUP));
@@ -248,8 +274,8 @@ impl Eq for ValuePattern {}
 
 impl ValuePattern {
     /// Compiles `source`. The error is a sentence.
-    pub fn parse(source: &str) -> Result<Self, String> {
-        let compiled = compile(source, "A pattern for a query", Alphabet::Unicode)?;
+    pub fn parse(source: &str) -> Result<Self, Said> {
+        let compiled = compile(source, Words::access_what_query, Alphabet::Unicode)?;
         Ok(ValuePattern { source: source.into(), compiled })
     }
 
@@ -292,9 +318,38 @@ mod tests {
             &format!("^{}", "a".repeat(600)),
             "^(a{99999}){9999}",
         ] {
-            let sentence = PathPattern::parse(bad).unwrap_err();
+            let sentence = PathPattern::parse(bad).unwrap_err().english();
             assert!(sentence.ends_with('.') && !sentence.contains('\n'), "{bad}: {sentence}");
         }
+    }
+
+    /// The parser says its reasons in English; those that it says most often are known here.
+    #[test]
+    fn reasons_are_said_in_german() {
+        let german = Words::of(crate::words::Lang::De);
+        for bad in [
+            "^[",
+            "^a\\",
+            "^\\8",
+            "^\\y",
+            "^(?y)",
+            "^)",
+            "^(",
+            "^(?=a)",
+            "^(a)\\1",
+            "^(*)",
+            "^[b-a]",
+            "^a{2,1}",
+            "^a{2",
+            "^(?P<>a)",
+            "^(?P<a>b)(?P<a>c)",
+        ] {
+            let refused = PathPattern::parse(bad).unwrap_err();
+            let known = REASONS.iter().any(|say| refused.in_words(german).contains(say(german)));
+            assert!(known, "{bad}: {refused}");
+        }
+        let odd = PathPattern::parse("^(a{99999}){9999}").unwrap_err();
+        assert_eq!(odd.in_words(german), "„^(a{99999}){9999}“ ist kein regulärer Ausdruck.");
     }
 
     #[test]

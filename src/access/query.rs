@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::patterns::ValuePattern;
+use crate::words::{Said, Words, said};
 
 /// Most bytes of a key or a value.
 const LONGEST_TEXT: usize = 500;
@@ -54,11 +55,11 @@ pub struct QueryTest {
 
 impl QueryTest {
     /// Checks the parts of a condition. The error is a sentence.
-    pub fn build(parts: &QueryParts) -> Result<Self, String> {
+    pub fn build(parts: &QueryParts) -> Result<Self, Said> {
         let QueryParts { operator, key, value } = parts;
         let is_text = |text: &str| text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control);
         if key.is_empty() || !is_text(key) || !is_text(value) {
-            return Err("A condition on the query names a parameter, in one line.".into());
+            return Err(Said::of(Words::access_query_key));
         }
         let operator = match (operator.as_str(), value.is_empty()) {
             ("", true) => "present",
@@ -69,18 +70,14 @@ impl QueryTest {
             "equal" => Test::Equal(value.as_str().into()),
             "not equal" => Test::NotEqual(value.as_str().into()),
             "present" | "absent" if !value.is_empty() => {
-                return Err(format!("“{operator}” takes no value: “{key}” is there or it is not."));
+                let (operator, key) = (operator.to_owned(), key.clone());
+                return Err(said(move |t| t.access_query_no_value(&key, &operator)));
             }
             "present" => Test::Present,
             "absent" => Test::Absent,
             "pattern" => Test::Pattern(ValuePattern::parse(value)?),
             "not pattern" => Test::NotPattern(ValuePattern::parse(value)?),
-            _ => {
-                return Err(
-                    "A condition on the query is one of: equal, not equal, present, absent, pattern, not pattern."
-                        .into(),
-                );
-            }
+            _ => return Err(Said::of(Words::access_query_operator)),
         };
         Ok(QueryTest { key: key.as_str().into(), test })
     }
@@ -223,7 +220,7 @@ mod tests {
             ("not pattern", "k", &"x".repeat(600)),
         ] {
             let parts = QueryParts { operator: operator.into(), key: key.into(), value: value.into() };
-            let sentence = QueryTest::build(&parts).unwrap_err();
+            let sentence = QueryTest::build(&parts).unwrap_err().english();
             assert!(sentence.ends_with('.'), "{sentence}");
         }
     }

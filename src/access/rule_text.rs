@@ -16,6 +16,7 @@ use std::fmt::{self, Write as _};
 
 use super::query::{QueryParts, QueryTest, Test};
 use super::rules::{Policy, Rule, RuleError, RuleParts, network_text};
+use crate::words::{Said, Words, english_only, said};
 
 /// Parses one line. `allow` is followed by `one_factor` or `two_factor`; the other verbs stand alone. Every key may be
 /// repeated except `path`; values of `domain`, `method`, `network`, `group`, `user`, `client`, `subject` and `programs`
@@ -30,14 +31,14 @@ fn parse_parts(line: &str) -> Result<RuleParts, RuleError> {
     let policy = match words.next() {
         Some("allow") => match words.next().and_then(Policy::parse) {
             Some(policy @ (Policy::OneFactor | Policy::TwoFactor)) => policy,
-            _ => return Err(fault("policy", "After allow comes one_factor or two_factor.")),
+            _ => return Err(fault("policy", english_only("After allow comes one_factor or two_factor."))),
         },
         Some("bypass") => Policy::Bypass,
         Some("deny") => Policy::Deny,
         _ => {
             return Err(fault(
                 "policy",
-                "A rule begins with allow one_factor, allow two_factor, bypass or deny.",
+                english_only("A rule begins with allow one_factor, allow two_factor, bypass or deny."),
             ));
         }
     };
@@ -54,7 +55,10 @@ const KEYS: &str =
 
 fn add_word(parts: &mut RuleParts, word: &str) -> Result<(), RuleError> {
     let Some((key, value)) = word.split_once('=') else {
-        return Err(fault("rule", format!("“{word}” is not understood; write it as key=value.")));
+        return Err(fault(
+            "rule",
+            english_only(format!("“{word}” is not understood; write it as key=value.")),
+        ));
     };
     let list = match key {
         "domain" => &mut parts.domains,
@@ -83,7 +87,7 @@ fn add_word(parts: &mut RuleParts, word: &str) -> Result<(), RuleError> {
         }
         "and" => {
             let Some(last) = parts.query.last_mut() else {
-                return Err(fault("query", "Before and= comes query=."));
+                return Err(fault("query", english_only("Before and= comes query=.")));
             };
             last.push(parse_test(value)?);
             return Ok(());
@@ -92,8 +96,15 @@ fn add_word(parts: &mut RuleParts, word: &str) -> Result<(), RuleError> {
             parts.path = Some(value.to_owned());
             return Ok(());
         }
-        "path" => return Err(fault("path", "A rule has at most one path; join two as ^(/a|/b).")),
-        _ => return Err(fault("rule", format!("“{key}” is no part of a rule. There are: {KEYS}."))),
+        "path" => {
+            return Err(fault("path", english_only("A rule has at most one path; join two as ^(/a|/b).")));
+        }
+        _ => {
+            return Err(fault(
+                "rule",
+                english_only(format!("“{key}” is no part of a rule. There are: {KEYS}.")),
+            ));
+        }
     };
     list.extend(value.split(',').map(str::to_owned));
     Ok(())
@@ -116,16 +127,13 @@ fn parse_test(text: &str) -> Result<QueryParts, RuleError> {
         },
     };
     if key.contains(['=', '!', '~']) {
-        return Err(fault(
-            "query",
-            format!(
-                "“{text}” is not understood. Write key==value, key!=value, key~=pattern, key!~pattern, key or !key."
-            ),
-        ));
+        let typed = text.to_owned();
+        return Err(fault("query", said(move |t| t.access_query_sign(&typed))));
     }
-    let key = percent_encoding::percent_decode_str(key)
-        .decode_utf8()
-        .map_err(|_| fault("query", format!("“{key}” is no name of a parameter.")))?;
+    let key = percent_encoding::percent_decode_str(key).decode_utf8().map_err(|_| {
+        let typed = key.to_owned();
+        fault("query", said(move |t| t.access_query_name(&typed)))
+    })?;
     Ok(QueryParts { operator: operator.to_owned(), key: key.into_owned(), value: value.to_owned() })
 }
 
@@ -136,7 +144,9 @@ pub fn parse_tests(line: &str) -> Result<Vec<QueryParts>, RuleError> {
     let mut rest = line.trim();
     loop {
         let (text, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquote(quoted).ok_or_else(|| fault("query", "The quotes are not closed."))?,
+            Some(quoted) => {
+                unquote(quoted).ok_or_else(|| fault("query", Said::of(Words::access_query_quotes)))?
+            }
             None => {
                 let bare = rest.split_whitespace().next().unwrap_or_default();
                 (bare.to_owned(), rest.get(bare.len()..).unwrap_or_default())
@@ -147,14 +157,10 @@ pub fn parse_tests(line: &str) -> Result<Vec<QueryParts>, RuleError> {
         if after.is_empty() {
             return Ok(tests);
         }
-        rest = after.strip_prefix("and").filter(|next| next.starts_with(char::is_whitespace)).ok_or_else(
-            || {
-                fault(
-                    "query",
-                    "Between two conditions stands and. A condition with spaces needs double quotes.",
-                )
-            },
-        )?;
+        rest = after
+            .strip_prefix("and")
+            .filter(|next| next.starts_with(char::is_whitespace))
+            .ok_or_else(|| fault("query", Said::of(Words::access_query_and)))?;
         rest = rest.trim_start();
     }
 }
@@ -190,10 +196,9 @@ fn split(line: &str) -> Result<(Vec<String>, &str), RuleError> {
             Some((key, _)) if !key.contains('=') => {
                 let quoted = rest.get(key.len() + 2..).unwrap_or_default();
                 let (value, after) = unquote(quoted).ok_or_else(|| {
-                    fault(
-                        "rule",
-                        format!("The quotes after {key}= are not closed, or something follows them."),
-                    )
+                    let sentence =
+                        format!("The quotes after {key}= are not closed, or something follows them.");
+                    fault("rule", english_only(sentence))
                 })?;
                 (format!("{key}={value}"), after)
             }
@@ -273,8 +278,8 @@ pub fn write_file(rules: &[Rule]) -> String {
     text
 }
 
-fn fault(field: &'static str, sentence: impl Into<crate::words::Said>) -> RuleError {
-    RuleError { field, sentence: sentence.into() }
+fn fault(field: &'static str, sentence: Said) -> RuleError {
+    RuleError { field, sentence }
 }
 
 impl fmt::Display for Rule {

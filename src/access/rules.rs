@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::domain::DomainPattern;
 use super::patterns::{NamedPattern, PathPattern};
 use super::query::{QueryParts, QueryTest};
-use super::subjects::{ClientName, Subject};
+use super::subjects::{ClientName, Subject, refused_name};
 use crate::kernel::text::{GroupName, Username};
 use crate::words::{Said, Words, said};
 
@@ -80,8 +80,8 @@ pub struct RuleError {
 }
 
 impl RuleError {
-    pub(super) fn new(field: &'static str, sentence: impl Into<Said>) -> Self {
-        RuleError { field, sentence: sentence.into() }
+    pub(super) fn new(field: &'static str, sentence: Said) -> Self {
+        RuleError { field, sentence }
     }
 }
 
@@ -179,10 +179,10 @@ impl Rule {
             methods: each_once(&parts.methods, "methods", method)?,
             networks: each_once(&parts.networks, "networks", network)?,
             groups: each_once(&parts.groups, "groups", |text| {
-                GroupName::parse(text).map_err(|error| format!("“{text}”: {error}"))
+                GroupName::parse(text).map_err(|error| refused_name(text, error))
             })?,
             users: each_once(&parts.users, "users", |text| {
-                Username::parse(text).map_err(|error| format!("“{text}”: {error}"))
+                Username::parse(text).map_err(|error| refused_name(text, error))
             })?,
             clients: each_once(&parts.clients, "clients", ClientName::parse)?,
             subjects: each_list(&parts.subjects, "subjects", |text| Subject::parse(text))?,
@@ -390,11 +390,11 @@ fn allows_basic(programs: &[String]) -> Result<bool, RuleError> {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+fn network(text: &str) -> Result<IpNet, Said> {
     let text = text.trim();
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    let network =
-        network.map_err(|_| format!("“{text}” is no network. Write 192.168.1.0/24, or one address."))?;
+    let typed = text.to_owned();
+    let network = network.map_err(|_| said(move |t| t.access_bad_network(&typed)))?;
     // Addresses are compared in their plain form, so that a network of mapped ones would never match.
     let mapped = match network {
         IpNet::V6(wide) if wide.prefix_len() >= 96 => {
@@ -421,21 +421,22 @@ fn add_once<T: PartialEq + Clone>(list: &mut Vec<T>, value: &T) {
     }
 }
 
-fn method(text: &str) -> Result<Box<str>, String> {
+fn method(text: &str) -> Result<Box<str>, Said> {
     let upper = text.to_ascii_uppercase();
     let is_method =
         !upper.is_empty() && upper.len() <= 20 && upper.bytes().all(|byte| byte.is_ascii_uppercase());
     if is_method {
         Ok(upper.into())
     } else {
-        Err(format!("“{text}” is no request method, such as GET or POST."))
+        let typed = text.to_owned();
+        Err(said(move |t| t.access_bad_method(&typed)))
     }
 }
 
 fn each_once<T: PartialEq>(
     texts: &[String],
     field: &'static str,
-    parse: impl Fn(&str) -> Result<T, String>,
+    parse: impl Fn(&str) -> Result<T, Said>,
 ) -> Result<Vec<T>, RuleError> {
     let mut found = Vec::with_capacity(texts.len());
     for text in texts {
@@ -451,7 +452,7 @@ fn each_once<T: PartialEq>(
 fn each_list<P, T: PartialEq>(
     lists: &[Vec<P>],
     field: &'static str,
-    build: impl Fn(&P) -> Result<T, String>,
+    build: impl Fn(&P) -> Result<T, Said>,
 ) -> Result<Vec<Vec<T>>, RuleError> {
     let mut found: Vec<Vec<T>> = Vec::with_capacity(lists.len());
     for list in lists {

@@ -1,6 +1,7 @@
 //! Proxy configuration to copy: the files of `packaging/proxy`, with this installation's addresses in place.
 
 use super::domain::{normal_host, split_authority};
+use crate::words::Words;
 
 /// A reverse proxy that we have files for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +66,16 @@ impl Proxy {
     }
 
     /// How to try a changed configuration and load it, as a sentence.
-    pub fn reload(self) -> &'static str {
+    pub fn reload(self, t: Words) -> &'static str {
         match self {
-            Proxy::Nginx => "Then run nginx -t, and reload nginx.",
-            Proxy::Caddy => "Then run caddy validate, and reload Caddy.",
-            Proxy::Traefik => "Traefik loads the file by itself.",
-            Proxy::Haproxy => "Then run haproxy -c -f /etc/haproxy/haproxy.cfg, and reload HAProxy.",
-            Proxy::Npm => "Nginx Proxy Manager loads it when you save the proxy host.",
-            Proxy::Swag => "Then restart the container.",
-            Proxy::Apache => "Then run apachectl configtest, and reload Apache.",
-            Proxy::Envoy => "Then run envoy --mode validate, and restart Envoy.",
+            Proxy::Nginx => t.access_proxy_nginx(),
+            Proxy::Caddy => t.access_proxy_caddy(),
+            Proxy::Traefik => t.access_proxy_traefik(),
+            Proxy::Haproxy => t.access_proxy_haproxy(),
+            Proxy::Npm => t.access_proxy_npm(),
+            Proxy::Swag => t.access_proxy_swag(),
+            Proxy::Apache => t.access_proxy_apache(),
+            Proxy::Envoy => t.access_proxy_envoy(),
         }
     }
 
@@ -83,7 +84,7 @@ impl Proxy {
         Proxy::ALL.into_iter().find(|proxy| proxy.as_str() == word)
     }
 
-    /// The files, as (where it goes, what is in it); both have placeholders.
+    /// The files, as (where it goes, what is in it); both have placeholders. What has no path goes into a form for a host.
     fn templates(self) -> &'static [(&'static str, &'static str)] {
         macro_rules! file {
             ($name:literal) => {
@@ -108,8 +109,8 @@ impl Proxy {
                 ("/etc/haproxy/haproxy.cfg", file!("haproxy/haproxy.cfg")),
             ],
             Proxy::Npm => &[
-                ("the tab Advanced of the proxy host {{host}}", file!("npm/app-advanced.conf")),
-                ("the tab Advanced of the proxy host {{portal_name}}", file!("npm/portal-advanced.conf")),
+                ("{{host}}", file!("npm/app-advanced.conf")),
+                ("{{portal_name}}", file!("npm/portal-advanced.conf")),
             ],
             Proxy::Swag => &[
                 ("/config/nginx/doorward-server.conf", file!("swag/doorward-server.conf")),
@@ -152,7 +153,7 @@ pub struct Addresses {
 /// A file to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnippetFile {
-    /// Where it goes, by convention.
+    /// Where it goes, by convention; a host if it goes into a form for that.
     pub path: String,
     /// What is in it.
     pub text: String,
@@ -160,11 +161,11 @@ pub struct SnippetFile {
 
 impl SnippetFile {
     /// Where it goes, as a sentence.
-    pub fn place(&self) -> String {
+    pub fn place(&self, t: Words) -> String {
         if self.path.starts_with('/') {
-            format!("Save it as {}.", self.path)
+            t.access_proxy_save(&self.path)
         } else {
-            format!("Paste it into {}.", self.path)
+            t.access_proxy_paste(&self.path)
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::matcher::Caller;
-use crate::kernel::text::{GroupName, Username};
+use crate::kernel::text::{GroupName, TextError, Username};
+use crate::words::{Said, said};
 
 /// Most bytes of a client id.
 const LONGEST_CLIENT: usize = 200;
@@ -20,12 +21,13 @@ pub struct ClientName(Box<str>);
 
 impl ClientName {
     /// Parses an id. The error is a sentence.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Said> {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'+');
         if !text.is_empty() && text.len() <= LONGEST_CLIENT && text.bytes().all(is_plain) {
             Ok(ClientName(text.into()))
         } else {
-            Err(format!("“{text}” is no id of an OAuth client."))
+            let text = text.to_owned();
+            Err(said(move |t| t.access_bad_client(&text)))
         }
     }
 
@@ -41,6 +43,12 @@ impl fmt::Display for ClientName {
     }
 }
 
+/// Says which of several names was refused, and why.
+pub(super) fn refused_name(text: &str, error: TextError) -> Said {
+    let typed = text.to_owned();
+    said(move |t| t.access_bad_name_in(&typed, (error.0)(t)))
+}
+
 /// One user, the members of one group, or one OAuth client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -54,8 +62,8 @@ pub enum Subject {
 
 impl Subject {
     /// Parses `user:ada`, `group:dev` or `oauth2:client:backup`. The error is a sentence.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let refused = |error: crate::kernel::text::TextError| format!("“{text}”: {error}");
+    pub fn parse(text: &str) -> Result<Self, Said> {
+        let refused = |error| refused_name(text, error);
         if let Some(name) = text.strip_prefix(USER) {
             Username::parse(name).map(Subject::User).map_err(refused)
         } else if let Some(name) = text.strip_prefix(GROUP) {
@@ -63,7 +71,8 @@ impl Subject {
         } else if let Some(id) = text.strip_prefix(CLIENT) {
             ClientName::parse(id).map(Subject::Client)
         } else {
-            Err(format!("“{text}” names nobody; write user:ada, group:dev or oauth2:client:backup."))
+            let typed = text.to_owned();
+            Err(said(move |t| t.access_bad_subject(&typed)))
         }
     }
 

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::kernel::ids::UserId;
 use crate::kernel::text::{TextError, is_deceptive, text};
+use crate::words::Words;
 
 /// The longest URL, in bytes.
 const LONGEST_URL: usize = 512;
@@ -90,7 +91,7 @@ fn plain(text: &str, characters: usize, bytes: usize, too_long: TextError) -> Re
         return Err(too_long);
     }
     if trimmed.chars().any(is_deceptive) {
-        return Err(TextError("The text cannot hold control or invisible characters."));
+        return Err(TextError(Words::accounts_claim_letters));
     }
     Ok(trimmed.to_owned())
 }
@@ -98,7 +99,7 @@ fn plain(text: &str, characters: usize, bytes: usize, too_long: TextError) -> Re
 text!(
     /// A part of a name, a nickname or a gender: 1 to 100 characters in at most 200 bytes.
     PersonText,
-    |text| plain(text, 100, 200, TextError("This has 1 to 100 characters."))
+    |text| plain(text, 100, 200, TextError(Words::accounts_claim_length))
 );
 
 text!(
@@ -115,24 +116,21 @@ text!(
 
 /// Parses an absolute URL that spells its scheme and host out, and writes it as the parser does.
 fn web_url(text: &str, is_plain_fine: bool) -> Result<String, TextError> {
-    let shape = TextError(if is_plain_fine {
-        "This is a URL such as https://example.org/me, without a password and of at most 512 characters."
-    } else {
-        "This is an https URL such as https://example.org/me, without a password and of at most 512 characters."
-    });
+    let shape =
+        TextError(if is_plain_fine { Words::accounts_claim_url } else { Words::accounts_claim_https_url });
     let text = text.trim();
     let unsound = |character: char| is_deceptive(character) || character.is_whitespace() || character == '\\';
     if text.len() > LONGEST_URL || text.chars().any(unsound) {
         return Err(shape);
     }
-    let (scheme, rest) = text.split_once("://").ok_or(shape.clone())?;
+    let (scheme, rest) = text.split_once("://").ok_or(shape)?;
     let is_wanted =
         scheme.eq_ignore_ascii_case("https") || (is_plain_fine && scheme.eq_ignore_ascii_case("http"));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !is_wanted || authority.is_empty() || authority.contains('@') {
         return Err(shape);
     }
-    let url = Url::parse(text).map_err(|_| shape.clone())?;
+    let url = Url::parse(text).map_err(|_| shape)?;
     let is_sound = url.has_host() && url.username().is_empty() && url.password().is_none();
     if !is_sound || url.as_str().len() > LONGEST_URL {
         return Err(shape);
@@ -144,7 +142,7 @@ text!(
     /// A day of birth (OpenID Connect Core section 5.1): `YYYY-MM-DD`, `YYYY`, or `0000-MM-DD` without the year.
     Birthdate,
     |text| {
-        const SHAPE: TextError = TextError("A birthday looks like 1985-10-26, 1985, or 0000-10-26 without the year.");
+        const SHAPE: TextError = TextError(Words::accounts_claim_birthday);
         let digits = |part: &str, count: usize| {
             let is_number = part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
             if is_number { part.parse::<u32>().ok() } else { None }
@@ -165,7 +163,7 @@ text!(
             _ => 0,
         };
         if !(1..=last).contains(&day) {
-            return Err(TextError("There is no such day."));
+            return Err(TextError(Words::accounts_claim_no_day));
         }
         Ok(text.to_owned())
     }
@@ -180,7 +178,7 @@ text!(
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'-'))
         };
         if text.len() > 64 || text.split('/').count() > 3 || !text.split('/').all(is_part) {
-            return Err(TextError("A time zone looks like Europe/Paris."));
+            return Err(TextError(Words::accounts_claim_zone));
         }
         Ok(text.to_owned())
     }
@@ -198,7 +196,7 @@ text!(
         let is_subtag =
             |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if folded.len() > 35 || !is_language || !parts.all(is_subtag) {
-            return Err(TextError("A language looks like en or pt-BR."));
+            return Err(TextError(Words::accounts_claim_language));
         }
         Ok(folded)
     }
@@ -214,7 +212,7 @@ text!(
             && digits.bytes().all(|byte| byte.is_ascii_digit())
             && !digits.starts_with('0');
         if text.len() > 64 || !is_number {
-            return Err(TextError("A telephone number looks like +1 415 555 2671, with the code of the country."));
+            return Err(TextError(Words::accounts_claim_phone));
         }
         Ok(folded)
     }
@@ -224,13 +222,13 @@ text!(
     /// A part of a postal address: 1 to 256 characters in at most 512 bytes, in one line or several.
     AddressText,
     |text| {
-        const LONG: TextError = TextError("A part of an address has 1 to 256 characters.");
+        const LONG: TextError = TextError(Words::accounts_claim_address_length);
         let folded = text.trim().replace("\r\n", "\n");
         if folded.is_empty() || folded.chars().count() > 256 || folded.len() > 512 {
             return Err(LONG);
         }
         if folded.chars().any(|character| is_deceptive(character) && character != '\n') {
-            return Err(TextError("An address cannot hold control or invisible characters."));
+            return Err(TextError(Words::accounts_claim_address_letters));
         }
         Ok(folded)
     }
@@ -244,12 +242,10 @@ text!(
             && text.len() <= 64
             && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if !is_sound {
-            return Err(TextError(
-                "The name of an attribute has 1 to 64 of the letters a-z, digits and underscore, a letter first.",
-            ));
+            return Err(TextError(Words::accounts_claim_attribute));
         }
         if RESERVED.contains(&text) {
-            return Err(TextError("This name is reserved: apps rely on Doorward to say what it means."));
+            return Err(TextError(Words::accounts_claim_reserved));
         }
         Ok(text.to_owned())
     }
@@ -258,7 +254,7 @@ text!(
 text!(
     /// The value of a custom attribute: 1 to 1024 characters in at most 3072 bytes.
     AttributeValue,
-    |text| plain(text, 1024, 3072, TextError("The value of an attribute has 1 to 1024 characters."))
+    |text| plain(text, 1024, 3072, TextError(Words::accounts_claim_value))
 );
 
 text!(
@@ -268,12 +264,10 @@ text!(
     |text| {
         let is_printable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         if text.is_empty() || text.len() > 255 || !is_printable || text.trim() != text {
-            return Err(TextError("A subject has 1 to 255 printable ASCII characters and no space at its ends."));
+            return Err(TextError(Words::accounts_claim_subject));
         }
         if UserId::parse(text).is_some() {
-            return Err(TextError(
-                "This subject has the form of Doorward's own user ids, so it could be taken for somebody else.",
-            ));
+            return Err(TextError(Words::accounts_claim_subject_ours));
         }
         Ok(text.to_owned())
     }
@@ -459,7 +453,7 @@ mod tests {
             "updated_at",
         ] {
             let refused = AttributeName::parse(reserved).unwrap_err();
-            assert!(refused.0.contains("reserved"), "{reserved}");
+            assert!(refused.to_string().contains("reserved"), "{reserved}");
         }
         refuses(AttributeValue::parse, &["", "a\nb", "a\u{202e}", &"a".repeat(1025), &"𝒳".repeat(1000)]);
         assert!(AttributeValue::parse(&"李".repeat(1024)).is_ok());

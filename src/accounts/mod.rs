@@ -13,6 +13,7 @@ pub mod passwords;
 pub mod profile;
 pub mod profiles;
 pub mod records;
+pub mod told;
 pub mod totp;
 pub mod users;
 pub mod wording;

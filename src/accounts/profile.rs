@@ -11,6 +11,7 @@ use super::claims::{
 };
 use crate::kernel::text::TextError;
 use crate::kernel::time::Timestamp;
+use crate::words::Words;
 
 /// The most custom attributes of one person.
 pub const MOST_ATTRIBUTES: usize = 32;
@@ -254,7 +255,7 @@ fn flag(name: &'static str, value: Option<&str>) -> Result<bool, EditFault> {
     match value {
         Some("true") => Ok(true),
         Some("false") | None => Ok(false),
-        Some(_) => Err(EditFault::Value(name, TextError("This is true or false."))),
+        Some(_) => Err(EditFault::Value(name, TextError(Words::accounts_claim_flag))),
     }
 }
 
@@ -281,8 +282,7 @@ impl Edit {
             AddressPart::ALL.into_iter().find(|known| known.as_str() == part).ok_or(EditFault::Unknown)?;
         let text = optional("address", value, AddressText::parse)?;
         if !part.has_lines() && text.as_ref().is_some_and(|text| text.as_str().contains('\n')) {
-            let sentence = "Only `formatted` and `street_address` can have several lines.";
-            return Err(EditFault::Value("address", TextError(sentence)));
+            return Err(EditFault::Value("address", TextError(Words::accounts_claim_address_lines)));
         }
         Ok(Edit::Address(part, text))
     }
@@ -290,7 +290,7 @@ impl Edit {
     fn parse_claim(key: &str, value: Option<&str>) -> Result<Edit, EditFault> {
         let members = |name, none| match value {
             None => Ok(none),
-            Some(_) => Err(EditFault::Value(name, TextError("This has members, each with a text."))),
+            Some(_) => Err(EditFault::Value(name, TextError(Words::accounts_claim_members))),
         };
         Ok(match key {
             "given_name" => Edit::GivenName(optional("given_name", value, PersonText::parse)?),

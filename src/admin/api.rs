@@ -14,6 +14,7 @@ use crate::my_account::api::{page_size, parse_email, refused};
 use crate::sessions::labels::device_name;
 use crate::sessions::{Principal, SessionKind, SessionView};
 use crate::sign_in::api::visit;
+use crate::words::{Words, english_only};
 
 /// A person as administrators see them; never anything secret (GEN-07).
 #[derive(Serialize)]
@@ -60,7 +61,7 @@ impl From<SessionView> for SessionDto {
         SessionDto {
             handle: view.id.to_string(),
             kind: view.kind,
-            device: device_name(&view.label),
+            device: device_name(&view.label, Words::ENGLISH),
             place: view.place,
             started_at: view.started_at.to_rfc3339(),
             last_seen: view.last_seen.to_rfc3339(),
@@ -179,7 +180,9 @@ fn detail(room: &Admin, user: &User) -> Result<DetailDto, Problem> {
 /// Reads what a list of people is asked for: `q`, `filter`, `group`, `sort`, `cursor`.
 fn search_of(request: &Request) -> Result<Search, Problem> {
     let named = |name| request.query(name).unwrap_or_default();
-    let wrong = |field, sentence: &'static str| Problem::unprocessable(field, "invalid_value", sentence);
+    let wrong = |field, sentence: &'static str| {
+        Problem::unprocessable(field, "invalid_value", english_only(sentence))
+    };
     let which = Which::parse(&named("filter")).ok_or_else(|| {
         wrong("filter", "A filter is `admins`, `no-second-factor`, `suspended`, `disabled` or `invited`.")
     })?;

@@ -217,7 +217,7 @@ pub(super) fn new_page(
         frame: room.frame(request, actor, &title, "apps"),
         action: added.path(),
         new,
-        notes: preset.map(|preset| preset.notes.clone()).unwrap_or_default(),
+        notes: preset.map(|preset| preset.notes_in(t).to_vec()).unwrap_or_default(),
         website: preset.map(|preset| preset.website.clone()).unwrap_or_default(),
         needs_url: preset.map_or(new == NewKind::Proxied, Preset::needs_app_url),
         name: typed.name.clone(),
@@ -353,8 +353,8 @@ fn values_page(
             place: if has_secret && is_gone { t.apps_config_place(&file) } else { file },
             text: text.expose().clone(),
         });
-        notes = pasting.notes.to_vec();
-        missing = pasting.missing;
+        notes = preset.notes_in(t).to_vec();
+        missing = pasting.missing.iter().map(|why| why.in_words(t)).collect();
     }
     let page = views::AppValues {
         frame: room.frame(request, actor, &client.settings.name, "apps"),

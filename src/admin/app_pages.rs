@@ -210,10 +210,10 @@ fn app_page(
 }
 
 fn facts(room: &Admin, client: &Client, t: Words) -> Vec<Fact> {
-    let used = room.oidc.last_used(&client.id).map(|at| When::from(at).text);
+    let used = room.oidc.last_used(&client.id).map(|at| When::from(at).in_words(&t));
     vec![
         Fact::new(t.apps_value_client_id(), client.id.as_str()),
-        Fact::new(t.apps_fact_added(), When::from(client.created_at).text),
+        Fact::new(t.apps_fact_added(), When::from(client.created_at).in_words(&t)),
         Fact::new(t.apps_last_sign_in(), used.unwrap_or_else(|| t.apps_never_used().to_owned())),
     ]
 }

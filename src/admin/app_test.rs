@@ -68,7 +68,7 @@ pub async fn end_test(room: &Admin, request: &Request, actor: &Principal) -> Res
     let client = found(room, request)?;
     let query = request.uri.query().unwrap_or_default();
     let answer = Params::parse(query.as_bytes())
-        .map_err(|error| Problem::bad_request("malformed_query", error.description))?;
+        .map_err(|_| Problem::bad_request("malformed_query", Said::of(Words::errors_query_bad)))?;
     let over = || Problem::bad_request("test_over", Said::of(Words::apps_test_over));
     room.oidc.end_rehearsal(actor, &client, &answer, request.now).await?.ok_or_else(over)?;
     Ok(Reply::see_other(&format!("{}/test#result", app_url(&client))))

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::Admin;
+use crate::accounts::wording::refused as refused_text;
 use crate::audit::{Event, Filter, Kind, LARGEST_PAGE, Outcome, csv};
 use crate::http::{Problem, Request};
 use crate::kernel::text::Username;
 use crate::kernel::time::Timestamp;
 use crate::sessions::Principal;
 use crate::sign_in::Visit;
+use crate::words::{Said, Words};
 
 /// The most events of one export; a longer one names where the next begins.
 pub const MOST_EXPORTED: usize = 20_000;
@@ -51,17 +53,14 @@ impl Question {
     /// 422 that names the parameter.
     pub fn filter(&self) -> Result<Filter, Problem> {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let who = given(&self.who)
-            .map(|who| Username::parse(&who))
-            .transpose()
-            .map_err(|error| Problem::unprocessable("who", "invalid_value", error.to_string()))?;
+        let who =
+            given(&self.who).map(|who| Username::parse(&who)).transpose().map_err(refused_text("who"))?;
         let outcome = given(&self.outcome)
             .map(|outcome| {
-                Outcome::parse(&outcome)
-                    .ok_or_else(|| refused("outcome", "An outcome is `succeeded`, `refused` or `failed`."))
+                Outcome::parse(&outcome).ok_or_else(|| refused("outcome", Words::audit_bad_outcome))
             })
             .transpose()?;
-        let day = "A moment is a day such as 2026-11-12, or such as 2026-11-12T14:00:00Z.";
+        let day = Words::audit_bad_moment;
         let moment = |field, text: &str| {
             given(text).map(|text| parse_moment(&text).ok_or_else(|| refused(field, day))).transpose()
         };
@@ -96,8 +95,8 @@ impl Question {
     }
 }
 
-fn refused(field: &'static str, sentence: &'static str) -> Problem {
-    Problem::unprocessable(field, "invalid_value", sentence)
+fn refused(field: &'static str, sentence: fn(Words) -> &'static str) -> Problem {
+    Problem::unprocessable(field, "invalid_value", Said::of(sentence))
 }
 
 /// Parses `YYYY-MM-DD` (true) or `YYYY-MM-DDTHH:MM:SSZ` (false, RFC 3339), both UTC.
@@ -161,9 +160,7 @@ impl Format {
     pub fn of(request: &Request) -> Result<Format, Problem> {
         match request.query("format") {
             None => Ok(Format::Jsonl),
-            Some(text) => {
-                Format::parse(&text).ok_or_else(|| refused("format", "A format is `jsonl` or `csv`."))
-            }
+            Some(text) => Format::parse(&text).ok_or_else(|| refused("format", Words::audit_bad_format)),
         }
     }
 }

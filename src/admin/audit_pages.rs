@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::Admin;
 use super::audit::{Format, MOST_EXPORTED, Question};
 use super::system_api::exported;
-use crate::audit::{AuditRow as Row, Filter, Hour, Outcome};
+use crate::audit::{AuditRow as Row, Filter, Hour, Outcome, place_in_words};
 use crate::http::{Problem, Reply, Request};
 use crate::my_account::pages::field_errors;
 use crate::sessions::Principal;
@@ -219,7 +219,7 @@ fn row(row: Row, t: Words) -> views::AuditRow {
         action,
         target: targets.join(" "),
         outcome,
-        place: row.place.unwrap_or_default(),
+        place: row.place.map(|place| place_in_words(&place, t)).unwrap_or_default(),
         facts,
     }
 }

@@ -68,11 +68,11 @@ impl By<'_> {
         self.user() == Some(user)
     }
 
-    /// Returns the name that people are told.
-    pub fn name(self) -> String {
+    /// Returns the name that people are told, if the actor has one.
+    pub fn name(self) -> Option<String> {
         match self {
-            By::Person(actor, _) => actor.user.display_name.to_string(),
-            By::Machine => "An administrator".to_owned(),
+            By::Person(actor, _) => Some(actor.user.display_name.to_string()),
+            By::Machine => None,
         }
     }
 

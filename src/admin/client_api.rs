@@ -14,6 +14,7 @@ use crate::oidc::scopes::Scopes;
 use crate::oidc::{Client, ClientId, ClientSettings};
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
+use crate::words::{Said, Words, english_only, said};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,7 +61,7 @@ pub(crate) fn settings_of(
     }
     serde_json::from_value(document).map_err(|error| {
         let text: String = error.to_string().chars().filter(|c| !c.is_control()).take(300).collect();
-        Problem::unprocessable("client", "invalid_value", format!("This is no app: {text}."))
+        Problem::unprocessable("client", "invalid_value", english_only(format!("This is no app: {text}.")))
     })
 }
 
@@ -79,13 +80,17 @@ fn take_preset(body: &mut Map<String, Value>) -> Result<Option<(&'static Preset,
     let mut text = |name: &'static str| match body.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Problem::unprocessable(name, "invalid_value", "This is a text.")),
+        Some(_) => Err(Problem::unprocessable(name, "invalid_value", english_only("This is a text."))),
     };
     let (id, url) = (text("preset")?, text("url")?);
     let parameters = match body.remove("parameters") {
         None | Some(Value::Null) => std::collections::BTreeMap::new(),
         Some(value) => serde_json::from_value(value).map_err(|_| {
-            Problem::unprocessable("parameters", "invalid_value", "Parameters are texts by name.")
+            Problem::unprocessable(
+                "parameters",
+                "invalid_value",
+                english_only("Parameters are texts by name."),
+            )
         })?,
     };
     let place = Place { url: url.unwrap_or_default(), parameters };
@@ -95,7 +100,7 @@ fn take_preset(body: &mut Map<String, Value>) -> Result<Option<(&'static Preset,
         None => Err(Problem::unprocessable(
             "preset",
             "invalid_value",
-            "An address and parameters are for a preset: name one.",
+            english_only("An address and parameters are for a preset: name one."),
         )),
     }
 }
@@ -109,7 +114,7 @@ fn pasting_json(pasting: &Pasting) -> Value {
         "paste": rows.collect::<Vec<_>>(),
         "config": config,
         "notes": pasting.notes,
-        "missing": pasting.missing,
+        "missing": pasting.missing.iter().map(Said::english).collect::<Vec<_>>(),
     })
 }
 
@@ -137,12 +142,12 @@ pub async fn preview(room: &Admin, request: &Request, _actor: &Principal) -> Res
     let client = found(room, request)?;
     let name = request.query("username").unwrap_or_default();
     let user = room.accounts.resolve(&name)?.ok_or_else(|| {
-        Problem::unprocessable("username", "no_such_user", format!("There is no account “{name}”."))
+        Problem::unprocessable("username", "no_such_user", said(move |t| t.apps_no_account(&name)))
     })?;
     let scopes = match request.query("scope") {
         None => None,
         Some(text) => Some(Scopes::parse(&text).ok_or_else(|| {
-            Problem::unprocessable("scope", "invalid_value", "A scope holds what is not allowed.")
+            Problem::unprocessable("scope", "invalid_value", Said::of(Words::apps_bad_scopes))
         })?),
     };
     let preview = room
@@ -165,10 +170,13 @@ pub async fn add(room: &Admin, request: &Request, actor: &Principal) -> Result<R
     let mut body: Map<String, Value> = request.json()?;
     let id = match body.remove("id") {
         None | Some(Value::Null) => None,
-        Some(Value::String(id)) => {
-            Some(ClientId::parse(&id).map_err(|why| Problem::unprocessable("id", "invalid_value", why))?)
+        Some(Value::String(id)) => Some(
+            ClientId::parse(&id)
+                .map_err(|why| Problem::unprocessable("id", "invalid_value", english_only(why)))?,
+        ),
+        Some(_) => {
+            return Err(Problem::unprocessable("id", "invalid_value", english_only("The id is a text.")));
         }
-        Some(_) => return Err(Problem::unprocessable("id", "invalid_value", "The id is a text.")),
     };
     let made = take_preset(&mut body)?;
     let (base, id) = match &made {

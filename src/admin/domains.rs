@@ -35,19 +35,18 @@ impl TypedDomain {
     /// # Errors
     /// 422 that names the field `domain`, `portal` or `cookie`.
     pub fn judge(&self) -> Result<ProtectedDomain, Problem> {
-        let refuse = |field, why: String| Problem::unprocessable(field, "invalid_value", why);
+        let refuse = |field, why: Said| Problem::unprocessable(field, "invalid_value", why);
         let cookie = match self.cookie.as_deref() {
             None => CookieScope::Domain,
-            Some(text) => CookieScope::parse(text).ok_or_else(|| {
-                refuse("cookie", "Say “domain” for one cookie, or “host” for one of each app.".to_owned())
-            })?,
+            Some(text) => CookieScope::parse(text)
+                .ok_or_else(|| refuse("cookie", Said::of(Words::domains_bad_cookie)))?,
         };
         // The portal is judged below.
         let domain = self.domain.trim();
         let domain = validate_parent_domain(domain, domain).map_err(|why| refuse("domain", why))?;
         let portal = self.portal.as_deref().map(str::trim).filter(|portal| !portal.is_empty());
         ProtectedDomain::new(domain.as_str(), portal, cookie)
-            .map_err(|why| refuse("portal", as_sentence(&why)))
+            .map_err(|why| refuse("portal", as_sentence(why)))
     }
 }
 
@@ -117,11 +116,11 @@ impl Admin {
         let seen = self.store.get::<SettingRecord>(row)?;
         let mut domains = self.stored_domains(seen.as_ref())?;
         change.apply(&mut domains)?;
-        let refuse = |why: String| Problem::unprocessable("domain", "invalid_value", as_sentence(&why));
+        let refuse = |why: Said| Problem::unprocessable("domain", "invalid_value", as_sentence(why));
         check_domains(&domains).map_err(refuse)?;
         if self.site.is_origin_set() && !matches!(change, DomainChange::Remove(_)) {
             check_reach(&domains, &self.site.origin().host)
-                .map_err(|why| Problem::unprocessable("portal", "invalid_value", as_sentence(&why)))?;
+                .map_err(|why| Problem::unprocessable("portal", "invalid_value", as_sentence(why)))?;
         }
         let text = domains.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let mut batch = self.store.batch();
@@ -155,7 +154,7 @@ impl Admin {
                 one.as_ref().map_or("", |one| one.value.value.as_str())
             }
         };
-        ProtectedDomain::parse_list(text).map_err(Problem::internal)
+        ProtectedDomain::parse_list(text).map_err(|why| Problem::internal(why.english()))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::http::Problem;
 use crate::kernel::secret::SecretText;
 use crate::oidc::presets::{Preset, Values, check_against_discovery, find_or_suggest};
 use crate::oidc::{Client, ClientId, ClientSettings, Oidc};
+use crate::words::{Said, english_only};
 
 /// Where an app of a preset lives, and the words that the preset leaves open.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +22,7 @@ pub struct Place {
 /// # Errors
 /// 422 that names the one that may be meant.
 pub fn preset(id: &str) -> Result<&'static Preset, Problem> {
-    find_or_suggest(id).map_err(|why| Problem::unprocessable("preset", "no_such_preset", why))
+    find_or_suggest(id).map_err(|why| Problem::unprocessable("preset", "no_such_preset", english_only(why)))
 }
 
 /// Returns the settings that a preset makes of a place.
@@ -47,7 +48,7 @@ pub struct Pasting {
     /// One sentence for each quirk.
     pub notes: &'static [String],
     /// What this server does not offer of what the app needs.
-    pub missing: Vec<String>,
+    pub missing: Vec<Said>,
 }
 
 /// Fills a preset in for a client; `secret` is known only at the moment when it was made.

@@ -7,6 +7,7 @@ use super::authority::Deed;
 use super::by::By;
 use crate::accounts::User;
 use crate::accounts::records::UserRecord;
+use crate::accounts::told::Told;
 use crate::audit::Kind;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::ids::PasskeyId;
@@ -26,12 +27,7 @@ impl Admin {
         by.require_fresh(self)?;
         let id = PasskeyId::parse(handle).ok_or_else(Problem::not_found)?;
         let found = self.accounts.passkey(target.id, id)?.ok_or_else(Problem::not_found)?;
-        let notice = format!(
-            "{} removed your passkey “{}” on {}. If you did not ask for this, tell the person who runs this server.",
-            by.name(),
-            found.seen.value.name,
-            crate::views::When::from(self.clock.now()).text
-        );
+        let notice = Told::passkey_removed(by.name(), self.clock.now(), &found.seen.value.name).to_text();
         let also = |batch: &mut Batch, record: &UserRecord| {
             self.stage_end_everything(batch, target.id);
             let event = by.event(Kind::PasskeyRemoved).detail("passkey", id);

@@ -322,12 +322,7 @@ impl Admin {
             return Err(Problem::conflict("no_second_factor", Said::of(Words::people_nothing_to_reset)));
         }
         let (id, now) = (target.id, self.clock.now());
-        let notice = format!(
-            "{} removed your second factor (authenticator app, passkeys, recovery codes) on {}. If you did not ask for this, tell the \
-             person who runs this server, and change your password.",
-            by.name(),
-            crate::views::When::from(now).text
-        );
+        let notice = crate::accounts::told::Told::factors_reset(by.name(), now).to_text();
         let change = |record: &mut UserRecord| {
             record.notice = Some(notice.clone());
             record.not_before = end_of_sessions(record.not_before, self.clock.now());

@@ -7,7 +7,7 @@ use super::authority::{Deed, objection};
 use super::people::Link;
 use super::people_pages::{Typed, badges, frame, group_choices, person_url, role_choices, role_word};
 use crate::accounts::{ProfileRecord, User};
-use crate::audit::{Filter, Kind as Happened};
+use crate::audit::{Filter, Kind as Happened, place_in_words};
 use crate::http::{Form, Problem, Reply, Request};
 use crate::my_account::pages::{event_line, field_errors, session_row};
 use crate::sessions::Principal;
@@ -121,13 +121,18 @@ fn as_it_is(
             .into_iter()
             .map(|view| views::Suspension {
                 handle: view.handle,
-                place: view.place,
+                place: place_in_words(&view.place, t),
                 until: view.until.into(),
             })
             .collect(),
         is_delayed,
         link: None,
-        sessions: room.sessions.list(&user.id)?.iter().map(|view| session_row(view, Some(actor))).collect(),
+        sessions: room
+            .sessions
+            .list(&user.id)?
+            .iter()
+            .map(|view| session_row(view, Some(actor), t))
+            .collect(),
         tokens: tokens(room, t, user),
         consents: consents(room, user)?,
         timeline: timeline.iter().map(|row| event_line(row, user.username.as_str(), t)).collect(),
@@ -136,7 +141,7 @@ fn as_it_is(
 }
 
 fn facts(room: &Admin, t: Words, user: &User) -> Vec<Fact> {
-    let text = |at| When::from(at).text;
+    let text = |at| When::from(at).in_words(&t);
     let seen = room.sessions.last_seen(&user.id).map_or_else(|| t.people_not_signed_in().to_owned(), text);
     vec![Fact::new(t.people_created(), text(user.created_at)), Fact::new(t.people_last_seen(), seen)]
 }
@@ -204,7 +209,7 @@ fn disabled_why(room: &Admin, t: Words, user: &User) -> Result<String, Problem> 
     let Some(row) = room.audit.page(&filter, None, 1)?.rows.into_iter().next() else {
         return Ok(t.people_disabled_nobody().to_owned());
     };
-    let mut text = t.people_disabled_since(When::from(row.at).text, &row.actor);
+    let mut text = t.people_disabled_since(When::from(row.at).in_words(&t), &row.actor);
     if let Some((_, reason)) = row.details.iter().find(|(key, _)| key == "reason") {
         text.push(' ');
         text.push_str(&t.people_disabled_reason(reason));

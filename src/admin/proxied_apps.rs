@@ -116,7 +116,8 @@ pub(super) fn lines_page(
     host: &str,
     doorward: String,
 ) -> Result<Reply, Problem> {
-    let host = host_of(request.words(), &room.site, host).map_err(|_| Problem::not_found())?;
+    let t = request.words();
+    let host = host_of(t, &room.site, host).map_err(|_| Problem::not_found())?;
     let proxy = Proxy::parse(&request.query("proxy").unwrap_or_default()).unwrap_or(Proxy::Nginx);
     let addresses = Addresses {
         portal_origin: room.site.origin().text,
@@ -126,7 +127,7 @@ pub(super) fn lines_page(
     };
     let snippet = |file: SnippetFile| Snippet {
         title: format!("{}: {}", proxy.title(), file.path.rsplit('/').next().unwrap_or_default()),
-        place: file.place(),
+        place: file.place(t),
         text: file.text,
     };
     let link = |other: Proxy| FilterLink {
@@ -139,7 +140,7 @@ pub(super) fn lines_page(
         frame: room.frame(request, actor, &host, "apps"),
         is_draft: !is_in_force,
         proxies: Proxy::ALL.into_iter().map(link).collect(),
-        reload: proxy.reload().to_owned(),
+        reload: proxy.reload(t).to_owned(),
         snippets: files(proxy, &addresses).map_err(Problem::internal)?.into_iter().map(snippet).collect(),
         host,
     };

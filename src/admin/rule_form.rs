@@ -136,7 +136,7 @@ impl Typed {
     }
 }
 
-fn refusal(field: &'static str, sentence: impl Into<Said>) -> Problem {
+fn refusal(field: &'static str, sentence: Said) -> Problem {
     Problem::unprocessable(field, "unsound_rule", sentence)
 }
 

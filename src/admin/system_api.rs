@@ -10,7 +10,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::my_account::api::page_size;
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
-use crate::words::Words;
+use crate::words::{Said, Words};
 
 /// `GET /api/v1/admin/rules`.
 pub async fn list_rules(room: &Admin, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
@@ -41,7 +41,7 @@ pub async fn discard_draft(room: &Admin, request: &Request, actor: &Principal) -
     let version = match request.query("version") {
         None => room.access.draft_state().version,
         Some(text) => text.parse().map_err(|_| {
-            Problem::unprocessable("version", "invalid_value", "The version of a draft is a number.")
+            Problem::unprocessable("version", "invalid_value", Said::of(Words::rules_bad_version))
         })?,
     };
     let event = room.event(Kind::RuleDrafted, actor, &visit(room, request)?).detail("change", "discarded");

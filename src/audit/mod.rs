@@ -16,7 +16,7 @@ mod tests;
 
 pub use event::{Actor, Event, Outcome};
 pub use kinds::Kind;
-pub use pseudonym::Pseudonyms;
+pub use pseudonym::{Pseudonyms, place_in_words};
 pub use reading::{AuditRow, Filter, Hour, LARGEST_PAGE, Page};
 pub use records::AuditRecord;
 pub use tally::HOURS;

@@ -18,6 +18,12 @@ use crate::kernel::random::Random;
 use crate::kernel::secret::SecretKey;
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::store::{Batch, Store, StoreError};
+use crate::words::Words;
+
+/// The place of this machine itself, as it is stored.
+const HERE: &str = "this machine";
+/// How the place of an IPv6 address that means nothing outside begins, as it is stored.
+const LOCAL: &str = "local network";
 
 /// How long one key is used.
 const EPOCH: Duration = Duration::from_secs(7 * 86_400);
@@ -65,7 +71,7 @@ impl Pseudonyms {
     fn place_at(&self, address: IpAddr, now: Timestamp) -> String {
         let address = address.to_canonical();
         if address.is_loopback() {
-            return "this machine".to_owned();
+            return HERE.to_owned();
         }
         let key = self.key_of(epoch_of(now));
         let mac = hmac_sha256(key.key.expose(), &[b"doorward place v1", &network(address)]);
@@ -131,11 +137,20 @@ fn shortened(address: IpAddr) -> String {
             let [a, b, c, _] = address.octets();
             if is_home(address) { format!("{a}.{b}.{c}.x") } else { format!("{a}.{b}.x.x") }
         }
-        IpAddr::V6(address) if is_local(address) => "local network".to_owned(),
+        IpAddr::V6(address) if is_local(address) => LOCAL.to_owned(),
         IpAddr::V6(address) => {
             let [a, b, ..] = address.segments();
             format!("{a:x}:{b:x}:x")
         }
+    }
+}
+
+/// Says a place in a language; it is stored in English.
+pub fn place_in_words(place: &str, t: Words) -> String {
+    match (place, place.strip_prefix(LOCAL)) {
+        (HERE, _) => t.ui_place_here().to_owned(),
+        (_, Some(tag)) => format!("{}{tag}", t.ui_place_local()),
+        _ => place.to_owned(),
     }
 }
 

@@ -158,7 +158,7 @@ pub(super) async fn look_outside(app: &App, order: LookOrder) -> Result<String, 
         address: order.connect,
         doorward: app.setup.own_url(),
     };
-    let findings = app.outside.examine(&look).await.map_err(Failure::new)?;
+    let findings = app.outside.examine(&look).await.map_err(|why| Failure::new(why.english()))?;
     serde_json::to_string(&findings).map_err(|error| Failure::new(error.to_string()))
 }
 

@@ -9,6 +9,7 @@ use super::{Failure, control};
 use crate::access::snippet::{Addresses, Proxy, files};
 use crate::config::Settings;
 use crate::site::Site;
+use crate::words::Words;
 
 /// What to print.
 #[derive(Args)]
@@ -63,9 +64,9 @@ pub(super) fn run(args: &ProxySnippetArgs, settings: &Settings, out: &mut dyn Wr
         return writeln!(out, "{text}").map_err(failed);
     }
     for file in &files {
-        writeln!(out, "# ==== {}\n\n{}", file.place(), file.text).map_err(failed)?;
+        writeln!(out, "# ==== {}\n\n{}", file.place(Words::ENGLISH), file.text).map_err(failed)?;
     }
-    writeln!(out, "# ==== {}", args.proxy.reload()).map_err(failed)
+    writeln!(out, "# ==== {}", args.proxy.reload(Words::ENGLISH)).map_err(failed)
 }
 
 /// Returns where a proxy on this machine reaches a server that listens at `listen`.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::values::parse_cookie_domain;
+use crate::words::{Said, Words, english_only, said};
 
 /// Most protected domains.
 pub const MOST_DOMAINS: usize = 32;
@@ -50,24 +51,26 @@ pub struct ProtectedDomain {
 
 impl ProtectedDomain {
     /// Checks domain and portal. The error is the end of a sentence, or empty.
-    pub fn new(domain: &str, portal: Option<&str>, cookie: CookieScope) -> Result<Self, String> {
-        let domain = parse_cookie_domain(domain)?;
+    pub fn new(domain: &str, portal: Option<&str>, cookie: CookieScope) -> Result<Self, Said> {
+        let domain = parse_cookie_domain(domain).map_err(english_only)?;
         let Some(portal) = portal else { return Ok(ProtectedDomain { domain, portal: None, cookie }) };
         if cookie == CookieScope::Host {
-            return Err("with a cookie for each app no portal is needed; leave it out".to_owned());
+            return Err(Said::of(Words::domains_why_no_portal));
         }
-        let portal = parse_portal(portal)
-            .ok_or_else(|| format!("“{portal}” is no host; a portal looks like auth.{domain}"))?;
+        let Some(portal) = parse_portal(portal) else {
+            let portal = portal.to_owned();
+            return Err(said(move |t| t.domains_why_portal_host(&domain, &portal)));
+        };
         let own = ProtectedDomain { domain, portal: Some(portal), cookie };
         if own.portal_host().is_some_and(|host| own.covers(host)) {
             return Ok(own);
         }
-        let (domain, portal) = (&own.domain, own.portal.as_deref().unwrap_or_default());
-        Err(format!("the portal {portal} is not below {domain}, so browsers would refuse its cookie"))
+        let (domain, portal) = (own.domain, own.portal.unwrap_or_default());
+        Err(said(move |t| t.domains_why_portal_elsewhere(&domain, &portal)))
     }
 
     /// Reads a domain with what follows it. The error is the end of a sentence, or empty.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Said> {
         let mut words = text.split_whitespace();
         let domain = words.next().unwrap_or_default();
         let (mut portal, mut cookie) = (None, None);
@@ -76,18 +79,20 @@ impl ProtectedDomain {
                 Some(("portal", host)) if portal.is_none() => portal = Some(host),
                 Some(("cookie", scope)) if cookie.is_none() => {
                     let scope = CookieScope::parse(scope);
-                    cookie = Some(
-                        scope.ok_or_else(|| format!("“{word}” is neither cookie=domain nor cookie=host"))?,
-                    );
+                    let wrong = || english_only(format!("“{word}” is neither cookie=domain nor cookie=host"));
+                    cookie = Some(scope.ok_or_else(wrong)?);
                 }
-                _ => return Err(format!("“{word}” is neither portal=HOST nor cookie=domain or cookie=host")),
+                _ => {
+                    let why = format!("“{word}” is neither portal=HOST nor cookie=domain or cookie=host");
+                    return Err(english_only(why));
+                }
             }
         }
         ProtectedDomain::new(domain, portal, cookie.unwrap_or(CookieScope::Domain))
     }
 
     /// Reads a list with commas between the domains. The error is the end of a sentence, or empty.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, Said> {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         let domains = items.map(ProtectedDomain::parse).collect::<Result<Vec<_>, _>>()?;
         check_domains(&domains)?;
@@ -150,14 +155,15 @@ fn parse_portal(text: &str) -> Option<String> {
 
 /// Checks what holds between the domains of a list: none twice, none below one whose cookie would reach it, too.
 /// The error is the end of a sentence.
-pub fn check_domains(domains: &[ProtectedDomain]) -> Result<(), String> {
+pub fn check_domains(domains: &[ProtectedDomain]) -> Result<(), Said> {
     if domains.len() > MOST_DOMAINS {
-        return Err(format!("there may be at most {MOST_DOMAINS} domains"));
+        return Err(said(|t| t.domains_why_too_many(MOST_DOMAINS)));
     }
     for (index, own) in domains.iter().enumerate() {
         for other in domains.iter().skip(index + 1) {
             if own.domain == other.domain {
-                return Err(format!("“{}” is there already", own.domain));
+                let domain = own.domain.clone();
+                return Err(said(move |t| t.domains_why_twice(&domain)));
             }
             let (outer, inner) = match (own.covers(&other.domain), other.covers(&own.domain)) {
                 (true, _) => (own, other),
@@ -165,11 +171,8 @@ pub fn check_domains(domains: &[ProtectedDomain]) -> Result<(), String> {
                 _ => continue,
             };
             if outer.cookie == CookieScope::Domain {
-                return Err(format!(
-                    "“{}” lies below “{}”, whose cookie would reach its apps too; keep only one of them, or give \
-                     “{}” a cookie for each app",
-                    inner.domain, outer.domain, outer.domain
-                ));
+                let (inner, outer) = (inner.domain.clone(), outer.domain.clone());
+                return Err(said(move |t| t.domains_why_below(&inner, &outer)));
             }
         }
     }
@@ -178,27 +181,29 @@ pub fn check_domains(domains: &[ProtectedDomain]) -> Result<(), String> {
 
 /// Checks that a browser which signs in at `host`, the host of the public address, gets to every cookie. The error is
 /// the end of a sentence.
-pub fn check_reach(domains: &[ProtectedDomain], host: &str) -> Result<(), String> {
+pub fn check_reach(domains: &[ProtectedDomain], host: &str) -> Result<(), Said> {
     for own in domains {
         let domain = &own.domain;
         if own.portal_host().is_some_and(|portal| portal.eq_ignore_ascii_case(host)) {
-            return Err(format!("“{host}” is the public address itself and needs no mention as a portal"));
+            let host = host.to_owned();
+            return Err(said(move |t| t.domains_why_portal_is_home(&host)));
         }
         if own.cookie == CookieScope::Domain && own.portal.is_none() && !own.covers(host) {
-            return Err(format!(
-                "“{host}” is not below “{domain}”, so browsers would refuse its cookie; name a host below {domain} that \
-                 leads to Doorward too (portal=auth.{domain}), or give each app a cookie of its own (cookie=host)"
-            ));
+            let (domain, host) = (domain.clone(), host.to_owned());
+            return Err(said(move |t| t.domains_why_unreached(&domain, &host)));
         }
     }
     Ok(())
 }
 
 /// Makes a sentence of the end of one.
-pub fn as_sentence(why: &str) -> String {
-    let mut characters = why.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", characters.as_str())
+pub fn as_sentence(why: Said) -> Said {
+    said(move |t| {
+        let why = why.in_words(t);
+        let mut characters = why.chars();
+        let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+        format!("{first}{}.", characters.as_str())
+    })
 }
 
 #[cfg(test)]

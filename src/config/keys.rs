@@ -18,9 +18,10 @@ use super::values::{
 };
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::Username;
+use crate::words::Words;
 
 /// One setting.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Key {
     /// `section.name`.
     pub name: &'static str,
@@ -31,12 +32,20 @@ pub struct Key {
     /// The default, as text; empty for none.
     pub default: &'static str,
     /// What it does, in a sentence.
-    pub help: &'static str,
+    pub help: fn(Words) -> &'static str,
     /// Whether its value is never shown. A secret can also be given by file: `NAME_file`, `DOORWARD_…_FILE`.
     pub is_secret: bool,
     /// Whether an admin may change it in the web interface while file, environment and flags leave it alone.
     pub is_editable: bool,
 }
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Key {}
 
 impl Key {
     /// Returns the environment variable: `DOORWARD_SECTION__NAME`.
@@ -59,11 +68,11 @@ pub(super) struct Refused {
 }
 
 macro_rules! settings {
-    ($( $(#[$attribute:ident])* $field:ident: $type:ty = $name:literal, $default:literal, $reader:expr, $help:literal; )+) => {
+    ($( $(#[$attribute:ident])* $field:ident: $type:ty = $name:literal, $default:literal, $reader:expr, $help:expr; )+) => {
         /// Every setting, read and checked.
         #[derive(Clone)]
         pub struct Settings {
-            $( #[doc = concat!("`", $name, "`: ", $help)] pub $field: $type, )+
+            $( #[doc = concat!("`", $name, "`")] pub $field: $type, )+
             pub(super) found: BTreeMap<&'static str, Found>,
         }
 
@@ -118,114 +127,114 @@ const DAY: u64 = 24 * HOUR;
 
 settings! {
     data_directory: PathBuf = "data.directory", "./data", path(),
-        "Where Doorward keeps everything; one process at a time.";
+        Words::settings_data_directory;
     free_space_floor: Option<u64> = "data.free_space_floor_mib", "auto", mebibytes(0, 1_000_000).or_word("auto"),
-        "Writes are refused while the disk has less free space than this, in MiB.";
+        Words::settings_data_free_space_floor_mib;
     cache_bytes: u64 = "data.cache_mib", "16", mebibytes(1, 16_384),
-        "Memory for the store's page cache, in MiB.";
+        Words::settings_data_cache_mib;
 
     listen: SocketAddr = "server.listen", "127.0.0.1:8080", socket(),
-        "Where the web server listens.";
+        Words::settings_server_listen;
     #[editable] public_origin: Option<WebOrigin> = "server.public_origin", "", web_origin().or_none(),
-        "Where browsers find Doorward. Set by the wizard; until then http://localhost with the port.";
+        Words::settings_server_public_origin;
     #[editable] trusted_proxies: Vec<IpNet> = "server.trusted_proxies", "", networks(),
-        "Reverse proxies whose X-Forwarded headers are believed and who may ask for forward-auth.";
+        Words::settings_server_trusted_proxies;
     insecure_http: bool = "server.insecure_http", "false", switch(),
-        "Allows sign-in over plain HTTP from other machines. For a lab only.";
+        Words::settings_server_insecure_http;
     max_connections: usize = "server.max_connections", "1024", number(16, 100_000),
-        "Connections at the same time; trusted proxies have as many again.";
+        Words::settings_server_max_connections;
     max_connections_per_address: usize = "server.max_connections_per_address", "128", number(4, 100_000),
-        "Connections of one address at the same time; trusted proxies are not held to it.";
+        Words::settings_server_max_connections_per_address;
     metrics_listen: Option<SocketAddr> = "metrics.listen", "127.0.0.1:9180", socket().or_word("off"),
-        "Where Prometheus finds /metrics.";
+        Words::settings_metrics_listen;
 
     outgoing_networks: Vec<IpNet> = "outgoing.allowed_networks", "", networks_to_reach(),
-        "Networks beside the public internet that Doorward may call to tell apps of a sign-out, also by plain HTTP.";
+        Words::settings_outgoing_allowed_networks;
     outgoing_ca_file: Option<PathBuf> = "outgoing.ca_file", "", path().or_none(),
-        "A PEM file of certificate authorities that such calls believe beside the public ones.";
+        Words::settings_outgoing_ca_file;
 
     #[editable] protect_domains: Vec<ProtectedDomain> = "protect.domains", "", protected_domains(),
-        "The root domains of the apps behind forward-auth. Behind the name: portal=HOST, a host of that domain that leads to Doorward too, where the public address is of another domain; cookie=host, so that each app has a cookie of its own and not one for all of the domain.";
+        Words::settings_protect_domains;
     #[editable] protect_domain: Option<String> = "protect.domain", "", cookie_domain().or_none(),
-        "The same for one domain alone, as it was before there could be several.";
+        Words::settings_protect_domain;
 
     forward_auth_empty_headers: bool = "forward_auth.empty_identity_headers", "true", switch(),
-        "Names nobody by empty Remote-User, Remote-Groups, Remote-Name and Remote-Email when somebody passes unknown, so that no proxy lets a client's own copies through. Authelia sends none.";
+        Words::settings_forward_auth_empty_identity_headers;
     forward_auth_unknown_authorization: UnknownAuthorization = "forward_auth.unknown_authorization", "cookie", UnknownAuthorization::reader(),
-        "What decides where an app's request carries an Authorization header that is not for Doorward: the cookie, or nothing (“refuse”, as Authelia does).";
+        Words::settings_forward_auth_unknown_authorization;
     forward_auth_nginx_statuses: bool = "forward_auth.nginx_statuses_only", "true", switch(),
-        "Answers nginx 200, 401 or 403 and nothing else, because nginx makes a 500 of the rest. Authelia answers 400 to what it does not understand.";
+        Words::settings_forward_auth_nginx_statuses_only;
     forward_auth_assertion: bool = "forward_auth.assertion", "false", switch(),
-        "Adds Remote-Assertion: who asks, as a JWT for this one app, good for 30 seconds, signed by a key of /api/v1/keys.";
+        Words::settings_forward_auth_assertion;
 
     oidc_advertise_par: bool = "oidc.advertise_par", "false", switch(),
-        "Names the endpoint for pushed authorization requests in the discovery document. Some apps use it whenever they see it, and fail.";
+        Words::settings_oidc_advertise_par;
     oidc_dpop_nonce: bool = "oidc.dpop_nonce", "false", switch(),
-        "Apps that bind tokens to their key (DPoP) must put a fresh nonce of ours into each proof.";
+        Words::settings_oidc_dpop_nonce;
     oidc_registration: bool = "oidc.registration", "false", switch(),
-        "Lets apps register themselves with a token that an administrator made (RFC 7591).";
+        Words::settings_oidc_registration;
 
     #[editable] session_idle: Duration = "session.idle_minutes", "30", span(MINUTE, 1, 1440),
-        "A browser session ends after this many minutes without a request.";
+        Words::settings_session_idle_minutes;
     #[editable] session_absolute: Duration = "session.absolute_hours", "24", span(HOUR, 1, 24),
-        "A browser session ends after this many hours in any case.";
+        Words::settings_session_absolute_hours;
     #[editable] session_remember: Duration = "session.remember_days", "30", span(DAY, 1, 365),
-        "A browser session with “stay signed in” ends after this many days.";
+        Words::settings_session_remember_days;
     #[editable] token_access: Duration = "token.access_minutes", "30", span(MINUTE, 1, 1440),
-        "How long an access token is valid, in minutes.";
+        Words::settings_token_access_minutes;
     #[editable] token_refresh: Duration = "token.refresh_days", "7", span(DAY, 1, 365),
-        "A refresh token that is not used for this many days ends.";
+        Words::settings_token_refresh_days;
     #[editable] token_refresh_max: Duration = "token.refresh_max_days", "30", span(DAY, 1, 730),
-        "A chain of refresh tokens ends after this many days in any case.";
+        Words::settings_token_refresh_max_days;
     token_refresh_grace: Duration = "token.refresh_grace_seconds", "10", span(1, 0, 60),
-        "A refresh repeated within this many seconds gets the same answer instead of ending the chain.";
+        Words::settings_token_refresh_grace_seconds;
 
     #[editable] registration: Registration = "accounts.registration", "closed", Registration::reader(),
-        "Who may make an account.";
+        Words::settings_accounts_registration;
     #[editable] second_factor: SecondFactor = "accounts.second_factor", "admins", SecondFactor::reader(),
-        "Who must have a second factor.";
+        Words::settings_accounts_second_factor;
 
     password_memory_kib: u32 = "password.memory_kib", "19456", number(19_456, 1_048_576),
-        "Memory of one password hash, in KiB (argon2id).";
+        Words::settings_password_memory_kib;
     password_passes: u32 = "password.passes", "2", number(2, 10),
-        "Passes of one password hash over its memory (argon2id).";
+        Words::settings_password_passes;
     password_threads: Option<usize> = "password.threads", "auto", number(1, 64).or_word("auto"),
-        "Password hashes at the same time; “auto” is one or two, by the number of cores.";
+        Words::settings_password_threads;
     password_idle_priority: bool = "password.idle_priority", "true", switch(),
-        "Hash only while a core has nothing else to do, so that sign-ins slow nothing down. Turn it off where other programs keep every core busy.";
+        Words::settings_password_idle_priority;
 
     limit_sign_in: Rate = "limits.sign_in", "5/5m", rate(),
-        "Sign-in attempts of one address at one account.";
+        Words::settings_limits_sign_in;
     limit_registration: Rate = "limits.registration", "3/1h", rate(),
-        "Registrations of one address.";
+        Words::settings_limits_registration;
     limit_totp: Rate = "limits.totp", "3/5m", rate(),
-        "One-time codes tried at one account.";
+        Words::settings_limits_totp;
     limit_upload: Rate = "limits.upload", "10/15m", rate(),
-        "Uploads of one user.";
+        Words::settings_limits_upload;
     limit_api: Rate = "limits.api", "100/1h", rate(),
-        "API requests of one bearer token, or of one address without.";
+        Words::settings_limits_api;
     suspend_after: u32 = "limits.suspend_after", "5", number(3, 100),
-        "Failed sign-ins of one place at one account before the place is shut out of it.";
+        Words::settings_limits_suspend_after;
     suspend_for: Duration = "limits.suspend_for", "12h", time(),
-        "How long the place is shut out.";
+        Words::settings_limits_suspend_for;
     limit_table_entries: usize = "limits.table_entries", "65536", number(1_024, 16_777_216),
-        "Addresses and accounts that the counters hold at the same time.";
+        Words::settings_limits_table_entries;
 
     #[editable] audit_retention: Duration = "audit.retention_days", "30", span(DAY, 1, 3650),
-        "Audit events are deleted after this many days.";
+        Words::settings_audit_retention_days;
 
     log_format: LogFormat = "log.format", "text", LogFormat::reader(),
-        "How log lines look.";
+        Words::settings_log_format;
     log_level: LogLevel = "log.level", "info", LogLevel::reader(),
-        "What is logged.";
+        Words::settings_log_level;
 
     master_key_file_given: Option<PathBuf> = "keys.master_key_file", "", path().or_none(),
-        "The key that seals every secret in the store. Default: $CREDENTIALS_DIRECTORY/master-key if it is there, else master.key in the data directory.";
+        Words::settings_keys_master_key_file;
     key_rotation: Duration = "keys.rotate_days", "90", span(DAY, 1, 3650),
-        "A new signing key is made after this many days.";
+        Words::settings_keys_rotate_days;
 
     bootstrap_owner: Option<Username> = "bootstrap.owner", "", username().or_none(),
-        "Makes this owner at the first start, without the wizard. Needs bootstrap.password_hash.";
+        Words::settings_bootstrap_owner;
     #[secret] bootstrap_password_hash: Option<SecretText> = "bootstrap.password_hash", "", secret().or_none(),
-        "The owner's password as an argon2id hash ($argon2id$…).";
+        Words::settings_bootstrap_password_hash;
 }

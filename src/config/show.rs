@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::keys::{KEYS, Key};
 use super::{Origin, Settings, Shape};
+use crate::words::Words;
 
 /// A setting in effect, as it may be shown: secrets are masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub fn documentation_table() -> String {
             key.name,
             key.variable(),
             key.allowed.replace('|', "\\|"),
-            key.help
+            (key.help)(Words::ENGLISH)
         );
     }
     text

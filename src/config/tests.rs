@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::words::Words;
 
 fn sources(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str, &str)]) -> Sources {
     Sources {
@@ -277,7 +278,7 @@ fn what_is_shown_can_be_read_back() {
     let table = documentation_table();
     for key in KEYS.iter() {
         assert!(table.contains(&format!("| `{}` | `{}`", key.name, key.variable())));
-        assert!(key.help.ends_with('.'), "{}", key.name);
+        assert!((key.help)(Words::ENGLISH).ends_with('.'), "{}", key.name);
     }
 }
 

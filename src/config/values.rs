@@ -266,7 +266,7 @@ pub(super) fn protected_domains() -> Reader<Vec<ProtectedDomain>> {
     Reader {
         shape: Shape::List,
         allowed: "a list of domains of your own, such as [\"home.example\", \"other.example portal=auth.other.example\", \"third.example cookie=host\"]".to_owned(),
-        read: Box::new(ProtectedDomain::parse_list),
+        read: Box::new(|text| ProtectedDomain::parse_list(text).map_err(|why| why.english())),
     }
 }
 

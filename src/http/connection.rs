@@ -24,7 +24,7 @@ use super::headers::finish;
 use super::server::{Handler, LARGE_BODY, RouteLimits, Shared};
 use super::wire::{Flow, Patience, Wire};
 use super::{Client, HAD_UNDERSCORES, Problem, Reply, Request};
-use crate::words::{Said, Words, said};
+use crate::words::{Said, Words, english_only, said};
 
 /// Serves one connection until it ends, or, once `stopped` says so, until the request under way is answered.
 pub(super) async fn run<H: Handler, S: AsyncRead + AsyncWrite + Unpin>(
@@ -221,7 +221,7 @@ async fn read_body<H>(
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_encoding",
-            "Doorward takes no compressed requests. Send it without Content-Encoding.",
+            english_only("Doorward takes no compressed requests. Send it without Content-Encoding."),
         )
         .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
@@ -261,7 +261,7 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            Problem::bad_request("incomplete_body", "The request ended early or is badly chunked.")
+            Problem::bad_request("incomplete_body", Said::of(Words::errors_body_cut))
                 .because(error.to_string())
         })?;
         let Ok(data) = frame.into_data() else { continue };

@@ -62,7 +62,7 @@ pub fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Form, Problem> {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "This address takes a form (application/x-www-form-urlencoded).",
+            Said::of(Words::errors_form_kind),
         )
         .with_header(header::ACCEPT, http::HeaderValue::from_static("application/x-www-form-urlencoded")));
     }

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Problem;
+use crate::words::english_only;
 
 /// Objects and arrays nest at most this deep.
 pub const MAX_DEPTH: usize = 16;
@@ -19,13 +20,13 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "This address takes JSON (Content-Type: application/json).",
+            english_only("This address takes JSON (Content-Type: application/json)."),
         )
         .with_header(header::ACCEPT, http::HeaderValue::from_static("application/json")));
     }
     // serde would read a list as the members of an object in their order.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::bad_request("malformed_json", "The JSON must be an object, {…}."));
+        return Err(Problem::bad_request("malformed_json", english_only("The JSON must be an object, {…}.")));
     }
     parse_body(body)
 }
@@ -56,7 +57,7 @@ pub fn has_content_type(headers: &HeaderMap, wanted: &str) -> bool {
 fn malformed(error: &serde_json::Error) -> Problem {
     Problem::bad_request(
         "malformed_json",
-        format!("The JSON cannot be read: {}.", printable(&error.to_string())),
+        english_only(format!("The JSON cannot be read: {}.", printable(&error.to_string()))),
     )
 }
 
@@ -69,11 +70,12 @@ fn refused(error: &serde_json::Error) -> Problem {
         return malformed(error);
     }
     if message.starts_with("unknown field") {
-        return Problem::bad_request("unknown_field", format!("{}.", capitalised(&printable(message))));
+        let detail = format!("{}.", capitalised(&printable(message)));
+        return Problem::bad_request("unknown_field", english_only(detail));
     }
     if message.starts_with("missing field") {
         let detail = format!("{}.", capitalised(&printable(message)));
-        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_field", detail);
+        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_field", english_only(detail));
     }
     let detail = match message.split_once(", expected ") {
         Some((_, expected)) => {
@@ -82,7 +84,7 @@ fn refused(error: &serde_json::Error) -> Problem {
         // A rule of ours (kernel::text and its like): the message is a sentence.
         None => format!("{} ({place})", printable(message)),
     };
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail)
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", english_only(detail))
 }
 
 fn printable(text: &str) -> String {

@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use memchr::memmem;
 
 use super::Problem;
+use crate::words::{Said, Words};
 
 /// More parts than this are refused.
 const MAX_PARTS: usize = 8;
@@ -34,10 +35,11 @@ pub fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Multipart<'a>, P
         Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "This address takes a form with files (multipart/form-data).",
+            Said::of(Words::errors_form_files),
         )
     })?;
-    split(body, &boundary).ok_or_else(|| Problem::bad_request("malformed_form", "The form is damaged."))
+    split(body, &boundary)
+        .ok_or_else(|| Problem::bad_request("malformed_form", Said::of(Words::errors_form_damaged)))
 }
 
 fn boundary(headers: &HeaderMap) -> Option<String> {

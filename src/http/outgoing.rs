@@ -28,6 +28,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::destinations::{is_allowed, likely_network, special};
+use crate::words::{Said, Words, said};
 
 pub mod certificate;
 mod visit;
@@ -96,33 +97,57 @@ pub enum OutgoingError {
     TooSlow,
 }
 
+impl OutgoingError {
+    /// Says why, in a sentence.
+    pub fn in_words(&self, t: Words) -> String {
+        match self {
+            OutgoingError::BadUrl(why) => t.errors_away_url(why),
+            OutgoingError::NotAllowed { address, .. } => {
+                t.errors_away_not_allowed(address, likely_network(*address))
+            }
+            OutgoingError::PlainHttp { address } => t.errors_away_plain_http(likely_network(*address)),
+            OutgoingError::NotResolved(why) => t.errors_away_not_found(reason(why, t)),
+            OutgoingError::NotConnected(why) => t.errors_away_silent(reason(why, t)),
+            OutgoingError::NotTrusted(why) => t.errors_away_tls(reason(why, t)),
+            OutgoingError::Redirected(status) => t.errors_away_redirect(status),
+            OutgoingError::BadAnswer(why) => t.errors_away_no_http(why),
+            OutgoingError::TooSlow => t.errors_away_slow().to_owned(),
+        }
+    }
+
+    /// The same for whoever reads it.
+    pub fn said(self) -> Said {
+        said(move |t| self.in_words(t))
+    }
+}
+
+/// Says a reason that the system or TLS gives in a few words, where it is one of the usual ones.
+pub fn reason(why: &str, t: Words) -> String {
+    let usual: [(&str, fn(Words) -> &'static str); 10] = [
+        ("Connection refused", Words::errors_why_refused),
+        ("unreachable", Words::errors_why_unreachable),
+        ("No route to host", Words::errors_why_unreachable),
+        ("failed to lookup address", Words::errors_why_no_name),
+        (NO_ADDRESS, Words::errors_why_no_address),
+        (NO_ANSWER, Words::errors_why_no_answer),
+        ("Connection reset", Words::errors_why_reset),
+        ("UnknownIssuer", Words::errors_why_issuer),
+        ("Expired", Words::errors_why_expired),
+        ("NotValidForName", Words::errors_why_name),
+    ];
+    // In English the words of the system tell experts more.
+    let known = usual.iter().find(|(part, _)| why.contains(part)).filter(|_| t != Words::ENGLISH);
+    known.map_or_else(|| why.to_owned(), |(_, say)| say(t).to_owned())
+}
+
+/// Why a name leads nowhere.
+pub const NO_ADDRESS: &str = "it has no address";
+/// Why nothing came back.
+pub const NO_ANSWER: &str = "no answer";
+
 impl fmt::Display for OutgoingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            OutgoingError::BadUrl(why) => write!(f, "The URL {why}."),
-            OutgoingError::NotAllowed { address, what } => write!(
-                f,
-                "{address} is an address {what}. If the app lives there, add {} to outgoing.allowed_networks.",
-                likely_network(*address)
-            ),
-            OutgoingError::PlainHttp { address } => write!(
-                f,
-                "The URL is plain HTTP. Use https, or add {} to outgoing.allowed_networks if the way there is yours.",
-                likely_network(*address)
-            ),
-            OutgoingError::NotResolved(why) => write!(f, "The name of the host was not found: {why}."),
-            OutgoingError::NotConnected(why) => write!(f, "The host does not answer: {why}."),
-            OutgoingError::NotTrusted(why) => write!(
-                f,
-                "The TLS connection failed: {why}. If the certificate is of your own authority, name its file in \
-                 outgoing.ca_file."
-            ),
-            OutgoingError::Redirected(status) => {
-                write!(f, "The host answered {status}, and redirects are not followed. Enter the final URL.")
-            }
-            OutgoingError::BadAnswer(why) => write!(f, "The host did not answer in HTTP: {why}."),
-            OutgoingError::TooSlow => f.write_str("The host took too long to answer."),
-        }
+        f.write_str(&self.in_words(Words::ENGLISH))
     }
 }
 
@@ -196,7 +221,7 @@ impl Outgoing {
     async fn connect(&self, url: &Url, is_https: bool) -> Result<TcpStream, OutgoingError> {
         let addresses = resolve(url).await?;
         let mut judged = Vec::with_capacity(MOST_TRIES);
-        let mut refusal = OutgoingError::NotResolved("it has no address".to_owned());
+        let mut refusal = OutgoingError::NotResolved(NO_ADDRESS.to_owned());
         for address in addresses {
             match self.judge(address.ip(), is_https) {
                 Ok(()) => judged.push(address),

@@ -49,11 +49,11 @@ pub struct Refusal {
 
 impl Problem {
     /// Makes a problem from status, code and sentence.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Said>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: Said) -> Self {
         Problem(Box::new(Refusal {
             status,
             code,
-            detail: detail.into(),
+            detail,
             fields: Vec::new(),
             retry_after: None,
             headers: Vec::new(),
@@ -63,17 +63,17 @@ impl Problem {
     }
 
     /// 400: the request cannot be understood.
-    pub fn bad_request(code: &'static str, detail: impl Into<Said>) -> Self {
+    pub fn bad_request(code: &'static str, detail: Said) -> Self {
         Problem::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
     /// 401: nobody is signed in, or the token is no good.
-    pub fn unauthorized(code: &'static str, detail: impl Into<Said>) -> Self {
+    pub fn unauthorized(code: &'static str, detail: Said) -> Self {
         Problem::new(StatusCode::UNAUTHORIZED, code, detail)
     }
 
     /// 403: signed in, but not allowed.
-    pub fn forbidden(code: &'static str, detail: impl Into<Said>) -> Self {
+    pub fn forbidden(code: &'static str, detail: Said) -> Self {
         Problem::new(StatusCode::FORBIDDEN, code, detail)
     }
 
@@ -83,27 +83,26 @@ impl Problem {
     }
 
     /// 409: the state does not allow this.
-    pub fn conflict(code: &'static str, detail: impl Into<Said>) -> Self {
+    pub fn conflict(code: &'static str, detail: Said) -> Self {
         Problem::new(StatusCode::CONFLICT, code, detail)
     }
 
     /// 422: well-formed, but a value is not acceptable.
-    pub fn unprocessable(field: &'static str, code: &'static str, detail: impl Into<Said>) -> Self {
-        let detail = detail.into();
+    pub fn unprocessable(field: &'static str, code: &'static str, detail: Said) -> Self {
         let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail.clone());
         problem.fields.push((field, detail));
         problem
     }
 
     /// 429: too many attempts.
-    pub fn too_many_requests(code: &'static str, detail: impl Into<Said>, retry_after: Duration) -> Self {
+    pub fn too_many_requests(code: &'static str, detail: Said, retry_after: Duration) -> Self {
         let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail);
         problem.retry_after = Some(retry_after);
         problem
     }
 
     /// 503: busy or out of space; nothing was changed.
-    pub fn unavailable(code: &'static str, detail: impl Into<Said>, retry_after: Duration) -> Self {
+    pub fn unavailable(code: &'static str, detail: Said, retry_after: Duration) -> Self {
         let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         problem.retry_after = Some(retry_after);
         problem

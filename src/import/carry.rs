@@ -136,6 +136,7 @@ impl Carrier<'_> {
             check_domains(&all).and_then(|()| check_reach(&all, &host))
         });
         if let Err(why) = checked {
+            let why = why.english();
             let why = if why.is_empty() { "it is no domain".to_owned() } else { why };
             return line(Outcome::NotCarried, format!("It cannot be protected: {why}."));
         }

@@ -4,15 +4,31 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a text was refused: a sentence for the person who typed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextError(pub &'static str);
+use crate::words::Words;
+
+/// Why a text was refused: a sentence for the person who typed it, shown in English.
+#[derive(Clone, Copy)]
+pub struct TextError(pub fn(Words) -> &'static str);
 
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str((self.0)(Words::ENGLISH))
     }
 }
+
+impl fmt::Debug for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt((self.0)(Words::ENGLISH), f)
+    }
+}
+
+impl PartialEq for TextError {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0)(Words::ENGLISH) == (other.0)(Words::ENGLISH)
+    }
+}
+
+impl Eq for TextError {}
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $parse:expr) => {
@@ -67,10 +83,10 @@ text!(
     |text| {
         let folded = text.to_ascii_lowercase();
         if folded.is_empty() || folded.len() > 64 {
-            return Err(TextError("A username has 1 to 64 characters."));
+            return Err(TextError(Words::accounts_username_length));
         }
         if !folded.bytes().all(is_name_byte) {
-            return Err(TextError("A username holds only the letters a-z, digits, dot, underscore and hyphen."));
+            return Err(TextError(Words::accounts_username_letters));
         }
         Ok(folded)
     }
@@ -82,9 +98,7 @@ text!(
     |text| {
         let folded = text.to_ascii_lowercase();
         if folded.is_empty() || folded.len() > 64 || !folded.bytes().all(is_name_byte) {
-            return Err(TextError(
-                "A group name has 1 to 64 of the letters a-z, digits, dot, underscore and hyphen.",
-            ));
+            return Err(TextError(Words::accounts_group_name));
         }
         Ok(folded)
     }
@@ -103,10 +117,10 @@ text!(
     |text| {
         let trimmed = text.trim();
         if trimmed.is_empty() || trimmed.chars().count() > 100 {
-            return Err(TextError("A display name has 1 to 100 characters."));
+            return Err(TextError(Words::accounts_display_name_length));
         }
         if trimmed.chars().any(is_deceptive) {
-            return Err(TextError("A display name cannot hold control or invisible characters."));
+            return Err(TextError(Words::accounts_display_name_letters));
         }
         Ok(trimmed.to_owned())
     }
@@ -117,7 +131,7 @@ text!(
     /// single-label domain, at most 254 bytes (RFC 5321 section 4.5.3.1). The domain is folded to lower case.
     Email,
     |text| {
-        const SHAPE: TextError = TextError("An e-mail address looks like name@example.org.");
+        const SHAPE: TextError = TextError(Words::accounts_email_shape);
         if text.len() > 254 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SHAPE);
         }

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::MyAccount;
 use super::pages::{frame, is_noteworthy};
-use crate::audit::{AuditRow, Kind as What, Outcome};
+use crate::audit::{AuditRow, Kind as What, Outcome, place_in_words};
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::sessions::labels::device_name;
@@ -50,8 +50,9 @@ fn line(row: &AuditRow, principal: &Principal, t: Words) -> Event {
     if let Some(user) = row.user.as_ref().filter(|_| is_of_others) {
         text = format!("{text} ({user})");
     }
-    let device = row.details.iter().find(|(key, _)| key == "device").map(|(_, label)| device_name(label));
-    let parts: Vec<String> = device.into_iter().chain(row.place.clone()).collect();
+    let device = row.details.iter().find(|(key, _)| key == "device").map(|(_, label)| device_name(label, t));
+    let parts: Vec<String> =
+        device.into_iter().chain(row.place.iter().map(|place| place_in_words(place, t))).collect();
     Event { when: row.at.into(), kind, text, detail: parts.join(" · ") }
 }
 

@@ -20,7 +20,7 @@ use crate::sessions::labels::device_name;
 use crate::sessions::{Principal, SessionKind, SessionView};
 use crate::sign_in::api::{UserDto, add_tokens, enrolment_json, visit};
 use crate::sign_in::{Renewal, SignInError};
-use crate::words::{Said, Words};
+use crate::words::{Said, Words, english_only};
 
 /// How many rows a list has unless the request says otherwise.
 const DEFAULT_PAGE: usize = 50;
@@ -37,7 +37,7 @@ pub(crate) fn page_size(request: &Request) -> Result<usize, Problem> {
         Problem::unprocessable(
             "limit",
             "invalid_value",
-            format!("`limit` is a number from 1 to {LARGEST_PAGE}."),
+            english_only(format!("`limit` is a number from 1 to {LARGEST_PAGE}.")),
         )
     })
 }
@@ -134,7 +134,7 @@ impl SessionDto {
         SessionDto {
             handle: view.id.to_string(),
             kind: view.kind,
-            device: device_name(&view.label),
+            device: device_name(&view.label, Words::ENGLISH),
             place: view.place.clone(),
             started_at: view.started_at.to_rfc3339(),
             last_seen: view.last_seen.to_rfc3339(),

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::MyAccount;
 use super::pages::frame;
-use crate::audit::Filter;
+use crate::audit::{Filter, place_in_words};
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::views::Kind;
@@ -77,7 +77,10 @@ pub async fn show(
         has_search,
         query,
         last_sign_in: before.as_ref().map(|row| row.at.into()),
-        last_sign_in_from: before.and_then(|row| row.place).unwrap_or_default(),
+        last_sign_in_from: before
+            .and_then(|row| row.place)
+            .map(|place| place_in_words(&place, t))
+            .unwrap_or_default(),
     };
     Reply::html(StatusCode::OK, &page)
 }

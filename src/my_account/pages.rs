@@ -8,7 +8,7 @@ use super::home::strip;
 use super::passkey_pages::passkey_row;
 use super::{MyAccount, ProfileChange};
 use crate::accounts::enrolment::Enrolment;
-use crate::audit::{AuditRow, Outcome};
+use crate::audit::{AuditRow, Outcome, place_in_words};
 use crate::crypto::recovery_code;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
@@ -376,11 +376,11 @@ pub async fn renew_recovery_codes(
 }
 
 /// Returns a session as lists show it.
-pub(crate) fn session_row(view: &SessionView, current: Option<&Principal>) -> SessionRow {
+pub(crate) fn session_row(view: &SessionView, current: Option<&Principal>, t: Words) -> SessionRow {
     SessionRow {
         handle: view.id.to_string(),
-        device: device_name(&view.label),
-        place: view.place.clone(),
+        device: device_name(&view.label, t),
+        place: place_in_words(&view.place, t),
         since: view.started_at.into(),
         last_seen: view.last_seen.into(),
         is_current: current.is_some_and(|principal| principal.session == view.id),
@@ -397,13 +397,14 @@ pub async fn show_sessions(
     let sessions = room.list_sessions(principal)?;
     let (browsers, programs): (Vec<_>, Vec<_>) =
         sessions.iter().partition(|view| view.kind == SessionKind::Web);
+    let t = request.words();
     let program = |view: &SessionView| views::ProgramRow {
-        session: session_row(view, Some(principal)),
+        session: session_row(view, Some(principal), t),
         ends: view.ends_at.into(),
     };
     let page = views::Sessions {
-        frame: frame(room, request, principal, request.words().account_title_sessions(), "sessions"),
-        rows: browsers.into_iter().map(|view| session_row(view, Some(principal))).collect(),
+        frame: frame(room, request, principal, t.account_title_sessions(), "sessions"),
+        rows: browsers.into_iter().map(|view| session_row(view, Some(principal), t)).collect(),
         programs: programs.into_iter().map(program).collect(),
         stays,
     };
@@ -453,8 +454,9 @@ pub(crate) fn event_line(row: &AuditRow, whose: &str, t: Words) -> Event {
     if let Some(user) = row.user.as_ref().filter(|user| *user != whose) {
         text = format!("{text} ({user})");
     }
-    let device = row.details.iter().find(|(key, _)| key == "device").map(|(_, label)| device_name(label));
-    let parts: Vec<String> = device.into_iter().chain(row.place.clone()).collect();
+    let device = row.details.iter().find(|(key, _)| key == "device").map(|(_, label)| device_name(label, t));
+    let parts: Vec<String> =
+        device.into_iter().chain(row.place.iter().map(|place| place_in_words(place, t))).collect();
     Event { when: row.at.into(), kind, text, detail: parts.join(" · ") }
 }
 

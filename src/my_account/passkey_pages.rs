@@ -13,6 +13,7 @@ use crate::sign_in::ceremonies::Credential;
 use crate::sign_in::step_up_first;
 use crate::views::FieldErrors;
 use crate::views::account as views;
+use crate::words::{Said, Words};
 
 /// Returns a passkey as lists show it.
 pub(crate) fn passkey_row(passkey: &Passkey) -> views::PasskeyRow {
@@ -30,7 +31,7 @@ pub(crate) fn passkey_row(passkey: &Passkey) -> views::PasskeyRow {
 /// `GET /account/passkeys`.
 pub async fn show(room: &MyAccount, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let name = device_name(label.unwrap_or_default());
+    let name = device_name(label.unwrap_or_default(), request.words());
     page(room, request, principal, &name, (StatusCode::OK, FieldErrors::none()))
 }
 
@@ -66,11 +67,10 @@ pub async fn add(room: &MyAccount, request: &Request, principal: &Principal) -> 
     let (name, visit) = (form.text("name"), visit(room, request)?);
     let added = match Credential::parse(form.text("credential")) {
         Some(credential) => room.add_passkey(principal, &credential, name, &visit).await,
-        None => Err(Problem::unprocessable(
-            "name",
-            "invalid_passkey",
-            "Your browser sent no passkey. Please use the button.",
-        )),
+        None => {
+            let sentence = Said::of(Words::setup_factor_passkey_not_sent);
+            Err(Problem::unprocessable("name", "invalid_passkey", sentence))
+        }
     };
     match added {
         Ok(added) if added.recovery_codes.is_empty() => {

@@ -11,6 +11,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::kernel::time::Timestamp;
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
+use crate::words::{english_only, said};
 
 /// `GET /api/v1/users/me/profile`.
 pub async fn show(room: &MyAccount, _request: &Request, principal: &Principal) -> Result<Reply, Problem> {
@@ -92,7 +93,7 @@ fn edit(key: &str, value: &Value) -> Result<Edit, Problem> {
                 (false, _) => "a text or null",
             };
             let sentence = format!("`{}` is {kind}.", printable(key));
-            return Err(Problem::unprocessable(known.claim(), "invalid_value", sentence));
+            return Err(Problem::unprocessable(known.claim(), "invalid_value", english_only(sentence)));
         }
     };
     Edit::parse(key, text).map_err(|error| fault(key, error))
@@ -102,10 +103,13 @@ fn edit(key: &str, value: &Value) -> Result<Edit, Problem> {
 pub(crate) fn fault(key: &str, fault: EditFault) -> Problem {
     match fault {
         EditFault::Unknown => {
-            Problem::bad_request("unknown_field", format!("There is no claim `{}`.", printable(key)))
+            let key = format!("`{}`", printable(key));
+            Problem::bad_request("unknown_field", said(move |t| t.accounts_claim_unknown(&key)))
         }
         EditFault::Value(claim, error) => {
-            Problem::unprocessable(claim, "invalid_value", format!("`{}`: {error}", printable(key)))
+            let key = format!("`{}`", printable(key));
+            let sentence = said(move |t| t.accounts_claim_refused(&key, (error.0)(t)));
+            Problem::unprocessable(claim, "invalid_value", sentence)
         }
     }
 }

@@ -88,7 +88,7 @@ pub async fn submit(room: &Oidc, request: &Request) -> Result<Reply, Problem> {
 pub async fn consent(room: &Oidc, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let form = request.form()?;
     let params = Params::parse(form.text("request").as_bytes())
-        .map_err(|error| Problem::bad_request("malformed_form", error.description))?;
+        .map_err(|_| Problem::bad_request("malformed_form", Said::of(Words::errors_form_damaged)))?;
     let agreement = Agreement {
         question: form.text("question").to_owned(),
         is_allowed: form.text("decision") == "allow",
@@ -111,7 +111,7 @@ async fn proceed(
         let both = (asked.outer, &asked.inner);
         asked.rehearsal = room.divert(&asked.client, both, &mut asked.destination, caller, request.now);
         if asked.rehearsal.is_none() {
-            return error_page(room, request, "This test is over. Start it again from the page of the app.");
+            return error_page(room, request, request.words().apps_test_over());
         }
     }
     match judge(room, request, caller, &asked, agreement).await {
@@ -260,7 +260,7 @@ impl Oidc {
             }
             _ => (Params::from(own_pairs(params)), None),
         };
-        Ok(Destination::read(&client, &inner).map_err(Said::from).map(|destination| Asked {
+        Ok(Destination::read(&client, &inner).map(|destination| Asked {
             client,
             destination,
             outer: params,
@@ -333,7 +333,7 @@ impl Oidc {
             self.sessions.stage_require_live(&mut batch, principal)?;
             if let Some(ticket) = &asked.rehearsal {
                 if !self.stage_use_ticket(&mut batch, ticket).map_err(OAuthError::from)? {
-                    return Err(Problem::bad_request("request_used", "This test was made already.").into());
+                    return Err(Problem::bad_request("request_used", Said::of(Words::apps_test_used)).into());
                 }
             } else {
                 self.stage_use(&mut batch, &client.id, request.now);

@@ -300,7 +300,7 @@ impl ClientSettings {
         let mut found = Vec::new();
         let mut object = |field: &'static str, why: Said| found.push((field, why));
         if let Err(error) = DisplayName::parse(&self.name) {
-            object("name", error.to_string().into());
+            object("name", Said::of(error.0));
         }
         if self.initials.chars().count() > 3 || self.initials.chars().any(char::is_control) {
             object("initials", Said::of(Words::apps_bad_initials));

@@ -19,7 +19,7 @@ use crate::http::Problem;
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretText;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
-use crate::words::{Said, Words};
+use crate::words::{Said, Words, english_only};
 
 /// The most clients.
 const MOST: usize = 10_000;
@@ -151,7 +151,7 @@ impl From<AddError> for Problem {
     fn from(error: AddError) -> Self {
         match error {
             AddError::Objections(objections) => {
-                let (field, why) = objections.first().cloned().unwrap_or(("client", Said::from("")));
+                let (field, why) = objections.first().cloned().unwrap_or(("client", english_only("")));
                 let mut problem = Problem::unprocessable(field, "invalid_value", why);
                 problem.fields = objections;
                 problem
@@ -534,22 +534,18 @@ impl Oidc {
         claims: Vec<(String, String)>,
         also: impl FnOnce(&mut Batch),
     ) -> Result<(), AddError> {
-        let objection = |why: &'static str| Err(AddError::Objections(vec![("claims", why.into())]));
+        let objection = |why| Err(AddError::Objections(vec![("claims", Said::of(why))]));
         if scopes::KNOWN.contains(&name) || SCOPES.contains(&name) || !scopes::is_name(name) {
-            return objection(
-                "This name is taken by a standard scope, or holds characters that are not allowed.",
-            );
+            return objection(Words::scopes_bad_scope);
         }
         if claims.is_empty() || claims.len() > 16 {
-            return objection("A scope shows 1 to 16 claims.");
+            return objection(Words::scopes_bad_count);
         }
         for (claim, attribute) in &claims {
             if crate::accounts::claims::AttributeName::parse(claim).is_err()
                 || crate::accounts::claims::AttributeName::parse(attribute).is_err()
             {
-                return objection(
-                    "Claims and attributes have names like cost_center, and no claim has a name that means something already.",
-                );
+                return objection(Words::scopes_bad_claims);
             }
         }
         if self.clients.scopes.load().len() >= MOST_SCOPES {

@@ -16,7 +16,7 @@ use super::records::{DeviceRecord, DeviceState, Found, Permission, UserCodeRecor
 use super::request::read_resources;
 use super::scopes::Scopes;
 use super::token::Granted;
-use crate::audit::{Event, Kind};
+use crate::audit::{Event, Kind, place_in_words};
 use crate::crypto::mac::sha256;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::random::Random;
@@ -27,7 +27,7 @@ use crate::sessions::{Level, Principal, frames};
 use crate::sign_in::step_up_first;
 use crate::store::{CommitError, Versioned};
 use crate::views::oidc as views;
-use crate::words::{Said, Words};
+use crate::words::{Said, Words, english_only};
 
 /// How long a device waits.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -164,7 +164,12 @@ impl Oidc {
             self.limits.acquire_place(&STARTS, request.client.ip, client.id.as_str().as_bytes()).verdict;
         if !verdict.allowed {
             let wait = verdict.retry_after;
-            return Err(Problem::too_many_requests("rate_limited", "Too many devices at once.", wait).into());
+            return Err(Problem::too_many_requests(
+                "rate_limited",
+                english_only("Too many devices at once."),
+                wait,
+            )
+            .into());
         }
         let asked = Scopes::parse(call.params.get("scope").unwrap_or_default()).ok_or_else(|| {
             OAuthError::new("invalid_scope", "The parameter scope holds what is not allowed.")
@@ -282,7 +287,7 @@ impl Oidc {
             client_name: client.settings.name.clone(),
             initials: client.settings.initials.clone(),
             user_code: shown(&device.user_code),
-            place: device.place.clone(),
+            place: place_in_words(&device.place, request.words()),
             display_name: principal.user.display_name.to_string(),
             items: self.items(request.words(), &principal.user, &device.scopes)?,
         };

@@ -18,7 +18,7 @@ use crate::sign_in::api::visit;
 use crate::store::Batch;
 use crate::views::Hidden;
 use crate::views::oidc as views;
-use crate::words::Words;
+use crate::words::{Said, Words};
 
 /// How long a logout token is good (OA-20).
 const LOGOUT_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
@@ -57,7 +57,7 @@ pub async fn submit(room: &Oidc, request: &Request, caller: Option<&Principal>) 
     let is_ours = crate::http::csrf::check_origin(&request.headers, &room.issuer()).is_ok()
         && room.sessions.is_csrf_token(&principal.session, params.get("csrf").unwrap_or_default());
     if !is_ours {
-        return Err(Problem::forbidden("csrf", "This page is too old. Reload it and try again."));
+        return Err(Problem::forbidden("csrf", Said::of(Words::errors_old_page)));
     }
     let told = room.sessions.apps_told(&principal.user.id, Some(&principal.sid));
     room.sign_in.sign_out(principal, &visit(&room.sign_in, request)?).await?;

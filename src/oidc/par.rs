@@ -20,6 +20,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::kernel::time::Timestamp;
 use crate::limits::Rule;
 use crate::store::{Batch, CommitError, StoreError};
+use crate::words::english_only;
 
 const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long a reference waits for a browser.
@@ -68,7 +69,12 @@ impl Oidc {
             let verdict = self.limits.acquire_place(&PUSHES, request.client.ip, name).verdict;
             if !verdict.allowed {
                 let why = "Too many requests at once. Wait a moment.";
-                return Err(Problem::too_many_requests("rate_limited", why, verdict.retry_after).into());
+                return Err(Problem::too_many_requests(
+                    "rate_limited",
+                    english_only(why),
+                    verdict.retry_after,
+                )
+                .into());
             }
         }
         if params.get("request_uri").is_some() {
@@ -100,7 +106,8 @@ impl Oidc {
             )));
         }
         let inner = Params::from(pairs.clone());
-        let destination = Destination::read(client, &inner).map_err(OAuthError::invalid_request)?;
+        let destination =
+            Destination::read(client, &inner).map_err(|why| OAuthError::invalid_request(why.english()))?;
         AuthorizationRequest::read(client, destination, &inner, true)?;
         let uri = format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&self.random.bytes::<32>()));
         let (row, until) = (row_of(&uri), request.now.plus(LIFETIME));

@@ -23,6 +23,7 @@ pub use template::{Pasted, Values, render};
 
 use crate::kernel::near::distance;
 use crate::kernel::secret::SecretText;
+use crate::words::{Lang, Said, Words, said};
 use address::AppAddress;
 
 #[derive(RustEmbed)]
@@ -248,9 +249,12 @@ pub struct Preset {
     pub category: Category,
     /// Where this comes from: app and version whose documentation was read.
     pub source: String,
-    /// One plain sentence for each quirk.
+    /// One plain sentence for each quirk, in English.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// The same in German.
+    #[serde(default)]
+    pub notes_de: Vec<String>,
     /// Words that the admin of the app chooses.
     #[serde(default, rename = "parameter")]
     pub parameters: Vec<Parameter>,
@@ -280,11 +284,19 @@ impl Preset {
         self.addresses().any(|address| !address::is_absolute(address))
     }
 
+    /// Returns a sentence for each quirk.
+    pub fn notes_in(&self, t: Words) -> &[String] {
+        match t.lang() {
+            Lang::En => &self.notes,
+            Lang::De => &self.notes_de,
+        }
+    }
+
     /// Returns the redirect URIs of the app at `app_url`, with the parameters at their defaults.
     ///
     /// # Errors
     /// A sentence, if `app_url` is no web address.
-    pub fn redirect_uris(&self, app_url: &str) -> Result<Vec<String>, String> {
+    pub fn redirect_uris(&self, app_url: &str) -> Result<Vec<String>, Said> {
         self.redirect_uris_with(app_url, &BTreeMap::new())
     }
 
@@ -296,7 +308,7 @@ impl Preset {
         &self,
         app_url: &str,
         parameters: &BTreeMap<String, String>,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, Said> {
         self.resolve(&self.client.redirect_paths, app_url, parameters)
     }
 
@@ -308,7 +320,7 @@ impl Preset {
         &self,
         app_url: &str,
         parameters: &BTreeMap<String, String>,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, Said> {
         self.resolve(&self.client.post_logout_paths, app_url, parameters)
     }
 
@@ -320,7 +332,7 @@ impl Preset {
         &self,
         app_url: &str,
         parameters: &BTreeMap<String, String>,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, Said> {
         let path = self.client.backchannel_logout_path.as_slice();
         Ok(self.resolve(path, app_url, parameters)?.into_iter().next())
     }
@@ -373,9 +385,10 @@ impl Preset {
         paths: &[String],
         app_url: &str,
         parameters: &BTreeMap<String, String>,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, Said> {
         if let Some((name, _)) = parameters.iter().find(|(_, value)| !address::is_parameter(value)) {
-            return Err(format!("{name} takes 1 to 64 letters, digits, dots, dashes and underscores."));
+            let name = name.clone();
+            return Err(said(move |t| t.apps_bad_word(&name)));
         }
         let needs_app = paths.iter().any(|path| !address::is_absolute(path));
         let app = if needs_app { Some(AppAddress::parse(app_url)?) } else { None };

@@ -26,7 +26,7 @@ use crate::kernel::secret::{SecretText, ct_eq};
 use crate::kernel::time::Timestamp;
 use crate::limits::Rule;
 use crate::store::{Batch, CommitError, Versioned};
-use crate::words::Said;
+use crate::words::english_only;
 
 /// Registrations from one place.
 const REGISTRATIONS: Rule = Rule::new("app-registration", 20, Duration::from_secs(3600));
@@ -181,7 +181,7 @@ impl From<AddError> for OAuthError {
     fn from(error: AddError) -> Self {
         match error {
             AddError::Objections(objections) => {
-                let (field, why) = objections.into_iter().next().unwrap_or(("client", Said::from("")));
+                let (field, why) = objections.into_iter().next().unwrap_or(("client", english_only("")));
                 let code =
                     if field == "redirect_uris" { "invalid_redirect_uri" } else { "invalid_client_metadata" };
                 OAuthError::new(code, why.english())
@@ -282,7 +282,12 @@ impl Oidc {
         let verdict = self.limits.acquire_place(&REGISTRATIONS, request.client.ip, b"").verdict;
         if !verdict.allowed {
             let wait = verdict.retry_after;
-            return Err(Problem::too_many_requests("rate_limited", "Too many apps at once.", wait).into());
+            return Err(Problem::too_many_requests(
+                "rate_limited",
+                english_only("Too many apps at once."),
+                wait,
+            )
+            .into());
         }
         let (row, seen) = self.initial_token(request)?;
         let settings = Metadata::read(request)?.settings()?;

@@ -12,6 +12,7 @@ use super::params::{LONGEST, Params};
 use super::redirect_uri;
 use super::scopes::Scopes;
 use crate::sessions::{Factors, Level};
+use crate::words::{Said, said};
 
 /// The longest `state`.
 const LONGEST_STATE: usize = 2048;
@@ -88,15 +89,14 @@ impl Destination {
     ///
     /// # Errors
     /// A sentence for the error page: nothing may be redirected (RFC 6749 section 4.1.2.1).
-    pub fn read(client: &Client, params: &Params) -> Result<Destination, String> {
+    pub fn read(client: &Client, params: &Params) -> Result<Destination, Said> {
         let Some(uri) = params.once("redirect_uri") else {
-            return Err(format!(
-                "The redirect_uri is missing or came twice, so {} cannot be answered.",
-                client.settings.name
-            ));
+            let name = client.settings.name.clone();
+            return Err(said(move |t| t.oidc_redirect_missing(&name)));
         };
         if !redirect_uri::is_registered(&client.settings.redirect_uris, uri, client.settings.is_native) {
-            return Err(format!("The redirect_uri is not registered for {}.", client.settings.name));
+            let name = client.settings.name.clone();
+            return Err(said(move |t| t.oidc_redirect_foreign(&name)));
         }
         let mode = match params.once("response_mode") {
             Some("form_post") => ResponseMode::FormPost,

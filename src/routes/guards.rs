@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::http::{Problem, Reply, Request, csrf};
 use crate::sessions::cookies::Cookie;
 use crate::sessions::{Principal, SessionKind};
-use crate::words::{Said, Words, said};
+use crate::words::{Said, Words, english_only, said};
 
 /// A signed-in browser, by its cookie. A broken or unknown cookie is nobody; two cookies of our name are refused.
 pub(super) fn browser(app: &App, request: &Request) -> Result<Option<Principal>, Problem> {
@@ -18,13 +18,16 @@ pub(super) fn browser(app: &App, request: &Request) -> Result<Option<Principal>,
 /// A signed-in browser or a bearer token. Both at once are refused (WEB-05): a route reads one or the other.
 pub(super) fn browser_or_program(app: &App, request: &Request) -> Result<Option<Principal>, Problem> {
     let authorization = request.header(&header::AUTHORIZATION).map_err(|_| {
-        Problem::bad_request("ambiguous_authorization", "Send one Authorization header, not several.")
+        Problem::bad_request(
+            "ambiguous_authorization",
+            english_only("Send one Authorization header, not several."),
+        )
     })?;
     let Some(authorization) = authorization else { return browser(app, request) };
     if Cookie::Session.read(&app.site, request).map_err(|_| ambiguous())?.is_some() {
         return Err(Problem::bad_request(
             "two_credentials",
-            "Send either the session cookie or a bearer token, not both.",
+            english_only("Send either the session cookie or a bearer token, not both."),
         ));
     }
     let token = authorization
@@ -34,7 +37,7 @@ pub(super) fn browser_or_program(app: &App, request: &Request) -> Result<Option<
     let Some(token) = token else {
         return Err(Problem::unauthorized(
             "wrong_scheme",
-            "Send `Authorization: Bearer` with an access token.",
+            english_only("Send `Authorization: Bearer` with an access token."),
         )
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
     };
@@ -72,9 +75,9 @@ pub(super) fn check_forgery(
     csrf::check_origin(&request.headers, &expected)
         .map_err(|_| Problem::forbidden("csrf", said(move |t| t.errors_foreign_form_open(&expected))))?;
     let (Forgery::Session, Some(caller)) = (route.forgery, caller) else { return Ok(()) };
-    let from_header = request
-        .header(&HeaderName::from_static("x-csrf-token"))
-        .map_err(|_| Problem::forbidden("csrf", "Send one X-CSRF-Token header, not several."))?;
+    let from_header = request.header(&HeaderName::from_static("x-csrf-token")).map_err(|_| {
+        Problem::forbidden("csrf", english_only("Send one X-CSRF-Token header, not several."))
+    })?;
     let is_right = match from_header {
         Some(token) => app.sessions.is_csrf_token(&caller.session, token),
         None if route.face == Face::Page => {
@@ -105,7 +108,9 @@ pub(super) fn not_signed_in(face: Face, request: &Request) -> Result<Reply, Prob
 
 pub(super) fn not_an_admin(face: Face) -> Problem {
     match face {
-        Face::Api | Face::OAuth => Problem::forbidden("not_allowed", "This is for administrators."),
+        Face::Api | Face::OAuth => {
+            Problem::forbidden("not_allowed", english_only("This is for administrators."))
+        }
         Face::Page => Problem::forbidden("not_allowed", Said::of(Words::errors_admins_only)),
     }
 }

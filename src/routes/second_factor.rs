@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::sign_in::step_up_first;
+use crate::words::{Said, Words};
 
 /// What a session may reach that falls short of the policy (GEN-02): the way to a second factor, and the way out. The
 /// pages of the setup are no routes of a signed-in person, and reverse proxies ask for the level that their rules name.
@@ -46,12 +47,7 @@ pub(super) fn comes_first(
     if route.face == Face::Page && request.method == Method::GET {
         return Ok(Some(go_there(caller)));
     }
-    Err(Problem::forbidden(
-        "second_factor_required",
-        "Your account must have a second factor. Add an authenticator app (/account/totp, or POST to \
-         /api/v1/users/me/totp); if you have one, confirm who you are with its code (/step-up, or POST to \
-         /api/v1/auth/step-up).",
-    ))
+    Err(Problem::forbidden("second_factor_required", Said::of(Words::errors_second_factor_first)))
 }
 
 /// Leads to the second factor: to prove it, or to have one first.

@@ -1,18 +1,20 @@
 //! What a browser or program calls itself, in words people know: `Firefox on Linux`. A guess for lists, nothing more.
 
+use crate::words::Words;
+
 /// Returns a short name for a `User-Agent` (RFC 9110 section 10.1.5).
-pub fn device_name(label: &str) -> String {
+pub fn device_name(label: &str, t: Words) -> String {
     let has = |part: &str| label.contains(part);
     let browser = BROWSERS.iter().find(|(mark, _)| has(mark)).map(|(_, name)| *name);
     let system = SYSTEMS.iter().find(|(mark, _)| has(mark)).map(|(_, name)| *name);
     match (browser, system) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), Some(system)) => t.ui_device_on(browser, system),
         (Some(name), None) | (None, Some(name)) => name.to_owned(),
         // A program: `curl/8.5.0`, `my-backup`.
         (None, None) => {
             let first = label.split(['/', ' ', '(']).next().unwrap_or_default().trim();
             let name: String = first.chars().take(40).collect();
-            if name.is_empty() || name == "unknown" { "Unknown device".to_owned() } else { name }
+            if name.is_empty() || name == "unknown" { t.ui_device_unknown().to_owned() } else { name }
         }
     }
 }
@@ -64,7 +66,7 @@ mod tests {
             ("", "Unknown device"),
             ("unknown", "Unknown device"),
         ] {
-            assert_eq!(device_name(label), name);
+            assert_eq!(device_name(label, Words::ENGLISH), name);
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::kernel::time::{SharedClock, Timestamp};
 use crate::metrics::Metrics;
 use crate::site::Site;
 use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
+use crate::words::english_only;
 
 /// The `typ` of an access token (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TYPE: &str = "at+jwt";
@@ -162,7 +163,7 @@ impl From<TokenRefusal> for Problem {
     fn from(refusal: TokenRefusal) -> Self {
         // RFC 6750 section 3.1.
         let challenge = http::HeaderValue::from_static("Bearer error=\"invalid_token\"");
-        Problem::unauthorized(refusal.code(), refusal.detail())
+        Problem::unauthorized(refusal.code(), english_only(refusal.detail()))
             .with_header(http::header::WWW_AUTHENTICATE, challenge)
     }
 }

@@ -12,7 +12,7 @@ use crate::kernel::ids::UserId;
 use crate::sign_in::Visit;
 use crate::site::{Origin, Setting, SettingRecord};
 use crate::store::CommitError;
-use crate::words::{Said, Words};
+use crate::words::{Said, Words, english_only};
 
 /// An address and a domain that fit together.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Setup {
         accepts_insecure: bool,
     ) -> Result<Address, Problem> {
         let site = &self.sign_in.site;
-        let refuse = |field, sentence: String| Problem::unprocessable(field, "invalid_value", sentence);
+        let refuse = |field, sentence: Said| Problem::unprocessable(field, "invalid_value", sentence);
         let origin = if site.is_fixed(Setting::PublicOrigin) {
             site.origin()
         } else {
@@ -54,7 +54,7 @@ impl Setup {
             // The address must fit the domains that the configuration fixes, too: the next start would refuse it.
             if !site.is_fixed(Setting::PublicOrigin) {
                 check_reach(&site.protected_domains(), &origin.host)
-                    .map_err(|why| refuse("origin", as_sentence(&why)))?;
+                    .map_err(|why| refuse("origin", as_sentence(why)))?;
             }
             return Ok(Address { origin, protected_domain: site.protected_domain() });
         }
@@ -66,7 +66,7 @@ impl Setup {
             .map_err(|sentence| refuse("cookie_domain", sentence))?;
         if site.protected_domain().as_deref() == Some(domain.as_str()) {
             check_reach(&site.protected_domains(), &origin.host)
-                .map_err(|why| refuse("origin", as_sentence(&why)))?;
+                .map_err(|why| refuse("origin", as_sentence(why)))?;
         }
         Ok(Address { origin, protected_domain: Some(domain.to_string()) })
     }
@@ -110,7 +110,7 @@ impl Setup {
         by: Option<UserId>,
         visit: &Visit<'_>,
     ) -> Result<(), Problem> {
-        let refuse = |sentence| Problem::bad_request("invalid_proxy", sentence);
+        let refuse = |sentence: String| Problem::bad_request("invalid_proxy", english_only(sentence));
         let network = parse_network(&peer.to_string()).map_err(refuse)?;
         let setting = Setting::TrustedProxies;
         let result = self

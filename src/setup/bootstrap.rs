@@ -11,6 +11,7 @@ use crate::http::Problem;
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::SecretText;
 use crate::site::Setting;
+use crate::words::english_only;
 
 /// The owner's password.
 pub enum BootstrapPassword {
@@ -85,7 +86,9 @@ impl Setup {
                     return Err(Problem::unprocessable(
                         "password",
                         "invalid_hash",
-                        "The password hash is not argon2id in PHC format ($argon2id$v=19$m=...).",
+                        english_only(
+                            "The password hash is not argon2id in PHC format ($argon2id$v=19$m=...).",
+                        ),
                     )
                     .into());
                 }

@@ -8,6 +8,7 @@ use http::StatusCode;
 use super::looks::{Seen, Unseen};
 use super::sightings::{Arrival, Asked};
 use crate::http::address::{host_matches, is_loopback_name};
+use crate::http::outgoing::reason;
 use crate::kernel::time::Timestamp;
 use crate::site::Origin;
 use crate::views::{Check, CheckState};
@@ -78,7 +79,9 @@ fn name(facts: &AddressFacts<'_>) -> Check {
             let shown: Vec<String> = addresses.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
             Check::new(CheckState::Pass, label, t.setup_check_name_found(shown.join(", "), host))
         }
-        Some(Err(why)) => Check::new(CheckState::Fix, label, t.setup_check_name_missing(host, why)),
+        Some(Err(why)) => {
+            Check::new(CheckState::Fix, label, t.setup_check_name_missing(host, reason(why, t)))
+        }
         None if is_loopback_name(host) => skipped(t.setup_check_name_local()),
         None => skipped(t.setup_check_name_numbers()),
     }
@@ -111,11 +114,15 @@ fn certificate(facts: &AddressFacts<'_>) -> Check {
         Some(Ok(Seen { days_left: None, .. })) => {
             (CheckState::Pass, t.setup_check_certificate_trusted().to_owned())
         }
-        Some(Err(Unseen::NotTrusted(why))) => (CheckState::Fix, t.setup_check_certificate_untrusted(why)),
-        Some(Err(Unseen::NotReached(why))) if facts.arrival.is_some_and(|arrival| arrival.is_https) => {
-            (CheckState::Pass, t.setup_check_certificate_browser(why))
+        Some(Err(Unseen::NotTrusted(why))) => {
+            (CheckState::Fix, t.setup_check_certificate_untrusted(why.in_words(t)))
         }
-        Some(Err(Unseen::NotReached(why))) => (CheckState::Skipped, t.setup_check_certificate_unreached(why)),
+        Some(Err(Unseen::NotReached(why))) if facts.arrival.is_some_and(|arrival| arrival.is_https) => {
+            (CheckState::Pass, t.setup_check_certificate_browser(why.in_words(t)))
+        }
+        Some(Err(Unseen::NotReached(why))) => {
+            (CheckState::Skipped, t.setup_check_certificate_unreached(why.in_words(t)))
+        }
         None => (CheckState::Skipped, t.setup_check_unseen().to_owned()),
     };
     Check::new(state, t.setup_check_certificate(), sentence)
@@ -254,7 +261,7 @@ fn proxy_asks(host: &str, asked: &Asked, t: Words) -> Check {
         return Check::new(CheckState::Pass, label, t.setup_test_asks_pass(host));
     }
     let sentence = match (&asked.refusal, &asked.other_host) {
-        (Some(refusal), _) => t.setup_test_asks_refused(refusal),
+        (Some(refusal), _) => t.setup_test_asks_refused(refusal.in_words(t)),
         (None, Some(other)) => t.setup_test_asks_other(host, other),
         (None, None) => t.setup_test_asks_none(host),
     };
@@ -290,7 +297,7 @@ fn made_up_names(host: &str, forged: &Result<StatusCode, Unseen>, t: Words) -> C
         }
         Ok(status) => (CheckState::Fix, t.setup_test_forged_fix(status.as_u16())),
         Err(Unseen::NotTrusted(why) | Unseen::NotReached(why)) => {
-            (CheckState::Skipped, t.setup_test_forged_unseen(host, why))
+            (CheckState::Skipped, t.setup_test_forged_unseen(host, why.in_words(t)))
         }
     };
     Check::new(state, t.setup_test_forged(), sentence)
@@ -396,9 +403,9 @@ mod tests {
         assert_eq!(states(&address(&facts))[5..7], [Fix, Skipped]);
         facts.seen = Some(Ok(Seen { lost_headers: vec!["content-security-policy"], ..seen() }));
         assert_eq!(states(&address(&facts))[5..7], [Pass, Fix]);
-        facts.seen = Some(Err(Unseen::NotTrusted("unknown issuer".into())));
+        facts.seen = Some(Err(Unseen::NotTrusted(crate::words::english_only("unknown issuer"))));
         assert_eq!(states(&address(&facts))[2], Fix);
-        facts.seen = Some(Err(Unseen::NotReached("refused".into())));
+        facts.seen = Some(Err(Unseen::NotReached(crate::words::english_only("refused"))));
         assert_eq!(states(&address(&facts))[2], Skipped);
     }
 
@@ -424,7 +431,7 @@ mod tests {
         let host = "photos.home.example";
         let judge = |asked: &Asked| states(&first_app(host, asked, None, T));
         assert_eq!(judge(&Asked::default()), [Fix, Skipped, Skipped, Skipped]);
-        let mut asked = Asked { refusal: Some("the header x is missing".into()), ..Asked::default() };
+        let mut asked = Asked { refusal: Some(crate::access::Refusal::Missing("x")), ..Asked::default() };
         assert!(first_app(host, &asked, None, T)[0].sentence.contains("x is missing."));
         asked = Asked { other_host: Some("films.home.example".into()), ..Asked::default() };
         assert!(first_app(host, &asked, None, T)[0].sentence.contains("films.home.example"));
@@ -443,7 +450,7 @@ mod tests {
         for (forged, state) in [
             (Ok(StatusCode::FOUND), Pass),
             (Ok(StatusCode::OK), Fix),
-            (Err(Unseen::NotReached("refused".into())), Skipped),
+            (Err(Unseen::NotReached(crate::words::english_only("refused"))), Skipped),
         ] {
             assert_eq!(states(&first_app(host, &asked, Some(&forged), T))[3], state);
         }

@@ -170,15 +170,15 @@ impl Setup {
         let refuse = |field, why: Said| Problem::unprocessable(field, "invalid_value", why);
         let preset = presets::find(preset);
         let preset = preset.ok_or_else(|| refuse("preset", Said::of(Words::setup_app_unknown)))?;
-        let settings =
-            preset.settings(app_url, &BTreeMap::new()).map_err(|why| refuse("app_url", why.into()))?;
+        let settings = preset.settings(app_url, &BTreeMap::new()).map_err(|why| refuse("app_url", why))?;
         let event = self.event(Kind::AppAdded, Some(owner.id), visit).detail("name", &settings.name);
         let also = |batch: &mut Batch, id: &str| self.sign_in.audit.write(batch, event.on(id));
         let added = match self.oidc.add_client(None, settings, also).await {
             Ok(added) => added,
             Err(AddError::Objections(objections)) => {
-                let sentences: Vec<String> = objections.into_iter().map(|(_, why)| why.to_string()).collect();
-                return Err(refuse("app_url", sentences.join(" ").into()));
+                let all =
+                    move |t| objections.iter().map(|(_, why)| why.in_words(t)).collect::<Vec<_>>().join(" ");
+                return Err(refuse("app_url", said(all)));
             }
             Err(error) => return Err(error.into()),
         };
@@ -199,14 +199,14 @@ impl Setup {
     }
 
     /// Returns what can be said again of an app that was added, without its secret.
-    pub(super) fn client_again(&self, id: &str) -> Option<AddedApp> {
+    pub(super) fn client_again(&self, id: &str, t: Words) -> Option<AddedApp> {
         let client = self.oidc.client(id)?;
         let issuer = self.oidc.issuer();
         let discovery = format!("{issuer}/.well-known/openid-configuration");
         let values = vec![
-            Fact::new("Client ID", client.id.to_string()),
-            Fact::new("Issuer", issuer),
-            Fact::new("Discovery", discovery),
+            Fact::new(t.apps_value_client_id(), client.id.to_string()),
+            Fact::new(t.apps_value_issuer(), issuer),
+            Fact::new(t.apps_value_discovery(), discovery),
         ];
         Some(AddedApp { name: client.settings.name.clone(), has_secret: false, values })
     }
@@ -222,7 +222,7 @@ impl Setup {
     ///
     /// # Errors
     /// 500 if an address of ours is no address.
-    pub(super) fn snippets(&self, proxy: Proxy, host: &str) -> Result<Vec<Snippet>, Problem> {
+    pub(super) fn snippets(&self, proxy: Proxy, host: &str, t: Words) -> Result<Vec<Snippet>, Problem> {
         let addresses = Addresses {
             portal_origin: self.sign_in.site.origin().text,
             doorward: self.own_url(),
@@ -232,7 +232,7 @@ impl Setup {
         let files = files(proxy, &addresses).map_err(Problem::internal)?;
         let snippet = |file: SnippetFile| Snippet {
             title: format!("{}: {}", proxy.title(), file.path.rsplit('/').next().unwrap_or_default()),
-            place: file.place(),
+            place: file.place(t),
             text: file.text,
         };
         Ok(files.into_iter().map(snippet).collect())

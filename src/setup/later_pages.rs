@@ -87,7 +87,8 @@ async fn second_factor_page(
         frame: here.frame(here.request.words().setup_factor_title()),
         steps: here.steps(Step::SecondFactor),
         passkey,
-        passkey_name: passkey_name.map_or_else(|| device_name(label.unwrap_or_default()), str::to_owned),
+        passkey_name: passkey_name
+            .map_or_else(|| device_name(label.unwrap_or_default(), here.request.words()), str::to_owned),
         no_passkey,
         qr: crate::views::qr::qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
         secret_text: in_groups(&enrolment.secret_base32),
@@ -231,7 +232,8 @@ pub async fn show_protect(room: &Setup, request: &Request) -> Result<Reply, Prob
         ..Shown::default()
     };
     if is_oidc {
-        shown.added = here.progress.app_client.as_deref().and_then(|id| room.client_again(id));
+        shown.added =
+            here.progress.app_client.as_deref().and_then(|id| room.client_again(id, request.words()));
     }
     if let (Some(host), true) = (&here.progress.app_host, request.query("test").is_some()) {
         let forged = room.visit_app(host).await;
@@ -265,7 +267,7 @@ fn protect_page(here: &Here<'_>, shown: Shown) -> Result<Reply, Problem> {
     let t = here.request.words();
     let proxy = Proxy::parse(&shown.proxy).unwrap_or(Proxy::Nginx);
     let snippets = match &here.progress.app_host {
-        Some(host) => room.snippets(proxy, host)?,
+        Some(host) => room.snippets(proxy, host, t)?,
         None => Vec::new(),
     };
     let status = if shown.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -287,7 +289,7 @@ fn protect_page(here: &Here<'_>, shown: Shown) -> Result<Reply, Problem> {
         who: room.audiences(&shown.who, t),
         proxies: Proxy::ALL.into_iter().map(|other| proxy_link(other, other == proxy)).collect(),
         proxy: proxy.as_str().to_owned(),
-        reload: proxy.reload().to_owned(),
+        reload: proxy.reload(t).to_owned(),
         snippets,
         test: shown.test,
         errors: shown.errors,

@@ -8,8 +8,9 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use super::Setup;
 use crate::http::address::is_loopback_name;
-use crate::http::outgoing::{OutgoingError, Visit, certificate};
+use crate::http::outgoing::{NO_ADDRESS, NO_ANSWER, OutgoingError, Visit, certificate, reason};
 use crate::site::Origin;
+use crate::words::{Said, said};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -28,16 +29,16 @@ pub(super) struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unseen {
     /// The certificate is not trusted here.
-    NotTrusted(String),
+    NotTrusted(Said),
     /// There was no answer.
-    NotReached(String),
+    NotReached(Said),
 }
 
 impl From<OutgoingError> for Unseen {
     fn from(error: OutgoingError) -> Self {
         match error {
-            OutgoingError::NotTrusted(why) => Unseen::NotTrusted(why),
-            other => Unseen::NotReached(other.to_string().trim_end_matches('.').to_owned()),
+            OutgoingError::NotTrusted(why) => Unseen::NotTrusted(said(move |t| reason(&why, t))),
+            other => Unseen::NotReached(said(move |t| other.in_words(t).trim_end_matches('.').to_owned())),
         }
     }
 }
@@ -54,10 +55,10 @@ pub(super) async fn names(origin: &Origin) -> Option<Result<Vec<IpAddr>, String>
             let mut addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();
             addresses.sort();
             addresses.dedup();
-            if addresses.is_empty() { Err("no address".to_owned()) } else { Ok(addresses) }
+            if addresses.is_empty() { Err(NO_ADDRESS.to_owned()) } else { Ok(addresses) }
         }
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("no answer".to_owned()),
+        Err(_) => Err(NO_ANSWER.to_owned()),
     })
 }
 

@@ -38,7 +38,7 @@ use parking_lot::Mutex;
 
 use crate::access::{Access, Dialect};
 use crate::accounts::User;
-use crate::audit::{Event, Kind};
+use crate::audit::{Event, Kind, place_in_words};
 use crate::crypto::mac::sha256;
 use crate::http::outgoing::Outgoing;
 use crate::http::{Problem, Reply, Request};
@@ -53,7 +53,7 @@ use crate::site::Setting;
 use crate::store::meta::{self, Single};
 use crate::store::{Batch, CommitError, StoreError, Versioned};
 use crate::views::setup::Step;
-use crate::words::{Said, Words};
+use crate::words::{Said, Words, english_only};
 
 use claim::{SetupToken, TokenFileError};
 use records::{OwnerRecord, SetupRecord};
@@ -304,7 +304,7 @@ impl Setup {
         }
         Err(Problem::unavailable(
             "setup_required",
-            "This Doorward is new and has to be set up first. Open /setup in a browser.",
+            english_only("This Doorward is new and has to be set up first. Open /setup in a browser."),
             Duration::from_secs(10),
         ))
     }
@@ -526,8 +526,8 @@ impl Setup {
         let from = self.claimed_from.lock().map(|ip| ip.to_string());
         Ok(match record {
             Some(record) => {
-                let at = crate::views::When::from(record.at).text;
-                t.setup_taken_by(from.unwrap_or(record.place), at)
+                let at = crate::views::When::from(record.at).in_words(&t);
+                t.setup_taken_by(from.unwrap_or_else(|| place_in_words(&record.place, t)), at)
             }
             None => t.setup_taken_by_unknown().to_owned(),
         })

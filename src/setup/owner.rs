@@ -14,6 +14,7 @@ use crate::accounts::enrolment::Asker;
 use crate::accounts::passkeys::parse_name;
 use crate::accounts::records::UserRecord;
 use crate::accounts::users::{AccountError, NewUser};
+use crate::accounts::wording::of_text;
 use crate::accounts::{ProfileRecord, Role, User};
 use crate::audit::{Event, Kind};
 use crate::http::Problem;
@@ -26,6 +27,7 @@ use crate::sign_in::Visit;
 use crate::sign_in::ceremonies::{Ceremony, Credential};
 use crate::store::meta::{self, Single};
 use crate::store::{Batch, CommitError};
+use crate::words::{Said, said};
 
 /// What the future owner fills in.
 pub struct OwnerForm<'a> {
@@ -76,21 +78,22 @@ pub(super) fn judge(form: &OwnerForm<'_>) -> Result<NewUser, Problem> {
         }
         (username, display_name, email) => {
             if let Err(error) = username {
-                fields.push(("username", error.to_string()));
+                fields.push(("username", of_text(error)));
             }
             if let Err(error) = display_name
                 && !form.display_name.trim().is_empty()
             {
-                fields.push(("display_name", error.to_string()));
+                fields.push(("display_name", of_text(error)));
             }
             if let Err(error) = email {
-                fields.push(("email", error.to_string()));
+                fields.push(("email", of_text(error)));
             }
         }
     }
-    let sentences: Vec<&str> = fields.iter().map(|(_, sentence)| sentence.as_str()).collect();
-    let mut problem = Problem::unprocessable("username", "invalid_value", sentences.join(" "));
-    problem.fields = fields.into_iter().map(|(field, sentence)| (field, sentence.into())).collect();
+    let sentences: Vec<Said> = fields.iter().map(|(_, sentence)| sentence.clone()).collect();
+    let all = move |t| sentences.iter().map(|sentence| sentence.in_words(t)).collect::<Vec<_>>().join(" ");
+    let mut problem = Problem::unprocessable("username", "invalid_value", said(all));
+    problem.fields = fields;
     Err(problem)
 }
 

@@ -205,12 +205,9 @@ pub(super) fn enter<'a>(room: &'a Setup, request: &'a Request, step: Step) -> Re
 }
 
 fn cookie(request: &Request) -> Result<Option<&str>, Problem> {
-    request.cookie(SETUP_COOKIE).map_err(|_| {
-        Problem::bad_request(
-            "ambiguous_cookie",
-            "The browser sent the same cookie twice. Delete the cookies of this address and try again.",
-        )
-    })
+    request
+        .cookie(SETUP_COOKIE)
+        .map_err(|_| Problem::bad_request("ambiguous_cookie", Said::of(Words::errors_cookie_twice)))
 }
 
 fn with_cookie(request: &Request, reply: Reply, token: &str) -> Reply {

@@ -119,7 +119,7 @@ pub async fn restore(room: &Setup, request: &Request) -> Result<Reply, Problem> 
 }
 
 fn made_at(created: &str) -> When {
-    When { iso: created.to_owned(), text: created.to_owned() }
+    When { iso: created.to_owned() }
 }
 
 fn refused(here: &Here<'_>, (field, sentence): Objection) -> Result<Reply, Problem> {

@@ -119,7 +119,7 @@ pub(super) struct Asked {
     /// Somebody who is signed in was let in.
     pub(super) let_in: bool,
     /// The last question that was no good, as a sentence.
-    pub(super) refusal: Option<String>,
+    pub(super) refusal: Option<Refusal>,
     /// Another host that was asked about.
     pub(super) other_host: Option<String>,
     /// The last sound question came through a trusted proxy and named its visitor.
@@ -173,13 +173,13 @@ impl Watch {
         let mut watched = self.0.lock();
         let Some((host, asked)) = watched.as_mut() else { return };
         match read(dialect, Question::of(request)) {
-            Err(refusal) => asked.refusal = Some(refusal.to_string()),
+            Err(refusal) => asked.refusal = Some(refusal),
             Ok(inquiry) if *inquiry.host != **host => asked.other_host = Some(inquiry.host.into_owned()),
             Ok(_) if !request.client.is_trusted_peer && !request.client.peer.is_loopback() => {
-                asked.refusal = Some(Refusal::UntrustedPeer.to_string());
+                asked.refusal = Some(Refusal::UntrustedPeer);
             }
             Ok(inquiry) if !inquiry.is_secure && is_refusal(reply) => {
-                asked.refusal = Some(Refusal::PlainHttp.to_string());
+                asked.refusal = Some(Refusal::PlainHttp);
             }
             Ok(_) => {
                 asked.at = Some(request.now);

@@ -16,7 +16,7 @@ use crate::kernel::text::{Email, GroupName};
 use crate::metrics::{RefreshFault, TokenFault};
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{IssuedTokens, Principal, RefreshRefusal, SessionKind, TokenRefusal};
-use crate::words::{Said, Words};
+use crate::words::{Said, Words, english_only};
 
 /// Returns who is knocking.
 pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>, Problem> {
@@ -65,8 +65,9 @@ struct EnrolmentDto {
 }
 
 pub(crate) fn enrolment_json(enrolment: &Enrolment) -> serde_json::Value {
-    let qr_svg =
-        crate::views::qr::qr_svg(&enrolment.otpauth_uri).map(|svg| svg.to_string()).unwrap_or_default();
+    let qr_svg = crate::views::qr::qr_svg(&enrolment.otpauth_uri)
+        .map(|svg| svg.labelled("QR code").to_string())
+        .unwrap_or_default();
     serde_json::json!(EnrolmentDto {
         otpauth_uri: enrolment.otpauth_uri.clone(),
         secret: enrolment.secret_base32.clone(),
@@ -250,7 +251,7 @@ pub async fn mfa_web(room: &SignIn, request: &Request) -> Result<Reply, Problem>
 pub async fn mfa_api(room: &SignIn, request: &Request) -> Result<Reply, Problem> {
     let body: MfaDto = request.json()?;
     let token = body.pending_token.as_deref().ok_or_else(|| {
-        Problem::unprocessable("pending_token", "missing_field", "`pending_token` is missing.")
+        Problem::unprocessable("pending_token", "missing_field", english_only("`pending_token` is missing."))
     })?;
     let (signed_in, codes) = mfa(room, request, token, &body, SessionKind::Api).await?;
     api_answer(room, &signed_in, codes)
@@ -269,7 +270,7 @@ async fn mfa(
         (Some(code), None) => Second::Code(code),
         (None, Some(passkey)) => Second::Passkey(passkey),
         _ => {
-            let sentence = "Send either `otp` or `passkey`.";
+            let sentence = english_only("Send either `otp` or `passkey`.");
             return Err(Problem::unprocessable("otp", "missing_field", sentence));
         }
     };
@@ -331,7 +332,7 @@ fn signed_in_json(signed_in: &SignedIn, codes: Option<Vec<String>>) -> serde_jso
         put(&mut document, "recovery_codes_left", left);
     }
     if let Some(notice) = &signed_in.notice {
-        put(&mut document, "notice", notice.as_str());
+        put(&mut document, "notice", notice.english());
     }
     document
 }
@@ -378,7 +379,10 @@ pub async fn refresh_web(room: &SignIn, request: &Request) -> Result<Reply, Prob
     let presented =
         request.headers.get("x-csrf-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !room.sessions.is_csrf_token(&session, presented) {
-        return Err(Problem::forbidden("csrf", "The CSRF token of this session is missing or wrong."));
+        return Err(Problem::forbidden(
+            "csrf",
+            english_only("The CSRF token of this session is missing or wrong."),
+        ));
     }
     let refreshed = refresh(room, token, SessionKind::Web).await?;
     let document = serde_json::json!({
@@ -405,13 +409,18 @@ async fn refresh(
                 RefreshRefusal::Invalid => (RefreshFault::Unknown, invalid_refresh()),
                 RefreshRefusal::Expired => (
                     RefreshFault::Expired,
-                    Problem::unauthorized("refresh_expired", "This session has expired. Sign in again."),
+                    Problem::unauthorized(
+                        "refresh_expired",
+                        english_only("This session has expired. Sign in again."),
+                    ),
                 ),
                 RefreshRefusal::Reused => (
                     RefreshFault::Reused,
                     Problem::unauthorized(
                         "refresh_reused",
-                        "This refresh token had been used before, so its session was ended. Sign in again.",
+                        english_only(
+                            "This refresh token had been used before, so its session was ended. Sign in again.",
+                        ),
                     ),
                 ),
                 RefreshRefusal::Problem(problem) => (RefreshFault::Unavailable, problem),
@@ -423,7 +432,10 @@ async fn refresh(
 }
 
 fn invalid_refresh() -> Problem {
-    Problem::unauthorized("refresh_invalid", "This refresh token is not valid any more. Sign in again.")
+    Problem::unauthorized(
+        "refresh_invalid",
+        english_only("This refresh token is not valid any more. Sign in again."),
+    )
 }
 
 /// `POST /api/v1/auth/validate`: tells what an access token is worth, with distinct codes.

@@ -15,6 +15,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::sessions::cookies::{self, Cookie};
 use crate::sessions::{Level, Principal, SessionKind};
+use crate::words::english_only;
 
 fn ok(data: Option<Value>) -> Reply {
     let document = match data {
@@ -133,7 +134,7 @@ pub async fn safe_redirection(
 ) -> Result<Reply, Problem> {
     let body: UriDto = request.json()?;
     if caller.is_none() {
-        return Ok(ko(Problem::unauthorized("not_signed_in", "Sign in first.")));
+        return Ok(ko(Problem::unauthorized("not_signed_in", english_only("Sign in first."))));
     }
     Ok(ok(Some(json!({ "ok": is_safe(room, Some(&body.uri)) }))))
 }
@@ -168,7 +169,7 @@ pub async fn first_factor(room: &SignIn, request: &Request) -> Result<Reply, Pro
             let origin = room.site.origin().text;
             let sentence =
                 format!("This account must have a second factor first. Sign in at {origin} to set it up.");
-            Ok(ko(Problem::forbidden("second_factor_required", sentence)))
+            Ok(ko(Problem::forbidden("second_factor_required", english_only(sentence))))
         }
         Err(error) => Ok(ko(error.into())),
     }

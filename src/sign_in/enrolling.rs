@@ -17,6 +17,7 @@ use crate::kernel::time::Timestamp;
 use crate::sessions::labels::device_name;
 use crate::sessions::{Factors, SessionKind};
 use crate::store::Batch;
+use crate::words::Words;
 
 /// How a sign-in with a new second factor is to end.
 #[derive(Clone, Copy)]
@@ -64,7 +65,8 @@ impl SignIn {
         visit: &Visit<'_>,
     ) -> Result<(SignedIn, Vec<String>), SignInError> {
         let (mut waiting, user) = self.take_enrolling(token, ending.kind)?;
-        let name = parse_name(&device_name(visit.label)).unwrap_or_else(|_| "Passkey".to_owned());
+        let name =
+            parse_name(&device_name(visit.label, Words::ENGLISH)).unwrap_or_else(|_| "Passkey".to_owned());
         let Ok(judged) = self.judge_new_passkey(&Ceremony::Enrol(user.id, token), credential, &name) else {
             waiting.failures += 1;
             return Err(self.put_back_or_kill(token, waiting, SignInError::WrongPasskey));

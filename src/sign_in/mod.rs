@@ -52,6 +52,7 @@ use crate::metrics::{Metrics, SignIn as SignInResult};
 use crate::sessions::{Factors, NewSession, Principal, SessionKind, Sessions, StartedSession};
 use crate::site::Site;
 use crate::store::{Batch, CommitError, Store, StoreError};
+use crate::words::Said;
 
 use ceremonies::{Ceremony, Credential};
 use lockout::Lockout;
@@ -151,7 +152,7 @@ pub struct SignedIn {
     /// How many recovery codes are left, if one was just used.
     pub recovery_codes_left: Option<u8>,
     /// Something the user should be told, such as an administrator's reset (OTP-11).
-    pub notice: Option<String>,
+    pub notice: Option<Said>,
 }
 
 /// The use-cases of signing in. Cheap to clone.

@@ -181,7 +181,7 @@ fn welcome(room: &SignIn, request: &Request, signed_in: &SignedIn) -> Result<Rep
         Some(notice) => {
             let page = views::Message {
                 frame: frames::anonymous(&room.site, request, request.words().signin_read_this()),
-                text: notice.clone(),
+                text: notice.in_words(request.words()),
                 button: request.words().signin_continue().to_owned(),
                 url: url.to_owned(),
             };
@@ -430,7 +430,7 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
             let way = Way::to(room, signed_in.return_to.as_deref());
             let mut frame = frames::anonymous(&room.site, request, request.words().signin_keep_codes());
             if let Some(notice) = signed_in.notice {
-                frame = frame.with_notice(Kind::Warn, notice);
+                frame = frame.with_notice(Kind::Warn, notice.in_words(request.words()));
             }
             let page = views::NewRecoveryCodes {
                 frame,

@@ -321,8 +321,7 @@ impl SignIn {
 const KEPT_FOR: Duration = Duration::from_secs(86_400);
 
 fn refused_credential() -> Problem {
-    let sentence = "That passkey could not be added. Please start again.";
-    Problem::unprocessable("credential", "invalid_passkey", sentence)
+    Problem::unprocessable("credential", "invalid_passkey", Said::of(Words::signin_passkey_not_added))
 }
 
 /// A new passkey that was found sound.

@@ -17,6 +17,7 @@ use crate::kernel::secret::SecretText;
 use crate::limits::{Key, Place, PlaceReservation, Reservation, Rule, Verdict};
 use crate::sessions::Factors;
 use crate::store::Batch;
+use crate::words::{Said, Words};
 
 /// How often an attempt asks whether others are done, and how long it waits in between.
 const TURNS: u32 = 100;
@@ -74,7 +75,7 @@ impl SignIn {
         // No account can have such a password, so this tells nothing; and it is never hashed (PWD-02).
         if password.expose().len() > LONGEST_PASSWORD {
             return Err(
-                Problem::bad_request("password_too_long", "A password has at most 1024 bytes.").into()
+                Problem::bad_request("password_too_long", Said::of(Words::errors_password_long)).into()
             );
         }
         let scope = self.scope(user.as_deref(), name, visit);

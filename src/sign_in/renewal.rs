@@ -10,6 +10,7 @@ use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::time::Timestamp;
 use crate::sessions::{Factors, Principal, StartedSession, Successor};
 use crate::store::Batch;
+use crate::words::{Said, Words};
 
 /// A session in place of the caller's own. Its secrets are good once the batch is on disk.
 pub struct Renewal {
@@ -34,12 +35,7 @@ impl SignIn {
         if self.is_fresh(principal) {
             return Ok(());
         }
-        Err(Problem::forbidden(
-            "step_up_required",
-            "Confirm who you are first: POST a passkey, or your password and your code if you have one, to \
-             /api/v1/auth/step-up. \
-             Then send this again within ten minutes.",
-        ))
+        Err(Problem::forbidden("step_up_required", Said::of(Words::errors_step_up_first)))
     }
 
     /// Adds a new session in place of the caller's to `batch`. `factors` is all that has been proven, `authenticated_at`
@@ -120,9 +116,9 @@ impl SignIn {
         batch: &mut Batch,
         user: &User,
         is_free: bool,
-    ) -> Result<Option<String>, SignInError> {
+    ) -> Result<Option<Said>, SignInError> {
         let seen = self.accounts.record(&user.id)?;
-        let notice = seen.value.notice.clone();
+        let notice = seen.value.notice.as_deref().map(crate::accounts::told::Told::said);
         if notice.is_some() && is_free {
             let mut told = seen.value.clone();
             told.notice = None;

@@ -10,6 +10,7 @@ use crate::kernel::secret::SecretText;
 use crate::sessions::{Factors, Level, Principal, SessionKind};
 use crate::store::CommitError;
 use crate::store::clock_mark::TOLERANCE;
+use crate::words::{Said, Words};
 
 /// How long a proof counts as fresh for sensitive changes (ADM-01).
 pub const FRESH_FOR: Duration = Duration::from_secs(600);
@@ -130,6 +131,5 @@ impl SignIn {
 }
 
 fn password_missing() -> SignInError {
-    let sentence = "Send your password, or a passkey that checks who you are.";
-    Problem::unprocessable("password", "missing_field", sentence).into()
+    Problem::unprocessable("password", "missing_field", Said::of(Words::signin_send_proof)).into()
 }

@@ -14,6 +14,7 @@ pub use crate::config::{CookieScope, MOST_DOMAINS, ProtectedDomain};
 use crate::config::{WebOrigin, check_reach, parse_cookie_domain, parse_network};
 use crate::http::address::{TrustedProxies, host_matches};
 use crate::store::{Batch, Record, Store, StoreError, Table};
+use crate::words::{Said, said};
 
 use domains::Domains;
 
@@ -90,9 +91,10 @@ pub struct Origin {
 
 impl Origin {
     /// Parses an origin; the sentence says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Origin, String> {
+    pub fn parse(text: &str) -> Result<Origin, Said> {
         let origin = WebOrigin::parse(text.trim()).map_err(|_| {
-            format!("An address looks like https://auth.home.example, without a path. “{text}” does not.")
+            let text = text.to_owned();
+            said(move |t| t.setup_address_bad(&text))
         })?;
         Ok(Origin::from(&origin))
     }
@@ -149,7 +151,9 @@ impl Value {
         Ok(match setting {
             Setting::InstanceName => Value::Name(text.to_owned()),
             Setting::PublicOrigin => Value::Origin(Origin::from(&WebOrigin::parse(text)?)),
-            Setting::ProtectedDomain => Value::Domains(ProtectedDomain::parse_list(text)?),
+            Setting::ProtectedDomain => {
+                Value::Domains(ProtectedDomain::parse_list(text).map_err(|why| why.english())?)
+            }
             Setting::TrustedProxies => {
                 Value::Proxies(networks_in(text).map(parse_network).collect::<Result<_, _>>()?)
             }
@@ -207,7 +211,7 @@ impl Site {
     /// # Errors
     /// If a value is not understood, or address and domain do not fit together.
     pub fn open(store: &Store, fixed: Fixed) -> Result<Site, SiteError> {
-        let origin = Origin::parse(&fixed.default_origin).map_err(StoreError::Failed)?;
+        let origin = Origin::parse(&fixed.default_origin).map_err(|why| StoreError::Failed(why.english()))?;
         for network in &fixed.trusted_proxies {
             let (key, text) = (Setting::TrustedProxies.key(), network.to_string());
             parse_network(&text).map_err(|why| refused(key, &text, &why))?;

@@ -29,6 +29,8 @@ pub mod sign_in;
 pub mod system;
 
 #[cfg(test)]
+mod language_tests;
+#[cfg(test)]
 #[path = "../../tests/e2e/samples.rs"]
 mod samples;
 #[cfg(test)]
@@ -39,7 +41,7 @@ pub use askama::Template;
 pub use frame::{Frame, Kind, Notice, Theme, Viewer};
 pub use parts::{
     Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Goal, Hidden, OneTimeLink, Pager, SessionRow,
-    Svg, Wait, When, initials, plural,
+    Svg, Wait, When, initials,
 };
 
 /// Renders a page to HTML bytes.

@@ -58,22 +58,18 @@ impl FieldErrors {
 pub struct When {
     /// RFC 3339, UTC.
     pub iso: String,
-    /// Such as `12 Nov 2026, 14:02 UTC`.
-    pub text: String,
 }
 
 impl From<Timestamp> for When {
     fn from(at: Timestamp) -> Self {
-        let mut when = When { iso: at.to_rfc3339(), text: String::new() };
-        when.text = when.in_words(&Words::ENGLISH);
-        when
+        When { iso: at.to_rfc3339() }
     }
 }
 
 impl When {
     /// Returns the moment in a language: `12 Nov 2026, 14:02 UTC`.
     pub fn in_words(&self, t: &Words) -> String {
-        self.parts(t).unwrap_or_else(|| self.text.clone())
+        self.parts(t).unwrap_or_else(|| self.iso.clone())
     }
 
     fn parts(&self, t: &Words) -> Option<String> {
@@ -114,11 +110,6 @@ fn duration(t: Words, seconds: u64) -> String {
         91..=5400 => t.ui_minutes(seconds.div_ceil(60)),
         _ => t.ui_hours(seconds.div_ceil(3600)),
     }
-}
-
-/// Returns `1 day`, `2 days`.
-pub fn plural(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// What a visitor wants to open: "to continue to Grafana (grafana.home.example)".
@@ -313,6 +304,14 @@ impl Svg {
     /// Takes markup that contains no foreign text.
     pub(super) fn new(markup: String) -> Self {
         Svg(markup)
+    }
+
+    /// Gives a picture the name that a screen reader says.
+    #[must_use]
+    pub fn labelled(&self, label: &str) -> Self {
+        let label: String =
+            label.chars().filter(|letter| letter.is_alphanumeric() || " -".contains(*letter)).collect();
+        Svg(self.0.replacen("role=\"img\"", &format!("role=\"img\" aria-label=\"{label}\""), 1))
     }
 
     /// Returns the markup, for an API answer.

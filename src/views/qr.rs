@@ -26,7 +26,7 @@ pub fn qr_svg(text: &str) -> Option<Svg> {
     }
     Some(Svg::new(format!(
         "<svg class=\"qr\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" role=\"img\" \
-         aria-label=\"QR code\" shape-rendering=\"crispEdges\"><rect width=\"{side}\" height=\"{side}\" \
+         shape-rendering=\"crispEdges\"><rect width=\"{side}\" height=\"{side}\" \
          fill=\"#fff\"/><path fill=\"#000\" d=\"{path}\"/></svg>"
     )))
 }

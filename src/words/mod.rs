@@ -11,7 +11,7 @@ mod tests;
 
 pub use lang::Lang;
 pub use rich::Rich;
-pub use said::{Said, said};
+pub use said::{Said, english_only, said};
 
 /// The texts in one language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,7 +19,7 @@ enum Inner {
 
 impl Said {
     /// A sentence without values: `Said::of(Words::accounts_name_taken)`.
-    pub fn of(words: fn(Words) -> &'static str) -> Self {
+    pub const fn of(words: fn(Words) -> &'static str) -> Self {
         Said(Inner::Words(words))
     }
 
@@ -43,18 +43,9 @@ pub fn said(say: impl Fn(Words) -> String + Send + Sync + 'static) -> Said {
     Said(Inner::Told(Arc::new(say)))
 }
 
-/// English alone, for what no page shows.
-impl From<&'static str> for Said {
-    fn from(text: &'static str) -> Self {
-        Said(Inner::English(Cow::Borrowed(text)))
-    }
-}
-
-/// English alone, for what no page shows.
-impl From<String> for Said {
-    fn from(text: String) -> Self {
-        Said(Inner::English(Cow::Owned(text)))
-    }
+/// A sentence in English alone, for what no page shows: APIs that programs call, and the command line.
+pub fn english_only(text: impl Into<Cow<'static, str>>) -> Said {
+    Said(Inner::English(text.into()))
 }
 
 impl fmt::Display for Said {

@@ -61,7 +61,7 @@ fn a_sentence_is_said_in_the_language_of_the_reader() {
     let counted = said(|words| words.ui_days(3_u64));
     assert_eq!((counted.english(), counted.in_words(german)), ("3 days".to_owned(), "3 Tage".to_owned()));
     assert_eq!(Words::ENGLISH.ui_days(1_u64), "1 day");
-    assert_eq!(Said::from("English alone").in_words(german), "English alone");
+    assert_eq!(english_only("English alone").in_words(german), "English alone");
 }
 
 fn files(below: &Path, ending: &str, found: &mut Vec<PathBuf>) {

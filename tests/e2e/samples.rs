@@ -66,6 +66,14 @@ fn words() -> super::words::Words {
     super::words::Words::of(LANGUAGE.get())
 }
 
+/// Sample data that people would write in their own language.
+fn either(english: &'static str, german: &'static str) -> &'static str {
+    match LANGUAGE.get() {
+        Lang::En => english,
+        Lang::De => german,
+    }
+}
+
 /// Renders every page in a language.
 pub(crate) fn all_in(lang: Lang) -> Vec<Sample> {
     LANGUAGE.set(lang);
@@ -87,7 +95,7 @@ fn shell(title: &str, current: &'static str) -> Frame {
 }
 
 fn at(day: u32, clock: &str) -> When {
-    When { iso: format!("2026-11-{day:02}T{clock}:00Z"), text: format!("{day} Nov 2026, {clock} UTC") }
+    When { iso: format!("2026-11-{day:02}T{clock}:00Z") }
 }
 
 fn qr() -> Svg {
@@ -106,18 +114,22 @@ fn app_tokens(made: Option<account::NewAppToken>) -> account::AppTokens {
         proves_two: !is_expired,
     };
     account::AppTokens {
-        frame: shell("App tokens", "app-tokens"),
+        frame: shell(words().account_title_app_tokens(), "app-tokens"),
         username: "ana".into(),
         is_fresh: made.is_none(),
-        errors: made
-            .as_ref()
-            .map_or_else(|| FieldErrors::one("hosts", "“https://x” is no host."), |_| FieldErrors::none()),
+        errors: made.as_ref().map_or_else(
+            || FieldErrors::one("hosts", &words().access_token_host("https://x")),
+            |_| FieldErrors::none(),
+        ),
         made,
         rows: vec![row(NASTY, "", false), row("NAS", "dav.linden.example, *.files.linden.example", true)],
         proves_two: true,
         name: String::new(),
         hosts: "https://x".into(),
-        lives: vec![Choice::new("365", "One year", true), Choice::new("0", "Until I revoke it", false)],
+        lives: vec![
+            Choice::new("365", either("One year", "Ein Jahr"), true),
+            Choice::new("0", either("Until I revoke it", "Bis ich es widerrufe"), false),
+        ],
     }
 }
 
@@ -140,20 +152,27 @@ fn insecure() -> InsecureVisit {
 fn checks() -> Vec<Check> {
     let mut kept = Check::new(
         CheckState::Fix,
-        "Host name kept",
-        "Your proxy sends “127.0.0.1:8080” instead of the name people typed. Add this line to it.",
+        words().setup_check_host(),
+        &words().setup_check_host_lost("127.0.0.1:8080"),
     );
     kept.snippet = "proxy_set_header Host $host;".into();
     vec![
-        Check::new(CheckState::Pass, "Name", "auth.linden.example leads to this Doorward."),
-        Check::new(CheckState::Pass, "HTTPS", "The certificate is trusted and has 74 days left."),
-        kept,
         Check::new(
-            CheckState::Fix,
-            "Clock",
-            "This computer’s clock is 95 seconds behind; codes may be refused.",
+            CheckState::Pass,
+            words().setup_check_name(),
+            &words().setup_check_name_found("192.168.1.5", "auth.linden.example"),
         ),
-        Check::new(CheckState::Skipped, "Client address", "Answer the question about your proxy first."),
+        Check::new(CheckState::Pass, words().setup_check_https(), words().setup_check_certificate_trusted()),
+        kept,
+        Check::new(CheckState::Fix, words().setup_check_clock(), &words().setup_check_clock_fix(95_u64)),
+        Check::new(
+            CheckState::Skipped,
+            words().setup_check_visitors(),
+            either(
+                "Answer the question about your proxy first.",
+                "Beantworten Sie zuerst die Frage nach Ihrem Proxy.",
+            ),
+        ),
     ]
 }
 
@@ -161,14 +180,15 @@ fn who() -> Vec<Choice> {
     vec![
         Choice {
             value: "everyone".into(),
-            label: "Everyone with an account".into(),
+            label: words().setup_protect_who_everyone().into(),
             selected: true,
             ..Choice::default()
         },
         Choice {
             value: "owner".into(),
-            label: "Only me".into(),
-            hint: "You can open it to others later.".into(),
+            label: words().setup_protect_who_me().into(),
+            hint: either("You can open it to others later.", "Sie können sie später für andere öffnen.")
+                .into(),
             selected: false,
         },
     ]
@@ -177,11 +197,11 @@ fn who() -> Vec<Choice> {
 fn setup_pages() -> Vec<Sample> {
     let snippet = Snippet {
         title: "nginx".into(),
-        place: "In the server block of photos.linden.example, then reload nginx.".into(),
+        place: words().access_proxy_save("/etc/nginx/sites-available/photos.linden.example.conf").into(),
         text: "location /internal/doorward {\n  internal;\n  proxy_pass http://192.168.1.5:8080/api/authz/auth-request;\n  proxy_set_header X-Original-Method $request_method;\n  proxy_set_header X-Original-URL $scheme://$http_host$request_uri;\n  proxy_set_header X-Forwarded-For $remote_addr;\n  proxy_set_header Content-Length \"\";\n  proxy_pass_request_body off;\n}\nauth_request /internal/doorward;".into(),
     };
     let protect = |snippets: Vec<Snippet>, test: Vec<Check>| setup::Protect {
-        frame: gate("Protect your first app"),
+        frame: gate(words().setup_protect_title()),
         steps: steps(Step::Protect),
         is_oidc: false,
         presets: vec![Choice::new("immich", "Immich", true), Choice::new("miniflux", "Miniflux", false)],
@@ -201,7 +221,7 @@ fn setup_pages() -> Vec<Sample> {
             })
             .to_vec(),
         proxy: "nginx".into(),
-        reload: "Then run nginx -t, and reload nginx.".into(),
+        reload: words().access_proxy_nginx().into(),
         snippets,
         test,
         errors: FieldErrors::none(),
@@ -210,7 +230,7 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-claim",
             setup::Claim {
-                frame: gate("Set up Doorward"),
+                frame: gate(words().setup_claim_title()),
                 token_file: "/var/lib/doorward/setup-token".into(),
                 errors: FieldErrors::none(),
                 wait: None,
@@ -220,9 +240,9 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-claim-wrong",
             setup::Claim {
-                frame: gate("Set up Doorward"),
+                frame: gate(words().setup_claim_title()),
                 token_file: "/var/lib/doorward/setup-token".into(),
-                errors: FieldErrors::one("token", "That is not the setup code. Copy it again from the log."),
+                errors: FieldErrors::one("token", words().setup_claim_wrong()),
                 wait: Some(Wait::rate_limited(words(), 20)),
                 insecure: Some(insecure()),
             },
@@ -230,10 +250,10 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-welcome",
             setup::Welcome {
-                frame: gate("Welcome"),
+                frame: gate(words().setup_welcome_title()),
                 steps: steps(Step::Welcome),
                 languages: languages(),
-                instance_name: "Home".into(),
+                instance_name: either("Home", "Zuhause").into(),
                 is_insecure: false,
                 errors: FieldErrors::none(),
             },
@@ -241,10 +261,10 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-restore-refused",
             setup::Welcome {
-                frame: gate("Welcome"),
+                frame: gate(words().setup_welcome_title()),
                 steps: steps(Step::Welcome),
                 languages: languages(),
-                instance_name: "Home".into(),
+                instance_name: either("Home", "Zuhause").into(),
                 is_insecure: true,
                 errors: restore_errors(),
             },
@@ -252,7 +272,7 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-restoring",
             setup::Restoring {
-                frame: gate("The backup is being restored"),
+                frame: gate(words().setup_restoring_title()),
                 records: 412,
                 made: at(12, "14:02"),
             },
@@ -260,7 +280,7 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-owner",
             setup::Owner {
-                frame: gate("Your account"),
+                frame: gate(words().setup_owner_title()),
                 steps: steps(Step::Owner),
                 username: String::new(),
                 display_name: String::new(),
@@ -274,7 +294,7 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-address",
             setup::Address {
-                frame: gate("Where does Doorward live?"),
+                frame: gate(words().setup_address_title()),
                 steps: steps(Step::Address),
                 origin: "https://auth.linden.example".into(),
                 cookie_domain: "linden.example".into(),
@@ -289,11 +309,11 @@ fn setup_pages() -> Vec<Sample> {
                 errors: FieldErrors::none(),
             },
         ),
-        sample("setup-probed", setup::Probed { frame: gate("It arrived") }),
+        sample("setup-probed", setup::Probed { frame: gate(words().setup_probed_title()) }),
         sample(
             "setup-address-insecure",
             setup::Address {
-                frame: gate("Where does Doorward live?"),
+                frame: gate(words().setup_address_title()),
                 steps: Steps::new(&Step::ORDER_INSECURE, &[Step::Welcome], Step::Address, gate("").t),
                 origin: String::new(),
                 cookie_domain: String::new(),
@@ -305,19 +325,16 @@ fn setup_pages() -> Vec<Sample> {
                 seen_url: String::new(),
                 is_probe_due: false,
                 passkeys_at: None,
-                errors: FieldErrors::one(
-                    "accept_insecure",
-                    "Tick the box to continue without HTTPS, or use the tunnel.",
-                ),
+                errors: FieldErrors::one("accept_insecure", words().setup_insecure_refused()),
             },
         ),
         sample(
             "setup-second-factor",
             setup::SecondFactor {
-                frame: gate("Add a second factor"),
+                frame: gate(words().setup_factor_title()),
                 steps: steps(Step::SecondFactor),
                 passkey: PASSKEY.into(),
-                passkey_name: "Firefox on Linux".into(),
+                passkey_name: words().ui_device_on("Firefox", "Linux").into(),
                 no_passkey: None,
                 qr: qr(),
                 secret_text: SECRET.into(),
@@ -329,24 +346,22 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-second-factor-no-passkey",
             setup::SecondFactor {
-                frame: gate("Add a second factor"),
+                frame: gate(words().setup_factor_title()),
                 steps: steps(Step::SecondFactor),
                 passkey: String::new(),
                 passkey_name: String::new(),
-                no_passkey: Some(
-                    "Passkeys need HTTPS: browsers refuse them over an unencrypted connection.".into(),
-                ),
+                no_passkey: Some(words().signin_passkeys_need_https().into()),
                 qr: qr(),
                 secret_text: SECRET.into(),
                 otpauth_uri: URI.into(),
                 may_skip: false,
-                errors: FieldErrors::one("code", "That code was not accepted."),
+                errors: FieldErrors::one("code", words().setup_factor_code_wrong()),
             },
         ),
         sample(
             "admin-backup",
             setup::Backup {
-                frame: shell("Take a backup", "system"),
+                frame: shell(words().setup_backup_title(), "system"),
                 last: Some(at(12, "14:02")),
                 key_file: "/var/lib/doorward/master.key".into(),
                 fingerprint: "0a1b2c3d".into(),
@@ -355,7 +370,7 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-recovery-codes",
             setup::RecoveryCodes {
-                frame: gate("Keep your recovery codes"),
+                frame: gate(words().setup_codes_title()),
                 steps: steps(Step::SecondFactor),
                 username: "ana".into(),
                 codes: codes(),
@@ -373,7 +388,7 @@ fn setup_pages() -> Vec<Sample> {
                     name: "Miniflux".into(),
                     has_secret: true,
                     values: vec![
-                        Fact::new("Client ID", "miniflux-4f2a"),
+                        Fact::new(words().apps_value_client_id(), "miniflux-4f2a"),
                         Fact::new("Client Secret", "o3Zk8wq0fS0cVbX1t2rPpQ"),
                         Fact::new("miniflux.conf", "OAUTH2_PROVIDER=oidc\nOAUTH2_CLIENT_ID=miniflux-4f2a"),
                     ],
@@ -388,13 +403,13 @@ fn setup_pages() -> Vec<Sample> {
                 vec![
                     Check::new(
                         CheckState::Pass,
-                        "Asks to sign in",
-                        "A visitor without a session was sent to Doorward.",
+                        words().setup_test_strangers(),
+                        words().setup_test_strangers_pass(),
                     ),
                     Check::new(
                         CheckState::Fix,
-                        "Faked headers",
-                        "The app received a Remote-User header that the browser had made up. Paste all lines, not only some.",
+                        words().setup_test_forged(),
+                        &words().setup_test_forged_fix(200),
                     ),
                 ],
             ),
@@ -402,37 +417,41 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-done",
             setup::Done {
-                frame: gate("All set"),
+                frame: gate(words().setup_done_title()),
                 steps: steps(Step::Done),
                 facts: vec![
-                    Fact::new("Address", "https://auth.linden.example"),
-                    Fact::new("Owner", "ana"),
-                    Fact::new("Second factor", "Authenticator app"),
-                    Fact::new("First app", "photos.linden.example"),
+                    Fact::new(words().setup_fact_address(), "https://auth.linden.example"),
+                    Fact::new(words().people_role_owner(), "ana"),
+                    Fact::new(words().setup_fact_factor(), words().setup_fact_authenticator()),
+                    Fact::new(words().setup_fact_app(), "photos.linden.example"),
                 ],
                 health: vec![
-                    Check::new(CheckState::Pass, "Store", "It takes writes, and the disk has room."),
                     Check::new(
                         CheckState::Pass,
-                        "Master key",
-                        "It lies in /var/lib/doorward/master.key. A backup opens only with this key, so keep a copy of it somewhere else.",
+                        words().setup_health_store(),
+                        words().setup_health_store_pass(),
+                    ),
+                    Check::new(
+                        CheckState::Pass,
+                        words().setup_health_key(),
+                        &words().setup_health_key_text("/var/lib/doorward/master.key"),
                     ),
                 ],
                 left: vec![OpenStep {
                     code: "backup",
-                    label: "First backup".into(),
-                    sentence: "There is no copy of your accounts anywhere else yet. Download one.".into(),
+                    label: words().setup_open_backup().into(),
+                    sentence: words().setup_open_backup_text().into(),
                     url: "/admin/backup".into(),
                 }],
                 next: vec![
                     NextStep {
-                        title: "Add people".into(),
-                        text: "Give your family or team their own sign-in.".into(),
+                        title: words().setup_next_people().into(),
+                        text: words().setup_next_people_text().into(),
                         url: "/admin/people/new".into(),
                     },
                     NextStep {
-                        title: "Protect another app".into(),
-                        text: "Rules say who may open what.".into(),
+                        title: words().setup_next_rules().into(),
+                        text: words().setup_next_rules_text().into(),
                         url: "/admin/rules".into(),
                     },
                 ],
@@ -442,8 +461,8 @@ fn setup_pages() -> Vec<Sample> {
         sample(
             "setup-taken",
             setup::Taken {
-                frame: gate("Setup is already finished"),
-                by: "Someone else finished setup at 12 Nov 2026, 14:02 UTC from 192.168.1.20.".into(),
+                frame: gate(words().setup_taken_title()),
+                by: words().setup_taken_by("192.168.1.20", at(12, "14:02").in_words(&words())).into(),
             },
         ),
     ]
@@ -454,18 +473,17 @@ fn languages() -> Vec<Choice> {
 }
 
 fn restore_errors() -> FieldErrors {
-    let mut errors =
-        FieldErrors::one("backup", "The backup is cut off: its end is missing. Take another copy of it.");
-    errors.push("key", "This is no key file. One holds a single line of 64 digits and letters from a to f.");
-    errors.push("accept_insecure", "Open this page through a tunnel or over HTTPS, or tick the box.");
+    let mut errors = FieldErrors::one("backup", words().setup_restore_cut_off());
+    errors.push("key", words().setup_restore_bad_key());
+    errors.push("accept_insecure", words().setup_restore_insecure_refused());
     errors
 }
 
 fn owner_wrong() -> setup::Owner {
-    let mut errors = FieldErrors::one("username", "“Ana!” contains a character that usernames cannot have.");
-    errors.push("password", "This password is on lists of stolen passwords. Choose another one.");
+    let mut errors = FieldErrors::one("username", words().accounts_username_letters());
+    errors.push("password", words().accounts_password_common());
     setup::Owner {
-        frame: gate("Your account"),
+        frame: gate(words().setup_owner_title()),
         steps: Steps::new(&Step::ORDER_INSECURE, &[Step::Welcome, Step::Address], Step::Owner, gate("").t),
         username: "Ana!".into(),
         display_name: NASTY.into(),
@@ -478,7 +496,7 @@ fn owner_wrong() -> setup::Owner {
 
 fn sign_in() -> sign_in::SignIn {
     sign_in::SignIn {
-        frame: gate("Sign in"),
+        frame: gate(words().signin_sign_in()),
         hidden: vec![Hidden { name: "rd", value: "https://photos.linden.example/?a=\"b\"".into() }],
         continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
         username: String::new(),
@@ -497,13 +515,13 @@ const PASSKEY: &str = r#"{"allowCredentials":[],"challenge":"AAECAwQFBgcICQoLDA0
 
 fn second_passkey(passkey: Option<String>, asks_code: bool) -> sign_in::SecondFactor {
     sign_in::SecondFactor {
-        frame: gate("Use your passkey"),
+        frame: gate(words().signin_use_passkey()),
         hidden: Vec::new(),
         continue_to: None,
         recovery_url: "/signin/recovery".into(),
         error: None,
         wait: None,
-        passkey_unavailable: passkey.is_none().then_some("Passkeys need HTTPS."),
+        passkey_unavailable: passkey.is_none().then_some(words().signin_passkeys_need_https()),
         passkey,
         asks_code,
         hint_clock: false,
@@ -538,7 +556,7 @@ fn sign_in_pages() -> Vec<Sample> {
         sample(
             "signin-second-factor",
             sign_in::SecondFactor {
-                frame: gate("One more step"),
+                frame: gate(words().signin_one_more_step()),
                 hidden: vec![Hidden { name: "flow", value: "abc".into() }],
                 continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 recovery_url: "/signin/recovery?flow=abc".into(),
@@ -557,7 +575,7 @@ fn sign_in_pages() -> Vec<Sample> {
         sample(
             "signin-recovery",
             sign_in::Recovery {
-                frame: gate("Use a recovery code"),
+                frame: gate(words().signin_recovery()),
                 hidden: Vec::new(),
                 continue_to: None,
                 second_factor_url: "/signin/second-factor?flow=abc".into(),
@@ -569,24 +587,21 @@ fn sign_in_pages() -> Vec<Sample> {
         sample(
             "signin-enrol",
             sign_in::Enrol {
-                frame: gate("Add a second factor"),
+                frame: gate(words().setup_factor_title()),
                 continue_to: Some(Goal { name: NASTY.into(), host: "photos.linden.example".into() }),
                 hidden: Vec::new(),
                 passkey: Some("{}".to_owned()),
                 qr: qr(),
                 secret_text: SECRET.into(),
                 otpauth_uri: URI.into(),
-                errors: FieldErrors::one(
-                    "code",
-                    "That code was not accepted. Wait for the next one and try again.",
-                ),
+                errors: FieldErrors::one("code", words().signin_wrong_code()),
                 wait: None,
             },
         ),
         sample(
             "signin-recovery-codes",
             sign_in::NewRecoveryCodes {
-                frame: gate("Keep your recovery codes"),
+                frame: gate(words().setup_codes_title()),
                 action_url: "/signin/recovery-codes".into(),
                 hidden: Vec::new(),
                 username: "ana".into(),
@@ -596,12 +611,16 @@ fn sign_in_pages() -> Vec<Sample> {
         ),
         sample(
             "signout",
-            sign_in::SignOut { frame: gate("Sign out?"), hidden: Vec::new(), display_name: NASTY.into() },
+            sign_in::SignOut {
+                frame: gate(words().signin_sign_out()),
+                hidden: Vec::new(),
+                display_name: NASTY.into(),
+            },
         ),
         sample(
             "signed-out",
             sign_in::SignedOut {
-                frame: gate("Signed out"),
+                frame: gate(words().signin_signed_out_title()),
                 continue_to: Some(("https://photos.linden.example/".into(), "photos.linden.example".into())),
                 told: vec!["Immich".into(), NASTY.into()],
             },
@@ -609,11 +628,12 @@ fn sign_in_pages() -> Vec<Sample> {
         sample(
             "step-up",
             sign_in::StepUp {
-                frame: gate("Is it you?"),
+                frame: gate(words().signin_confirm_title()),
                 continue_to: None,
                 hidden: vec![Hidden { name: "next", value: "/account/security".into() }],
                 username: "ana".into(),
-                purpose: "remove your authenticator app".into(),
+                purpose: either("remove your authenticator app", "Ihre Authenticator-App zu entfernen")
+                    .into(),
                 asks_password: true,
                 passkey: None,
                 asks_code: true,
@@ -627,7 +647,7 @@ fn sign_in_pages() -> Vec<Sample> {
         sample(
             "step-up-passkey",
             sign_in::StepUp {
-                frame: gate("Is it you?"),
+                frame: gate(words().signin_confirm_title()),
                 continue_to: None,
                 hidden: Vec::new(),
                 username: "ana".into(),
@@ -642,28 +662,28 @@ fn sign_in_pages() -> Vec<Sample> {
                 cancel_url: "/account/security".into(),
             },
         ),
-        sample("link-invite", link(LinkKind::Invite, "Welcome to Linden Street")),
-        sample("link-reset", link(LinkKind::Reset, "New password")),
-        sample("link-gone", sign_in::LinkGone { frame: gate("This link is used up") }),
+        sample("link-invite", link(LinkKind::Invite, words().join_title_invite())),
+        sample("link-reset", link(LinkKind::Reset, words().join_title_reset())),
+        sample("link-gone", sign_in::LinkGone { frame: gate(words().join_title_gone()) }),
         sample(
             "register",
             sign_in::Register {
-                frame: gate("Create an account"),
+                frame: gate(words().join_title_register()),
                 hidden: Vec::new(),
                 username: "ana".into(),
                 display_name: String::new(),
                 email: String::new(),
                 min_length: 15,
-                errors: FieldErrors::one("password", "A password needs at least 15 characters."),
+                errors: FieldErrors::one("password", &words().accounts_password_short(15)),
                 wait: None,
             },
         ),
         sample(
             "message",
             sign_in::Message {
-                frame: gate("Password set"),
-                text: "Now sign in with it.".into(),
-                button: "Sign in".into(),
+                frame: gate(words().join_title_set()),
+                text: words().join_password_is_set().into(),
+                button: words().signin_sign_in().into(),
                 url: "/signin".into(),
             },
         ),
@@ -691,8 +711,8 @@ fn sessions() -> Vec<SessionRow> {
         is_current,
     };
     vec![
-        row("h1", "Firefox on Linux", "192.168.1.x", true),
-        row("h2", "Safari on iPhone", "203.0.113.x", false),
+        row("h1", &words().ui_device_on("Firefox", "Linux"), "192.168.1.x", true),
+        row("h2", &words().ui_device_on("Safari", "iPhone"), "203.0.113.x", false),
         row("h3", NASTY, "", false),
     ]
 }
@@ -705,21 +725,31 @@ fn events() -> Vec<Event> {
         detail: detail.into(),
     };
     vec![
-        event(Kind::Ok, "Signed in with password and code", "Firefox on Linux · 192.168.1.x", "13:59"),
-        event(Kind::Danger, "A wrong password was tried", "Unknown browser · 203.0.113.x", "11:40"),
-        event(Kind::Warn, "Recovery codes were made anew", "Firefox on Linux", "09:02"),
+        event(
+            Kind::Ok,
+            words().activity_sign_in_succeeded(),
+            &format!("{} · 192.168.1.x", words().ui_device_on("Firefox", "Linux")),
+            "13:59",
+        ),
+        event(
+            Kind::Danger,
+            words().activity_sign_in_failed(),
+            &format!("{} · 203.0.113.x", words().ui_device_unknown()),
+            "11:40",
+        ),
+        event(Kind::Warn, words().activity_codes_made(), &words().ui_device_on("Firefox", "Linux"), "09:02"),
         event(Kind::Info, NASTY, "", "08:00"),
     ]
 }
 
 fn strip(kind: Kind, text: &str) -> Strip {
-    let todo = account::Todo { label: "Add a passkey".into(), url: "/account/passkeys" };
+    let todo = account::Todo { label: words().account_title_passkey().into(), url: "/account/passkeys" };
     Strip { kind, text: text.into(), todo: (kind == Kind::Warn).then_some(todo) }
 }
 
 fn account_pages() -> Vec<Sample> {
     let security = |totp: Option<TotpState>, kind, text: &str| account::Security {
-        frame: shell("Security", "security"),
+        frame: shell(words().account_title_security(), "security"),
         username: "ana".into(),
         strip: strip(kind, text),
         password_changed: Some(at(1, "10:00")),
@@ -744,9 +774,9 @@ fn account_pages() -> Vec<Sample> {
         is_verified: is_synced,
     };
     let new_passkey = |unavailable| account::NewPasskey {
-        frame: shell("Add a passkey", "security"),
+        frame: shell(words().account_title_passkey(), "security"),
         options: PASSKEY.into(),
-        name: "Firefox on Linux".into(),
+        name: words().ui_device_on("Firefox", "Linux").into(),
         unavailable,
         errors: FieldErrors::none(),
     };
@@ -756,22 +786,28 @@ fn account_pages() -> Vec<Sample> {
             "account-passkeys",
             account::Security {
                 passkeys: vec![
-                    passkey("AAAAAAAAAAAAAAAAAAAAAA", "Phone", Some(at(12, "13:59")), true),
+                    passkey(
+                        "AAAAAAAAAAAAAAAAAAAAAA",
+                        either("Phone", "Telefon"),
+                        Some(at(12, "13:59")),
+                        true,
+                    ),
                     passkey("AQEBAQEBAQEBAQEBAQEBAQ", NASTY, None, false),
                 ],
-                ..security(None, Kind::Ok, "Your account is well protected.")
+                ..security(None, Kind::Ok, words().account_strip_good())
             },
         ),
         sample("account-passkey-new", new_passkey(None)),
-        sample("account-passkey-unavailable", new_passkey(Some("Passkeys need HTTPS."))),
+        sample("account-passkey-unavailable", new_passkey(Some(words().signin_passkeys_need_https()))),
         sample(
             "account",
             account::Profile {
-                frame: shell("Profile", "profile").with_notice(Kind::Ok, "Saved."),
+                frame: shell(words().account_title_profile(), "profile")
+                    .with_notice(Kind::Ok, words().account_done_saved()),
                 username: "ana".into(),
                 display_name: NASTY.into(),
                 email: "ana@linden.example".into(),
-                role: "Owner".into(),
+                role: words().people_role_owner().into(),
                 groups: vec!["family".into(), "admins".into()],
                 since: at(1, "10:00"),
                 cannot_delete: None,
@@ -781,22 +817,19 @@ fn account_pages() -> Vec<Sample> {
         sample(
             "account-delete",
             account::Delete {
-                frame: shell("Delete account", "profile"),
+                frame: shell(words().account_title_delete(), "profile"),
                 username: "ana".into(),
                 passkeys: 2,
                 app_tokens: 1,
-                errors: FieldErrors::one("confirm_username", "That is not your username."),
+                errors: FieldErrors::one("confirm_username", words().account_wrong_username()),
             },
         ),
-        sample("account-security", security(Some(totp), Kind::Ok, "Good: a password and a second factor.")),
-        sample(
-            "account-security-plain",
-            security(None, Kind::Warn, "Could be better: add an authenticator app."),
-        ),
+        sample("account-security", security(Some(totp), Kind::Ok, words().account_strip_good())),
+        sample("account-security-plain", security(None, Kind::Warn, words().account_strip_no_factor())),
         sample(
             "account-totp",
             account::Totp {
-                frame: shell("Authenticator app", "security"),
+                frame: shell(words().setup_fact_authenticator(), "security"),
                 qr: qr(),
                 secret_text: SECRET.into(),
                 otpauth_uri: URI.into(),
@@ -807,7 +840,7 @@ fn account_pages() -> Vec<Sample> {
         sample(
             "account-recovery-codes",
             account::RecoveryCodes {
-                frame: shell("New recovery codes", "security"),
+                frame: shell(words().account_title_codes(), "security"),
                 username: "ana".into(),
                 codes: codes(),
             },
@@ -823,10 +856,10 @@ fn account_pages() -> Vec<Sample> {
         sample(
             "account-activity",
             account::Activity {
-                frame: shell("Activity", "activity"),
+                frame: shell(words().account_title_activity(), "activity"),
                 events: events(),
                 pager: Pager {
-                    label: "1–50 of 312".into(),
+                    label: "1–50".into(),
                     previous: None,
                     next: Some("/account/activity?before=262".into()),
                 },
@@ -844,7 +877,10 @@ fn groups() -> Vec<Choice> {
 }
 
 fn roles() -> Vec<Choice> {
-    vec![Choice::new("member", "Member", true), Choice::new("admin", "Admin", false)]
+    vec![
+        Choice::new("member", words().people_role_member(), true),
+        Choice::new("admin", words().people_role_admin(), false),
+    ]
 }
 
 fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
@@ -852,7 +888,11 @@ fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
         url: format!("/admin/rules/r{position}"),
         position,
         sentence,
-        note: if position == 3 { "Dashboards and the like".into() } else { String::new() },
+        note: if position == 3 {
+            either("Dashboards and the like", "Dashboards und Ähnliches").into()
+        } else {
+            String::new()
+        },
         badge,
         is_new: is_draft && position == 2,
         is_first: position == 1,
@@ -860,58 +900,62 @@ fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
         decided: decided && position == 2,
     };
     Rules {
-        frame: shell("Access rules", "rules"),
+        frame: shell(words().rules_title(), "rules"),
         rules: vec![
             rule(
                 1,
                 vec![
-                    Words::plain("Anyone may open"),
+                    Words::plain(either("Anyone may open", "Alle dürfen")),
                     Words::name("photos.linden.example"),
-                    Words::plain("at paths like"),
+                    Words::plain(either("at paths like", "unter Pfaden wie")),
                     Words::name("^/share/"),
                 ],
-                Badge::new(Kind::Warn, "Open to all"),
+                Badge::new(Kind::Warn, words().rules_badge_bypass()),
             ),
             rule(
                 2,
                 vec![
-                    Words::plain("People in"),
+                    Words::plain(either("People in", "Leute in")),
                     Words::name("family"),
-                    Words::plain("may open"),
+                    Words::plain(either("may open", "dürfen öffnen:")),
                     Words::name("photos.linden.example"),
-                    Words::plain("with a password"),
+                    Words::plain(either("with a password", "mit einem Passwort")),
                 ],
-                Badge::new(Kind::Ok, "Password"),
+                Badge::new(Kind::Ok, words().rules_badge_one()),
             ),
             rule(
                 3,
                 vec![
-                    Words::plain("People in"),
+                    Words::plain(either("People in", "Leute in")),
                     Words::name("admins"),
-                    Words::plain("may open"),
+                    Words::plain(either("may open", "dürfen öffnen:")),
                     Words::name("*.linden.example"),
-                    Words::plain("with two factors"),
+                    Words::plain(either("with two factors", "mit zwei Faktoren")),
                 ],
-                Badge::new(Kind::Ok, "Two factors"),
+                Badge::new(Kind::Ok, words().rules_badge_two()),
             ),
         ],
         is_fixed: false,
         draft: is_draft.then(|| DraftNote {
             changes: vec![
                 DraftChange {
-                    badge: Badge::new(Kind::Danger, "Gone"),
-                    sentence: vec![Words::plain("Nobody may open"), Words::name(NASTY), Words::plain(".")],
+                    badge: Badge::new(Kind::Danger, words().rules_change_gone()),
+                    sentence: vec![
+                        Words::plain(either("Nobody may open", "Niemand darf öffnen:")),
+                        Words::name(NASTY),
+                        Words::plain("."),
+                    ],
                     detail: String::new(),
                 },
                 DraftChange {
-                    badge: Badge::new(Kind::Info, "Moved"),
+                    badge: Badge::new(Kind::Info, words().rules_change_moved()),
                     sentence: vec![
-                        Words::plain("Everyone may open"),
+                        Words::plain(either("Everyone may open", "Alle dürfen öffnen:")),
                         Words::name("media.home.example"),
-                        Words::plain("with"),
-                        Words::name("one factor"),
+                        Words::plain(either("with", "mit")),
+                        Words::name(either("one factor", "einem Faktor")),
                     ],
-                    detail: "from place 4 to 1".into(),
+                    detail: words().rules_from_to(4, 1).into(),
                 },
             ],
             more: 2,
@@ -920,7 +964,7 @@ fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
             is_shown: true,
         }),
         warnings: Vec::new(),
-        otherwise: "Everything else is refused.".into(),
+        otherwise: words().rules_otherwise().into(),
         otherwise_decided: false,
         test,
         errors: FieldErrors::none(),
@@ -935,15 +979,20 @@ fn rule_form() -> RuleForm {
         selected,
     };
     RuleForm {
-        frame: shell("Edit rule 2", "rules"),
+        frame: shell(words().rules_form_change(), "rules"),
         action_url: "/admin/rules/r2".into(),
         domains: "photos.linden.example\n*.music.linden.example".into(),
         paths: String::new(),
         methods: ["GET", "POST", "PUT", "DELETE"].into_iter().map(|m| Choice::new(m, m, false)).collect(),
         who: vec![
-            policy("anyone", "Anyone", "Even without an account.", false),
-            policy("signed-in", "Everyone with an account", "", false),
-            policy("some", "Only these groups and people", "", true),
+            policy(
+                "anyone",
+                words().rules_who_everyone(),
+                either("Even without an account.", "Auch ohne Konto."),
+                false,
+            ),
+            policy("signed-in", words().setup_protect_who_everyone(), "", false),
+            policy("some", words().rules_who_some(), "", true),
         ],
         groups: groups(),
         users: "ben".into(),
@@ -953,15 +1002,15 @@ fn rule_form() -> RuleForm {
         networks: "192.168.1.0/24".into(),
         clients: String::new(),
         subjects: "user:ben group:family".into(),
-        programs: vec![Choice::new("basic", "A password in every request (Basic)", false)],
+        programs: vec![Choice::new("basic", words().rules_programs_basic(), false)],
         note: String::new(),
         policies: vec![
-            policy("one_factor", "A password", "", true),
-            policy("two_factor", "Two factors", "A password and a code.", false),
-            policy("bypass", "Nothing", "The app is open; it must protect itself.", false),
-            policy("deny", "Refuse", "", false),
+            policy("one_factor", words().rules_need_one(), "", true),
+            policy("two_factor", words().rules_badge_two(), words().rules_need_one_hint(), false),
+            policy("bypass", words().rules_need_none(), words().rules_need_none_hint(), false),
+            policy("deny", words().rules_need_deny(), "", false),
         ],
-        errors: FieldErrors::one("domains", "“photos linden” is not a host name."),
+        errors: FieldErrors::one("domains", &words().access_host_wrong("photos linden")),
     }
 }
 
@@ -974,24 +1023,24 @@ fn admin_pages() -> Vec<Sample> {
         verdicts: vec![Verdict {
             kind: Kind::Ok,
             title: String::new(),
-            text: "Ben Okafor gets in, by rule 2.".into(),
+            text: words().rules_by_rule(2, words().rules_gets_in("Ben Okafor")).into(),
             reasons: vec![
-                "Rule 1 is for paths that match ^/share/, and /albums does not.".into(),
-                "Rule 2 fits, and Ben Okafor has proven enough.".into(),
+                words().rules_reason(1, words().rules_why_path("/albums", "^/share/")).into(),
+                words().rules_reason(2, words().rules_fits_enough("Ben Okafor")).into(),
             ],
         }],
     };
     let mut both = asked.clone();
     both.verdicts.push(Verdict {
         kind: Kind::Danger,
-        title: "By the rules in force".into(),
-        text: "Ben Okafor is kept out, because no rule matches.".into(),
-        reasons: vec!["Rules 1 to 3 are for other hosts than photos.linden.example.".into()],
+        title: words().rules_by_live().into(),
+        text: words().rules_by_none(words().rules_kept_out("Ben Okafor")).into(),
+        reasons: vec![words().rules_other_hosts(1, "photos.linden.example", 3).into()],
     });
-    both.verdicts.iter_mut().take(1).for_each(|verdict| verdict.title = "By the draft".into());
+    both.verdicts.iter_mut().take(1).for_each(|verdict| verdict.title = words().rules_by_draft().into());
     let mut live = rules(RuleTest::default(), false, true);
     live.is_fixed = true;
-    live.warnings = vec!["Rule 3 never decides: rule 2 comes first and always matches.".into()];
+    live.warnings = vec![words().rules_warn_shadowed(2, 3).into()];
     live.draft = live.draft.map(|draft| DraftNote { is_current: false, is_shown: false, ..draft });
     vec![
         sample("admin-rules", rules(asked, true, false)),
@@ -1014,27 +1063,26 @@ fn chosen(options: &[(&str, &str)], selected: usize) -> Vec<Choice> {
 
 fn admin_doctor_pages() -> Vec<Sample> {
     let page = |checks, errors| doctor::Doctor {
-        frame: shell("Doctor", "doctor"),
+        frame: shell(words().doctor_title(), "doctor"),
         host: NASTY.into(),
         example_host: "photos.linden.example".into(),
-        proxies: chosen(&[("auto", "Whatever it says it is"), ("nginx", "nginx"), ("caddy", "Caddy")], 0),
+        proxies: chosen(
+            &[("auto", words().doctor_proxy_itself()), ("nginx", "nginx"), ("caddy", "Caddy")],
+            0,
+        ),
         checks,
         errors,
     };
     let mut fix = Check::new(
         CheckState::Fix,
-        "The app sees no claims of the client",
-        "The client’s own Remote-User reaches the app: whoever sends it is taken for somebody else. Delete it.",
+        words().doctor_t_identity(),
+        &words().doctor_identity_leaks("Remote-User"),
     );
     fix.snippet = "proxy_set_header Remote-User $doorward_user;".into();
-    let pass =
-        Check::new(CheckState::Pass, "The clocks agree", "The proxy has the same time as this machine.");
-    let skipped = Check::new(CheckState::Skipped, "WebSockets get through", "There was no answer.");
+    let pass = Check::new(CheckState::Pass, words().doctor_t_clock(), words().doctor_clock_right());
+    let skipped = Check::new(CheckState::Skipped, words().doctor_t_web_socket(), words().doctor_no_answer());
     vec![
-        sample(
-            "admin-doctor",
-            page(Vec::new(), FieldErrors::one("host", "“x” is no host that is protected.")),
-        ),
+        sample("admin-doctor", page(Vec::new(), FieldErrors::one("host", &words().doctor_foreign_host("x")))),
         sample("admin-doctor-found", page(vec![pass, fix, skipped], FieldErrors::none())),
     ]
 }
@@ -1046,23 +1094,29 @@ fn admin_domain_pages() -> Vec<Sample> {
         sentence: sentence.into(),
     };
     let list = |rows, errors| domains::Domains {
-        frame: shell("Domains", "domains"),
+        frame: shell(words().domains_title(), "domains"),
         rows,
         is_fixed: false,
         portal_host: "auth.linden.example".into(),
         domain: NASTY.into(),
         portal: String::new(),
-        cookies: chosen(&[("domain", "One for all of its apps"), ("host", "One for each app")], 0),
+        cookies: chosen(
+            &[("domain", words().domains_cookie_domain()), ("host", words().domains_cookie_host())],
+            0,
+        ),
         errors,
     };
     let rows = vec![
-        row("linden.example", "One cookie for all of its apps."),
-        row("other.example", "One cookie for all of its apps, set by https://auth.other.example."),
-        row("third.example", "Each app has a cookie of its own."),
+        row("linden.example", words().domains_row_here()),
+        row("other.example", &words().domains_row_portal("https://auth.other.example")),
+        row("third.example", words().domains_row_app()),
     ];
     let fixed = domains::Domains { is_fixed: true, ..list(rows.clone(), FieldErrors::none()) };
     vec![
-        sample("admin-domains", list(rows, FieldErrors::one("domain", "“co.uk” is a public suffix."))),
+        sample(
+            "admin-domains",
+            list(rows, FieldErrors::one("domain", &words().access_domain_suffix("co.uk"))),
+        ),
         sample("admin-domains-fixed", fixed),
         sample("admin-domains-empty", list(Vec::new(), FieldErrors::none())),
         sample(
@@ -1073,8 +1127,11 @@ fn admin_domain_pages() -> Vec<Sample> {
                 is_fixed: false,
                 portal_host: "auth.linden.example".into(),
                 portal: "auth.other.example".into(),
-                cookies: chosen(&[("domain", "One for all of its apps"), ("host", "One for each app")], 0),
-                errors: FieldErrors::one("portal", "A portal looks like auth.other.example."),
+                cookies: chosen(
+                    &[("domain", words().domains_cookie_domain()), ("host", words().domains_cookie_host())],
+                    0,
+                ),
+                errors: FieldErrors::one("portal", &words().domains_why_portal_host("other.example", "x")),
             },
         ),
     ]
@@ -1082,7 +1139,7 @@ fn admin_domain_pages() -> Vec<Sample> {
 
 fn consent() -> oidc::Consent {
     oidc::Consent {
-        frame: gate("Sign in to Immich?"),
+        frame: gate(&words().oidc_allow_title("Immich")),
         client_name: "Immich".into(),
         initials: "Im".into(),
         leads_to: "photos.linden.example".into(),
@@ -1090,10 +1147,10 @@ fn consent() -> oidc::Consent {
         display_name: "Ana Lindqvist".into(),
         username: "ana".into(),
         items: vec![
-            "Your name and profile".into(),
-            oidc::Item { text: "Your e-mail address".into(), value: NASTY.into() },
-            oidc::Item { text: "The groups you are in".into(), value: "family · photos".into() },
-            "Stay signed in while you are away".into(),
+            words().oidc_profile().into(),
+            oidc::Item { text: words().oidc_email().into(), value: NASTY.into() },
+            oidc::Item { text: words().oidc_groups().into(), value: "family · photos".into() },
+            words().oidc_offline().into(),
         ],
         is_asked_once: true,
         resources: Vec::new(),
@@ -1106,23 +1163,23 @@ fn consent() -> oidc::Consent {
 
 fn app_pages() -> Vec<Sample> {
     let confirm = oidc::DeviceConfirm {
-        frame: gate("Let Jellyfin in?"),
+        frame: gate(&words().oidc_device_title_of("Jellyfin")),
         client_name: "Jellyfin".into(),
         initials: "Je".into(),
         user_code: "WDJB-MJHT".into(),
         place: "192.168.1.x".into(),
         display_name: NASTY.into(),
-        items: vec!["Your name and profile".into()],
+        items: vec![words().oidc_profile().into()],
     };
     vec![
         sample("app-consent", consent()),
         sample(
             "app-consent-stranger",
             oidc::Consent {
-                frame: gate(&format!("Sign in to {NASTY}?")),
+                frame: gate(&words().oidc_allow_title(NASTY)),
                 client_name: NASTY.into(),
                 initials: "A".into(),
-                leads_to: "an app on this device (com.example.app)".into(),
+                leads_to: words().oidc_leads_to_device("com.example.app").into(),
                 registered_itself: true,
                 items: Vec::new(),
                 resources: vec!["https://api.linden.example/v1".into()],
@@ -1132,7 +1189,7 @@ fn app_pages() -> Vec<Sample> {
         sample(
             "app-form-post",
             oidc::FormPost {
-                frame: gate("Back to the app"),
+                frame: gate(words().oidc_form_post_title()),
                 action: "https://photos.linden.example/auth/login".into(),
                 fields: vec![Hidden { name: "code", value: NASTY.into() }],
             },
@@ -1140,7 +1197,7 @@ fn app_pages() -> Vec<Sample> {
         sample(
             "app-signout",
             oidc::Logout {
-                frame: gate("Sign out"),
+                frame: gate(words().signin_sign_out()),
                 hidden: vec![Hidden { name: "confirmed", value: "yes".into() }],
                 client_name: Some(NASTY.into()),
                 display_name: "Ana Lindqvist".into(),
@@ -1148,20 +1205,28 @@ fn app_pages() -> Vec<Sample> {
         ),
         sample(
             "app-device",
-            oidc::DeviceCode { frame: gate("Sign in a device"), user_code: String::new(), error: None },
+            oidc::DeviceCode {
+                frame: gate(words().oidc_device_title()),
+                user_code: String::new(),
+                error: None,
+            },
         ),
         sample(
             "app-device-wrong",
             oidc::DeviceCode {
-                frame: gate("Sign in a device"),
+                frame: gate(words().oidc_device_title()),
                 user_code: "WDJB-MJHT".into(),
-                error: Some("This code is not known, or its time is over.".into()),
+                error: Some(words().oidc_device_unknown().into()),
             },
         ),
         sample("app-device-confirm", confirm),
         sample(
             "app-device-done",
-            oidc::DeviceDone { frame: gate("Done"), client_name: "Jellyfin".into(), is_allowed: true },
+            oidc::DeviceDone {
+                frame: gate(words().oidc_device_done()),
+                client_name: "Jellyfin".into(),
+                is_allowed: true,
+            },
         ),
     ]
 }
@@ -1176,7 +1241,7 @@ fn error_pages() -> Vec<Sample> {
         sample(
             "error-421",
             WrongHost {
-                frame: gate("Wrong address"),
+                frame: gate(words().errors_wrong_host()),
                 opened: "door.old.example".into(),
                 lives_at: "https://auth.linden.example".into(),
                 request_id: "r_01HX9ZK3V7".into(),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, lowest first. A room may use only rooms before it; the last three may use everything.
 const ORDER: &[&str] = &[
-    "kernel",
     "words",
+    "kernel",
     "config",
     "crypto",
     "store",

@@ -11,6 +11,7 @@ use super::endpoint::Dialect;
 use crate::access::domain::{normal_host, split_authority};
 use crate::http::Request;
 use crate::http::path::{self, PathError};
+use crate::words::Words;
 
 static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
@@ -148,35 +149,27 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Says why, as the end of a sentence.
+    pub fn in_words(self, t: Words) -> String {
+        match self {
+            Refusal::UntrustedPeer => t.access_refused_peer().to_owned(),
+            Refusal::Missing(name) => t.access_refused_missing(name),
+            Refusal::Doubled(name) => t.access_refused_doubled(name),
+            Refusal::Invalid(name) => t.access_refused_invalid(name),
+            Refusal::PlainHttp => t.access_refused_plain_http().to_owned(),
+            Refusal::UnknownHost => t.access_refused_host().to_owned(),
+            Refusal::Contradicts(name) => t.access_refused_contradiction(name),
+            Refusal::ForeignPortal => t.access_refused_portal().to_owned(),
+            Refusal::UnknownVisitor => t.access_refused_visitor().to_owned(),
+            Refusal::UnknownMethod => t.access_refused_method().to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::UntrustedPeer => f.write_str(
-                "it does not come from a trusted proxy; if this is your reverse proxy, add its address to server.trusted_proxies",
-            ),
-            Refusal::Missing(name) => write!(f, "the proxy did not send the header {name}"),
-            Refusal::Doubled(name) => write!(f, "the header {name} came with several values"),
-            Refusal::Invalid(name) => write!(f, "the header {name} is not understood"),
-            Refusal::PlainHttp => f.write_str(
-                "the app is reached over plain HTTP; serve it over HTTPS, or set server.insecure_http in a lab",
-            ),
-            Refusal::UnknownHost => {
-                f.write_str("the host is not below the protected domain (or it is Doorward itself)")
-            }
-            Refusal::Contradicts(name) => write!(
-                f,
-                "the header {name} says something else than x-original-url or x-original-method; let the proxy set or delete both"
-            ),
-            Refusal::ForeignPortal => f.write_str(
-                "the sign-in address that the proxy names (authelia_url, rd or x-authelia-url) is neither Doorward's nor an https address below the domain of the app",
-            ),
-            Refusal::UnknownVisitor => f.write_str(
-                "a rule looks at where visitors come from, and the proxy does not say it; add the proxy to server.trusted_proxies and let it set X-Forwarded-For",
-            ),
-            Refusal::UnknownMethod => f.write_str(
-                "a rule looks at the method, and the proxy does not say it; let it set X-Forwarded-Method",
-            ),
-        }
+        f.write_str(&self.in_words(Words::ENGLISH))
     }
 }
 

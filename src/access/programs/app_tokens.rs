@@ -11,6 +11,7 @@ use crate::sessions::app_tokens::{MadeAppToken, NewAppToken};
 use crate::sessions::{Factors, Principal};
 use crate::sign_in::{SignIn, Visit};
 use crate::store::Batch;
+use crate::words::{Said, Words, said};
 
 use super::super::domain::normal_host;
 
@@ -45,28 +46,24 @@ impl Wish {
     /// 422 that names the field `name`, `hosts` or `expires_in_days`.
     pub fn parse(&self, now: Timestamp) -> Result<Sound, Problem> {
         let name = DisplayName::parse(&self.name).map_err(|_| {
-            let sentence = "Give the token a name of 1 to 100 characters that tells what it is for.";
-            Problem::unprocessable("name", "invalid_value", sentence)
+            Problem::unprocessable("name", "invalid_value", Said::of(Words::access_token_name))
         })?;
         let mut hosts = Vec::new();
         for text in self.hosts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
             let host = parse_host(text).ok_or_else(|| {
-                let sentence = format!(
-                    "“{text}” is no host. A host looks like photos.home.example or *.home.example, without https://."
-                );
-                Problem::unprocessable("hosts", "invalid_value", sentence)
+                let typed = text.to_owned();
+                Problem::unprocessable("hosts", "invalid_value", said(move |t| t.access_token_host(&typed)))
             })?;
             if !hosts.contains(&host) {
                 hosts.push(host);
             }
         }
         if hosts.len() > MOST_HOSTS {
-            let sentence =
-                format!("A token opens at most {MOST_HOSTS} hosts. Use a pattern such as *.home.example.");
+            let sentence = said(|t| t.access_token_hosts(MOST_HOSTS));
             return Err(Problem::unprocessable("hosts", "too_many", sentence));
         }
         if self.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
-            let sentence = format!("A token lives 1 to {MOST_DAYS} days, or until it is revoked.");
+            let sentence = said(|t| t.access_token_life(MOST_DAYS));
             return Err(Problem::unprocessable("expires_in_days", "invalid_value", sentence));
         }
         let life = |days: u32| std::time::Duration::from_secs(u64::from(days) * 86_400);

@@ -20,6 +20,7 @@ use crate::oidc::client::ClientKind;
 use crate::oidc::presets::{Preset, Values, check_against_discovery, find_or_suggest};
 use crate::oidc::scopes::Scopes;
 use crate::oidc::{AddError, Added, ClientId, ClientSettings};
+use crate::words::Said;
 
 /// An event of something that was done here.
 pub(super) fn event(kind: Kind) -> Event {
@@ -82,7 +83,9 @@ pub(super) async fn add(app: &App, args: AddArgs) -> Result<String, Failure> {
 
 fn settings_of(args: &AddArgs, preset: Option<&Preset>, place: &Place) -> Result<ClientSettings, Failure> {
     let mut settings = match preset {
-        Some(preset) => preset.settings(&place.url, &place.parameters).map_err(Failure::usage)?,
+        Some(preset) => {
+            preset.settings(&place.url, &place.parameters).map_err(|why| Failure::usage(why.english()))?
+        }
         None => ClientSettings::default(),
     };
     if let Some(name) = &args.name {
@@ -130,7 +133,9 @@ fn tell(app: &App, added: Added, preset: Option<&'static Preset>, place: &Place)
     let mut values = Values::new(&issuer, client.id.as_str(), secret, &place.url);
     values.parameters.clone_from(&place.parameters);
     section(&mut text, "Notes", &preset.notes);
-    section(&mut text, "What is missing here", &check_against_discovery(preset, &app.oidc.metadata()));
+    let missing: Vec<String> =
+        check_against_discovery(preset, &app.oidc.metadata()).iter().map(Said::english).collect();
+    section(&mut text, "What is missing here", &missing);
     paste(&mut text, preset, &values);
     text
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::oidc::presets::{self, Preset, Values};
+use crate::words::Said;
 
 pub(super) fn list() -> String {
     let mut text = String::new();
@@ -32,7 +33,7 @@ pub(super) fn show(preset: &Preset, url: Option<&str>) -> Result<String, String>
     for (label, value) in lines {
         let _ = writeln!(text, "{label:<24}{value}");
     }
-    let addresses = Addresses::of(preset, url)?;
+    let addresses = Addresses::of(preset, url).map_err(|why| why.english())?;
     section(&mut text, "Redirect URIs", &addresses.redirect);
     section(&mut text, "After signing out", &addresses.post_logout);
     section(&mut text, "Back-channel logout", &addresses.backchannel);
@@ -75,7 +76,7 @@ struct Addresses {
 }
 
 impl Addresses {
-    fn of(preset: &Preset, url: Option<&str>) -> Result<Self, String> {
+    fn of(preset: &Preset, url: Option<&str>) -> Result<Self, Said> {
         let client = &preset.client;
         let defaults = BTreeMap::new();
         Ok(match url {

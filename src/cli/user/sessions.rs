@@ -10,6 +10,7 @@ use crate::admin::by::By;
 use crate::app::App;
 use crate::cli::{Failure, told};
 use crate::sessions::labels::device_name;
+use crate::words::Words;
 
 /// What to do with sessions.
 #[derive(Subcommand, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ fn list(app: &App, name: &str) -> Result<String, Failure> {
             view.started_at.to_rfc3339(),
             view.last_seen.to_rfc3339(),
             view.place,
-            device_name(&view.label)
+            device_name(&view.label, Words::ENGLISH)
         );
     }
     Ok(text)

@@ -3,6 +3,7 @@
 use url::{Host, Url};
 
 use super::template;
+use crate::words::{Said, Words, said};
 
 /// Longer than any address that people type.
 const LONGEST: usize = 500;
@@ -25,30 +26,33 @@ impl AppAddress {
     ///
     /// # Errors
     /// A sentence, if it is no plain web address.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, Said> {
         let text = text.trim();
         let shown: String = text.chars().filter(|character| !character.is_control()).take(80).collect();
-        let refuse = |what: &str| format!("The address of the app, {shown}, {what}.");
+        let refuse = |say: fn(Words, String) -> String| {
+            let shown = shown.clone();
+            said(move |t| say(t, shown.clone()))
+        };
         if text.is_empty() {
-            return Err("Give the address of the app, such as https://app.home.example.".to_owned());
+            return Err(Said::of(Words::apps_url_empty));
         }
         let odd = |character: char| {
             character.is_whitespace() || character.is_control() || "*{}\\|^`<>\"".contains(character)
         };
         if text.len() > LONGEST || text.contains(odd) {
-            return Err(refuse("is not a web address"));
+            return Err(refuse(Words::apps_url_odd));
         }
-        let url = Url::parse(text).map_err(|_| refuse("must be whole, such as https://app.home.example"))?;
+        let url = Url::parse(text).map_err(|_| refuse(Words::apps_url_part))?;
         let is_web =
             matches!(url.scheme(), "https" | "http") && url.host_str().is_some_and(|host| !host.is_empty());
         if !is_web || is_open_http(&url) {
-            return Err(refuse("must begin with https://; only localhost may do without"));
+            return Err(refuse(Words::apps_url_http));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refuse("must not hold a name or password"));
+            return Err(refuse(Words::apps_url_user));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(refuse("must not hold a ? or #"));
+            return Err(refuse(Words::apps_url_query));
         }
         let (host, path) = (url.host_str().unwrap_or_default(), url.path().trim_end_matches('/'));
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();

@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::{AuthMethod, Pkce, Preset};
+use crate::words::{Said, said};
 
 /// Returns what `preset` needs and `discovery` (Discovery section 3, RFC 8414 section 2) does not offer: one sentence
 /// each, none if the app can connect.
-pub fn check_against_discovery(preset: &Preset, discovery: &Value) -> Vec<String> {
-    let client = &preset.client;
+pub fn check_against_discovery(preset: &'static Preset, discovery: &Value) -> Vec<Said> {
+    let (client, name) = (&preset.client, preset.name.as_str());
     let mut missing = Vec::new();
     let mut need = |member: &str, word: &str, unless_said: &[&str]| {
         let offers = match discovery.get(member).and_then(Value::as_array) {
@@ -15,7 +16,8 @@ pub fn check_against_discovery(preset: &Preset, discovery: &Value) -> Vec<String
             None => unless_said.contains(&word),
         };
         if !offers {
-            missing.push(format!("{} needs {word}, which {member} does not list.", preset.name));
+            let (member, word) = (member.to_owned(), word.to_owned());
+            missing.push(said(move |t| t.apps_lacks(&member, name, &word)));
         }
     };
     need("response_types_supported", "code", &[]);
@@ -40,19 +42,16 @@ pub fn check_against_discovery(preset: &Preset, discovery: &Value) -> Vec<String
     }
     let is_true = |member: &str| discovery.get(member).and_then(Value::as_bool) == Some(true);
     if client.backchannel_logout_path.is_some() && !is_true("backchannel_logout_supported") {
-        missing.push(format!(
-            "{} listens for back-channel logout, but backchannel_logout_supported is not true.",
-            preset.name
-        ));
+        missing.push(said(move |t| t.apps_lacks_backchannel(name)));
     }
     let named = |member: &str| discovery.get(member).is_some_and(Value::is_string);
     for member in ["issuer", "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"] {
         if !named(member) {
-            missing.push(format!("{} needs {member}, which is not there.", preset.name));
+            missing.push(said(move |t| t.apps_lacks_member(member, name)));
         }
     }
     if !client.post_logout_paths.is_empty() && !named("end_session_endpoint") {
-        missing.push(format!("{} signs out at end_session_endpoint, which is not there.", preset.name));
+        missing.push(said(move |t| t.apps_lacks_logout(name)));
     }
     missing
 }

@@ -7,6 +7,7 @@ use super::{Algorithm, AuthMethod, Consent, Grant, Kind, Pkce, Preset};
 use crate::crypto::signing::SigningAlgorithm;
 use crate::oidc::client::{self, ClientKind, ClientSettings, ConsentMode, Demand, GrantType};
 use crate::oidc::scopes::Scopes;
+use crate::words::{Said, english_only};
 
 impl Preset {
     /// Returns the settings of a client for the app at `app_url`; `parameters` by name go before the defaults.
@@ -17,13 +18,13 @@ impl Preset {
         &self,
         app_url: &str,
         parameters: &BTreeMap<String, String>,
-    ) -> Result<ClientSettings, String> {
+    ) -> Result<ClientSettings, Said> {
         if let Some(name) = parameters.keys().find(|name| self.parameter(name).is_none()) {
             let known: Vec<&str> = self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-            return Err(match known.as_slice() {
+            return Err(english_only(match known.as_slice() {
                 [] => format!("{} has no parameters, so there is no {name}.", self.name),
                 _ => format!("{} has no parameter {name}, but {}.", self.name, known.join(", ")),
-            });
+            }));
         }
         let own = &self.client;
         let is_loopback = |path: &String| {

@@ -183,7 +183,7 @@ fn odd_addresses_of_apps_are_refused() {
         "https://photos home.example",
         "https://photos.home.example/\nhttps://evil.example",
     ] {
-        let refused = immich.redirect_uris(odd).unwrap_err();
+        let refused = immich.redirect_uris(odd).unwrap_err().english();
         assert!(refused.ends_with('.') && refused.len() < 200, "{odd}: {refused}");
     }
     let jellyfin = find("jellyfin").unwrap();
@@ -245,7 +245,7 @@ fn snippets_in_toml_are_toml() {
 #[test]
 fn every_preset_fits_a_provider_that_offers_everything() {
     for preset in list() {
-        assert_eq!(check_against_discovery(preset, &discovery()), Vec::<String>::new(), "{}", preset.id);
+        assert_eq!(check_against_discovery(preset, &discovery()), Vec::new(), "{}", preset.id);
     }
 }
 
@@ -254,7 +254,11 @@ fn what_the_provider_lacks_is_said() {
     let without = |preset: &str, member: &str, value: serde_json::Value| {
         let mut discovery = discovery();
         discovery[member] = value;
-        check_against_discovery(find(preset).unwrap(), &discovery).join(" ")
+        check_against_discovery(find(preset).unwrap(), &discovery)
+            .iter()
+            .map(crate::words::Said::english)
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     let cases = [
         ("grafana", "token_endpoint_auth_methods_supported", json!(["none"]), "client_secret_basic"),

@@ -31,7 +31,10 @@ fn texts(preset: &Preset, found: &mut Vec<String>) {
     if !preset.website.starts_with("https://") || AppAddress::parse(&preset.website).is_err() {
         found.push("the website is not an https address".to_owned());
     }
-    for sentence in preset.notes.iter().chain([&preset.source]) {
+    if preset.notes.len() != preset.notes_de.len() {
+        found.push("there are other notes in German (notes_de) than in English".to_owned());
+    }
+    for sentence in preset.notes.iter().chain(&preset.notes_de).chain([&preset.source]) {
         if !sentence.ends_with('.') || sentence.trim() != sentence || sentence.contains('\n') {
             found.push(format!("“{sentence}” is not one plain sentence"));
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Facts, Finding, PathFacts, ProgressFacts, RefusedSetting, Severity, StoreState};
 use crate::kernel::time::Timestamp;
+use crate::words::english_only;
 
 type Check = fn(&Facts) -> Finding;
 
@@ -59,8 +60,8 @@ impl Answer {
         Finding {
             code: self.code,
             severity,
-            title: self.title.into(),
-            sentence: sentence.into(),
+            title: english_only(self.title),
+            sentence: english_only(sentence),
             line_to_paste,
         }
     }

@@ -33,7 +33,8 @@ pub async fn overview(room: &System, _request: &Request, actor: &Principal) -> R
 
 /// `GET /api/v1/admin/settings`: every setting with its origin, and what waits for a restart.
 pub async fn list_settings(room: &System, _request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
-    let document = json!({ "settings": room.settings_in_effect(), "restart": room.waiting_settings() });
+    let document =
+        json!({ "settings": room.settings_in_effect(Words::ENGLISH), "restart": room.waiting_settings() });
     Ok(Reply::json(StatusCode::OK, &document))
 }
 

@@ -11,6 +11,7 @@ use crate::http::Problem;
 use crate::kernel::time::Timestamp;
 use crate::store::Store;
 use crate::store::snapshots::{self, Reason, Stored};
+use crate::words::{Said, Words, said};
 
 use super::System;
 
@@ -46,10 +47,8 @@ impl Backups {
         &self,
         work: impl FnOnce(&Store, &std::path::Path) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let busy = || {
-            let text = "Another snapshot is being made or sent. Please try again in a moment.";
-            Problem::unavailable("busy", text, Duration::from_secs(5))
-        };
+        let busy =
+            || Problem::unavailable("busy", Said::of(Words::system_snapshot_busy), Duration::from_secs(5));
         let turn = self.turn.clone().try_acquire_owned().map_err(|_| busy())?;
         let (store, directory) = (self.store.clone(), self.directory.clone());
         let done = tokio::task::spawn_blocking(move || {
@@ -69,13 +68,9 @@ impl System {
         let backups = self.backups();
         let asked = backups.list()?.iter().filter(|one| one.reason == Reason::Asked).count();
         if asked >= MOST_ASKED {
-            return Err(Problem::conflict(
-                "too_many_snapshots",
-                format!(
-                    "There are {asked} snapshots already that somebody asked for. Remove old ones of {} first.",
-                    backups.directory.join("snapshots").display()
-                ),
-            ));
+            let path = backups.directory.join("snapshots");
+            let sentence = said(move |t| t.system_snapshot_many(asked, path.display()));
+            return Err(Problem::conflict("too_many_snapshots", sentence));
         }
         let mut batch = self.store.batch();
         self.audit.write(&mut batch, event.clone().detail("what", "snapshot"));
@@ -86,7 +81,7 @@ impl System {
             Ok(path) => path,
             Err(error) => {
                 self.audit.note(event.ended(Outcome::Failed).detail("what", "snapshot"));
-                let text = "The snapshot could not be made; the log of the server says why.";
+                let text = Said::of(Words::system_snapshot_failed);
                 return Err(Problem::unavailable("snapshot_failed", text, Duration::from_secs(60))
                     .because(error.to_string()));
             }
@@ -106,9 +101,8 @@ impl System {
         let found = found.ok_or_else(Problem::not_found)?;
         if found.bytes > LARGEST_DOWNLOAD {
             let path = backups.directory.join("snapshots").join(&found.name);
-            let text =
-                format!("It is too large to be sent this way. Copy {} from the server.", path.display());
-            return Err(Problem::conflict("too_large", text));
+            let sentence = said(move |t| t.system_snapshot_large(path.display()));
+            return Err(Problem::conflict("too_large", sentence));
         }
         let mut batch = self.store.batch();
         self.audit.write(&mut batch, event.detail("what", "download").detail("snapshot", &found.name));

@@ -17,7 +17,7 @@ use crate::store::snapshots::{Reason, Stored};
 use crate::views::chart::Chart;
 use crate::views::system as views;
 use crate::views::{Badge, Fact, FieldErrors, Kind, When};
-use crate::words::Words;
+use crate::words::{Said, Words};
 
 const SYSTEM: &str = "/admin/system";
 const DAY: u64 = 86_400;
@@ -243,7 +243,7 @@ pub async fn rotate_keys(room: &System, request: &Request, actor: &Principal) ->
     match request.form()?.text("which") {
         "tokens" => room.rotate_token_keys(event).await?,
         "apps" => room.rotate_app_keys(event).await?,
-        _ => return Err(Problem::bad_request("invalid_value", "Keys are `tokens` or `apps`.")),
+        _ => return Err(Problem::bad_request("invalid_value", Said::of(Words::system_bad_keys))),
     }
     Ok(Reply::see_other("/admin/system?done=replaced"))
 }
@@ -269,17 +269,13 @@ pub async fn show_settings(room: &System, request: &Request, actor: &Principal) 
     let t = request.words();
     let waiting = room.waiting_settings();
     let mut sections: Vec<views::Section> = Vec::new();
-    for InEffect { key, value, origin, help, .. } in room.settings_in_effect() {
+    for InEffect { key, value, origin, help, .. } in room.settings_in_effect(t) {
         let name = key.split('.').next().unwrap_or(key);
         let row = views::SettingRow {
             key,
             value,
             is_set: origin != "default",
-            origin: match origin.as_str() {
-                "default" => t.system_origin_default().to_owned(),
-                "store" => t.system_origin_store().to_owned(),
-                _ => origin,
-            },
+            origin: origin.split(" + ").map(|one| origin_in_words(one, t)).collect::<Vec<_>>().join(" + "),
             help,
             is_waiting: waiting.changed.contains(&key),
         };
@@ -294,6 +290,16 @@ pub async fn show_settings(room: &System, request: &Request, actor: &Principal) 
         sections,
     };
     Reply::html(StatusCode::OK, &page)
+}
+
+fn origin_in_words(origin: &str, t: Words) -> String {
+    match (origin, origin.split_once(' ')) {
+        ("default", _) => t.system_origin_default().to_owned(),
+        ("store", _) => t.system_origin_store().to_owned(),
+        (_, Some(("environment", name))) => t.system_origin_environment(name),
+        (_, Some(("flag", name))) => t.system_origin_flag(name),
+        _ => origin.to_owned(),
+    }
 }
 
 /// `GET /admin/system/support`.

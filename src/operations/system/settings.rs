@@ -11,6 +11,7 @@ use crate::config::{Origin, Shown};
 use crate::http::Problem;
 use crate::setup::parse_instance_name;
 use crate::site::{Setting, Site};
+use crate::words::Words;
 
 /// Reads the configuration once more.
 type ReadAgain = Arc<dyn Fn() -> Result<Vec<Shown>, String> + Send + Sync>;
@@ -64,8 +65,6 @@ impl Waiting {
 /// Where a value that an administrator chose comes from.
 const STORE: &str = "store";
 
-const NAME_HELP: &str = "The name shown on every page.";
-
 /// Returns what an administrator chose for a key that the configuration leaves alone.
 fn chosen(site: &Site, key: &str) -> Option<String> {
     let is_free = |setting: Setting| !site.is_fixed(setting);
@@ -82,13 +81,13 @@ fn chosen(site: &Site, key: &str) -> Option<String> {
 }
 
 impl System {
-    /// Returns every setting in effect, the name of the installation first.
-    pub fn settings_in_effect(&self) -> Vec<InEffect> {
+    /// Returns every setting in effect, the name of the installation first. What each does is said in a language.
+    pub fn settings_in_effect(&self, t: Words) -> Vec<InEffect> {
         let name = InEffect {
             key: Setting::InstanceName.key(),
             value: self.site.name(),
             origin: STORE.to_owned(),
-            help: NAME_HELP,
+            help: t.settings_instance_name(),
             is_editable: true,
         };
         let trusted = self.site.trusted_proxies().networks();
@@ -97,7 +96,7 @@ impl System {
                 key: shown.key.name,
                 value: shown.value.clone(),
                 origin: shown.origin.to_string(),
-                help: shown.key.help,
+                help: (shown.key.help)(t),
                 is_editable: matches!(shown.key.name, "protect.domains") && shown.origin == Origin::Default,
             };
             if let Some(value) = chosen(&self.site, own.key) {

@@ -3,17 +3,22 @@
 use super::super::home::{AppTile, Home};
 use super::*;
 
-const MANY_APPS: [&str; 9] = [
-    "Grafana",
-    "Home Assistant",
-    "Immich",
-    "Jellyfin",
-    "Mealie",
-    "Miniflux",
-    "Nextcloud",
-    NASTY,
-    "Paperless-ngx with a name that is far too long for its tile",
-];
+fn many_apps() -> [&'static str; 9] {
+    [
+        "Grafana",
+        "Home Assistant",
+        "Immich",
+        "Jellyfin",
+        "Mealie",
+        "Miniflux",
+        "Nextcloud",
+        NASTY,
+        either(
+            "Paperless-ngx with a name that is far too long for its tile",
+            "Paperless-ngx mit einem Namen, der viel zu lang für seine Kachel ist",
+        ),
+    ]
+}
 
 fn home(apps: &[&str], query: &str) -> Home {
     let tile = |name: &&str| AppTile {
@@ -24,14 +29,14 @@ fn home(apps: &[&str], query: &str) -> Home {
         asks_more: name.starts_with('M'),
     };
     Home {
-        frame: shell("Home", "home"),
+        frame: shell(words().home_title(), "home"),
         display_name: "Ana".into(),
         strip: None,
         apps: apps.iter().map(tile).collect(),
         has_search: !query.is_empty(),
         query: query.into(),
         last_sign_in: Some(at(11, "20:30")),
-        last_sign_in_from: "Firefox on Linux".into(),
+        last_sign_in_from: words().ui_device_on("Firefox", "Linux").into(),
     }
 }
 
@@ -40,7 +45,7 @@ fn apps_with_access() -> account::AppsWithAccess {
         client: format!("client-{stays_signed_in}"),
         name: name.into(),
         initials: initials(name),
-        items: vec!["Your e-mail address".into(), "The groups you are in".into()],
+        items: vec![words().oidc_email().into(), words().oidc_groups().into()],
         since: at(3, "08:15"),
         last_used: stays_signed_in.then(|| at(12, "13:59")),
         is_signed_in: true,
@@ -48,7 +53,7 @@ fn apps_with_access() -> account::AppsWithAccess {
         asks_again: stays_signed_in,
     };
     account::AppsWithAccess {
-        frame: shell("Apps with access", "apps-with-access"),
+        frame: shell(words().account_title_apps(), "apps-with-access"),
         rows: vec![row("Immich", true), row(NASTY, false)],
     }
 }
@@ -56,7 +61,7 @@ fn apps_with_access() -> account::AppsWithAccess {
 fn sessions_page() -> account::Sessions {
     let program = |session| account::ProgramRow { session, ends: at(19, "13:59") };
     account::Sessions {
-        frame: shell("Sessions", "sessions"),
+        frame: shell(words().account_title_sessions(), "sessions"),
         rows: sessions(),
         programs: sessions().into_iter().skip(2).map(program).collect(),
         stays: vec![account::AppStay {
@@ -69,15 +74,16 @@ fn sessions_page() -> account::Sessions {
 
 pub(super) fn all() -> Vec<Sample> {
     vec![
-        sample("home", home(&["Photos", "Music"], "")),
-        sample("home-many", home(&MANY_APPS, "a")),
+        sample("home", home(&[either("Photos", "Fotos"), either("Music", "Musik")], "")),
+        sample("home-many", home(&many_apps(), "a")),
         sample("home-none-found", home(&[], "jelly")),
         sample(
             "home-empty",
             Home {
-                frame: shell("Home", "home").with_notice(Kind::Ok, "You are signed in."),
+                frame: shell(words().home_title(), "home")
+                    .with_notice(Kind::Ok, words().account_done_saved()),
                 display_name: NASTY.into(),
-                strip: Some(strip(Kind::Warn, "Could be better: your password alone opens your account.")),
+                strip: Some(strip(Kind::Warn, words().account_strip_no_factor())),
                 last_sign_in: None,
                 last_sign_in_from: String::new(),
                 ..home(&[], "")
@@ -87,11 +93,11 @@ pub(super) fn all() -> Vec<Sample> {
         sample("account-apps-none", account::AppsWithAccess { rows: Vec::new(), ..apps_with_access() }),
         sample(
             "account-export",
-            account::Export { frame: shell("Export your data", "profile"), is_fresh: true },
+            account::Export { frame: shell(words().account_title_export(), "profile"), is_fresh: true },
         ),
         sample(
             "account-export-confirm",
-            account::Export { frame: shell("Export your data", "profile"), is_fresh: false },
+            account::Export { frame: shell(words().account_title_export(), "profile"), is_fresh: false },
         ),
         sample("account-sessions", sessions_page()),
     ]

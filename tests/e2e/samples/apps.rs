@@ -5,22 +5,20 @@ use super::super::apps::{self, Copied, NewKind};
 use super::super::setup::Snippet;
 use super::*;
 
-const NONE: &str = "Choose a group, or let everyone use it.";
-
 fn card(id: &str, name: &str, used: Option<When>, badges: Vec<Badge>) -> apps::AppCard {
     apps::AppCard {
         url: format!("/admin/apps/{id}"),
         name: name.into(),
         initials: initials(name),
-        kind: "OpenID Connect, on a server".into(),
-        who: "For family and friends".into(),
+        kind: words().apps_kind_server().into(),
+        who: words().apps_for_some("family, friends").into(),
         used,
         badges,
     }
 }
 
 fn off() -> Vec<Badge> {
-    vec![Badge::new(Kind::Danger, "Switched off")]
+    vec![Badge::new(Kind::Danger, words().apps_switched_off())]
 }
 
 fn head(name: &str, badges: Vec<Badge>, current: &'static str) -> apps::AppHead {
@@ -42,9 +40,9 @@ fn app() -> apps::App {
         has_secret: true,
         is_disabled: false,
         facts: vec![
-            Fact::new("Client ID", "immich"),
-            Fact::new("Added", "12 Nov 2026, 14:02 UTC"),
-            Fact::new("Last sign-in", "14 Nov 2026, 14:02 UTC"),
+            Fact::new(words().apps_value_client_id(), "immich"),
+            Fact::new(words().apps_fact_added(), &at(12, "14:02").in_words(&words())),
+            Fact::new(words().apps_last_sign_in(), &at(14, "14:02").in_words(&words())),
         ],
         name: "Immich".into(),
         launch_url: "https://photos.linden.example/".into(),
@@ -54,9 +52,19 @@ fn app() -> apps::App {
         scopes: "openid profile email".into(),
         who: who(1),
         groups: chosen(&[("family", "family"), ("guests", "guests")], 0),
-        levels: chosen(&[("one_factor", "A password is enough"), ("two_factor", "Two factors")], 1),
-        consents: chosen(&[("once", "Once"), ("always", "At every sign-in"), ("skip", "Never")], 2),
-        auth_methods: chosen(&[("any", "By secret, in whatever way it likes")], 0),
+        levels: chosen(
+            &[("one_factor", words().apps_level_one()), ("two_factor", words().rules_badge_two())],
+            1,
+        ),
+        consents: chosen(
+            &[
+                ("once", words().apps_consent_once()),
+                ("always", words().apps_consent_always()),
+                ("skip", words().apps_consent_skip()),
+            ],
+            2,
+        ),
+        auth_methods: chosen(&[("any", words().apps_auth_any())], 0),
         algorithms: chosen(&[("RS256", "RS256"), ("ES256", "ES256")], 0),
         needs_pkce: true,
         may_choose_pkce: true,
@@ -66,10 +74,7 @@ fn app() -> apps::App {
 }
 
 fn who(selected: usize) -> Vec<Choice> {
-    chosen(
-        &[("everyone", "Everyone who has an account here"), ("some", "Only people in these groups")],
-        selected,
-    )
+    chosen(&[("everyone", words().apps_who_everyone()), ("some", words().apps_who_some())], selected)
 }
 
 fn presets(q: &str) -> apps::AppPresets {
@@ -86,25 +91,29 @@ fn presets(q: &str) -> apps::AppPresets {
         is_current,
     };
     apps::AppPresets {
-        frame: shell("Add an app", "apps"),
+        frame: shell(words().apps_add(), "apps"),
         q: q.into(),
         category: String::new(),
-        categories: vec![link("All", true), link("Files and photos", false), link("Media", false)],
+        categories: vec![
+            link(words().apps_all_kinds(), true),
+            link(words().apps_category_files(), false),
+            link(words().apps_category_media(), false),
+        ],
         tiles: vec![
-            tile("grafana", "Grafana", "Machines"),
-            tile("immich", "Immich", "Files and photos"),
-            tile("jellyfin", "Jellyfin", "Media"),
-            tile("paperless-ngx", "Paperless-ngx", "Documents"),
+            tile("grafana", "Grafana", words().apps_category_infrastructure()),
+            tile("immich", "Immich", words().apps_category_files()),
+            tile("jellyfin", "Jellyfin", words().apps_category_media()),
+            tile("paperless-ngx", "Paperless-ngx", words().apps_category_documents()),
         ],
     }
 }
 
 fn new(new: NewKind) -> apps::AppNew {
     apps::AppNew {
-        frame: shell("Add Gitea", "apps"),
+        frame: shell(&words().apps_add_preset("Gitea"), "apps"),
         action: "/admin/apps/new/gitea".into(),
         new,
-        notes: vec!["The authentication name stands in the redirect URI, so keep both the same.".into()],
+        notes: vec![either("The authentication name stands in the redirect URI, so keep both the same.", "Der Authentication Name steht in der Redirect-Adresse, also muss er auf beiden Seiten gleich sein.").into()],
         website: "https://about.gitea.com".into(),
         needs_url: true,
         name: "Gitea".into(),
@@ -135,7 +144,7 @@ fn values(secret: Option<&str>) -> apps::AppValues {
         secret: None,
         has_secret: true,
         rows: vec![
-            copied("Client ID", "grafana"),
+            copied(words().apps_value_client_id(), "grafana"),
             Copied {
                 label: "Client secret".into(),
                 value: secret.unwrap_or_default().into(),
@@ -150,10 +159,10 @@ fn values(secret: Option<&str>) -> apps::AppValues {
             place: "grafana.ini".into(),
             text: "[auth.generic_oauth]\nenabled = true\nname = Doorward\nrole_attribute_path = contains(groups[*], 'admin') && 'Admin' || 'Viewer'\n".into(),
         }),
-        notes: vec!["Grafana looks into the id_token before it asks userinfo.".into()],
+        notes: vec![either("Grafana looks into the id_token before it asks userinfo.", "Grafana sieht in das id_token, bevor es userinfo fragt.").into()],
         missing: Vec::new(),
         redirect_uris: vec!["https://grafana.linden.example/login/generic_oauth".into()],
-        values: vec![copied("Client ID", "grafana"), copied("Issuer", "https://auth.linden.example")],
+        values: vec![copied(words().apps_value_client_id(), "grafana"), copied(words().apps_value_issuer(), "https://auth.linden.example")],
         is_testable: true,
     }
 }
@@ -203,12 +212,15 @@ fn steps(goes_well: bool) -> Vec<Check> {
     vec![
         check(
             CheckState::Pass,
-            "Request accepted",
-            "https://grafana.linden.example/login/generic_oauth is an address of the app, and it asked for: email groups openid profile.",
+            words().apps_step_request(),
+            &words().apps_passed_request(
+                "email groups openid profile",
+                "https://grafana.linden.example/login/generic_oauth",
+            ),
         ),
-        check(CheckState::Pass, "Signed in", "As ana, who proved themself on 12 Nov 2026, 14:02 UTC."),
-        check(bad, "Consent", "You said no. The app is told access_denied."),
-        check(later, "Token exchange", "It did not come to that."),
+        check(CheckState::Pass, words().apps_step_sign_in(), &words().apps_passed_sign_in("ana")),
+        check(bad, words().apps_step_consent(), words().apps_fault_said_no()),
+        check(later, words().apps_step_tokens(), words().apps_not_reached()),
     ]
 }
 
@@ -227,14 +239,14 @@ fn claims_page(person: &str, is_admitted: bool, errors: FieldErrors) -> apps::Ap
 
 /// All of them.
 pub(super) fn all() -> Vec<Sample> {
-    let mut errors = FieldErrors::one("redirect_uris", "An address begins with https://.");
-    errors.push("scopes", "There is no scope pets.");
-    errors.push("group", NONE);
-    let list = |cards, proxied| apps::Apps { frame: shell("Apps", "apps"), cards, proxied };
+    let mut errors = FieldErrors::one("redirect_uris", words().apps_needs_redirect());
+    errors.push("scopes", &words().apps_no_scope("pets"));
+    errors.push("group", words().apps_choose_group());
+    let list = |cards, proxied| apps::Apps { frame: shell(words().apps_title(), "apps"), cards, proxied };
     let photos = apps::AppCard {
         kind: "photos.linden.example".into(),
-        who: "For people in family, and ada".into(),
-        ..card("x", "Photos", None, Vec::new())
+        who: words().apps_for_some("family, ada").into(),
+        ..card("x", either("Photos", "Fotos"), None, Vec::new())
     };
     let used = Some(at(14, "14:02"));
     let generic = apps::AppNew {
@@ -242,19 +254,18 @@ pub(super) fn all() -> Vec<Sample> {
         notes: Vec::new(),
         website: String::new(),
         needs_url: false,
-        kinds: chosen(&[("confidential", "On a server"), ("public", "On a phone")], 0),
-        errors: FieldErrors::one("redirect_uris", "An address begins with https://."),
+        kinds: chosen(&[("confidential", words().apps_on_server()), ("public", words().apps_on_device())], 0),
+        errors: FieldErrors::one("redirect_uris", words().apps_needs_redirect()),
         ..new(NewKind::Generic)
     };
-    let mut unmet =
-        FieldErrors::one("url", "This is no address. One looks like https://photos.home.example.");
-    unmet.push("group", NONE);
+    let mut unmet = FieldErrors::one("url", words().apps_bad_host());
+    unmet.push("group", words().apps_choose_group());
     let proxied = apps::AppNew {
         words: Vec::new(),
         notes: Vec::new(),
         website: String::new(),
         levels: chosen(
-            &[("one_factor", "Sign in with a password"), ("two_factor", "Sign in with two factors")],
+            &[("one_factor", words().apps_need_one()), ("two_factor", words().apps_need_two())],
             1,
         ),
         who: who(1),
@@ -277,14 +288,14 @@ pub(super) fn all() -> Vec<Sample> {
                 is_current: false,
             },
         ],
-        reload: "Then run nginx -t, and reload nginx.".into(),
+        reload: words().access_proxy_nginx().into(),
         snippets: vec![Snippet {
             title: "nginx: photos.linden.example.conf".into(),
-            place: "Save it as /etc/nginx/sites-available/photos.linden.example.conf.".into(),
+            place: words().access_proxy_save("/etc/nginx/sites-available/photos.linden.example.conf").into(),
             text: "server {\n    listen 443 ssl;\n}\n".into(),
         }],
     };
-    let private = "This app proves itself with a private key that only it has (private_key_jwt).";
+    let private = words().apps_untestable_own_key();
     vec![
         sample(
             "admin-apps",
@@ -339,7 +350,7 @@ pub(super) fn all() -> Vec<Sample> {
         sample("admin-app-test-untestable", test(Vec::new(), private)),
         sample(
             "admin-app-claims",
-            claims_page("", true, FieldErrors::one("user", "There is no account “x”.")),
+            claims_page("", true, FieldErrors::one("user", &words().apps_no_account("x"))),
         ),
         sample("admin-app-claims-shown", claims_page("Ana Lindqvist", true, FieldErrors::none())),
         sample("admin-app-claims-refused", claims_page(NASTY, false, FieldErrors::none())),

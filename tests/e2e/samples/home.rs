@@ -9,7 +9,7 @@ use super::super::system::{
     Whoami,
 };
 use super::super::{Badge, Choice, Fact, FieldErrors, Kind, Pager};
-use super::{NASTY, Sample, at, sample, shell};
+use super::{NASTY, Sample, at, either, sample, shell, words};
 
 fn chart(title: &str) -> Chart {
     let bar = |hour: u32| HourBar {
@@ -32,38 +32,62 @@ fn audit() -> Audit {
         place: "192.168.x.x (k3fw-9qzd)".into(),
         facts: vec![
             Fact::new("request", "r_01HX9"),
-            Fact::new("device", NASTY),
+            Fact::new(either("device", "Gerät"), NASTY),
             Fact::new("kind", "sign_in.succeeded"),
-            Fact::new("number", seq.to_string()),
+            Fact::new(either("number", "Nummer"), seq.to_string()),
         ],
     };
     let filter =
         |label: &str, url: &str, is_current| FilterLink { label: label.into(), url: url.into(), is_current };
     Audit {
-        frame: shell("Audit", "audit"),
+        frame: shell(words().audit_title(), "audit"),
         filters: vec![
-            filter("Everything", "/admin/audit", true),
-            filter("Refused", "/admin/audit?outcome=refused", false),
-            filter("Sign-ins", "/admin/audit?kind=sign_in.", false),
-            filter("People", "/admin/audit?kind=user.", false),
-            filter("Apps", "/admin/audit?kind=app.", false),
-            filter("Access rules", "/admin/audit?kind=rule.", false),
-            filter("Refused at apps", "/admin/audit?kind=access.", false),
+            filter(words().audit_everything(), "/admin/audit", true),
+            filter(words().audit_refused(), "/admin/audit?outcome=refused", false),
+            filter(words().audit_area_sign_in(), "/admin/audit?kind=sign_in.", false),
+            filter(words().people_title(), "/admin/audit?kind=user.", false),
+            filter(words().apps_title(), "/admin/audit?kind=app.", false),
+            filter(words().rules_title(), "/admin/audit?kind=rule.", false),
+            filter(words().audit_area_access(), "/admin/audit?kind=access.", false),
         ],
         who: String::new(),
-        kinds: vec![Choice::new("", "Everything", true), Choice::new("sign_in.", "Sign-ins", false)],
-        apps: vec![Choice::new("", "All", true), Choice::new("c_7", NASTY, false)],
-        outcomes: vec![Choice::new("", "All", true), Choice::new("refused", "Refused", false)],
+        kinds: vec![
+            Choice::new("", words().audit_everything(), true),
+            Choice::new("sign_in.", words().audit_area_sign_in(), false),
+        ],
+        apps: vec![Choice::new("", words().apps_all_kinds(), true), Choice::new("c_7", NASTY, false)],
+        outcomes: vec![
+            Choice::new("", words().apps_all_kinds(), true),
+            Choice::new(words().audit_badge_refused(), words().audit_refused(), false),
+        ],
         from: String::new(),
         to: "2026-11-12".into(),
-        chart: chart("Events, last 24 hours"),
+        chart: chart(words().audit_chart_all()),
         rows: vec![
-            row(812, "ana", "Signed in.", "", Badge::new(Kind::Ok, "done")),
-            row(811, "—", "A sign-in was refused.", "ben", Badge::new(Kind::Danger, "refused")),
-            row(810, "ana", "A one-time link was made.", "ben", Badge::new(Kind::Ok, "done")),
+            row(
+                812,
+                "ana",
+                words().events_sign_in_succeeded(),
+                "",
+                Badge::new(Kind::Ok, words().audit_badge_ok()),
+            ),
+            row(
+                811,
+                "—",
+                words().events_sign_in_failed(),
+                "ben",
+                Badge::new(Kind::Danger, words().audit_badge_refused()),
+            ),
+            row(
+                810,
+                "ana",
+                words().events_link_created(),
+                "ben",
+                Badge::new(Kind::Ok, words().audit_badge_ok()),
+            ),
         ],
         pager: Pager { label: String::new(), previous: None, next: Some("/admin/audit?before=763".into()) },
-        retention: "Addresses are stored shortened. Events and addresses are deleted after 30 days.".into(),
+        retention: words().audit_retention(30_u64).into(),
         jsonl_url: "/admin/audit/export?format=jsonl".into(),
         csv_url: "/admin/audit/export?format=csv".into(),
         most: 20_000,
@@ -83,24 +107,24 @@ fn warnings() -> Vec<Warning> {
         warning(
             "clock_behind",
             Kind::Danger,
-            "The clock is behind",
-            "The store has already seen a later time. No tokens are issued until the clock of this machine is right.",
+            words().health_clock_behind(),
+            words().health_clock_behind_text(),
             "timedatectl set-ntp true",
             "",
         ),
         warning(
             "no_proxy",
             Kind::Warn,
-            "No reverse proxy is trusted",
-            "Apps are to be protected, but a proxy on another machine is refused, and behind one on this machine every visitor looks the same.",
+            words().health_no_proxy(),
+            words().health_no_proxy_text(),
             "server.trusted_proxies = [\"127.0.0.1\"]",
             "/admin/doctor",
         ),
         warning(
             "apps_not_told",
             Kind::Info,
-            "Apps were not told of a sign-out",
-            "3 times in the last 24 hours. There, people may still be signed in.",
+            words().health_apps_not_told(),
+            &words().health_apps_not_told_text(3_u64),
             "",
             "/admin/audit?kind=client.logout_failed",
         ),
@@ -122,14 +146,19 @@ fn overview(is_well: bool) -> Overview {
     };
     let paused = if is_well { Kind::Info } else { Kind::Warn };
     Overview {
-        frame: shell("Overview", "overview"),
+        frame: shell(words().overview_title(), "overview"),
         tiles: vec![
-            tile("7", "People", "/admin/people", Kind::Info),
-            tile("132", "Sign-ins in 24 hours", "/admin/audit?kind=sign_in.succeeded", Kind::Info),
-            tile("15", "Refused in 24 hours", "/admin/audit?kind=sign_in.&outcome=refused", Kind::Info),
-            tile(if is_well { "0" } else { "2" }, "Paused now", "/admin/people?filter=suspended", paused),
+            tile("7", words().people_title(), "/admin/people", Kind::Info),
+            tile("132", words().overview_sign_ins(), "/admin/audit?kind=sign_in.succeeded", Kind::Info),
+            tile("15", words().overview_refused(), "/admin/audit?kind=sign_in.&outcome=refused", Kind::Info),
+            tile(
+                if is_well { "0" } else { "2" },
+                words().overview_paused(),
+                "/admin/people?filter=suspended",
+                paused,
+            ),
         ],
-        chart: chart("Sign-ins, last 24 hours"),
+        chart: chart(words().overview_chart()),
         warnings: if is_well { Vec::new() } else { warnings() },
         steps: if is_well {
             Vec::new()
@@ -137,14 +166,14 @@ fn overview(is_well: bool) -> Overview {
             vec![
                 step(
                     "address",
-                    "An address with HTTPS",
-                    "Without it passkeys do not work, and other devices cannot sign in safely.",
+                    words().setup_open_https(),
+                    words().setup_open_address_text(),
                     "/admin/setup/address",
                 ),
                 step(
                     "second-admin",
-                    "A second administrator",
-                    "Somebody should be able to help when you cannot sign in.",
+                    words().overview_second_admin(),
+                    words().overview_second_admin_text(),
                     "/admin/people",
                 ),
             ]
@@ -167,51 +196,68 @@ fn system(is_well: bool) -> System {
         size: "1.4 MiB".into(),
     };
     System {
-        frame: shell("System", "system"),
+        frame: shell(words().system_title(), "system"),
         facts: vec![
-            Fact::new("Version", "0.1.0"),
-            Fact::new("Running since", "2 Nov 2026, 09:14 UTC"),
-            Fact::new("Store", "1.4 MiB"),
-            Fact::new("Free on its disk", "21.3 GiB"),
-            Fact::new("Clock", "right, newest entry 12 Nov 2026, 13:59 UTC"),
-            Fact::new("Last snapshot", "12 Nov 2026, 03:15 UTC"),
-            Fact::new("Signing key", "10 days old"),
-            Fact::new("Certificate", "with the reverse proxy; the doctor looks at it"),
+            Fact::new(words().system_version(), "0.1.0"),
+            Fact::new(words().system_up_since(), &at(2, "09:14").in_words(&words())),
+            Fact::new(words().setup_health_store(), "1.4 MiB"),
+            Fact::new(words().system_free_space(), "21.3 GiB"),
+            Fact::new(
+                words().setup_check_clock(),
+                &words().system_clock_fine(at(12, "13:59").in_words(&words())),
+            ),
+            Fact::new(words().system_last_snapshot(), &at(12, "03:15").in_words(&words())),
+            Fact::new(words().system_key_age(), &words().system_days(10_u64)),
+            Fact::new(words().system_certificate(), words().system_certificate_proxy()),
         ],
         warnings: if is_well { Vec::new() } else { warnings() },
         restart: if is_well {
             Vec::new()
         } else {
-            vec!["server.listen is another one in the configuration than in the running server.".into()]
+            vec![words().system_restart_changed("server.listen").into()]
         },
         instance_name: if is_well { "Linden Street".into() } else { String::new() },
         errors: if is_well {
             FieldErrors::none()
         } else {
-            FieldErrors::one("instance_name", "Give it a name of 1 to 64 characters, such as Home.")
+            FieldErrors::one("instance_name", words().setup_welcome_name_short())
         },
         snapshots: if is_well {
-            vec![snapshot(12, "daily"), snapshot(11, "daily"), snapshot(10, "somebody asked")]
+            vec![
+                snapshot(12, words().system_reason_daily()),
+                snapshot(11, words().system_reason_daily()),
+                snapshot(10, words().system_reason_asked()),
+            ]
         } else {
             Vec::new()
         },
         keys: vec![
             KeyGroup {
                 which: "tokens",
-                title: "Access tokens of Doorward".into(),
-                hint: "Replace them if one became known. Every access token is void then; programs get new ones with their refresh tokens, people stay signed in.".into(),
-                question: "Replace the keys of access tokens? Every access token issued so far is void.".into(),
+                title: words().system_keys_tokens().into(),
+                hint: words().system_keys_tokens_hint().into(),
+                question: words().system_keys_tokens_question().into(),
                 rows: vec![
-                    key("zYx9bq0E", "EdDSA", Badge::new(Kind::Info, "still verifies"), ""),
-                    key("Q3dTv8Lm", "EdDSA", Badge::new(Kind::Ok, "signs"), "changes in 80 days"),
+                    key("zYx9bq0E", "EdDSA", Badge::new(Kind::Info, words().system_phase_retired()), ""),
+                    key(
+                        "Q3dTv8Lm",
+                        "EdDSA",
+                        Badge::new(Kind::Ok, words().system_phase_signing()),
+                        &words().system_key_next(80),
+                    ),
                 ],
             },
             KeyGroup {
                 which: "apps",
-                title: "What apps verify".into(),
-                hint: "Replace them if one became known. Apps fetch the new ones by themselves; until then a sign-in to them may fail.".into(),
-                question: "Replace the keys that apps verify sign-ins with?".into(),
-                rows: vec![key("Hh27Ka1c", "RS256", Badge::new(Kind::Ok, "signs"), "changes in 80 days")],
+                title: words().system_keys_apps().into(),
+                hint: words().system_keys_apps_hint().into(),
+                question: words().system_keys_apps_question().into(),
+                rows: vec![key(
+                    "Hh27Ka1c",
+                    "RS256",
+                    Badge::new(Kind::Ok, words().system_phase_signing()),
+                    &words().system_key_next(80),
+                )],
             },
         ],
     }
@@ -221,52 +267,52 @@ fn settings() -> Settings {
     let row = |key, value: &str, origin: &str, help| SettingRow {
         key,
         value: value.into(),
-        origin: origin.into(),
+        origin: if origin == "default" { words().system_origin_default().into() } else { origin.into() },
         help,
         is_set: origin != "default",
         is_waiting: key == "server.listen",
     };
     let section = |name: &str, rows| Section { name: name.into(), rows };
     Settings {
-        frame: shell("Settings", "system"),
-        restart: vec!["server.listen is another one in the configuration than in the running server.".into()],
+        frame: shell(words().system_settings(), "system"),
+        restart: vec![words().system_restart_changed("server.listen").into()],
         sections: vec![
             section(
                 "instance",
-                vec![row("instance.name", NASTY, "set here", "The name shown on every page.")],
+                vec![row(
+                    "instance.name",
+                    NASTY,
+                    words().system_origin_store(),
+                    words().settings_instance_name(),
+                )],
             ),
             section(
                 "server",
                 vec![
-                    row("server.listen", "127.0.0.1:8080", "flag --listen", "Where the web server listens."),
+                    row(
+                        "server.listen",
+                        "127.0.0.1:8080",
+                        &words().system_origin_flag("--listen"),
+                        words().settings_server_listen(),
+                    ),
                     row(
                         "server.public_origin",
                         "https://auth.linden.example",
                         "/etc/doorward/doorward.toml",
-                        "Where browsers find Doorward. Set by the wizard; until then http://localhost with the port.",
+                        words().settings_server_public_origin(),
                     ),
-                    row(
-                        "server.insecure_http",
-                        "false",
-                        "default",
-                        "Allows sign-in over plain HTTP. For a lab only.",
-                    ),
+                    row("server.insecure_http", "false", "default", words().settings_server_insecure_http()),
                 ],
             ),
             section(
                 "bootstrap",
                 vec![
-                    row(
-                        "bootstrap.owner",
-                        "",
-                        "default",
-                        "Makes this owner at the first start, without the wizard.",
-                    ),
+                    row("bootstrap.owner", "", "default", words().settings_bootstrap_owner()),
                     row(
                         "bootstrap.password_hash",
                         "••••••••",
-                        "environment DOORWARD_BOOTSTRAP__PASSWORD_HASH",
-                        "The owner's password as an argon2id hash ($argon2id$…).",
+                        &words().system_origin_environment("DOORWARD_BOOTSTRAP__PASSWORD_HASH"),
+                        words().settings_bootstrap_password_hash(),
                     ),
                 ],
             ),
@@ -276,22 +322,25 @@ fn settings() -> Settings {
 
 pub(super) fn pages() -> Vec<Sample> {
     let whoami = Whoami {
-        frame: shell("What Doorward sees of you", "system"),
+        frame: shell(words().system_whoami(), "system"),
         facts: vec![
-            Fact::new("Your address", "192.168.1.23"),
-            Fact::new("Connection from", "127.0.0.1 (a trusted proxy)"),
-            Fact::new("Encrypted", "yes"),
-            Fact::new("Host", "auth.linden.example"),
+            Fact::new(words().system_whoami_address(), "192.168.1.23"),
+            Fact::new(
+                words().system_whoami_peer(),
+                &format!("127.0.0.1 ({})", words().system_whoami_proxy()),
+            ),
+            Fact::new(words().system_whoami_secure(), words().system_yes()),
+            Fact::new(words().system_whoami_host(), "auth.linden.example"),
         ],
         headers: vec![
             Fact::new("host", "auth.linden.example"),
             Fact::new("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"),
-            Fact::new("cookie", "hidden, 181 characters"),
+            Fact::new("cookie", &words().system_hidden_value(181_u64)),
             Fact::new("x-forwarded-for", NASTY),
         ],
     };
     let support = Support {
-        frame: shell("Text for support", "system"),
+        frame: shell(words().system_support(), "system"),
         text: "doorward 0.1.0\ntarget: aarch64-linux\ncores: 4\n\nwarnings:\n  none\n".into(),
     };
     vec![

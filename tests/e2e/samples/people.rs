@@ -10,7 +10,7 @@ fn person_row(name: &str, username: &str, badges: Vec<Badge>, last_seen: Option<
         display_name: name.into(),
         email: format!("{username}@linden.example"),
         initials: initials(name),
-        role: "Member".into(),
+        role: words().people_role_member().into(),
         groups: vec!["family".into(), "photos".into()],
         badges,
         last_seen,
@@ -19,38 +19,66 @@ fn person_row(name: &str, username: &str, badges: Vec<Badge>, last_seen: Option<
 
 fn people_list() -> people::People {
     people::People {
-        frame: shell("People", "people"),
+        frame: shell(words().people_title(), "people"),
         q: String::new(),
         filter: "no-second-factor".into(),
         group: "family".into(),
-        sorts: chosen(&[("", "Username"), ("seen", "Last seen"), ("newest", "Newest first")], 0),
-        filters: ["All", "Admins", "No second factor", "Paused", "Disabled", "Invited"]
-            .into_iter()
-            .enumerate()
-            .map(|(at, label)| people::FilterLink {
-                label: label.into(),
-                url: format!("/admin/people?filter={at}"),
-                is_current: at == 2,
-            })
-            .collect(),
+        sorts: chosen(
+            &[
+                ("", words().people_sort_username()),
+                ("seen", words().people_last_seen()),
+                ("newest", words().people_sort_newest()),
+            ],
+            0,
+        ),
+        filters: [
+            words().apps_all_kinds(),
+            words().people_filter_admins(),
+            words().people_badge_no_second_factor(),
+            words().people_badge_suspended(),
+            words().people_badge_disabled(),
+            words().people_badge_invited(),
+        ]
+        .into_iter()
+        .enumerate()
+        .map(|(at, label)| people::FilterLink {
+            label: label.into(),
+            url: format!("/admin/people?filter={at}"),
+            is_current: at == 2,
+        })
+        .collect(),
         group_filter: Some(people::FilterLink {
-            label: "In family ×".into(),
+            label: words().people_filter_group("family").into(),
             url: "/admin/people".into(),
             is_current: true,
         }),
         waiting: 2,
         rows: vec![
-            person_row("Ana Lindqvist", "ana", vec![Badge::new(Kind::Info, "Owner")], Some(at(12, "13:59"))),
+            person_row(
+                "Ana Lindqvist",
+                "ana",
+                vec![Badge::new(Kind::Info, words().people_role_owner())],
+                Some(at(12, "13:59")),
+            ),
             person_row(
                 "Ben Okafor",
                 "ben",
-                vec![Badge::new(Kind::Warn, "No second factor")],
+                vec![Badge::new(Kind::Warn, words().people_badge_no_second_factor())],
                 Some(at(10, "07:12")),
             ),
-            person_row("Chidi", "chidi", vec![Badge::new(Kind::Danger, "Disabled")], None),
-            person_row(NASTY, "dora", vec![Badge::new(Kind::Info, "Invited")], None),
+            person_row(
+                "Chidi",
+                "chidi",
+                vec![Badge::new(Kind::Danger, words().people_badge_disabled())],
+                None,
+            ),
+            person_row(NASTY, "dora", vec![Badge::new(Kind::Info, words().people_badge_invited())], None),
         ],
-        pager: Pager { label: "4 people".into(), previous: None, next: Some("/admin/people?after=x".into()) },
+        pager: Pager {
+            label: words().people_count(4_u64).into(),
+            previous: None,
+            next: Some("/admin/people?after=x".into()),
+        },
     }
 }
 
@@ -73,10 +101,10 @@ fn person() -> people::Person {
         roles: roles(),
         groups: groups(),
         new_group: String::new(),
-        badges: vec![Badge::new(Kind::Warn, "Paused")],
+        badges: vec![Badge::new(Kind::Warn, words().people_badge_suspended())],
         facts: vec![
-            Fact::new("Created", "1 Nov 2026, 09:00 UTC"),
-            Fact::new("Last seen", "10 Nov 2026, 07:12 UTC"),
+            Fact::new(words().people_created(), &at(1, "09:00").in_words(&words())),
+            Fact::new(words().people_last_seen(), &at(10, "07:12").in_words(&words())),
         ],
         claims: vec![
             Fact::new("given_name", "Ben"),
@@ -89,7 +117,7 @@ fn person() -> people::Person {
         totp_since: Some(at(2, "10:00")),
         passkeys: vec![
             held("p1", "Pixel 9", "", Some(at(10, "07:12"))),
-            held("p2", "Blue key in the drawer", "", None),
+            held("p2", either("Blue key in the drawer", "Blauer Schlüssel in der Schublade"), "", None),
         ],
         recovery_codes: 8,
         is_disabled: false,
@@ -111,7 +139,12 @@ fn person() -> people::Person {
             at(13, "14:00"),
         )),
         sessions: sessions(),
-        tokens: vec![held("t1", "NAS sync", "*.linden.example", Some(at(11, "03:00")))],
+        tokens: vec![held(
+            "t1",
+            either("NAS sync", "NAS-Abgleich"),
+            "*.linden.example",
+            Some(at(11, "03:00")),
+        )],
         consents: vec![held("immich", "Immich", "openid profile email", None)],
         timeline: events(),
         errors: FieldErrors::none(),
@@ -147,12 +180,12 @@ pub(super) fn all() -> Vec<Sample> {
         until: at(19, "14:00"),
     };
     let groups_list = people::Groups {
-        frame: shell("Groups", "groups"),
+        frame: shell(words().groups_title(), "groups"),
         rows: vec![group_row("family", 3, 2, 1), group_row("photos", 12, 0, 0)],
         name: String::new(),
         errors: FieldErrors::none(),
     };
-    let nobody = "There is nobody of this name.";
+    let nobody = words().groups_nobody();
     vec![
         sample("admin-people", people_list()),
         sample(
@@ -169,7 +202,7 @@ pub(super) fn all() -> Vec<Sample> {
         sample(
             "admin-person-new",
             people::PersonNew {
-                frame: shell("Add a person", "people"),
+                frame: shell(words().people_add(), "people"),
                 username: String::new(),
                 display_name: String::new(),
                 email: String::new(),
@@ -182,22 +215,30 @@ pub(super) fn all() -> Vec<Sample> {
         sample(
             "admin-invite",
             people::Invite {
-                frame: shell("Invite", "people"),
-                note: "Grandma".into(),
+                frame: shell(words().people_invite(), "people"),
+                note: either("Grandma", "Oma").into(),
                 roles: roles(),
                 groups: groups(),
-                days: chosen(&[("1", "1 day"), ("3", "3 days"), ("7", "7 days"), ("30", "30 days")], 2),
+                days: chosen(
+                    &[
+                        ("1", &words().ui_days(1_u64)),
+                        ("3", &words().ui_days(3_u64)),
+                        ("7", &words().ui_days(7_u64)),
+                        ("30", &words().ui_days(30_u64)),
+                    ],
+                    2,
+                ),
                 errors: FieldErrors::none(),
             },
         ),
         sample(
             "admin-invitations",
             people::Invitations {
-                frame: shell("Invitations", "people"),
+                frame: shell(words().invitations_title(), "people"),
                 link: person().link,
                 rows: vec![
-                    waiting("Grandma", "Member · family"),
-                    waiting("First password of Dora", "dora"),
+                    waiting(either("Grandma", "Oma"), &format!("{} · family", words().people_role_member())),
+                    waiting(&words().invitations_first_password("Dora"), "dora"),
                     waiting(NASTY, ""),
                 ],
             },
@@ -207,7 +248,12 @@ pub(super) fn all() -> Vec<Sample> {
             "admin-person-disabled",
             people::Person {
                 is_disabled: true,
-                disabled_why: "Since 12 Nov 2026, 14:02 UTC, by ana. Reason: moved out".into(),
+                disabled_why: format!(
+                    "{} {}",
+                    words().people_disabled_since(at(12, "14:02").in_words(&words()), "ana"),
+                    words().people_disabled_reason(either("moved out", "ausgezogen"))
+                )
+                .into(),
                 is_delayed: false,
                 suspensions: Vec::new(),
                 link: None,
@@ -220,7 +266,7 @@ pub(super) fn all() -> Vec<Sample> {
                 display_name: NASTY.into(),
                 profile_name: NASTY.into(),
                 may_change: false,
-                cannot_change: "Only an owner can change the account of an owner.".into(),
+                cannot_change: words().people_owner_only().into(),
                 link: None,
                 suspensions: Vec::new(),
                 is_delayed: false,
@@ -238,7 +284,7 @@ pub(super) fn all() -> Vec<Sample> {
         sample(
             "admin-scopes",
             scopes::Scopes {
-                frame: shell("Scopes and registration", "apps"),
+                frame: shell(words().scopes_title(), "apps"),
                 rows: vec![scopes::ScopeRow {
                     name: "accounting".into(),
                     claims: "cost_center = attributes.cost_center".into(),

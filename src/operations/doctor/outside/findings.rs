@@ -67,7 +67,7 @@ pub(super) struct Facts {
     pub(super) proxy: Option<Proxy>,
     pub(super) now: Timestamp,
     /// When the certificate ends, or why there was no connection.
-    pub(super) reached: Result<Option<Timestamp>, String>,
+    pub(super) reached: Result<Option<Timestamp>, Said>,
     /// The address that the plain visit asked for, without the origin.
     pub(super) target: String,
     pub(super) plain: Step,
@@ -83,7 +83,7 @@ pub(super) struct Facts {
     /// Visits to the addresses of the questions, at the portal.
     pub(super) portal_questions: Vec<(&'static str, StatusCode)>,
     /// The portal's own answer, or why there was none.
-    pub(super) portal: Result<StatusCode, String>,
+    pub(super) portal: Result<StatusCode, Said>,
 }
 
 type Title = fn(Words) -> &'static str;
@@ -169,7 +169,8 @@ fn reached(facts: &Facts) -> Finding {
     let end = match &facts.reached {
         Ok(end) => *end,
         Err(why) => {
-            return check.fix_by(None, say!(doctor_unreachable, facts.authority, why));
+            let (host, why) = (facts.authority.clone(), why.clone());
+            return check.fix_by(None, said(move |t| t.doctor_unreachable(&host, why.in_words(t))));
         }
     };
     match end {
@@ -205,7 +206,8 @@ fn asks(facts: &Facts) -> Finding {
                 | Refusal::Invalid("x-original-method" | "x-forwarded-method") => Fault::Method,
                 _ => Fault::Address,
             };
-            check.fix(fault, say!(doctor_asks_badly, refusal))
+            let refusal = *refusal;
+            check.fix(fault, said(move |t| t.doctor_asks_badly(refusal.in_words(t))))
         }
     }
 }
@@ -431,7 +433,10 @@ fn portal(facts: &Facts) -> Finding {
         Ok(StatusCode::OK) => check.ok(say!(doctor_portal_answers, origin)),
         Ok(StatusCode::MISDIRECTED_REQUEST) => check.fix(Fault::PortalHost, say!(doctor_portal_host, origin)),
         Ok(status) => check.fix(Fault::Portal, say!(doctor_portal_status, origin, status.as_u16())),
-        Err(why) => check.fix(Fault::Portal, say!(doctor_portal_unreachable, origin, why)),
+        Err(why) => {
+            let (origin, why) = (origin.clone(), why.clone());
+            check.fix(Fault::Portal, said(move |t| t.doctor_portal_unreachable(&origin, why.in_words(t))))
+        }
     }
 }
 

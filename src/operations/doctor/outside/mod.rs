@@ -29,6 +29,7 @@ use crate::http::{Reply, Request};
 use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 use crate::site::Site;
+use crate::words::{Said, Words, said};
 use findings::{Answer, FORGED_ADDRESS, FORGED_PATH, FORGED_USER, Facts, Step};
 use probes::{Arrival, Probes};
 
@@ -86,26 +87,26 @@ impl Outside {
     ///
     /// # Errors
     /// A sentence, if the host is none below the protected domains, or too many runs are under way.
-    pub async fn examine(&self, look: &Look) -> Result<Vec<Finding>, String> {
+    pub async fn examine(&self, look: &Look) -> Result<Vec<Finding>, Said> {
         let typed = look.host.trim();
         let host = normal_host(typed)
             .filter(|host| self.site.is_protected_host(host))
-            .ok_or_else(|| format!("“{typed}” is no host below the domains that Doorward protects."))?
+            .ok_or_else(|| {
+                let host = typed.to_owned();
+                said(move |t| t.doctor_foreign_host(&host))
+            })?
             .into_owned();
         let origin = self.site.origin();
-        let portal = Url::parse(&origin.text).map_err(|_| "The public address is not set yet.".to_owned())?;
+        let portal = Url::parse(&origin.text).map_err(|_| Said::of(Words::doctor_no_address))?;
         if portal.scheme() != "https" {
-            return Err(
-                "The public address of Doorward is not an https address, so there is no proxy to look at."
-                    .into(),
-            );
+            return Err(Said::of(Words::doctor_no_https));
         }
-        let token = self.probes.begin(&self.random).ok_or("The doctor is busy. Try again in a minute.")?;
+        let token = self.probes.begin(&self.random).ok_or_else(|| Said::of(Words::doctor_full))?;
         let under_way = UnderWay { probes: &self.probes, token: &token };
         let run = Run { outside: self, look, token: &token, host, portal, origin: origin.text };
         let facts = tokio::time::timeout(PATIENCE, run.gather()).await;
         drop(under_way);
-        let facts = facts.map_err(|_| "The host answers too slowly to be looked at.".to_owned())?;
+        let facts = facts.map_err(|_| Said::of(Words::doctor_too_slow))?;
         Ok(findings::examine(&facts))
     }
 }
@@ -173,7 +174,7 @@ impl Run<'_> {
         let plain = self.visit(0, &facts.target, &facts.authority, &[PAGE]).await;
         facts.reached = match &plain {
             Ok(visited) => Ok(certificate::not_after(&visited.certificate)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.clone().said()),
         };
         if let (Ok(visited), None) = (&plain, facts.proxy) {
             facts.proxy = lines::recognize(&visited.headers);
@@ -222,7 +223,7 @@ impl Run<'_> {
         }
         facts.portal = match self.visit_portal("/signin").await {
             Ok(visited) => Ok(visited.status),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.said()),
         };
     }
 

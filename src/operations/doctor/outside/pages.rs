@@ -70,7 +70,7 @@ impl Desk<'_> {
         let proxy = match body.proxy.as_deref() {
             None => None,
             Some(word) => Some(Proxy::parse(word).ok_or_else(|| {
-                Problem::unprocessable("proxy", "invalid_value", "There are no lines for this proxy.")
+                Problem::unprocessable("proxy", "invalid_value", Said::of(Words::doctor_bad_proxy))
             })?),
         };
         let findings = self.look(&body.host, proxy, actor).await?;

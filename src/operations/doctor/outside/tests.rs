@@ -106,7 +106,7 @@ fn a_proxy_that_is_not_trusted_is_named() {
 #[test]
 fn each_mistake_is_found_once() {
     fix("certificate", |facts| facts.reached = Ok(Some(NOW)));
-    fix("certificate", |facts| facts.reached = Err("It is closed.".into()));
+    fix("certificate", |facts| facts.reached = Err(crate::words::english_only("It is closed.")));
     fix("asks", |facts| {
         facts.plain.question = None;
         facts.plain.answer = Some(answer(200, &[("date", "Sun, 06 Nov 1994 08:49:37 GMT")]));
