@@ -75,6 +75,197 @@ fn exports_and_imports_are_events() {
     installation.run(["store", "export", file]).succeed();
     installation.run(["store", "import", "--replace", file]).succeed();
     let server = installation.serve();
+    let token = server.sign_in().expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let mut ada = server.client().with_bearer(&token);
+    let events = ada.get_json("/api/v1/admin/audit?limit=200").expect(200).text();
+    for kind in ["store.exported", "store.imported"] {
+        assert!(events.contains(kind), "{kind}: {events}");
+    }
+    server.stop();
+}
+
+/// `doorward domain`, beside a running server and without one.
+#[test]
+fn domains_are_protected_from_the_command_line() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=https://auth.home.example".to_owned());
+    let server = installation.serve();
+    assert_eq!(installation.run(["domain", "list"]).succeed().out, "No domain is protected yet.\n");
+    let all = installation.run(["domain", "add", "Home.Example"]).succeed().out;
+    assert_eq!(all, "home.example\n");
+    installation.run(["domain", "add", "third.example", "--cookie", "host"]).succeed();
+    for wrong in [
+        ["domain", "add", "co.uk"].as_slice(),
+        &["domain", "add", "home.example"],
+        &["domain", "add", "other.example"],
+        &["domain", "add", "other.example", "--cookie", "both"],
+        &["domain", "remove", "other.example"],
+    ] {
+        let outcome = installation.run(wrong.iter().copied());
+        assert!(outcome.code != Some(0) && !outcome.err.is_empty(), "{wrong:?}: {outcome:?}");
+    }
+    server.stop();
+    let line = ["domain", "add", "other.example", "--portal", "auth.other.example"];
+    let all = installation.run(line).succeed().out;
+    assert_eq!(all, "home.example\nthird.example cookie=host\nother.example portal=auth.other.example\n");
+    let left = installation.run(["domain", "remove", "home.example"]).succeed().out;
+    assert!(!left.contains("home.example"), "{left}");
+}
+
+/// App tokens from the machine itself: printed once, refused as soon as they are removed.
+#[test]
+fn app_tokens_are_made_listed_and_removed_by_command() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=http://auth.home.localhost".to_owned());
+    installation.settings.push("protect.domain=home.localhost".to_owned());
+    let server = installation.serve();
+    installation.type_in(["user", "add", "bob", "--password-stdin"], PASSWORD).succeed();
+    installation.run(["rules", "add", "allow", "one_factor", "domain=dav.home.localhost"]).succeed();
+    let made = ["user", "app-token", "add", "bob", "NAS sync", "--host", "*.home.localhost", "--days", "30"];
+    let made = installation.run(made).succeed().out;
+    let token = made.lines().next().unwrap().to_owned();
+    assert!(token.starts_with("dwa_"), "{made}");
+    let ask = || {
+        let headers = [
+            ("X-Original-URL", "http://dav.home.localhost/"),
+            ("X-Original-Method", "GET"),
+            ("Authorization", &*format!("Bearer {token}")),
+        ];
+        server.client().send("GET", "/api/authz/auth-request", &headers, b"").status
+    };
+    assert_eq!(ask(), 200);
+    let listed = installation.run(["user", "app-token", "list", "bob"]).succeed().out;
+    assert!(listed.contains("NAS sync\t*.home.localhost\tone_factor\texpires 20"), "{listed}");
+    assert!(!listed.contains("dwa_"));
+    let handle = listed.split('\t').next().unwrap();
+    installation.run(["user", "app-token", "remove", "bob", handle]).succeed();
+    assert_eq!(ask(), 401);
+    assert_ne!(installation.run(["user", "app-token", "remove", "bob", handle]).code, Some(0));
+    server.stop();
+}
+
+/// `rules check` says which rule decides and why the others do not; what `export` writes, `apply` reads.
+#[test]
+fn rules_are_explained_exported_and_applied_from_the_command_line() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=https://auth.home.example".to_owned());
+    installation.settings.push("protect.domain=home.example".to_owned());
+    let file = installation.dir.0.join("rules.txt");
+    let file = file.to_str().unwrap();
+    let server = installation.serve();
+    installation.run(["user", "add", "mia", "--name", "Mia", "--group", "family"]).succeed();
+    for rule in [
+        &["bypass", "domain=photos.home.example", "path=^/share/", "method=GET"][..],
+        &["deny", "domain=photos.home.example", "network=203.0.113.0/24", "#", "not", "from", "there"],
+        &["allow", "one_factor", "domain=wiki.home.example", "user=bob"],
+        &[
+            "allow",
+            "two_factor",
+            "domain=photos.home.example",
+            "resource=^/a b",
+            "subject=user:mia+group:family",
+        ],
+    ] {
+        let words = ["rules", "add"].into_iter().chain(rule.iter().copied());
+        installation.run(words).succeed();
+    }
+    let check = |more: &[&str]| {
+        let words =
+            ["rules", "check", "--host", "photos.home.example"].into_iter().chain(more.iter().copied());
+        installation.run(words)
+    };
+    let outcome =
+        check(&["--user", "mia", "--path", "/a%20b", "--method", "POST", "--address", "192.168.1.5"])
+            .succeed();
+    assert_eq!(
+        outcome.out,
+        "Rule 1 is for GET, and this is POST.\n\
+         Rule 2 is for requests from 203.0.113.0/24, and this one comes from 192.168.1.5.\n\
+         Rule 3 is for other hosts than photos.home.example.\n\
+         Rule 4 fits and asks for two factors, and Mia has proven one.\n\
+         Mia is asked to sign in with two factors, by rule 4.\n"
+    );
+    let blind = check(&["--user", "mia", "--path", "/other"]).succeed().out;
+    assert!(
+        blind.contains("nobody said where this one comes from") && blind.contains("X-Forwarded-For"),
+        "{blind}"
+    );
+    assert!(blind.ends_with("Mia is kept out, by rule 2.\n"), "{blind}");
+    let outcome =
+        check(&["--user", "mia", "--two-factor", "--path", "/other", "--address", "192.168.1.5"]).succeed();
+    assert_eq!(
+        outcome.out,
+        "Rule 1 is for paths that match ^/share/, and /other does not.\n\
+         Rule 2 is for requests from 203.0.113.0/24, and this one comes from 192.168.1.5.\n\
+         Rule 3 is for other hosts than photos.home.example.\n\
+         Rule 4 is for a path and query that match ^/a b, and /other does not.\n\
+         Mia is kept out, because no rule matches.\n"
+    );
+    let outcome = check(&["--path", "/share/%2e%2e%2fx", "--address", "203.0.113.9"]).succeed();
+    assert!(
+        outcome.out.starts_with("Rule 1 looks at the path, and this path could be read in two ways"),
+        "{outcome:?}"
+    );
+    assert!(outcome.out.ends_with("Someone who is not signed in is kept out, by rule 1.\n"), "{outcome:?}");
+    for (more, why) in
+        [(&["--user", "nobody"][..], "There is no account “nobody”."), (&["--draft"], "There is no draft")]
+    {
+        let outcome = check(more);
+        assert!(outcome.code != Some(0) && outcome.err.contains(why), "{outcome:?}");
+    }
+    let before = installation.run(["rules", "list"]).succeed().out;
+    installation.run(["rules", "export", file]).succeed();
+    installation.run(["rules", "remove", "2"]).succeed();
+    installation.run(["rules", "add", "--before", "1", "deny", "domain=x.home.example"]).succeed();
+    installation.run(["rules", "apply", file]).succeed();
+    assert_eq!(installation.run(["rules", "list"]).succeed().out, before);
+    assert_eq!(installation.run(["rules", "export"]).succeed().out, std::fs::read_to_string(file).unwrap());
+    server.stop();
+    assert_eq!(installation.run(["rules", "list"]).succeed().out, before, "also without a server");
+}
+
+/// `rules change` and `rules move` name a rule by its number and touch no other, beside a server and without one.
+#[test]
+fn rules_are_changed_and_moved_from_the_command_line() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=https://auth.home.example".to_owned());
+    installation.settings.push("protect.domain=home.example".to_owned());
+    let rules = |outcome: &Outcome| -> Vec<String> {
+        let numbered = outcome.out.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+        numbered.map(|line| line.split_once('\t').unwrap().1.to_owned()).collect()
+    };
+    let rule = |host: &str| format!("allow one_factor domain={host}.home.example");
+    let run = |line: &str| installation.run(line.split(' '));
+    let server = installation.serve();
+    for host in ["a", "b", "c"] {
+        run(&format!("rules add {}", rule(host))).succeed();
+    }
+    let closed = "deny domain=b.home.example network=10.0.0.0/8 # not from there";
+    let seen = rules(&run(&format!("rules change 2 {closed}")).succeed());
+    assert_eq!(seen, [rule("a"), closed.to_owned(), rule("c")]);
+    let seen = rules(&run("rules move 3 up").succeed());
+    assert_eq!(seen, [rule("a"), rule("c"), closed.to_owned()]);
+    let seen = rules(&run("rules move 1 down").succeed());
+    assert_eq!(seen, [rule("c"), rule("a"), closed.to_owned()]);
+    // Beyond the ends there is no place.
+    for line in ["rules move 1 up", "rules move 3 down"] {
+        assert_eq!(rules(&run(line).succeed()), [rule("c"), rule("a"), closed.to_owned()], "{line}");
+    }
+    for (line, said) in [
+        ("rules change 0 deny domain=x.home.example", "There is no rule 0."),
+        ("rules change 4 deny domain=x.home.example", "There is no rule 4."),
+        ("rules change 1 bypass domain=x.home.example user=ada", "A bypass rule lets everyone in"),
+        ("rules change 1 deny host=x.home.example", "host"),
+        ("rules change 1", "WORDS"),
+        ("rules change one deny domain=x.home.example", "invalid value"),
+        ("rules move 4 up", "There is no rule 4."),
+        ("rules move 0 down", "There is no rule 0."),
+        ("rules move 1 sideways", "possible values: up, down"),
+    ] {
+        let outcome = run(line);
+        assert!(outcome.code != Some(0) && outcome.err.contains(said), "{line}: {outcome:?}");
+    }
+    assert_eq!(rules(&run("rules list").succeed()), [rule("c"), rule("a"), closed.to_owned()]);
     let events = run("audit list --kind rule.changed").succeed().out;
     assert!(events.lines().count() >= 6 && events.lines().all(|line| line.contains("cli")), "{events}");
     server.stop();
