@@ -1,7 +1,7 @@
 // The real server for the browser tests: `doorward serve` with a data directory of its own, stopped and removed after.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer } from "node:net";
@@ -51,9 +51,9 @@ async function post(server, path, form) {
  * Returns its origin, the link it printed, what it wrote so far, and the owner's secrets; `restart` ends it and starts
  * it again on the same data, `stop` ends it for good; `command` runs the program on the same data and returns what it
  * prints, `pause` ends it and keeps the data, which are in `directory`. `post` sends a form as a program does. `host` is
- * the name it is opened by. With `moves`, time passes at once for it by `pass(seconds)`.
+ * the name it is opened by. `pass` ends it and starts it so many seconds later, by its own clock.
  */
-export async function start(program, { host = "localhost", settings = {}, owner, moves = false } = {}) {
+export async function start(program, { host = "localhost", settings = {}, owner } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "doorward-e2e-"));
   const port = await freePort();
   const server = { origin: `http://${host}:${port}`, port, directory, link: "", log: "", owner: null, ahead: 0 };
@@ -66,16 +66,6 @@ export async function start(program, { host = "localhost", settings = {}, owner,
     const who = ["--owner", owner.username, "--name", owner.name, "--password-stdin", "--totp", "--json", "--origin", server.origin];
     const made = execFileSync(program, [...flags, "setup", "--non-interactive", ...who], { cwd: directory, env, input: `${owner.password}\n`, stdio: ["pipe", "pipe", "inherit"] });
     server.owner = JSON.parse(made);
-  }
-  const clock = `${directory}.clock`;
-  server.pass = (seconds) => {
-    server.ahead += seconds;
-    writeFileSync(clock, `+${server.ahead}\n`);
-  };
-  if (moves) {
-    server.pass(0);
-    // The library reads the file at every glance at the clock.
-    Object.assign(env, { LD_PRELOAD: findAnotherTime(), FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: "1", FAKETIME_DONT_FAKE_MONOTONIC: "1" });
   }
   let child;
   const run = async () => {
@@ -99,10 +89,15 @@ export async function start(program, { host = "localhost", settings = {}, owner,
     await end();
     await run();
   };
+  server.pass = async (seconds) => {
+    server.ahead += seconds;
+    Object.assign(env, { LD_PRELOAD: findAnotherTime(), FAKETIME: `+${server.ahead}`, FAKETIME_DONT_FAKE_MONOTONIC: "1" });
+    await server.restart();
+  };
   server.pause = end;
   server.stop = async () => {
     await end();
-    for (const path of [directory, clock]) await rm(path, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
   };
   server.post = (path, form) => post(server, path, form);
   server.command = (words, input) => execFileSync(program, words, { cwd: directory, env, input, stdio: ["pipe", "pipe", "inherit"] }).toString();
