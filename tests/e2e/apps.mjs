@@ -13,7 +13,7 @@ async function listen(site) {
 
 /**
  * Notes: a public client with PKCE that keeps its tokens in `tokens` and wants to be told of the end. `begin` is the
- * address that asks to sign in, `refresh` returns the status of asking for new tokens.
+ * address that asks to sign in, `end` the one that asks to sign out, `refresh` returns the status of asking for new tokens.
  */
 export async function startNotes(t, server) {
   const app = { tokens: null };
@@ -38,6 +38,7 @@ export async function startNotes(t, server) {
     });
     return `${server.origin}/oauth2/authorize?${query}`;
   };
+  app.end = () => `${server.origin}/logout?${new URLSearchParams({ client_id: "notes", post_logout_redirect_uri: `${app.origin}/left` })}`;
   app.refresh = async () => {
     const form = { grant_type: "refresh_token", refresh_token: app.tokens.refresh_token, client_id: "notes" };
     const answer = await server.post("/oauth2/token", form);

@@ -103,12 +103,18 @@ export class Person {
       const name = step.name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
       await t.test(name, () => step(this).catch(async (error) => {
         failed = name;
-        const text = await this.page.locator("main").innerText({ timeout: 1000 }).catch(() => "");
-        throw new Error(`at ${this.page.url()}: ${error.message}\n${text}\n${this.page.problems.join("\n")}`, { cause: error });
+        const seen = await Promise.all([this, ...others].map((person) => person.sees()));
+        throw new Error(`${error.message}\n${seen.join("\n")}`, { cause: error });
       }));
       if (failed) assert.fail(`the story ends where it should ${failed}`);
     }
     for (const person of [this, ...others]) person.settle();
+  }
+
+  /** What a person has before the eyes, and what was wrong so far. */
+  async sees() {
+    const text = await this.page.locator("main").innerText({ timeout: 1000 }).catch(() => "");
+    return `at ${this.page.url()}:\n${text}\n${this.page.problems.join("\n")}`;
   }
 
   /** Fails if anything was wrong with a page on the way. */
@@ -156,6 +162,13 @@ export class Person {
   /** Presses a button that sends a form, and waits for the answer. */
   press(name) {
     return this.send(this.page.getByRole("button", { name, exact: true }));
+  }
+
+  /** Fills in a form by the names of its fields, and sends it by its button. */
+  async submit(form, fields = {}) {
+    const element = this.page.locator(form).first();
+    for (const [name, text] of Object.entries(fields)) await element.locator(`[name="${name}"]`).fill(text);
+    await this.send(element.locator("button:not([type=button])").first());
   }
 
   async send(button) {
