@@ -84,7 +84,7 @@ async fn second_factor_page(
     let label = here.request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::SecondFactor {
-        frame: here.frame(here.request.words().setup_factor_title()),
+        frame: here.frame(here.request.words().setup_factor_title()).without_query(),
         steps: here.steps(Step::SecondFactor),
         passkey,
         passkey_name: passkey_name
@@ -179,7 +179,7 @@ fn recovery_codes_page(here: &Here<'_>, owner: &User, errors: FieldErrors) -> Re
     let Some(pending) = &here.wizard.codes else { return here.go_on() };
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::RecoveryCodes {
-        frame: here.frame(here.request.words().setup_codes_title()),
+        frame: here.frame(here.request.words().setup_codes_title()).without_query(),
         steps: here.steps(Step::SecondFactor),
         username: owner.username.to_string(),
         codes: pending.codes.iter().map(|code| code.expose().clone()).collect(),
@@ -410,7 +410,7 @@ pub async fn hide(room: &Setup, request: &Request) -> Result<Reply, Problem> {
         Err(reply) => return Ok(reply),
     };
     here.form()?;
-    room.hide_checklist(&owner, &visit(&room.sign_in, request)?).await?;
+    room.hide_checklist_for(owner.id, &visit(&room.sign_in, request)?).await?;
     Ok(here.keep(Reply::see_other(Step::Done.path())))
 }
 
