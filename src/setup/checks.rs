@@ -432,7 +432,7 @@ mod tests {
         let judge = |asked: &Asked| states(&first_app(host, asked, None, T));
         assert_eq!(judge(&Asked::default()), [Fix, Skipped, Skipped, Skipped]);
         let mut asked = Asked { refusal: Some(crate::access::Refusal::Missing("x")), ..Asked::default() };
-        assert!(first_app(host, &asked, None, T)[0].sentence.contains("x is missing."));
+        assert!(first_app(host, &asked, None, T)[0].sentence.contains("did not send the header x."));
         asked = Asked { other_host: Some("films.home.example".into()), ..Asked::default() };
         assert!(first_app(host, &asked, None, T)[0].sentence.contains("films.home.example"));
         asked.at = Some(Timestamp::ZERO);

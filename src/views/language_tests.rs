@@ -16,11 +16,15 @@ const ENGLISH: [&str; 51] = [
 ];
 
 /// Texts that stay as they are, with the reason.
-const STAYS: [(&str, &str); 3] = [
+const STAYS: [(&str, &str); 4] = [
+    ("Client secret", "a label of the app's own form"),
     ("Name of OID Provider", "a label of the app's own form"),
     ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)", "a header of the browser"),
     ("English", "the name of a language, in that language"),
 ];
+
+/// German texts that name words of the syntax of rules.
+const SYNTAX: [&str; 2] = ["query_and", "query_operator"];
 
 /// Attributes that people read or hear.
 const READ: [&str; 6] = ["title", "aria-label", "alt", "placeholder", "content", "label"];
@@ -146,7 +150,15 @@ fn the_german_dictionary_is_german() {
             };
             for form in forms {
                 // Code, and values in braces, are no words.
-                let words: String = form.split('`').step_by(2).collect::<Vec<_>>().join(" ");
+                let mut words: String = form.split('`').step_by(2).collect::<Vec<_>>().join(" ");
+                while let Some((before, (_, after))) =
+                    words.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+                {
+                    words = format!("{before}•{after}");
+                }
+                if SYNTAX.contains(&key.as_str()) {
+                    continue;
+                }
                 if let [first, ..] = english_words(&words)[..] {
                     left.push(format!("{}: {form} ({first})", key));
                 }

@@ -65,3 +65,5 @@ impl PartialEq for Said {
         self.english() == other.english()
     }
 }
+
+impl Eq for Said {}

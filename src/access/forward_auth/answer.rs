@@ -10,12 +10,12 @@ use super::endpoint::Dialect;
 use super::inquiry::Inquiry;
 use crate::http::Reply;
 use crate::http::problem::seconds_rounded_up;
+use crate::words::Words;
 
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// What may stand bare in a query value (RFC 3986 section 2.3).
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const FORBIDDEN: &str = "You may not open this page. If you should, ask the person who runs this server.\n";
 
 /// Tells whether the client wants a page: no XMLHttpRequest, and HTML among what it accepts; `*/*` counts only in
 /// front, because scripts put it behind `application/json`.
@@ -42,8 +42,9 @@ pub(super) fn allowed(identity: HeaderMap) -> Reply {
 }
 
 /// Answers 403.
-pub(super) fn forbidden() -> Reply {
-    Reply::bytes(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", FORBIDDEN.as_bytes())
+pub(super) fn forbidden(t: Words) -> Reply {
+    let text = format!("{}\n", t.access_forbidden());
+    Reply::bytes(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", text)
 }
 
 /// Asks a program for a name and a password (RFC 7617). There is no page for it to go to.

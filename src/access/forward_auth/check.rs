@@ -212,7 +212,7 @@ impl Turn<'_> {
                     let shared = &self.access.shared;
                     shared.denials.note(&shared.audit, user, inquiry, self.request);
                 }
-                answer::forbidden()
+                answer::forbidden(self.request.words())
             }
             Outcome::NeedSignIn { .. } => match busy {
                 Some(retry_after) => answer::busy(self.endpoint.dialect, retry_after),

@@ -439,7 +439,10 @@ fn the_identity_headers_are_never_missing_from_a_200() {
             assert!(!has_identity(&answer::to_sign_in(dialect, &inquiry, &map, portal)));
         }
     }
-    assert!(!has_identity(&answer::forbidden()) && !has_identity(&answer::challenge()));
+    assert!(
+        !has_identity(&answer::forbidden(crate::words::Words::ENGLISH))
+            && !has_identity(&answer::challenge())
+    );
 }
 
 /// What counts as a browser that wants a page, and which status leads it to the sign-in.

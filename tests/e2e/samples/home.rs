@@ -31,10 +31,10 @@ fn audit() -> Audit {
         outcome,
         place: "192.168.x.x (k3fw-9qzd)".into(),
         facts: vec![
-            Fact::new("request", "r_01HX9"),
+            Fact::new(words().audit_fact_request(), "r_01HX9"),
             Fact::new(either("device", "Gerät"), NASTY),
-            Fact::new("kind", "sign_in.succeeded"),
-            Fact::new(either("number", "Nummer"), seq.to_string()),
+            Fact::new(words().audit_fact_kind(), "sign_in.succeeded"),
+            Fact::new(words().audit_fact_number(), seq.to_string()),
         ],
     };
     let filter =
