@@ -11,7 +11,7 @@ use crate::http::Problem;
 use crate::kernel::time::Timestamp;
 use crate::store::Store;
 use crate::store::snapshots::{self, Reason, Stored};
-use crate::words::{Said, Words, said};
+use crate::words::{Said, Words, english_only, said};
 
 use super::System;
 
@@ -141,7 +141,7 @@ impl System {
             snapshots::export_file(store, &file, now).map(|report| (file, report.counts.values().sum()))
         });
         written.await?.map_err(|error| {
-            let text = "The copy could not be written; the log of the server says why.";
+            let text = english_only("The copy could not be written; the log of the server says why.");
             Problem::unavailable("export_failed", text, Duration::from_secs(60)).because(error.to_string())
         })
     }

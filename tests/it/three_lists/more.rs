@@ -424,7 +424,7 @@ pub(super) const REST: &[Action] = &[
             query: "?outcome=maybe",
             words: &["audit", "export", "-", "--outcome", "maybe"],
             code: "invalid_value",
-            sentence: "An outcome is `succeeded`, `refused` or `failed`.",
+            sentence: "An outcome is “succeeded”, “refused” or “failed”.",
         },
     },
     Action {
