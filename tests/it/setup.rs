@@ -544,8 +544,13 @@ fn skipped_steps_are_listed_and_can_be_done_later() {
     leads_to(fill(&mut client, "/setup/address", &fields), "/admin");
     client.get("/setup/owner").expect(404);
     client.get("/setup/second-factor").expect(404);
-    // A backup takes a fresh proof, and is what the command line would read.
+    // ADM-01: the wizard outlives the proof that opened it, and changes nothing without one.
+    leads_to(client.get("/admin/setup/address"), "/setup/address");
     server.clock.advance(Duration::from_secs(601));
+    let fields = [("origin", "http://other.localhost"), ("cookie_domain", ""), ("action", "save")];
+    leads_to(fill(&mut client, "/setup/address", &fields), "/admin/setup/address");
+    assert_eq!(server.app().site.origin().text, "http://localhost");
+    // A backup takes a fresh proof, and is what the command line would read.
     assert!(
         client.get("/admin/setup/address").expect(303).header("location").unwrap().starts_with("/step-up")
     );
