@@ -19,7 +19,7 @@ use crate::admin::Admin;
 use crate::audit::{Audit, Event, Kind};
 use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
-use crate::crypto::password::{HashSettings, PasswordHasher};
+use crate::crypto::password::{HashSettings, HasherStats, PasswordHasher};
 use crate::crypto::sealed::Sealer;
 use crate::http::outgoing::{Outgoing, OutgoingSettings};
 use crate::http::{Request, ServerSettings};
@@ -405,6 +405,11 @@ impl App {
             let event = Event::succeeded(Kind::ClockStepped).by_system("clock");
             self.audit.note(event.detail("seconds", step / 1000));
         }
+    }
+
+    /// Returns what the password hasher does and has done.
+    pub fn hashing(&self) -> HasherStats {
+        self.hasher.stats()
     }
 
     fn sample(&self) -> Sample {

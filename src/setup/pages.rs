@@ -22,6 +22,7 @@ use crate::kernel::secret::SecretText;
 use crate::sessions::cookies::{Cookie, SETUP_COOKIE, SETUP_PATH};
 use crate::sessions::{Principal, StartedSession, frames};
 use crate::sign_in::api::visit;
+use crate::sign_in::step_up_first;
 use crate::views::errors::ErrorPage;
 use crate::views::setup::{self as views, InsecureVisit, Step, Steps};
 use crate::views::{Choice, FieldErrors, Frame, Wait};
@@ -316,6 +317,10 @@ pub async fn show(room: &Setup, request: &Request, caller: Option<&Principal>) -
     }
     match caller {
         Some(principal) if principal.user.role == Role::Owner => {
+            // The wizard adds second factors, so it asks who is there as the pages of the account do (OTP-08).
+            if !room.sign_in.is_fresh(principal) {
+                return Ok(step_up_first("/setup"));
+            }
             let token = room.resume(principal);
             Ok(with_cookie(request, Reply::see_other("/setup"), token.expose()))
         }

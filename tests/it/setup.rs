@@ -347,8 +347,14 @@ fn the_owner_takes_the_wizard_up_again_by_signing_in() {
     let mut other = server.client();
     other.cookies.push(("dw".to_owned(), session.cookie.clone()));
     other.get("/setup").expect(404);
-    // Signing out everywhere ends the wizard too.
+    // OTP-08: a session of long ago does not bring a thief to the step that adds second factors.
     let owner = server.app().accounts.resolve("ada").unwrap().unwrap().id;
+    let mut thief = server.client();
+    thief.cookies.push(("dw".to_owned(), server.web_session(owner).cookie.clone()));
+    server.clock.advance(Duration::from_secs(601));
+    leads_to(thief.get("/setup"), "/step-up?next=%2Fsetup");
+    leads_to(thief.get("/setup/second-factor"), "/setup");
+    // Signing out everywhere ends the wizard too.
     server.clock.advance(Duration::from_secs(1));
     let now = server.clock.now();
     let end = server.app().accounts.change(
