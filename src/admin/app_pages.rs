@@ -11,6 +11,7 @@ use crate::http::{Form, Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::GroupName;
 use crate::oidc::client::{AuthMethod, ClientKind, ConsentMode, Demand};
+use crate::oidc::presets::with_scheme;
 use crate::oidc::scopes::Scopes;
 use crate::oidc::{AddError, Client, ClientSettings};
 use crate::sessions::{Level, Principal};
@@ -282,7 +283,8 @@ fn settings_of(t: Words, form: &Form, own: &ClientSettings) -> Result<ClientSett
         Some(form.text("backchannel_logout_uri").trim().to_owned()).filter(|uri| !uri.is_empty());
     let scopes = Scopes::parse(form.text("scopes"));
     settings.scopes = scopes.ok_or_else(|| FieldErrors::one("scopes", t.apps_bad_scopes()))?;
-    settings.launch_url = Some(form.text("launch_url").trim().to_owned()).filter(|url| !url.is_empty());
+    settings.launch_url =
+        Some(with_scheme(form.text("launch_url").trim()).into_owned()).filter(|url| !url.is_empty());
     settings.groups = groups_of(t, form.text("who") == "some", form.all("group"))?;
     settings.level = if form.text("level") == "two_factor" { Level::TwoFactor } else { Level::OneFactor };
     if let Some(consent) = ConsentMode::parse(form.text("consent")) {

@@ -7,13 +7,13 @@ use super::authority::{Deed, objection};
 use super::people::Link;
 use super::people_pages::{Typed, badges, frame, group_choices, person_url, role_choices, role_word};
 use crate::accounts::{ProfileRecord, User};
-use crate::audit::{Filter, Kind as Happened, place_in_words};
+use crate::audit::{AuditRow, Filter, Kind as Happened, place_in_words};
 use crate::http::{Form, Problem, Reply, Request};
 use crate::my_account::pages::{event_line, field_errors, session_row};
 use crate::sessions::Principal;
 use crate::sign_in::step_up_first;
 use crate::views::people as views;
-use crate::views::{Badge, Fact, FieldErrors, Kind, OneTimeLink, When, initials};
+use crate::views::{Badge, Event, Fact, FieldErrors, Kind, OneTimeLink, When, initials};
 use crate::words::Words;
 
 /// How many events the timeline of a person shows.
@@ -135,9 +135,14 @@ fn as_it_is(
             .collect(),
         tokens: tokens(room, t, user),
         consents: consents(room, user)?,
-        timeline: timeline.iter().map(|row| event_line(row, user.username.as_str(), t)).collect(),
+        timeline: timeline.iter().map(|row| timeline_line(room, row, user, t)).collect(),
         errors: FieldErrors::none(),
     })
+}
+
+fn timeline_line(room: &Admin, row: &AuditRow, user: &User, t: Words) -> Event {
+    let app = row.app().map(|id| room.oidc.client(id).map_or(id.to_owned(), |app| app.settings.name.clone()));
+    event_line(row, user.username.as_str(), app.as_deref(), t)
 }
 
 fn facts(room: &Admin, t: Words, user: &User) -> Vec<Fact> {

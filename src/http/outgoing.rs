@@ -89,6 +89,8 @@ pub enum OutgoingError {
     NotConnected(String),
     /// The certificate is not believed, or TLS failed otherwise.
     NotTrusted(String),
+    /// The certificate has ended.
+    Expired,
     /// The answer leads elsewhere.
     Redirected(StatusCode),
     /// What came back is no HTTP, or too much of it.
@@ -109,6 +111,7 @@ impl OutgoingError {
             OutgoingError::NotResolved(why) => t.errors_away_not_found(reason(why, t)),
             OutgoingError::NotConnected(why) => t.errors_away_silent(reason(why, t)),
             OutgoingError::NotTrusted(why) => t.errors_away_tls(reason(why, t)),
+            OutgoingError::Expired => t.errors_away_expired().to_owned(),
             OutgoingError::Redirected(status) => t.errors_away_redirect(status),
             OutgoingError::BadAnswer(why) => t.errors_away_no_http(why),
             OutgoingError::TooSlow => t.errors_away_slow().to_owned(),
@@ -214,7 +217,7 @@ impl Outgoing {
         }
         let name = server_name(url)?;
         let stream = self.tls.connect(name, stream).await;
-        send(stream.map_err(|error| OutgoingError::NotTrusted(error.to_string()))?, request).await
+        send(stream.map_err(|error| not_trusted(&error))?, request).await
     }
 
     /// Connects to the first address of the host that is allowed and answers.
@@ -250,6 +253,15 @@ impl Outgoing {
             return Err(OutgoingError::NotAllowed { address: address.to_canonical(), what });
         }
         if is_https { Ok(()) } else { Err(OutgoingError::PlainHttp { address: address.to_canonical() }) }
+    }
+}
+
+/// Says why there is no TLS with a host.
+fn not_trusted(error: &std::io::Error) -> OutgoingError {
+    use rustls::CertificateError::{Expired, ExpiredContext};
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => OutgoingError::Expired,
+        _ => OutgoingError::NotTrusted(error.to_string()),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::kernel::near::distance;
 use crate::kernel::secret::SecretText;
 use crate::words::{Lang, Said, Words, said};
 use address::AppAddress;
+pub use address::with_scheme;
 
 #[derive(RustEmbed)]
 #[folder = "web/presets"]

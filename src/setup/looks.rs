@@ -10,7 +10,7 @@ use super::Setup;
 use crate::http::address::is_loopback_name;
 use crate::http::outgoing::{NO_ADDRESS, NO_ANSWER, OutgoingError, Visit, certificate, reason};
 use crate::site::Origin;
-use crate::words::{Said, said};
+use crate::words::{Said, Words, said};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -38,6 +38,7 @@ impl From<OutgoingError> for Unseen {
     fn from(error: OutgoingError) -> Self {
         match error {
             OutgoingError::NotTrusted(why) => Unseen::NotTrusted(said(move |t| reason(&why, t))),
+            OutgoingError::Expired => Unseen::NotTrusted(Said::of(Words::errors_why_expired)),
             other => Unseen::NotReached(said(move |t| other.in_words(t).trim_end_matches('.').to_owned())),
         }
     }

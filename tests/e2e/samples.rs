@@ -861,11 +861,7 @@ fn account_pages() -> Vec<Sample> {
             account::Activity {
                 frame: shell(words().account_title_activity(), "activity"),
                 events: events(),
-                pager: Pager {
-                    label: "1–50".into(),
-                    previous: None,
-                    next: Some("/account/activity?before=262".into()),
-                },
+                pager: Pager { next: Some("/account/activity?before=262".into()), ..Pager::by_time() },
             },
         ),
     ]

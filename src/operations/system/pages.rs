@@ -2,12 +2,14 @@
 
 use http::StatusCode;
 
+use super::certificate::Certificate;
 use super::settings::{InEffect, Waiting};
 use super::warnings::{self, Severity};
 use super::{System, whoami};
 use crate::admin::audit_pages::bar;
 use crate::audit::Kind as EventKind;
 use crate::crypto::key_ring::{KeyFacts, Phase};
+use crate::http::outgoing::reason;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::time::Timestamp;
 use crate::sessions::Principal;
@@ -143,8 +145,23 @@ fn glance(
             t.system_key_age(),
             signing.map_or(t.system_none_yet().to_owned(), |key| age(key.activates)),
         ),
-        Fact::new(t.system_certificate(), t.system_certificate_proxy()),
+        Fact::new(t.system_certificate(), certificate(facts, t)),
     ])
+}
+
+fn certificate(facts: &warnings::Facts, t: Words) -> String {
+    match &facts.certificate {
+        None => t.system_certificate_unseen().to_owned(),
+        Some(Certificate::None) => t.system_certificate_none().to_owned(),
+        Some(Certificate::Good(None)) => t.system_certificate_good().to_owned(),
+        Some(Certificate::Good(Some(ends))) => {
+            let days = ends.since(facts.now).as_secs() / DAY;
+            t.system_certificate_ends(When::from(*ends).in_words(&t), days)
+        }
+        Some(Certificate::Ended) => t.system_certificate_ended().to_owned(),
+        Some(Certificate::NotBelieved(why)) => t.system_certificate_not_believed(reason(why, t)),
+        Some(Certificate::NotReached(why)) => t.system_certificate_not_reached(reason(why, t)),
+    }
 }
 
 fn age(now: Timestamp, at: Timestamp, t: Words) -> String {

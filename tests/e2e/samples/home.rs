@@ -58,7 +58,7 @@ fn audit() -> Audit {
         apps: vec![Choice::new("", words().apps_all_kinds(), true), Choice::new("c_7", NASTY, false)],
         outcomes: vec![
             Choice::new("", words().apps_all_kinds(), true),
-            Choice::new(words().audit_badge_refused(), words().audit_refused(), false),
+            Choice::new("refused", words().audit_refused(), false),
         ],
         from: String::new(),
         to: "2026-11-12".into(),
@@ -86,11 +86,10 @@ fn audit() -> Audit {
                 Badge::new(Kind::Ok, words().audit_badge_ok()),
             ),
         ],
-        pager: Pager { label: String::new(), previous: None, next: Some("/admin/audit?before=763".into()) },
+        pager: Pager { next: Some("/admin/audit?before=763".into()), ..Pager::by_time() },
         retention: words().audit_retention(30_u64).into(),
         jsonl_url: "/admin/audit/export?format=jsonl".into(),
         csv_url: "/admin/audit/export?format=csv".into(),
-        most: 20_000,
     }
 }
 

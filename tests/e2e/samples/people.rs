@@ -75,9 +75,10 @@ fn people_list() -> people::People {
             person_row(NASTY, "dora", vec![Badge::new(Kind::Info, words().people_badge_invited())], None),
         ],
         pager: Pager {
-            label: words().people_count(4_u64).into(),
-            previous: None,
+            label: words().people_count(4_u64),
+            previous: Some("/admin/people".into()),
             next: Some("/admin/people?after=x".into()),
+            ..Pager::default()
         },
     }
 }
