@@ -207,7 +207,10 @@ fn system(is_well: bool) -> System {
             ),
             Fact::new(words().system_last_snapshot(), &at(12, "03:15").in_words(&words())),
             Fact::new(words().system_key_age(), &words().system_days(10_u64)),
-            Fact::new(words().system_certificate(), words().system_certificate_proxy()),
+            Fact::new(
+                words().system_certificate(),
+                &words().system_certificate_ends(at(27, "14:02").in_words(&words()), 45_u64),
+            ),
         ],
         warnings: if is_well { Vec::new() } else { warnings() },
         restart: if is_well {
