@@ -204,6 +204,8 @@ pub enum CheckState {
     Pass,
     /// Something to change.
     Fix,
+    /// Something to know; nothing has to be changed.
+    Note,
     /// Could not be looked at (yet).
     Skipped,
 }
