@@ -92,7 +92,9 @@ fn name(facts: &AddressFacts<'_>) -> Check {
 fn https(facts: &AddressFacts<'_>) -> Check {
     let t = facts.t;
     let (state, sentence) = if facts.origin.is_https {
-        (CheckState::Pass, t.setup_check_https_pass())
+        let is_seen = arrived(facts).is_some_and(|(_, is_https)| is_https);
+        let sentence = if is_seen { t.setup_check_https_pass() } else { t.setup_check_https_named() };
+        (CheckState::Pass, sentence)
     } else if is_loopback_name(&facts.origin.host) {
         (CheckState::Skipped, t.setup_check_https_local())
     } else if facts.allows_insecure_http {
@@ -117,13 +119,22 @@ fn certificate(facts: &AddressFacts<'_>) -> Check {
             (CheckState::Pass, t.setup_check_certificate_trusted().to_owned())
         }
         Some(Err(Unseen::NotTrusted(why))) => (CheckState::Fix, t.setup_check_certificate_untrusted(why)),
-        Some(Err(Unseen::NotReached(why))) if facts.arrival.is_some_and(|arrival| arrival.is_https) => {
-            (CheckState::Pass, t.setup_check_certificate_browser(why))
-        }
-        Some(Err(Unseen::NotReached(why))) => (CheckState::Skipped, t.setup_check_certificate_unreached(why)),
+        Some(Err(Unseen::NotReached(why))) => unseen_certificate(facts, why),
         None => (CheckState::Skipped, t.setup_check_unseen().to_owned()),
     };
     Check::new(state, t.setup_check_certificate(), sentence)
+}
+
+/// What is said where this machine could not look: the browser did, if it came.
+fn unseen_certificate(facts: &AddressFacts<'_>, why: &str) -> (CheckState, String) {
+    let t = facts.t;
+    let is_nameless = matches!(facts.names, Some(Err(_)));
+    match (facts.arrival.is_some_and(|arrival| arrival.is_https), is_nameless) {
+        (true, true) => (CheckState::Pass, t.setup_check_certificate_browser_alone().to_owned()),
+        (true, false) => (CheckState::Pass, t.setup_check_certificate_browser(why)),
+        (false, true) => (CheckState::Skipped, t.setup_check_certificate_nameless().to_owned()),
+        (false, false) => (CheckState::Skipped, t.setup_check_certificate_unreached(why)),
+    }
 }
 
 /// The host that arrived, and whether it came over HTTPS; `None` if the address was not tried.

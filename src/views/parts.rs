@@ -228,6 +228,16 @@ impl Check {
     pub fn new(state: CheckState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
         Check { state, label: label.into(), sentence: sentence.into(), snippet: String::new() }
     }
+
+    /// Whether it could not be looked at.
+    pub fn is_skipped(&self) -> bool {
+        self.state == CheckState::Skipped
+    }
+
+    /// Returns how many of a list could not be looked at.
+    pub fn skipped(list: &[Check]) -> usize {
+        list.iter().filter(|check| check.is_skipped()).count()
+    }
 }
 
 /// One line of a timeline or of somebody's activity.
