@@ -194,6 +194,24 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
       }
       await person.look("/setup/protect all green");
     },
+    async function doorwardPlaysTheApp() {
+      await go(page, "#echo a");
+      await page.locator("#lines").waitFor();
+      await nginx.serve(await pastedFiles(page), app.port);
+      const other = await page.context().newPage();
+      await other.goto(`https://${PHOTOS}:${nginx.port}/`);
+      await other.getByRole("heading", { name: "The test page" }).waitFor();
+      assert.match(await other.locator("#told").textContent(), /ana.*Ana Sol/s);
+      await other.locator("#forged-no").waitFor();
+      await other.close();
+      await go(page, "#test");
+      await page.locator("#test-result").waitFor();
+      const found = await tested(page);
+      for (const label of ["Made-up names are not believed", "The app learns who is there"]) {
+        assert.equal(found[label], "Pass", JSON.stringify(found));
+      }
+      await person.look("/setup/protect with the test page");
+    },
     async function finish() {
       await go(page, "#finish");
       await person.at("/setup/done", "All set");
