@@ -61,6 +61,9 @@ impl Accounts {
             |record| {
                 record.has_totp = false;
                 if !record.has_second_factor() {
+                    if self.second_factor.requires(record.role) {
+                        return Err(AccountError::SecondFactorRequired);
+                    }
                     record.recovery_codes_left = 0;
                 }
                 record.not_before = end_of_sessions(record.not_before, self.clock.now());

@@ -250,7 +250,11 @@ impl Gathering {
         let table = match text.parse::<toml::Table>() {
             Ok(table) => table,
             Err(error) => {
-                return self.mistakes.push(format!("{} is not TOML: {error}", path.display()));
+                // The line itself is not shown: it may hold a secret.
+                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                let why = error.message().trim();
+                return self.mistakes.push(format!("{} is not TOML: line {line}: {why}", path.display()));
             }
         };
         for (section, value) in table {

@@ -231,6 +231,23 @@ fn secrets_come_from_one_place_and_stay_hidden() {
     assert!(not_secret.contains("There is no setting"), "{not_secret}");
 }
 
+/// SEC-01: mistakes are shown to every administrator and stand in logs; no line of the file comes along.
+#[test]
+fn no_mistake_shows_what_stands_beside_it() {
+    for file in [
+        "[bootstrap]\npassword_hash = $argon2id$canary\n",
+        "[bootstrap]\npassword_hash = \"canary\n",
+        "[bootstrap]\npassword_hash = canary\n",
+        "[bootstrap]\npassword_hash = \"canary\\q\"\n",
+        "[bootstrap]\npassword_hash = [\"canary\"]\n",
+        "[bootstrap]\npassword_hash = 'canary' 'canary'\n",
+    ] {
+        let text = mistakes(file, &[], &[]);
+        assert!(!text.contains("canary"), "{file}: {text}");
+        assert!(text.contains("line 2:") || text.contains("no text"), "{file}: {text}");
+    }
+}
+
 #[test]
 fn credentials_of_systemd_are_found_by_themselves() {
     let folder = Folder::new("credentials");

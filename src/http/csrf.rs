@@ -29,15 +29,25 @@ fn mac(key: &[u8; 32], session: &[u8]) -> Option<Hmac<Sha256>> {
     Some(mac)
 }
 
-/// Returns the token of a session: HMAC-SHA-256 over the session's secret, in base64url.
-pub fn token(key: &[u8; 32], session: &[u8]) -> String {
+/// Returns a token of a session: HMAC-SHA-256 over the session's secret behind `mask`, and the mask, in base64url. With
+/// another mask for each page no two pages say the same, so that the length of a compressed page, which may hold text of
+/// an attacker's choice beside it, tells nothing of the token (BREACH).
+pub fn token(key: &[u8; 32], session: &[u8], mask: &[u8; 32]) -> String {
     let Some(mac) = mac(key, session) else { return String::new() };
-    BASE64URL_NOPAD.encode(&mac.finalize().into_bytes())
+    let tag = mac.finalize().into_bytes();
+    let masked = tag.iter().zip(mask).map(|(byte, mask)| byte ^ mask);
+    let bytes: Vec<u8> = mask.iter().copied().chain(masked).collect();
+    BASE64URL_NOPAD.encode(&bytes)
 }
 
 /// Checks a token in constant time.
 pub fn verify(key: &[u8; 32], session: &[u8], token: &str) -> Result<(), CsrfError> {
-    let tag = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| CsrfError::BadToken)?;
+    let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| CsrfError::BadToken)?;
+    let (mask, masked) = bytes.split_at_checked(32).ok_or(CsrfError::BadToken)?;
+    if masked.len() != mask.len() {
+        return Err(CsrfError::BadToken);
+    }
+    let tag: Vec<u8> = masked.iter().zip(mask).map(|(byte, mask)| byte ^ mask).collect();
     mac(key, session).ok_or(CsrfError::BadToken)?.verify_slice(&tag).map_err(|_| CsrfError::BadToken)
 }
 
@@ -113,13 +123,31 @@ mod tests {
     #[test]
     fn a_token_belongs_to_one_session_and_key() {
         let (key, other_key) = ([1; 32], [2; 32]);
-        let good = token(&key, b"session-a");
-        assert_eq!(good.len(), 43);
+        let good = token(&key, b"session-a", &[7; 32]);
+        assert_eq!(good.len(), 86);
         assert_eq!(verify(&key, b"session-a", &good), Ok(()));
         assert!(verify(&key, b"session-b", &good).is_err());
         assert!(verify(&other_key, b"session-a", &good).is_err());
-        for bad in ["", "session-a", &good[..42], &format!("{good}A"), &format!("{good}=")] {
+        let cut = &good[..84];
+        let longer = format!("{good}AA");
+        for bad in ["", "session-a", &good[..43], cut, &good[..85], &longer, &format!("{good}=")] {
             assert!(verify(&key, b"session-a", bad).is_err(), "{bad}");
         }
+        for at in [0, 50] {
+            let mut turned = good.clone().into_bytes();
+            turned[at] = if turned[at] == b'A' { b'B' } else { b'A' };
+            assert!(verify(&key, b"session-a", std::str::from_utf8(&turned).unwrap()).is_err(), "{at}");
+        }
+    }
+
+    /// BREACH: no part of a token stays the same from page to page.
+    #[test]
+    fn tokens_of_a_session_have_nothing_in_common() {
+        let (one, other) = (token(&[1; 32], b"a", &[7; 32]), token(&[1; 32], b"a", &[8; 32]));
+        assert!(
+            one.bytes().zip(other.bytes()).filter(|(one, other)| one == other).count() < 12,
+            "{one} {other}"
+        );
+        assert_eq!((verify(&[1; 32], b"a", &one), verify(&[1; 32], b"a", &other)), (Ok(()), Ok(())));
     }
 }

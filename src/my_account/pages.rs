@@ -292,7 +292,7 @@ fn totp_page(
     let t = request.words();
     let title = if replaces { t.account_title_totp_replace() } else { t.account_title_totp_add() };
     let page = views::Totp {
-        frame: frame(room, request, principal, title, "security"),
+        frame: frame(room, request, principal, title, "security").without_query(),
         qr: qr_svg(&enrolment.otpauth_uri).unwrap_or_default(),
         secret_text: in_groups(&enrolment.secret_base32),
         otpauth_uri: enrolment.otpauth_uri,

@@ -352,7 +352,9 @@ impl ClientSettings {
         }
         if let Some(uri) = &self.initiate_login_uri {
             let is_sound = uri.len() <= redirect_uri::LONGEST
-                && url::Url::parse(uri).is_ok_and(|url| url.scheme() == "https" && url.username().is_empty());
+                && url::Url::parse(uri).is_ok_and(|url| {
+                    url.scheme() == "https" && url.username().is_empty() && url.password().is_none()
+                });
             if !is_sound {
                 object("initiate_login_uri", Said::of(Words::apps_bad_initiate));
             }

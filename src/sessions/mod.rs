@@ -279,7 +279,7 @@ impl Sessions {
 
     /// Returns the CSRF token of a session (WEB-01): an HMAC that only this session's pages and answers carry.
     pub fn csrf_token(&self, session: &SessionId) -> String {
-        crate::http::csrf::token(self.0.csrf_key.expose(), session.as_bytes())
+        crate::http::csrf::token(self.0.csrf_key.expose(), session.as_bytes(), &self.0.random.bytes())
     }
 
     /// Checks a CSRF token against a session.
@@ -437,6 +437,11 @@ impl Sessions {
     /// Tells whose session this is, if it is live.
     pub fn owner(&self, id: &SessionId) -> Option<UserId> {
         self.0.live.get(id).map(|live| live.user)
+    }
+
+    /// Tells what was proven in this session and when, if it is live.
+    pub fn proof(&self, id: &SessionId) -> Option<(Factors, Timestamp)> {
+        self.0.live.get(id).map(|live| (live.factors, live.authenticated_at))
     }
 
     /// Records that the user proved factors again in this session; the new moment counts for step-up. For API

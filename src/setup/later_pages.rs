@@ -84,7 +84,7 @@ async fn second_factor_page(
     let label = here.request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::SecondFactor {
-        frame: here.frame(here.request.words().setup_factor_title()),
+        frame: here.frame(here.request.words().setup_factor_title()).without_query(),
         steps: here.steps(Step::SecondFactor),
         passkey,
         passkey_name: passkey_name.map_or_else(|| device_name(label.unwrap_or_default()), str::to_owned),
@@ -178,7 +178,7 @@ fn recovery_codes_page(here: &Here<'_>, owner: &User, errors: FieldErrors) -> Re
     let Some(pending) = &here.wizard.codes else { return here.go_on() };
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::RecoveryCodes {
-        frame: here.frame(here.request.words().setup_codes_title()),
+        frame: here.frame(here.request.words().setup_codes_title()).without_query(),
         steps: here.steps(Step::SecondFactor),
         username: owner.username.to_string(),
         codes: pending.codes.iter().map(|code| code.expose().clone()).collect(),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
 
 pub use super::address_pages::{address, probe, seen, show_address};
 pub use super::echo::echo;
@@ -23,6 +23,7 @@ use crate::kernel::secret::SecretText;
 use crate::sessions::cookies::{Cookie, SETUP_COOKIE, SETUP_PATH};
 use crate::sessions::{Principal, StartedSession, frames};
 use crate::sign_in::api::visit;
+use crate::sign_in::step_up_first;
 use crate::views::errors::ErrorPage;
 use crate::views::setup::{self as views, InsecureVisit, Step, Steps};
 use crate::views::{Choice, FieldErrors, Frame, Wait};
@@ -63,6 +64,16 @@ impl<'a> Here<'a> {
         is_insecure(self.request)
     }
 
+    /// Tells whether the session of this browser proved every factor within the last ten minutes.
+    fn is_proof_fresh(&self) -> bool {
+        let sign_in = &self.room.sign_in;
+        let proof = self.wizard.session.and_then(|session| sign_in.sessions.proof(&session));
+        match (&self.owner, proof) {
+            (Some(owner), Some((factors, at))) => sign_in.is_proof_fresh(owner, factors, at),
+            _ => false,
+        }
+    }
+
     fn order(&self) -> &'static [Step] {
         if self.is_insecure() { &Step::ORDER_INSECURE } else { &Step::ORDER }
     }
@@ -100,7 +111,7 @@ impl<'a> Here<'a> {
 
     pub(super) fn frame(&self, title: &str) -> Frame {
         frames::anonymous(&self.room.sign_in.site, self.request, title)
-            .with_csrf(self.room.wizards.csrf_token(self.token))
+            .with_csrf(self.room.wizards.csrf_token(self.token, &self.room.sign_in.random))
     }
 
     pub(super) fn steps(&self, current: Step) -> Steps {
@@ -188,8 +199,15 @@ pub(super) fn enter<'a>(room: &'a Setup, request: &'a Request, step: Step) -> Re
             _ => false,
         };
         return match found {
-            Some(here) if may_see(&here.wizard) => Ok(Ok(here)),
-            _ => Err(Problem::not_found()),
+            Some(here) if !may_see(&here.wizard) => Err(Problem::not_found()),
+            // What is changed here takes a fresh proof, and the wizard lives longer than one (ADM-01).
+            Some(here)
+                if here.wizard.is_resumed && request.method == Method::POST && !here.is_proof_fresh() =>
+            {
+                Ok(Err(Reply::see_other(&format!("/admin{}", step.path()))))
+            }
+            Some(here) => Ok(Ok(here)),
+            None => Err(Problem::not_found()),
         };
     }
     if let Some(reply) = refuse_unknown_host(room, request)? {
@@ -300,6 +318,10 @@ pub async fn show(room: &Setup, request: &Request, caller: Option<&Principal>) -
     }
     match caller {
         Some(principal) if principal.user.role == Role::Owner => {
+            // The wizard adds second factors, so it asks who is there as the pages of the account do (OTP-08).
+            if !room.sign_in.is_fresh(principal) {
+                return Ok(step_up_first("/setup"));
+            }
             let token = room.resume(principal);
             Ok(with_cookie(request, Reply::see_other("/setup"), token.expose()))
         }

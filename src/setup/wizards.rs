@@ -114,8 +114,8 @@ impl Wizards {
     }
 
     /// Returns the token that forms of this browser carry (WEB-02).
-    pub(super) fn csrf_token(&self, token: &str) -> String {
-        crate::http::csrf::token(self.csrf_key.expose(), &sha256(token.as_bytes()))
+    pub(super) fn csrf_token(&self, token: &str, random: &Random) -> String {
+        crate::http::csrf::token(self.csrf_key.expose(), &sha256(token.as_bytes()), &random.bytes())
     }
 
     /// Checks the token that a form carried.
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_form_belongs_to_one_browser() {
         let wizards = Wizards::new(&Random::os());
-        let token = wizards.csrf_token("a");
+        let token = wizards.csrf_token("a", &Random::os());
         assert!(wizards.is_csrf_token("a", &token) && !wizards.is_csrf_token("b", &token));
         assert!(!wizards.is_csrf_token("a", ""));
     }

@@ -391,7 +391,7 @@ async fn enrolment_page(
     let (status, error, wait) = explain(error, request.words())?;
     let way = Way::to(room, waiting.return_to.as_deref());
     let page = views::Enrol {
-        frame: frames::anonymous(&room.site, request, request.words().signin_enrol_title()),
+        frame: frames::anonymous(&room.site, request, request.words().signin_enrol_title()).without_query(),
         hidden: Vec::new(),
         continue_to: way.goal(),
         passkey: passkey.map(|options| options.to_string()),

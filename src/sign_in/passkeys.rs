@@ -22,6 +22,7 @@ use crate::http::address::is_loopback_name;
 use crate::kernel::ids::{PasskeyId, UserId};
 use crate::kernel::secret::ct_eq;
 use crate::kernel::time::Timestamp;
+use crate::limits::Rule;
 use crate::sessions::{Factors, SessionKind};
 use crate::site::Origin;
 use crate::store::{Batch, CommitError, StoreError};
@@ -304,6 +305,11 @@ impl SignIn {
         visit: &Visit<'_>,
     ) -> Result<SignedIn, SignInError> {
         self.refuse_suspended(&proven.user, visit)?;
+        let key = self.limits.key(&SIGN_INS, proven.user.id.as_bytes());
+        let verdict = self.limits.peek(&SIGN_INS, &key);
+        if !verdict.allowed {
+            return Err(self.limited(&SIGN_INS, verdict));
+        }
         let done = Completion {
             kind: attempt.kind,
             in_place_of: None,
@@ -313,10 +319,15 @@ impl SignIn {
             return_to: attempt.return_to,
             recovery_codes_left: None,
         };
-        self.complete(&proven.user, done, batch, visit).await
+        let signed_in = self.complete(&proven.user, done, batch, visit).await?;
+        let _ = self.limits.record(&SIGN_INS, &key);
+        Ok(signed_in)
     }
 }
 
+/// Sign-ins of one account by passkey. Nobody has to guess or to wait for them, as for a password, and each writes a
+/// session and events to the disk (RES-04).
+const SIGN_INS: Rule = Rule::new("passkey-sign-in", 60, Duration::from_secs(300));
 /// How long it is known that a challenge was answered, beyond its end: a clock that is set back does not revive it.
 const KEPT_FOR: Duration = Duration::from_secs(86_400);
 

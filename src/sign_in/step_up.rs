@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::ceremonies::{Ceremony, Credential};
 use super::{Completion, SignIn, SignInError, SignedIn, Visit};
+use crate::accounts::User;
 use crate::audit::{Event, Kind, Outcome};
 use crate::http::Problem;
 use crate::kernel::secret::SecretText;
+use crate::kernel::time::Timestamp;
 use crate::sessions::{Factors, Level, Principal, SessionKind};
 use crate::store::CommitError;
 use crate::store::clock_mark::TOLERANCE;
@@ -28,11 +30,16 @@ pub struct Proofs<'a> {
 impl SignIn {
     /// Tells whether the caller proved every factor of the account within the last ten minutes (OTP-08, PK-07).
     pub fn is_fresh(&self, principal: &Principal) -> bool {
-        let (now, at) = (self.clock.now(), principal.authenticated_at);
+        self.is_proof_fresh(&principal.user, principal.factors, principal.authenticated_at)
+    }
+
+    /// Tells whether `factors` are every factor of the account, proven within the last ten minutes.
+    pub fn is_proof_fresh(&self, user: &User, factors: Factors, at: Timestamp) -> bool {
+        let now = self.clock.now();
         // A clock that was set back cannot tell how long ago that was (FAIL-03).
         let is_recent = now.since(at) <= FRESH_FOR && at <= now.plus(TOLERANCE);
-        let is_two_factor = principal.level() == Level::TwoFactor;
-        let is_enough = principal.factors.has(Factors::PASSWORD) && !principal.user.has_second_factor();
+        let is_two_factor = factors.level() == Level::TwoFactor;
+        let is_enough = factors.has(Factors::PASSWORD) && !user.has_second_factor();
         is_recent && (is_two_factor || is_enough)
     }
 

@@ -133,6 +133,15 @@ impl Frame {
         self
     }
 
+    /// Forgets the query of the page's address, for a page that shows a secret: text of somebody else's choice beside it
+    /// would tell of it by the length of the compressed page (BREACH).
+    #[must_use]
+    pub fn without_query(mut self) -> Self {
+        let path = self.here.split('?').next().unwrap_or_default().len();
+        self.here.truncate(path);
+        self
+    }
+
     /// Sets the signed-in person and the current navigation entry.
     #[must_use]
     pub fn for_viewer(mut self, viewer: Viewer, current: &'static str) -> Self {

@@ -52,7 +52,7 @@ def sh(*command, **options):
 
 
 def build():
-    names = ["bench-hello", "bench-client", "bench-sync-each", "bench-limits", "bench-sign", "seed-users"]
+    names = ["bench-hello", "bench-client", "bench-sync-each", "bench-limits", "bench-sign", "seed-users", "render-views"]
     command = ["cargo", "build", "--release", "--locked", "--bin", "doorward"]
     for name in names:
         command += ["--example", name]
@@ -350,6 +350,21 @@ def measure_durable(directory, work, arguments):
            sign_ins["good_per_second"] > 10, f"p50 {sign_ins['p50_us'] / 1000:.0f} ms; {sign_ins['statuses']}")
 
 
+def measure_pages(directory, work, arguments):
+    """How long a page takes: the one that everybody sees first, and the one whose template takes longest."""
+    server = doorward(directory)
+    os.environ["BENCH_INTERVAL"] = "5000"
+    page = client("probe", arguments.seconds, 1, "/")
+    del os.environ["BENCH_INTERVAL"]
+    record("sign-in page, p99 at 200/s", page["p99_us"], f"{page['p99_us'] / 1000:.1f} ms", "<= 10 ms", page["p99_us"] <= 10_000,
+           f"p50 {page['p50_us']} us")
+    server.stop()
+    # The example prints "N pages; NAME takes longest to render: 81.2µs".
+    told = sh("taskset", "-c", SERVER_CORE, RELEASE / "examples/render-views", pathlib.Path(work) / "views")
+    name, micros = re.search(r"; (\S+) takes longest to render: ([\d.]+)µs", told).groups()
+    record("slowest template", float(micros), f"{float(micros):.0f} us", "<= 100 us", float(micros) <= 100, name)
+
+
 def measure_limits():
     output = sh("taskset", "-c", SERVER_CORE, RELEASE / "examples/bench-limits")
     print("    " + output.replace("\n", "\n    ").rstrip())
@@ -389,7 +404,7 @@ def measure_start(small, large, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three short rounds, to see that it runs")
-    parser.add_argument("--only", default="", help="of: size, start, checks, provider, durable, limits")
+    parser.add_argument("--only", default="", help="of: size, start, checks, provider, pages, durable, limits")
     parser.add_argument("--no-build", action="store_true", help="measure the binaries of the last release build")
     parser.add_argument("--keep", action="store_true", help="keep the data directories")
     arguments = parser.parse_args()
@@ -408,7 +423,7 @@ def main():
         if wanted("size"):
             size = (RELEASE / "doorward").stat().st_size
             record("binary", size, f"{size / MIB:.1f} MiB", "<= 12 MiB", size <= 12 * MIB)
-        if any(map(wanted, ("start", "checks", "provider", "durable"))):
+        if any(map(wanted, ("start", "checks", "provider", "pages", "durable"))):
             seed(small, 1000)
         if wanted("start"):
             seed(large, USERS)
@@ -417,6 +432,8 @@ def main():
             measure_checks(small, work, arguments)
         if wanted("provider"):
             measure_provider(small, work, arguments)
+        if wanted("pages"):
+            measure_pages(small, work, arguments)
         if wanted("durable"):
             measure_durable(small, work, arguments)
         if wanted("limits"):

@@ -1,91 +1,25 @@
 // An owner looks after people, rules and the log in a real browser, and the outcome is checked by the people concerned:
-// in browsers of their own, at the portal and at an app behind it. In a wide and a narrow window, with and without
-// scripts; every page on the way is looked at (person.mjs).
+// in browsers of their own, at the portal and at an app behind it. In a wide window with scripts and a narrow one without;
+// every page on the way is looked at (person.mjs).
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, request } from "node:http";
-import test, { after, before } from "node:test";
-import { launch } from "./browser.mjs";
-import { PASSWORD, Person, VARIANTS } from "./person.mjs";
-import { build, start } from "./server.mjs";
+import test from "node:test";
+import { startPhotos } from "./apps.mjs";
+import { tabTo } from "./keyboard.mjs";
+import { TWO, stage } from "./person.mjs";
 
 const FAILURES = 3;
-const SETTINGS = {
-  "protect.domain": "home.localhost",
-  "limits.sign_in": "1000/5m",
-  "limits.suspend_after": FAILURES,
-};
-let program;
-let browser;
-
-before(async () => {
-  program = build();
-  browser = await launch();
-});
-after(() => browser?.close());
-
-/** An app behind a proxy that asks Doorward about every request, as Traefik or Caddy would. */
-async function startApp(server) {
-  const proxy = createServer((asked, answer) => {
-    const headers = {
-      "x-forwarded-method": asked.method,
-      "x-forwarded-proto": "http",
-      "x-forwarded-host": asked.headers.host,
-      "x-forwarded-uri": asked.url,
-      accept: asked.headers.accept ?? "",
-      cookie: asked.headers.cookie ?? "",
-    };
-    const question = request({ host: "127.0.0.1", port: server.port, path: "/api/authz/forward-auth", headers, agent: false });
-    question.on("response", (judged) => {
-      if (judged.statusCode === 200) {
-        judged.resume();
-        answer.setHeader("content-type", "text/html");
-        return answer.end(`<!doctype html><html lang=en><title>Photos</title><h1>Photos of ${judged.headers["remote-user"]}</h1></html>`);
-      }
-      answer.writeHead(judged.statusCode, judged.headers);
-      judged.pipe(answer);
-    });
-    question.on("error", () => answer.writeHead(502).end());
-    question.end();
-  });
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
-  return { proxy, url: `http://photos.home.localhost:${proxy.address().port}/` };
-}
-
-/** Presses a button that asks first, where there are scripts to ask: says no once, then yes. */
-async function pressAndConfirm(person, button, name) {
-  const { page, variant } = person;
-  if (variant.scripts) {
-    const before = page.url();
-    const dialog = page.getByRole("dialog");
-    await button.click();
-    await dialog.getByRole("button", { name: "Cancel" }).click();
-    await dialog.waitFor({ state: "detached" });
-    assert.equal(page.url(), before);
-    await button.click();
-    await dialog.waitFor();
-    await person.look(name);
-    return person.send(page.locator("#confirm-yes"));
-  }
-  await person.send(button);
-}
+const { owner, sit } = stage();
 
 function row(person, text) {
   return person.page.locator("#people tbody tr", { hasText: text });
 }
 
-async function signIn(person) {
-  const { page } = person;
-  await person.goto("/admin/people");
-  await page.waitForURL("**/signin?rd=*");
-  await person.enterPassword("ana", PASSWORD);
-  await person.at("/signin/second-factor", "Enter your code");
-  await person.enterCode(await person.code(), "Continue");
+async function signsIn(person) {
+  await person.signInTo("/admin/people");
   await person.at("/admin/people", "People");
 }
 
-async function addPerson(person) {
+async function addsAPerson(person) {
   const { page } = person;
   await page.getByRole("link", { name: "Add a person" }).click();
   await person.at("/admin/people/new", "Add a person");
@@ -110,7 +44,7 @@ async function addPerson(person) {
 }
 
 /** The person who was invited is real: the link gives a password, once, and the password opens the account. */
-async function join(person) {
+async function theyJoin(person) {
   const { guest } = person;
   const { page } = guest;
   await page.goto(guest.link);
@@ -135,7 +69,7 @@ async function join(person) {
 
 async function enter(guest) {
   await guest.goto("/signin");
-  await guest.enterPassword("ben", guest.password);
+  await guest.enterPassword();
   await guest.at("/", /^Hello, Ben/);
 }
 
@@ -145,7 +79,7 @@ async function visitApp(guest) {
   return { status: reply.status(), text: await guest.page.locator("body").innerText() };
 }
 
-async function editPerson(person) {
+async function changesAPerson(person) {
   const { page } = person;
   await page.fill("#q", "nobody of that name");
   await person.press("Search");
@@ -180,42 +114,34 @@ async function editPerson(person) {
 }
 
 /** Adds a rule with nothing but keys. */
-async function addRuleByKeyboard(person) {
+async function addsARuleByKeysAlone(person) {
   const { page, guest } = person;
   const { keyboard } = page;
-  const focused = () => page.locator(":focus");
-  const tabTo = async (selector) => {
-    for (let presses = 0; presses < 40; presses += 1) {
-      await keyboard.press("Tab");
-      if (await page.locator(`${selector}:focus`).count()) return;
-    }
-    assert.fail(`the tab key does not reach ${selector}`);
-  };
   assert.equal((await visitApp(guest)).status, 403, "no rule, no way in");
   await person.goto("/admin/rules");
   await person.at("/admin/rules", "Access rules");
-  await tabTo("#add");
+  await tabTo(page, "#add");
   await keyboard.press("Enter");
   await person.at("/admin/rules/new", "Add a rule");
-  await tabTo("#domains");
+  await tabTo(page, "#domains");
   await keyboard.type("photos.home.localhost");
-  await tabTo("#who-everyone");
+  await tabTo(page, "#who-everyone");
   await keyboard.press("ArrowDown");
-  assert.equal(await focused().getAttribute("id"), "who-some");
-  await tabTo("#save");
+  assert.equal(await page.locator(":focus").getAttribute("id"), "who-some");
+  await tabTo(page, "#save");
   await keyboard.press("Enter");
   await page.locator("#who-error").waitFor();
   await person.look("/admin/rules/new refused");
   await page.locator("#errors a").focus();
   await keyboard.press("Enter");
-  await tabTo("[name=group][value=family]");
+  await tabTo(page, "[name=group][value=family]");
   await keyboard.press("Space");
   assert.ok(await page.isChecked("[name=group][value=family]"));
-  await tabTo("#save");
+  await tabTo(page, "#save");
   await keyboard.press("Enter");
   await person.at("/admin/rules?done=drafted", "Access rules");
   assert.equal((await visitApp(guest)).status, 403, "a draft lets nobody in");
-  await tabTo("#apply");
+  await tabTo(page, "#apply");
   await keyboard.press("Enter");
   await person.at("/admin/rules?done=applied", "Access rules");
   assert.deepEqual(await visitApp(guest), { status: 200, text: "Photos of ben" });
@@ -238,7 +164,7 @@ async function tryRules(person, verdict, rule) {
   assert.equal(await page.locator("#rules > li.decided").getAttribute("aria-label"), `Rule ${rule}, decided the test`);
 }
 
-async function changeRules(person) {
+async function changesAndTriesRules(person) {
   const { page, guest } = person;
   await page.fill("#address", "https://photos.home.localhost:port/");
   await person.press("Try");
@@ -281,25 +207,25 @@ async function changeRules(person) {
   await person.at("/admin/rules?done=drafted", "Access rules", "/admin/rules two");
   await apply(person);
   assert.equal((await visitApp(guest)).status, 200);
-  await pressAndConfirm(person, page.getByRole("button", { name: "Remove rule 2" }), "/admin/rules asks");
+  await person.confirm(page.getByRole("button", { name: "Remove rule 2" }), { name: "/admin/rules asks", hesitates: true });
   await person.at("/admin/rules?done=drafted", "Access rules", "/admin/rules draft");
   assert.equal(await page.locator("#rules > li").count(), 1);
-  await pressAndConfirm(person, page.getByRole("button", { name: "Discard the draft" }), "/admin/rules asks to discard");
+  await person.confirm(page.getByRole("button", { name: "Discard the draft" }), { name: "/admin/rules asks to discard", hesitates: true });
   await person.at("/admin/rules?done=discarded", "Access rules", "/admin/rules discarded");
   assert.equal(await page.locator("#rules > li").count(), 2);
-  await pressAndConfirm(person, page.getByRole("button", { name: "Remove rule 2" }), "/admin/rules asks");
+  await person.confirm(page.getByRole("button", { name: "Remove rule 2" }), { name: "/admin/rules asks", hesitates: true });
   await person.at("/admin/rules?done=drafted", "Access rules", "/admin/rules draft");
   await apply(person);
   assert.equal((await visitApp(guest)).status, 403);
 }
 
-async function liftPause(person) {
+async function liftsASuspension(person) {
   const { page, guest } = person;
   await guest.goto("/");
   await guest.signOut();
   await guest.goto("/signin");
   for (let failure = 0; failure < FAILURES; failure += 1) await guest.enterPassword("ben", "wrong password here");
-  await guest.enterPassword("ben", guest.password);
+  await guest.enterPassword();
   await guest.page.locator("#wait").waitFor();
   await guest.look("/signin paused");
   await person.goto("/admin/people?filter=suspended");
@@ -313,14 +239,14 @@ async function liftPause(person) {
   await enter(guest);
 }
 
-async function disableAndEnable(person) {
+async function disablesAndEnables(person) {
   const { page, guest } = person;
-  await pressAndConfirm(person, page.locator("#disable"), "/admin/people/ben asks");
+  await person.confirm(page.locator("#disable"), { name: "/admin/people/ben asks", hesitates: true });
   await person.at(`${person.profile}?done=disabled`, "Ben Okoro-Lind", "/admin/people/ben disabled");
   // At once: the session is over, and the right password does not help.
   await guest.goto("/account");
   await guest.page.waitForURL("**/signin?rd=*");
-  await guest.enterPassword("ben", guest.password);
+  await guest.enterPassword();
   await guest.page.locator("#problem").waitFor();
   await guest.look("/signin disabled");
   await person.press("Enable");
@@ -328,10 +254,10 @@ async function disableAndEnable(person) {
   await enter(guest);
 }
 
-async function helpPerson(person) {
+async function helpsAPerson(person) {
   const { page, guest } = person;
   await person.goto(person.profile);
-  await pressAndConfirm(person, page.locator("#force-sign-out"), "/admin/people/ben asks to sign out");
+  await person.confirm(page.locator("#force-sign-out"), { name: "/admin/people/ben asks to sign out", hesitates: true });
   await person.at(`${person.profile}?done=signed-out`, "Ben Okoro-Lind", "/admin/people/ben signed out");
   await guest.goto("/account");
   await guest.page.waitForURL("**/signin?rd=*");
@@ -345,11 +271,11 @@ async function helpPerson(person) {
   await guest.page.fill("#password", guest.password);
   await guest.press("Set password");
   await guest.page.click("#onward");
-  await guest.enterPassword("ben", guest.password);
+  await guest.enterPassword();
   await guest.at("/", /^Hello, Ben/);
 }
 
-async function readAudit(person) {
+async function filtersTheAudit(person) {
   const { page } = person;
   await page.getByRole("link", { name: "Audit" }).click();
   await person.at("/admin/audit", "Audit");
@@ -376,39 +302,30 @@ async function readAudit(person) {
   await person.look("/admin/audit unknown");
 }
 
-async function deletePerson(person) {
+async function deletesAPerson(person) {
   const { page, guest } = person;
   await person.goto(person.profile);
-  await pressAndConfirm(person, page.locator("#delete"), "/admin/people/ben asks to delete");
+  await person.confirm(page.locator("#delete"), { name: "/admin/people/ben asks to delete", hesitates: true });
   await person.at("/admin/people?done=deleted", "People");
   assert.equal(await row(person, "ben").count(), 0);
   assert.equal((await person.goto(person.profile)).status(), 404);
   await guest.goto("/account");
   await guest.page.waitForURL("**/signin?rd=*");
-  await guest.enterPassword("ben", guest.password);
+  await guest.enterPassword();
   await guest.page.getByText("That username and password do not match.").waitFor();
 }
 
-const STEPS = [signIn, addPerson, join, editPerson, addRuleByKeyboard, changeRules, liftPause, disableAndEnable, helpPerson, readAudit, deletePerson];
+const STEPS = [
+  signsIn, addsAPerson, theyJoin, changesAPerson, addsARuleByKeysAlone, changesAndTriesRules, liftsASuspension, disablesAndEnables,
+  helpsAPerson, filtersTheAudit, deletesAPerson,
+];
 
-for (const variant of VARIANTS) {
+for (const variant of TWO) {
   test(`an owner looks after people, rules and the log, ${variant.name}`, { timeout: 180_000 }, async (t) => {
-    const owner = { username: "ana", name: "Ana Sol", password: PASSWORD };
-    const server = await start(program, { host: "auth.home.localhost", settings: SETTINGS, owner });
-    t.after(() => server.stop());
-    const app = await startApp(server);
-    t.after(() => app.proxy.close());
-    const person = await Person.sit(browser, variant, server);
-    t.after(() => person.leave());
-    person.secret = server.owner.totp_secret;
-    // The code of this moment was used up by the setup.
-    person.step = Math.floor(Date.now() / 30_000);
-    person.guest = await Person.sit(browser, variant, server);
-    t.after(() => person.guest.leave());
-    person.guest.password = "amber river folds twice";
-    person.guest.app = app.url;
-    await person.walk(STEPS);
-    person.settle();
-    person.guest.settle();
+    const person = await owner(t, variant, { "protect.domain": "home.localhost", "limits.suspend_after": FAILURES });
+    const { server } = person;
+    person.guest = await sit(t, variant, server);
+    Object.assign(person.guest, { username: "ben", password: "amber river folds twice", app: await startPhotos(t, server) });
+    await person.walk(t, STEPS, person.guest);
   });
 }

@@ -3,35 +3,21 @@
 // and removes it. Then an app behind a reverse proxy: its rule, what a draft changes, and who gets in. With scripts and
 // without.
 import assert from "node:assert/strict";
-import test, { after, before } from "node:test";
+import test from "node:test";
 import { startApp } from "../clients/app.mjs";
-import { launch } from "./browser.mjs";
-import { PASSWORD, Person, VARIANTS } from "./person.mjs";
-import { build, start } from "./server.mjs";
+import { TWO, stage } from "./person.mjs";
 
 const GUEST = "quiet harbor lantern seven";
-const SETTINGS = { "protect.domain": "home.localhost", "limits.sign_in": "1000/5m" };
 const CALLBACK = "/oauth2/oidc/callback";
-let program;
-let browser;
+const { owner, sit } = stage();
 
-before(async () => {
-  program = build();
-  browser = await launch();
-});
-after(() => browser?.close());
-
-async function signIn(person) {
-  await person.goto("/admin/apps");
-  await person.page.waitForURL("**/signin?rd=*");
-  await person.enterPassword("ana", PASSWORD);
-  await person.at("/signin/second-factor", "Enter your code");
-  await person.enterCode(await person.code(), "Continue");
+async function signsIn(person) {
+  await person.signInTo("/admin/apps");
   await person.at("/admin/apps", "Apps");
   await person.page.getByText("No apps yet").waitFor();
 }
 
-async function choosePreset(person) {
+async function choosesAPreset(person) {
   const { page } = person;
   await page.getByRole("link", { name: "Add an app" }).click();
   await person.at("/admin/apps/new", "Add an app");
@@ -59,7 +45,7 @@ async function pasted(page) {
   return values;
 }
 
-async function addApp(person) {
+async function addsTheApp(person) {
   const { page, app } = person;
   await page.fill("#url", `${app.origin}/`);
   await page.check("#who-some");
@@ -94,14 +80,14 @@ async function open(person) {
   return page.locator("h1").innerText();
 }
 
-async function guestSignsIn(person) {
+async function somebodySignsInToIt(person) {
   assert.equal(await open(person), "Hello, Ben Okoro (ben)");
   await person.goto("/admin/apps");
   await person.page.locator("#apps").getByText("Last sign-in").waitFor();
   await person.look("/admin/apps one");
 }
 
-async function tryOut(person) {
+async function triesTheSignIn(person) {
   const { page } = person;
   await page.getByRole("link", { name: "Miniflux" }).click();
   await page.getByRole("link", { name: "Test sign-in" }).click();
@@ -124,7 +110,7 @@ async function tryOut(person) {
   assert.match(await page.locator("#claims").innerText(), /ben@home.example/);
 }
 
-async function renewSecret(person) {
+async function renewsItsSecret(person) {
   const { page, app } = person;
   await page.getByRole("link", { name: "Settings", exact: true }).click();
   await person.at("/admin/apps/miniflux", "Miniflux");
@@ -144,7 +130,7 @@ async function renewSecret(person) {
   assert.equal(await open(person), greet);
 }
 
-async function narrowAndRemove(person) {
+async function narrowsWhoMayUseItAndRemovesIt(person) {
   const { page } = person;
   await page.check("#who-some");
   await page.getByLabel("printers").check();
@@ -164,7 +150,7 @@ async function narrowAndRemove(person) {
   await person.at("/admin/apps?done=removed", "Apps", "/admin/apps removed");
 }
 
-async function addProxied(person) {
+async function addsAnAppBehindAProxy(person) {
   const { page } = person;
   await person.goto("/admin/apps/new");
   await page.getByRole("link", { name: "An app behind a reverse proxy" }).click();
@@ -194,7 +180,7 @@ async function addProxied(person) {
   await person.look("/admin/rules tried");
 }
 
-async function draftAndApply(person) {
+async function draftsARuleAndPutsItInForce(person) {
   const { page } = person;
   await page.getByRole("link", { name: "Add a rule" }).click();
   await page.fill("#domains", "*.home.localhost");
@@ -214,25 +200,18 @@ async function draftAndApply(person) {
   await person.at("/admin/rules?done=applied", "Access rules");
 }
 
-const STEPS = [signIn, choosePreset, addApp, guestSignsIn, tryOut, renewSecret, narrowAndRemove, addProxied, draftAndApply];
+const STEPS = [signsIn, choosesAPreset, addsTheApp, somebodySignsInToIt, triesTheSignIn, renewsItsSecret, narrowsWhoMayUseItAndRemovesIt, addsAnAppBehindAProxy, draftsARuleAndPutsItInForce];
 
-for (const variant of VARIANTS.filter(({ width, scripts }) => (width === 1280) === scripts)) {
+for (const variant of TWO) {
   test(`an owner adds apps and rules, ${variant.name}`, { timeout: 180_000 }, async (t) => {
-    const owner = { username: "ana", name: "Ana Lindqvist", password: PASSWORD };
-    const server = await start(program, { host: "auth.home.localhost", owner, settings: SETTINGS });
-    t.after(() => server.stop());
+    const person = await owner(t, variant, { "protect.domain": "home.localhost" });
+    const { server } = person;
     const add = (name, ...rest) => server.command(["user", "add", name, ...rest, "--password-stdin"], `${GUEST}\n`);
     add("ben", "--name", "Ben Okoro", "--email", "ben@home.example", "--group", "family");
     add("eve", "--name", "Eve", "--group", "printers");
-    const app = await startApp();
-    t.after(() => app.stop());
-    const person = await Person.sit(browser, variant, server);
-    t.after(() => person.leave());
-    const guest = await Person.sit(browser, variant, server);
-    t.after(() => guest.leave());
-    // The code of this moment was used up by the setup.
-    Object.assign(person, { secret: server.owner.totp_secret, step: Math.floor(Date.now() / 30_000), guest, app });
-    await person.walk(STEPS);
-    person.settle();
+    person.app = await startApp();
+    t.after(() => person.app.stop());
+    person.guest = await sit(t, variant, server);
+    await person.walk(t, STEPS, person.guest);
   });
 }

@@ -1,6 +1,7 @@
 // What every browser test needs: a Chromium, a page that records policy violations, axe, and codes from a secret.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
+import { appendFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -14,8 +15,11 @@ export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
   "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/** Starts a headless Chromium that talks to nobody but the pages under test. */
-export function launch(options = {}) {
+/** Forms that were sent without scripts and accepted are noted in this directory, for the look back at the whole run. */
+const SENT = process.env.DOORWARD_SENT;
+
+/** Starts a headless Chromium that talks to nobody but the pages under test; with further arguments. */
+export function launch(...args) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: [
@@ -26,14 +30,17 @@ export function launch(options = {}) {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...args,
     ],
-    ...options,
   });
 }
 
+/** Where pages and apps of the tests live; the policy of a page is narrower still. */
+const AT_HOME = /^127\.0\.0\.1$|(^|\.)(localhost|home\.example)$/;
+
 /**
- * Opens a page in a context of its own. `page.problems` collects policy violations, script errors, failed assets, and
- * scripts where there should be none; `check` fails if there are any.
+ * Opens a page in a context of its own. `page.problems` collects policy violations, script errors, failed assets,
+ * foreign requests, and scripts where there should be none; `check` fails if there are any.
  */
 export async function open(browser, options = {}) {
   const context = await browser.newContext({ locale: "en-GB", timezoneId: "UTC", ...options });
@@ -47,12 +54,45 @@ export async function open(browser, options = {}) {
   });
   page.on("request", (request) => {
     if (!page.scripts && request.resourceType() === "script") problems.push(`a script was fetched: ${request.url()}`);
+    const { protocol, hostname } = new URL(request.url());
+    if (/^(http|ws)s?:$/.test(protocol) && !AT_HOME.test(hostname)) problems.push(`a foreign request: ${request.url()}`);
   });
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("response", (response) => {
     if (response.status() >= 400 && response.url().includes("/assets/")) problems.push(`${response.status()} ${response.url()}`);
+    if (SENT && !page.scripts) note(response);
   });
   return page;
+}
+
+function note(response) {
+  const request = response.request();
+  const { pathname, search } = new URL(response.url());
+  if (!request.isNavigationRequest() || response.status() >= 400 || (request.method() === "GET" && !search)) return;
+  appendFileSync(join(SENT, String(process.pid)), `${request.method()} ${pathname}\n`);
+}
+
+/**
+ * Plugs a virtual authenticator into a page, with a finger on it. The page suggests no passkey by itself until
+ * `suggests(true)`, as in a browser that cannot; else nobody would find the time to press a button.
+ */
+export async function plug(page, { verifies = true } = {}) {
+  const client = await page.context().newCDPSession(page);
+  await client.send("WebAuthn.enable");
+  const options = {
+    protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true,
+    isUserVerified: verifies, automaticPresenceSimulation: true,
+  };
+  const { authenticatorId } = await client.send("WebAuthn.addVirtualAuthenticator", { options });
+  let isSuggesting = false;
+  await page.exposeFunction("isSuggesting", () => isSuggesting);
+  await page.addInitScript(() => {
+    if (globalThis.PublicKeyCredential) PublicKeyCredential.isConditionalMediationAvailable = globalThis.isSuggesting;
+  });
+  return {
+    credentials: async () => (await client.send("WebAuthn.getCredentials", { authenticatorId })).credentials,
+    suggests: (value) => (isSuggesting = value),
+  };
 }
 
 /** Lets pages stay that send themselves on, so that they can be looked at. */

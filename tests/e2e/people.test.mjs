@@ -1,28 +1,11 @@
 // An owner looks after people in a real browser: invites by a link, filters, lifts a pause, resets a second factor, ends a
 // session, keeps groups. What comes of it is checked by the person concerned, in a browser of their own.
 import assert from "node:assert/strict";
-import test, { after, before } from "node:test";
-import { launch } from "./browser.mjs";
-import { PASSWORD, Person, VARIANTS } from "./person.mjs";
-import { build, start } from "./server.mjs";
+import test from "node:test";
+import { TWO, stage } from "./person.mjs";
 
 const FAILURES = 3;
-const SETTINGS = { "limits.sign_in": "1000/5m", "limits.suspend_after": FAILURES };
-let program;
-let browser;
-
-before(async () => {
-  program = build();
-  browser = await launch();
-});
-after(() => browser?.close());
-
-/** Presses a button that asks first, where there are scripts to ask. */
-async function confirm(person, button) {
-  if (!person.variant.scripts) return person.send(button);
-  await button.click();
-  return person.send(person.page.locator("#confirm-yes"));
-}
+const { owner, sit } = stage();
 
 function row(person, text) {
   return person.page.locator("#people tbody tr", { hasText: text });
@@ -30,19 +13,15 @@ function row(person, text) {
 
 async function enter(guest) {
   await guest.goto("/signin");
-  await guest.enterPassword("gran", guest.password);
+  await guest.enterPassword();
 }
 
-async function signIn(person) {
-  await person.goto("/admin/people");
-  await person.page.waitForURL("**/signin?rd=*");
-  await person.enterPassword("ana", PASSWORD);
-  await person.at("/signin/second-factor", "Enter your code");
-  await person.enterCode(await person.code(), "Continue");
+async function signsIn(person) {
+  await person.signInTo("/admin/people");
   await person.at("/admin/people", "People");
 }
 
-async function makeGroup(person) {
+async function makesAGroup(person) {
   const { page } = person;
   await person.goto("/admin/groups");
   await page.getByText("There are no groups yet.").waitFor();
@@ -57,7 +36,7 @@ async function makeGroup(person) {
 }
 
 /** One link is withdrawn before anybody uses it, the other makes an account, once. */
-async function invite(person) {
+async function invitesSomebody(person) {
   const { page, guest } = person;
   const make = async (note) => {
     await person.goto("/admin/people");
@@ -72,7 +51,7 @@ async function invite(person) {
     return page.locator("#link-url").textContent();
   };
   const lost = await make("Somebody else");
-  await confirm(person, page.getByRole("button", { name: "Withdraw: Somebody else" }));
+  await person.confirm(page.getByRole("button", { name: "Withdraw: Somebody else" }));
   await person.at("/admin/people/invitations?done=withdrawn", "Invitations");
   assert.equal((await guest.page.goto(lost)).status(), 410, "a link that was withdrawn is gone");
   const link = await make("Grandma");
@@ -89,7 +68,7 @@ async function invite(person) {
   await page.getByText("No link waits to be used.").waitFor();
 }
 
-async function filter(person) {
+async function filtersPeople(person) {
   const { page } = person;
   await person.goto("/admin/people");
   await page.getByRole("link", { name: "No second factor" }).click();
@@ -109,11 +88,11 @@ async function filter(person) {
   assert.equal(await page.locator("#people tbody tr").count(), 2);
 }
 
-async function liftPause(person) {
+async function liftsASuspension(person) {
   const { page, guest } = person;
   await guest.goto("/signin");
   for (let failure = 0; failure < FAILURES; failure += 1) await guest.enterPassword("gran", "wrong password here");
-  await guest.enterPassword("gran", guest.password);
+  await guest.enterPassword();
   await guest.page.locator("#wait").waitFor();
   await person.goto("/admin/people?filter=suspended");
   await page.getByRole("link", { name: "Grandma Sol" }).click();
@@ -126,7 +105,7 @@ async function liftPause(person) {
   await guest.page.getByRole("heading", { level: 1, name: /^Hello, Grandma/ }).waitFor();
 }
 
-async function resetFactor(person) {
+async function resetsASecondFactor(person) {
   const { page, guest } = person;
   await guest.goto("/account/totp");
   guest.secret = (await guest.page.locator("#secret").textContent()).replaceAll(" ", "");
@@ -136,15 +115,15 @@ async function resetFactor(person) {
   await person.goto(person.profile);
   await page.getByText("Authenticator app", { exact: true }).waitFor();
   await person.look("/admin/people/gran with app");
-  await confirm(person, page.locator("#reset-second-factor"));
+  await person.confirm(page.locator("#reset-second-factor"));
   await person.at(`${person.profile}?done=reset`, "Grandma Sol", "/admin/people/gran reset");
   await guest.goto("/account");
   await guest.page.waitForURL("**/signin?rd=*");
-  await guest.enterPassword("gran", guest.password);
+  await guest.enterPassword();
   await guest.page.getByText(/removed your second factor/).waitFor();
 }
 
-async function endSession(person) {
+async function endsASessionOfSomebody(person) {
   const { page, guest } = person;
   await guest.goto("/account");
   await person.goto(person.profile);
@@ -154,10 +133,10 @@ async function endSession(person) {
   await guest.page.waitForURL("**/signin?rd=*");
 }
 
-async function disable(person) {
+async function disablesAndEnables(person) {
   const { page } = person;
   await page.fill("#reason", "on a long journey");
-  await confirm(person, page.locator("#disable"));
+  await person.confirm(page.locator("#disable"));
   await person.at(`${person.profile}?done=disabled`, "Grandma Sol", "/admin/people/gran disabled");
   await page.getByText("Reason: on a long journey").waitFor();
   await person.press("Enable");
@@ -173,7 +152,7 @@ async function disable(person) {
   await page.waitForURL("**?done=claim");
 }
 
-async function keepGroups(person) {
+async function keepsGroups(person) {
   const { page } = person;
   await person.goto("/admin/groups/family");
   await person.at("/admin/groups/family", "family");
@@ -192,27 +171,17 @@ async function keepGroups(person) {
   await person.send(page.getByRole("button", { name: "Take out: Ana Sol" }));
   await person.send(page.getByRole("button", { name: "Take out: Grandma Sol" }));
   await page.getByText("Nobody is in it and nothing names it.").waitFor();
-  await confirm(person, page.locator("#delete"));
+  await person.confirm(page.locator("#delete"));
   await person.at("/admin/groups?done=deleted", "Groups", "/admin/groups deleted");
 }
 
-const STEPS = [signIn, makeGroup, invite, filter, liftPause, resetFactor, endSession, disable, keepGroups];
+const STEPS = [signsIn, makesAGroup, invitesSomebody, filtersPeople, liftsASuspension, resetsASecondFactor, endsASessionOfSomebody, disablesAndEnables, keepsGroups];
 
-for (const variant of [VARIANTS[0], VARIANTS[3]]) {
+for (const variant of TWO) {
   test(`an owner looks after people, ${variant.name}`, { timeout: 180_000 }, async (t) => {
-    const owner = { username: "ana", name: "Ana Sol", password: PASSWORD };
-    const server = await start(program, { host: "auth.home.localhost", settings: SETTINGS, owner });
-    t.after(() => server.stop());
-    const person = await Person.sit(browser, variant, server);
-    t.after(() => person.leave());
-    person.secret = server.owner.totp_secret;
-    // The code of this moment was used up by the setup.
-    person.step = Math.floor(Date.now() / 30_000);
-    person.guest = await Person.sit(browser, variant, server);
-    t.after(() => person.guest.leave());
-    person.guest.password = "amber river folds twice";
-    await person.walk(STEPS);
-    person.settle();
-    person.guest.settle();
+    const person = await owner(t, variant, { "limits.suspend_after": FAILURES });
+    person.guest = await sit(t, variant, person.server);
+    Object.assign(person.guest, { username: "gran", password: "amber river folds twice" });
+    await person.walk(t, STEPS, person.guest);
   });
 }

@@ -1,7 +1,9 @@
 // The real server for the browser tests: `doorward serve` with a data directory of its own, stopped and removed after.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,16 +29,34 @@ export async function freePort() {
   return port;
 }
 
+/** Returns the library that shows a program another time; nothing if it is not installed. */
+export function findAnotherTime() {
+  const folders = readdirSync("/usr/lib").map((name) => join("/usr/lib", name, "faketime/libfaketime.so.1"));
+  return folders.find((path) => existsSync(path));
+}
+
+/** Sends a form as a program does, which finds the server by its name; returns status and answer. */
+async function post(server, path, form) {
+  const headers = { host: new URL(server.origin).host, "content-type": "application/x-www-form-urlencoded" };
+  const asked = request({ host: "127.0.0.1", port: server.port, path, method: "POST", headers, agent: false });
+  asked.end(new URLSearchParams(form).toString());
+  const [answer] = await once(asked, "response");
+  let text = "";
+  for await (const chunk of answer.setEncoding("utf8")) text += chunk;
+  return { status: answer.statusCode, json: JSON.parse(text) };
+}
+
 /**
  * Starts a server that nobody owns yet, or that belongs to `owner` (username, name, password) with an authenticator app.
  * Returns its origin, the link it printed, what it wrote so far, and the owner's secrets; `restart` ends it and starts
  * it again on the same data, `stop` ends it for good; `command` runs the program on the same data and returns what it
- * prints, `pause` ends it and keeps the data, which are in `directory`. `host` is the name it is opened by.
+ * prints, `pause` ends it and keeps the data, which are in `directory`. `post` sends a form as a program does. `host` is
+ * the name it is opened by. `pass` ends it and starts it so many seconds later, by its own clock.
  */
 export async function start(program, { host = "localhost", settings = {}, owner } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "doorward-e2e-"));
   const port = await freePort();
-  const server = { origin: `http://${host}:${port}`, port, directory, link: "", log: "", owner: null };
+  const server = { origin: `http://${host}:${port}`, port, directory, link: "", log: "", owner: null, ahead: 0 };
   // Browsers keep every core busy, so nobody waits for an idle one to hash a password.
   const all = { "password.idle_priority": false, ...settings };
   const flags = Object.entries(all).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
@@ -69,11 +89,17 @@ export async function start(program, { host = "localhost", settings = {}, owner 
     await end();
     await run();
   };
+  server.pass = async (seconds) => {
+    server.ahead += seconds;
+    Object.assign(env, { LD_PRELOAD: findAnotherTime(), FAKETIME: `+${server.ahead}`, FAKETIME_DONT_FAKE_MONOTONIC: "1" });
+    await server.restart();
+  };
   server.pause = end;
   server.stop = async () => {
     await end();
     await rm(directory, { recursive: true, force: true });
   };
+  server.post = (path, form) => post(server, path, form);
   server.command = (words, input) => execFileSync(program, words, { cwd: directory, env, input, stdio: ["pipe", "pipe", "inherit"] }).toString();
   await run();
   return server;

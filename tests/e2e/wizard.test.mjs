@@ -1,21 +1,12 @@
 // The real server in a real browser, from the printed link to the account of the owner: in a wide and a narrow window,
 // with and without scripts. Every page on the way is looked at (person.mjs).
 import assert from "node:assert/strict";
-import test, { after, before } from "node:test";
-import { launch } from "./browser.mjs";
-import { PASSWORD, Person, VARIANTS } from "./person.mjs";
-import { build, start } from "./server.mjs";
+import test from "node:test";
+import { FOUR, PASSWORD, stage } from "./person.mjs";
 
-let program;
-let browser;
+const { house, sit } = stage();
 
-before(async () => {
-  program = build();
-  browser = await launch();
-});
-after(() => browser?.close());
-
-async function claim(person) {
+async function claims(person) {
   const { page, server, variant } = person;
   const [, token] = server.link.split("#");
   assert.match(token, /^([0-9a-hjkmnp-tv-z]{4}-){6}[0-9a-hjkmnp-tv-z]{2}$/);
@@ -41,7 +32,7 @@ async function claim(person) {
   await person.at("/setup/welcome", "Welcome");
 }
 
-async function nameAndOwn(person) {
+async function namesAndOwns(person) {
   const { page, variant } = person;
   await page.fill("#instance_name", "Linden Street");
   await person.press("Continue");
@@ -78,11 +69,11 @@ async function wander(person, path, heading, back = false) {
   await person.at(path, heading);
 }
 
-function wanderAtAddress(person) {
+function wandersAtTheAddress(person) {
   return wander(person, "/setup/address", "Where Doorward lives", !person.variant.home);
 }
 
-async function chooseAddress(person) {
+async function choosesTheAddress(person) {
   const { page, server, variant } = person;
   assert.equal(await page.inputValue("#origin"), server.origin);
   await page.fill("#origin", "not an address");
@@ -101,7 +92,7 @@ async function chooseAddress(person) {
   await person.at("/setup/second-factor", "Your second factor");
 }
 
-async function enrol(person) {
+async function enrols(person) {
   const { page } = person;
   person.secret = await page.locator("#secret").textContent();
   assert.equal(person.secret.replaceAll(" ", "").length, 32);
@@ -126,7 +117,7 @@ async function enrol(person) {
   await person.at("/setup/protect", "Your first app");
 }
 
-async function protect(person) {
+async function protectsAnApp(person) {
   const { page, variant } = person;
   if (!variant.home) {
     await person.press("Do this later");
@@ -145,7 +136,7 @@ async function protect(person) {
   await page.click("#finish");
 }
 
-async function finish(person) {
+async function finishes(person) {
   const { page, server, variant } = person;
   await person.at("/setup/done", "All set");
   await page.reload();
@@ -167,7 +158,7 @@ async function finish(person) {
   await person.look("/setup gone");
 }
 
-async function account(person) {
+async function looksAfterTheAccount(person) {
   const { page } = person;
   await person.goto("/");
   await page.getByRole("link", { name: "Account" }).first().click();
@@ -213,14 +204,14 @@ async function signInByKeyboard(person) {
   if (!person.variant.scripts) await keyboard.press("Enter");
 }
 
-async function administer(person) {
+async function administers(person) {
   for (const [path, heading] of [["/admin/people", /^People/], ["/admin/people/new", /./], ["/admin/rules", /^Access rules/], ["/admin/audit", /^Audit/]]) {
     await person.goto(path);
     await person.at(path, heading);
   }
 }
 
-async function signInAgain(person) {
+async function signsInAgainByKeysAlone(person) {
   const { page } = person;
   await person.goto("/");
   await person.signOut();
@@ -240,7 +231,7 @@ async function signInAgain(person) {
   await person.at("/account", "Profile");
 }
 
-async function signInByRecoveryCode(person) {
+async function signsInByRecoveryCode(person) {
   const { page } = person;
   await person.signOut();
   await page.click("#again");
@@ -260,18 +251,15 @@ async function signInByRecoveryCode(person) {
   await page.getByText("9 of 10 left").waitFor();
 }
 
-const STEPS = [claim, nameAndOwn, wanderAtAddress, chooseAddress, enrol, protect, finish, account, signInAgain, administer, signInByRecoveryCode];
+const STEPS = [claims, namesAndOwns, wandersAtTheAddress, choosesTheAddress, enrols, protectsAnApp, finishes, looksAfterTheAccount, signsInAgainByKeysAlone, administers, signsInByRecoveryCode];
 
-for (const variant of VARIANTS) {
+for (const variant of FOUR) {
   // Once in a wide and once in a narrow window, everything that can be done is done.
   variant.home = variant.width === 1280 ? variant.scripts : !variant.scripts;
   test(`a new owner sets up Doorward and signs in, ${variant.name}`, { timeout: 180_000 }, async (t) => {
-    const server = await start(program);
-    t.after(() => server.stop());
-    const person = await Person.sit(browser, variant, server);
-    t.after(() => person.leave());
+    const server = await house(t, { host: "localhost" });
+    const person = await sit(t, variant, server);
     person.password = PASSWORD;
-    await person.walk(STEPS);
-    person.settle();
+    await person.walk(t, STEPS);
   });
 }

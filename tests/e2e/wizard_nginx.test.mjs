@@ -2,26 +2,19 @@
 // and with an authenticator app and no scripts. And a backup that takes the place of an empty Doorward.
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
-import test, { after, before } from "node:test";
-import { launch } from "./browser.mjs";
+import test from "node:test";
+import { plug } from "./browser.mjs";
+import { go, tabTo, type } from "./keyboard.mjs";
 import { findNginx, startApp, startNginx } from "./nginx.mjs";
-import { PASSWORD, Person } from "./person.mjs";
-import { build, start } from "./server.mjs";
+import { OWNER, PASSWORD, TWO, stage } from "./person.mjs";
 
 const DOMAIN = "home.example";
 const [PORTAL, PHOTOS] = [`auth.${DOMAIN}`, `photos.${DOMAIN}`];
 const nginxProgram = findNginx();
 const skip = nginxProgram ? false : "nginx is not installed";
 
-let program;
-let browser;
-
-before(async () => {
-  program = build();
-  const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-  browser = await launch({ args: [...args, `--host-resolver-rules=MAP *.${DOMAIN} 127.0.0.1`] });
-});
-after(() => browser?.close());
+// Names of the house lead to this machine.
+const set = stage(`--host-resolver-rules=MAP *.${DOMAIN} 127.0.0.1`);
 
 /** The site of the portal, as the files that Doorward prints have it. */
 function portalFiles(server, nginx) {
@@ -40,35 +33,6 @@ async function pastedFiles(page) {
   return files;
 }
 
-/** Goes to an element with the Tab key alone. */
-async function tabTo(page, selector) {
-  await page.locator(selector).waitFor();
-  for (let presses = 0; presses < 80; presses += 1) {
-    if (await page.locator(selector).evaluate((element) => element === document.activeElement)) return;
-    await page.keyboard.press("Tab");
-  }
-  assert.fail(`${selector} cannot be reached by the Tab key`);
-}
-
-async function type(page, selector, text) {
-  await tabTo(page, selector);
-  await page.keyboard.press("Control+A");
-  await page.keyboard.type(text);
-}
-
-/** Presses a key on an element and waits for the page that follows. */
-async function go(page, selector, key = "Enter") {
-  await tabTo(page, selector);
-  await Promise.all([page.waitForEvent("load"), page.keyboard.press(key)]);
-}
-
-async function plug(page) {
-  const client = await page.context().newCDPSession(page);
-  await client.send("WebAuthn.enable");
-  const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
-  await client.send("WebAuthn.addVirtualAuthenticator", { options });
-}
-
 async function asked(page) {
   return Number(/number (\d+)/.exec(await page.locator("label[for=typed]").textContent())[1]);
 }
@@ -83,7 +47,7 @@ async function tested(page) {
 }
 
 async function strangerIsSentToSignIn(nginx) {
-  const stranger = await browser.newContext({ ignoreHTTPSErrors: true });
+  const stranger = await set.browser.newContext({ ignoreHTTPSErrors: true });
   const page = await stranger.newPage();
   await page.goto(`https://${PHOTOS}:${nginx.port}/album?year=2026`);
   const url = new URL(page.url());
@@ -97,11 +61,9 @@ async function setUp(t, settings, variant) {
   t.after(() => nginx.stop());
   const app = await startApp();
   t.after(() => app.stop());
-  const server = await start(program, { settings: { ...settings(nginx), "outgoing.ca_file": nginx.certificate } });
-  t.after(() => server.stop());
+  const server = await set.house(t, { host: "localhost", settings: { ...settings(nginx), "outgoing.ca_file": nginx.certificate } });
   await nginx.serve(portalFiles(server, nginx), app.port);
-  const person = await Person.sit(browser, variant, server, { ignoreHTTPSErrors: true });
-  t.after(() => person.leave());
+  const person = await set.sit(t, { ...variant, axe: true }, server, { ignoreHTTPSErrors: true });
   return { nginx, app, server, person };
 }
 
@@ -113,8 +75,8 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
   server.origin = `https://${PORTAL}:${nginx.port}`;
   await plug(page);
 
-  await person.walk([
-    async function claim() {
+  await person.walk(t, [
+    async function claims() {
       await page.goto(`${server.origin}/setup`);
       await person.at("/setup", "Set up Doorward");
       await tabTo(page, "#where-docker > summary");
@@ -136,18 +98,17 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
       await go(page, "form[action='/setup/welcome'] .primary");
       await person.at("/setup/owner", "Your account");
     },
-    async function own() {
+    async function owns() {
       await type(page, "#username", "ana");
       await type(page, "#display_name", "Ana Sol");
       await tabTo(page, "[data-show=password]");
       await page.keyboard.press("Space");
       assert.equal(await page.getAttribute("#password", "type"), "text");
-      await page.focus("body");
-      await type(page, "#password", PASSWORD);
+            await type(page, "#password", PASSWORD);
       await go(page, "#main form .primary");
       await person.at("/setup/address", "Where Doorward lives");
     },
-    async function address() {
+    async function choosesTheAddress() {
       await type(page, "#cookie_domain", DOMAIN);
       await go(page, "#check");
       await page.locator("#checks").waitFor();
@@ -159,7 +120,7 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
       await go(page, "#save");
       await person.at("/setup/second-factor", "Your second factor");
     },
-    async function passkey() {
+    async function addsAPasskey() {
       await type(page, "#name", "Blue key");
       await tabTo(page, "#passkey");
       await Promise.all([page.waitForURL("**/setup/recovery-codes"), page.keyboard.press("Enter")]);
@@ -171,7 +132,7 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
       await go(page, "#main form .primary");
       await person.at("/setup/protect", "Your first app");
     },
-    async function protect() {
+    async function protectsAnApp() {
       await type(page, "#app_host", PHOTOS);
       await go(page, "#save");
       await page.locator("#lines").waitFor();
@@ -180,7 +141,7 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
       await page.locator("#test-result").waitFor();
       await person.look("/setup/protect before any question");
     },
-    async function testTurnsGreen() {
+    async function seesTheTestTurnGreen() {
       await strangerIsSentToSignIn(nginx);
       const photos = await page.context().newPage();
       await photos.goto(`https://${PHOTOS}:${nginx.port}/`);
@@ -212,7 +173,7 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
       }
       await person.look("/setup/protect with the test page");
     },
-    async function finish() {
+    async function finishes() {
       await go(page, "#finish");
       await person.at("/setup/done", "All set");
       assert.ok((await page.locator("#open-steps").textContent()).includes("First backup"));
@@ -227,7 +188,6 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
       assert.equal((await person.goto("/setup")).status(), 404);
     },
   ]);
-  person.settle();
 });
 
 test("with an authenticator app, without scripts, to a protected app", { skip, timeout: 240_000 }, async (t) => {
@@ -235,8 +195,8 @@ test("with an authenticator app, without scripts, to a protected app", { skip, t
   const { page } = person;
   const [link, token] = server.link.split("#");
 
-  await person.walk([
-    async function claimAndOwn() {
+  await person.walk(t, [
+    async function claimsAndOwns() {
       await page.goto(link);
       await page.fill("#token", token);
       await person.press("Continue");
@@ -248,7 +208,7 @@ test("with an authenticator app, without scripts, to a protected app", { skip, t
       await person.press("Create account");
       await person.at("/setup/address", "Where Doorward lives");
     },
-    async function tryTheAddress() {
+    async function triesTheAddress() {
       await page.fill("#origin", `https://${PORTAL}:${nginx.port}`);
       await page.fill("#cookie_domain", DOMAIN);
       await person.press("Check now");
@@ -285,7 +245,7 @@ test("with an authenticator app, without scripts, to a protected app", { skip, t
       await person.press("Continue");
       await person.at("/setup/protect", "Your first app");
     },
-    async function protect() {
+    async function protectsAnApp() {
       await page.fill("#app_host", PHOTOS);
       await person.press("Show me the lines to paste");
       await nginx.serve(await pastedFiles(page), app.port);
@@ -301,61 +261,65 @@ test("with an authenticator app, without scripts, to a protected app", { skip, t
       await person.at("/setup/done", "All set", "/setup/done hidden");
       assert.equal(await page.locator("#open-steps").count(), 0);
     },
-    async function openTheApp() {
+    async function opensTheApp() {
       await page.goto(`https://${PHOTOS}:${nginx.port}/`);
       await person.enterPassword("ana", PASSWORD);
       await page.fill("#code", await person.code());
       await person.press("Continue");
       await page.getByRole("heading", { name: "Photos of ana" }).waitFor();
     },
-  ]);
-  person.settle();
-});
-
-test("a backup takes the place of an empty Doorward", { timeout: 180_000 }, async (t) => {
-  const old = await start(program, { owner: { username: "ana", name: "Ana Sol", password: PASSWORD } });
-  t.after(() => old.stop());
-  await old.pause();
-  const backup = old.command(["store", "export", "-"]);
-  const server = await start(program);
-  t.after(() => server.stop());
-  const [file, key] = [`${server.directory}.export`, `${old.directory}/master.key`];
-  await writeFile(file, backup);
-  const person = await Person.sit(browser, { width: 1280, scripts: true, colorScheme: "dark" }, server);
-  t.after(() => person.leave());
-  const { page } = person;
-
-  await person.walk([
-    async function claim() {
-      await page.goto(server.link);
-      await person.press("Continue");
-      await person.at("/setup/welcome", "Welcome");
-    },
-    async function refusals() {
-      await page.getByText("Restore a backup instead").click();
-      await page.setInputFiles("#backup", { name: "photo.jpg", mimeType: "image/jpeg", buffer: Buffer.from("GIF89a") });
-      await person.press("Restore this backup");
-      await page.locator("#backup-error").waitFor();
-      await person.look("/setup/restore refused");
-      await page.setInputFiles("#backup", file);
-      await person.press("Restore this backup");
-      assert.ok((await page.locator("#key-error").textContent()).includes("another master key"));
-    },
-    async function restore() {
-      await page.setInputFiles("#backup", file);
-      await page.setInputFiles("#key", key);
-      await person.press("Restore this backup");
-      await page.getByRole("heading", { name: "The backup is being restored" }).waitFor();
-      await person.look("/setup/restoring");
-      // It looks again by itself. The address of the backup is another one, and the page says so.
-      await page.waitForFunction(() => !document.title.startsWith("The backup"), null, { timeout: 30_000 });
-    },
-    async function isOver() {
-      server.log = "";
-      const origin = `http://localhost:${server.port}`;
-      const answer = await page.request.get(`${origin}/setup`, { maxRedirects: 0 });
-      assert.ok([404, 421].includes(answer.status()), String(answer.status()));
+    async function asksTheDoctor() {
+      await page.goto(`https://${PORTAL}:${nginx.port}/admin/doctor`);
+      await page.fill("#host", PHOTOS);
+      await person.send(page.locator("#look"));
+      await page.locator(".checks > li").first().waitFor();
     },
   ]);
-  person.settle();
 });
+
+for (const variant of TWO) {
+  test(`a backup takes the place of an empty Doorward, ${variant.name}`, { timeout: 180_000 }, async (t) => {
+    const old = await set.house(t, { host: "localhost", owner: OWNER });
+    await old.pause();
+    const backup = old.command(["store", "export", "-"]);
+    const server = await set.house(t, { host: "localhost" });
+    const [file, key] = [`${server.directory}.export`, `${old.directory}/master.key`];
+    await writeFile(file, backup);
+    const person = await set.sit(t, variant, server);
+    const { page } = person;
+
+    await person.walk(t, [
+      async function claims() {
+        await page.goto(server.link);
+        await page.fill("#token", server.link.split("#")[1]);
+        await person.press("Continue");
+        await person.at("/setup/welcome", "Welcome");
+      },
+      async function isRefused() {
+        await page.getByText("Restore a backup instead").click();
+        await page.setInputFiles("#backup", { name: "photo.jpg", mimeType: "image/jpeg", buffer: Buffer.from("GIF89a") });
+        await person.press("Restore this backup");
+        await page.locator("#backup-error").waitFor();
+        await person.look("/setup/restore refused");
+        await page.setInputFiles("#backup", file);
+        await person.press("Restore this backup");
+        assert.ok((await page.locator("#key-error").textContent()).includes("another master key"));
+      },
+      async function restores() {
+        await page.setInputFiles("#backup", file);
+        await page.setInputFiles("#key", key);
+        await person.press("Restore this backup");
+        await page.getByRole("heading", { name: "The backup is being restored" }).waitFor();
+        await person.look("/setup/restoring");
+        // It looks again by itself. The address of the backup is another one, and the page says so.
+        await page.waitForFunction(() => !document.title.startsWith("The backup"), null, { timeout: 30_000 });
+      },
+      async function isOver() {
+        server.log = "";
+        const origin = `http://localhost:${server.port}`;
+        const answer = await page.request.get(`${origin}/setup`, { maxRedirects: 0 });
+        assert.ok([404, 421].includes(answer.status()), String(answer.status()));
+      },
+    ]);
+  });
+}

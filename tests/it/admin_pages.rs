@@ -231,3 +231,40 @@ fn the_audit_page_filters_and_exports() {
         "/step-up?next=%2Fadmin%2Faudit%3Fkind%3Dsign_in.",
     );
 }
+
+/// ADM-03: whatever an admin does to an owner on the pages is refused before it is looked for, also what stands there one
+/// by one, and also by way of groups.
+#[test]
+fn no_page_reaches_an_owner() {
+    let server = Server::start();
+    let olga = server.add_bare_user("olga", Role::Owner);
+    let adam = server.add_bare_user("adam", Role::Admin);
+    let session = server.web_session(olga);
+    let mut browser = server.web_session(adam).client(&server);
+    browser.form("/admin/groups", &[("name", "family")]).expect(303);
+    let handle = session.id.to_string();
+    let deeds: [(&str, &[(&str, &str)]); 12] = [
+        ("profile", &[("display_name", "Gone"), ("email", ""), ("role", "member")]),
+        ("claims", &[("claim", "given_name"), ("value", "Gone")]),
+        ("disable", &[("reason", "x")]),
+        ("enable", &[]),
+        ("reset-second-factor", &[]),
+        ("link", &[]),
+        ("sign-out", &[]),
+        ("session", &[("handle", &handle)]),
+        ("passkey", &[("handle", &handle)]),
+        ("app-token", &[("handle", &handle)]),
+        ("consent", &[("handle", "photos")]),
+        ("delete", &[]),
+    ];
+    for (deed, fields) in deeds {
+        let answer = browser.form(&format!("/admin/people/{olga}/{deed}"), fields);
+        assert!(matches!(answer.status, 403 | 422), "{deed}: {} {}", answer.status, answer.text());
+    }
+    let joined = browser.form("/admin/groups/family/join", &[("username", "olga")]);
+    assert!(matches!(joined.status, 403 | 422), "{} {}", joined.status, joined.text());
+    let user = server.app().accounts.user(&olga).unwrap();
+    assert_eq!((user.role, user.is_active(), user.groups.len()), (Role::Owner, true, 0));
+    assert_eq!(user.display_name.as_str(), "olga");
+    session.client(&server).get("/account").expect(200);
+}

@@ -42,6 +42,8 @@ mod http_edge;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod lengths;
+#[cfg(test)]
 mod link_makers;
 #[cfg(test)]
 mod lockout;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use doorward::accounts::records::Role;
-use doorward::accounts::users::SecondFactorPolicy;
+use doorward::accounts::users::{AccountError, SecondFactorPolicy};
 use doorward::audit::Filter;
 use serde_json::{Value, json};
 
@@ -260,6 +260,9 @@ fn a_required_second_factor_stays() {
     let (authenticator, _) = server.enrol_totp(id);
     let mut ada = program(&server, "ada", Some(&authenticator.code()));
     refuses(ada.json("DELETE", "/api/v1/users/me/totp", &json!({})), 409, "second_factor_required");
+    // Also where the other factor goes at the same moment, after that was asked: the commit itself judges.
+    let removed = server.block_on(server.app().accounts.remove_totp(id, |_, _| {}));
+    assert!(matches!(removed, Err(AccountError::SecondFactorRequired)), "{removed:?}");
 }
 
 /// SES-10, ENU-04: one's own sessions end by handle; a foreign one looks like a missing one.

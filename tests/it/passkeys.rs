@@ -106,6 +106,20 @@ fn an_answer_is_used_once() {
     assert_eq!(late.expect(401).code(), "invalid_passkey");
 }
 
+/// RES-04: a sign-in by passkey costs next to nothing and writes to the disk, so nobody makes them by the thousand.
+#[test]
+fn nobody_fills_the_disk_with_sign_ins() {
+    let server = Server::start();
+    let (key, _, _) = with_passkey(&server, "ada", PRESENT | VERIFIED);
+    let (other, _, _) = with_passkey(&server, "bob", PRESENT | VERIFIED);
+    let statuses: Vec<u16> = (0..61).map(|_| sign_in(&server, &key).status).collect();
+    assert!(statuses[..60].iter().all(|status| *status == 200), "{statuses:?}");
+    assert_eq!(statuses[60], 429);
+    sign_in(&server, &other).expect(200);
+    server.clock.advance(Duration::from_secs(301));
+    sign_in(&server, &key).expect(200);
+}
+
 /// PK-01: five minutes, and no longer, also for one that was answered, and not after a restart either.
 #[test]
 fn a_challenge_dies_after_five_minutes() {

@@ -375,8 +375,14 @@ fn the_owner_takes_the_wizard_up_again_by_signing_in() {
     let mut other = server.client();
     other.cookies.push(("dw".to_owned(), session.cookie.clone()));
     other.get("/setup").expect(404);
-    // Signing out everywhere ends the wizard too.
+    // OTP-08: a session of long ago does not bring a thief to the step that adds second factors.
     let owner = server.app().accounts.resolve("ada").unwrap().unwrap().id;
+    let mut thief = server.client();
+    thief.cookies.push(("dw".to_owned(), server.web_session(owner).cookie.clone()));
+    server.clock.advance(Duration::from_secs(601));
+    leads_to(thief.get("/setup"), "/step-up?next=%2Fsetup");
+    leads_to(thief.get("/setup/second-factor"), "/setup");
+    // Signing out everywhere ends the wizard too.
     server.clock.advance(Duration::from_secs(1));
     let now = server.clock.now();
     let end = server.app().accounts.change(
@@ -572,8 +578,13 @@ fn skipped_steps_are_listed_and_can_be_done_later() {
     leads_to(fill(&mut client, "/setup/address", &fields), "/admin");
     client.get("/setup/owner").expect(404);
     client.get("/setup/second-factor").expect(404);
-    // A backup takes a fresh proof, and is what the command line would read.
+    // ADM-01: the wizard outlives the proof that opened it, and changes nothing without one.
+    leads_to(client.get("/admin/setup/address"), "/setup/address");
     server.clock.advance(Duration::from_secs(601));
+    let fields = [("origin", "http://other.localhost"), ("cookie_domain", ""), ("action", "save")];
+    leads_to(fill(&mut client, "/setup/address", &fields), "/admin/setup/address");
+    assert_eq!(server.app().site.origin().text, "http://localhost");
+    // A backup takes a fresh proof, and is what the command line would read.
     assert!(
         client.get("/admin/setup/address").expect(303).header("location").unwrap().starts_with("/step-up")
     );

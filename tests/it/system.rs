@@ -306,7 +306,10 @@ fn whoami_hides_what_proves_who_one_is() {
     let mut olga = browser(&server, "olga")
         .with_header("X-Forwarded-For", "203.0.113.9")
         .with_header("X-Strange", "<b>bold</b>")
-        .with_header("Cf-Access-Jwt-Assertion", "canary-jwt");
+        .with_header("Cf-Access-Jwt-Assertion", "canary-jwt")
+        .with_header("X-Amzn-Oidc-Data", "canary-oidc")
+        .with_header("X-Auth-Request-Redirect", "canary-auth")
+        .with_header("X-Pomerium-Signature", "canary-signature");
     let cookie = olga.cookies.iter().find(|(name, _)| name.contains("dw")).unwrap().1.clone();
     let page = olga.get("/whoami").expect(200).text();
     assert!(page.contains("203.0.113.9") && page.contains("127.0.0.1"), "{page}");
@@ -316,7 +319,7 @@ fn whoami_hides_what_proves_who_one_is() {
     let bearer = robot.bearer.clone().unwrap();
     let told = robot.get_json(&format!("{ADMIN}/whoami")).expect(200).text();
     for text in [&page, &seen, &told] {
-        for secret in [cookie.as_str(), &bearer, "canary-jwt"] {
+        for secret in [cookie.as_str(), &bearer, "canary-"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
     }

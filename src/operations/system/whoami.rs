@@ -5,20 +5,26 @@ use serde::Serialize;
 
 use crate::http::Request;
 
-/// Headers whose values are hidden.
-const HIDDEN: [&str; 8] = [
+/// Parts of names of headers whose values are hidden: those of ours, and those of proxies, tunnels and clouds, such as
+/// `cf-access-jwt-assertion` or `x-amzn-oidc-data`.
+const HIDDEN_PARTS: [&str; 16] = [
     "cookie",
-    "set-cookie",
-    "authorization",
-    "proxy-authorization",
-    "x-csrf-token",
-    "x-api-key",
+    "auth",
+    "token",
+    "secret",
+    "key",
+    "jwt",
     "dpop",
-    "remote-assertion",
+    "session",
+    "password",
+    "assertion",
+    "credential",
+    "ticket",
+    "oidc",
+    "saml",
+    "signature",
+    "csrf",
 ];
-
-/// Parts of names of headers that hold secrets of proxies and tunnels.
-const HIDDEN_PARTS: [&str; 7] = ["token", "secret", "key", "jwt", "session", "password", "assertion"];
 
 /// One header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,7 +59,7 @@ pub fn look(request: &Request) -> Seen {
     let client = &request.client;
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         let name = name.as_str();
-        let is_hidden = HIDDEN.contains(&name) || HIDDEN_PARTS.iter().any(|part| name.contains(part));
+        let is_hidden = HIDDEN_PARTS.iter().any(|part| name.contains(part));
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         SeenHeader { name: name.to_owned(), length: value.len(), value: (!is_hidden).then_some(text) }
     };
