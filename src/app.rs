@@ -251,7 +251,7 @@ impl App {
         })
         .map_err(|error| because("The setup could not be prepared")(&error))?;
         setup.keep_closed().await;
-        let outside = Outside::new(site.clone(), outgoing, sign_in.random.clone(), clock.clone());
+        let outside = Outside::new(site.clone(), outgoing.clone(), sign_in.random.clone(), clock.clone());
         let admin = Admin::new(sign_in.clone(), access.clone(), oidc.clone());
         let system = System::new(system::Parts {
             admin: admin.clone(),
@@ -261,6 +261,7 @@ impl App {
             engine: opened.engine.clone(),
             clock_mark: clock_mark.clone(),
             directory: options.data_directory.clone(),
+            outgoing: outgoing.clone(),
         });
         let app = Arc::new(App {
             system,
@@ -456,6 +457,7 @@ impl Running {
             tokio::spawn(app.audit.clone().run(stopping.clone())),
             tokio::spawn(keep_house(app.clone(), stopping.clone())),
             tokio::spawn(app.oidc.clone().tell_apps(stopping.clone())),
+            tokio::spawn(app.system.clone().watch_certificate(stopping.clone())),
         ];
         let mut metrics_address = None;
         if let Some(wanted) = options.metrics_listen {

@@ -828,11 +828,7 @@ fn account_pages() -> Vec<Sample> {
             account::Activity {
                 frame: shell("Activity", "activity"),
                 events: events(),
-                pager: Pager {
-                    label: "1–50 of 312".into(),
-                    previous: None,
-                    next: Some("/account/activity?before=262".into()),
-                },
+                pager: Pager { next: Some("/account/activity?before=262".into()), ..Pager::by_time() },
             },
         ),
     ]

@@ -504,5 +504,26 @@ fn parse(bytes: &[u8]) -> Answer {
             (name.to_owned(), value.trim().to_owned())
         })
         .collect();
-    Answer { status, headers, body: bytes[end + 4..].to_vec() }
+    let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = joined(&answer.body);
+    }
+    answer
+}
+
+/// Puts the chunks of a body together, which must be whole (RFC 9112 section 7.1).
+fn joined(mut chunks: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n").expect("the size of a chunk");
+        let size = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).unwrap(), 16).unwrap();
+        let rest = &chunks[end + 2..];
+        body.extend_from_slice(&rest[..size]);
+        assert_eq!(&rest[size..size + 2], b"\r\n");
+        chunks = &rest[size + 2..];
+        if size == 0 {
+            assert!(chunks.is_empty());
+            return body;
+        }
+    }
 }

@@ -29,8 +29,16 @@ impl Host {
     }
 
     pub(crate) fn start_tls(answer: impl Fn(&str, &mut dyn Write) + Send + Sync + 'static) -> Host {
+        Host::start_tls_as("server.pem", answer)
+    }
+
+    /// As [`Host::start_tls`], with another certificate.
+    pub(crate) fn start_tls_as(
+        certificate: &str,
+        answer: impl Fn(&str, &mut dyn Write) + Send + Sync + 'static,
+    ) -> Host {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let certificate = CertificateDer::from_pem_file(tls("server.pem")).unwrap();
+        let certificate = CertificateDer::from_pem_file(tls(certificate)).unwrap();
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -103,11 +111,11 @@ fn read_request(stream: &mut dyn Read) -> Option<String> {
     }
 }
 
-fn tls(name: &str) -> PathBuf {
+pub(crate) fn tls(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls").join(name)
 }
 
-fn say(answer: &'static [u8]) -> impl Fn(&str, &mut dyn Write) {
+pub(crate) fn say(answer: &'static [u8]) -> impl Fn(&str, &mut dyn Write) {
     move |_, stream| stream.write_all(answer).unwrap_or_default()
 }
 
@@ -182,6 +190,16 @@ fn a_certificate_that_is_not_believed_ends_the_call() {
 }
 
 /// OA-12: a redirect is a failure, wherever it leads.
+/// A certificate that has ended is told apart from one that was never believed.
+#[test]
+fn a_certificate_that_has_ended_is_told() {
+    let host = Host::start_tls_as("expired.pem", say(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+    let mut own = settings(&["127.0.0.0/8"]);
+    own.ca_file = Some(tls("expired-ca.pem"));
+    assert_eq!(call(own, &host.url("https", "localhost")), Err(OutgoingError::Expired));
+    assert_eq!(host.count(), 0);
+}
+
 #[test]
 fn a_redirect_is_not_followed() {
     let target = Host::start(say(OK));
