@@ -19,7 +19,7 @@ use crate::admin::Admin;
 use crate::audit::{Audit, Event, Kind};
 use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
-use crate::crypto::password::{HashSettings, PasswordHasher};
+use crate::crypto::password::{HashSettings, HasherStats, PasswordHasher};
 use crate::crypto::sealed::Sealer;
 use crate::http::outgoing::{Outgoing, OutgoingSettings};
 use crate::http::{Request, ServerSettings};
@@ -251,7 +251,7 @@ impl App {
         })
         .map_err(|error| because("The setup could not be prepared")(&error))?;
         setup.keep_closed().await;
-        let outside = Outside::new(site.clone(), outgoing, sign_in.random.clone(), clock.clone());
+        let outside = Outside::new(site.clone(), outgoing.clone(), sign_in.random.clone(), clock.clone());
         let admin = Admin::new(sign_in.clone(), access.clone(), oidc.clone());
         let system = System::new(system::Parts {
             admin: admin.clone(),
@@ -261,6 +261,7 @@ impl App {
             engine: opened.engine.clone(),
             clock_mark: clock_mark.clone(),
             directory: options.data_directory.clone(),
+            outgoing: outgoing.clone(),
         });
         let app = Arc::new(App {
             system,
@@ -406,6 +407,11 @@ impl App {
         }
     }
 
+    /// Returns what the password hasher does and has done.
+    pub fn hashing(&self) -> HasherStats {
+        self.hasher.stats()
+    }
+
     fn sample(&self) -> Sample {
         let engine = self.opened.store.engine();
         Sample {
@@ -451,6 +457,7 @@ impl Running {
             tokio::spawn(app.audit.clone().run(stopping.clone())),
             tokio::spawn(keep_house(app.clone(), stopping.clone())),
             tokio::spawn(app.oidc.clone().tell_apps(stopping.clone())),
+            tokio::spawn(app.system.clone().watch_certificate(stopping.clone())),
         ];
         let mut metrics_address = None;
         if let Some(wanted) = options.metrics_listen {

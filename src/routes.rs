@@ -4,6 +4,7 @@
 //! The kind of handler names the guard: a handler that takes a [`Principal`] cannot be reached without one (GEN-06).
 
 mod answers;
+mod between;
 mod guards;
 mod kinds;
 mod preferences;

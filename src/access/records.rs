@@ -133,8 +133,12 @@ pub(super) struct DraftRuleRecord(pub(super) RuleRecord);
 
 impl Record for DraftRuleRecord {
     const TABLE: Table = Table::ACCESS_DRAFT;
-    // It holds a whole rule: a new version of that one is a new version here. A draft that is not understood is dropped.
+    // It holds a whole rule: a new version of that one is a new version here.
     const VERSION: u8 = RuleRecord::VERSION;
+
+    fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
+        RuleRecord::upgrade(version, body).map(DraftRuleRecord)
+    }
 }
 
 /// The draft as a whole.
@@ -198,6 +202,8 @@ mod tests {
         );
         assert!(RuleRecord::upgrade(0, &body).is_none() && RuleRecord::upgrade(3, &body).is_none());
         assert!(RuleRecord::upgrade(1, &body[..9]).is_none());
+        let draft = DraftRuleRecord::upgrade(1, &body).unwrap();
+        assert_eq!(Rule::try_from(draft.0).unwrap(), rule);
     }
 
     #[test]

@@ -218,6 +218,27 @@ impl Directory {
         }
     }
 
+    /// Shows users to `see` against the order of their usernames, from `last` on, until it has seen enough.
+    pub fn walk_back(&self, last: &Username, mut see: impl FnMut(&Arc<User>) -> ControlFlow<()>) {
+        let mut end = Bound::Included(last.clone());
+        loop {
+            let people = self.people.read();
+            let range = people.by_name.range::<Username, _>((Bound::Unbounded, end.as_ref()));
+            let mut first = None;
+            let mut count = 0;
+            for entry in range.rev().take(CHUNK) {
+                if see(&entry.0).is_break() {
+                    return;
+                }
+                count += 1;
+                first = Some(&entry.0.username);
+            }
+            let Some(first) = first.filter(|_| count == CHUNK).cloned() else { return };
+            drop(people);
+            end = Bound::Excluded(first);
+        }
+    }
+
     /// Returns every group that somebody is in, with how many are.
     pub fn groups(&self) -> BTreeMap<GroupName, usize> {
         self.people.read().members.clone()
@@ -284,6 +305,18 @@ mod tests {
             assert!(found.len() == directory.len() && found.is_sorted_by(|a, b| a < b));
             assert_eq!(names(&directory, Some(&found[700])), found[701..]);
             assert!(names(&directory, found.last().map(String::as_str)).is_empty());
+            for last in [0, 511, 512, 700] {
+                let last = Username::parse(&found[last]).unwrap();
+                let mut back = Vec::new();
+                directory.walk_back(&last, |user| {
+                    back.push(user.username.to_string());
+                    ControlFlow::Continue(())
+                });
+                back.reverse();
+                let expected: Vec<&String> =
+                    found.iter().take_while(|name| name.as_str() <= last.as_str()).collect();
+                assert!(back.iter().eq(expected), "{last}");
+            }
             (0..count).for_each(|number| directory.remove(&id(number)));
             assert!(directory.is_empty() && names(&directory, None).is_empty());
         }

@@ -11,6 +11,7 @@ use crate::http::{Form, Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::GroupName;
 use crate::oidc::client::{AuthMethod, ClientKind, ConsentMode, Demand};
+use crate::oidc::presets::with_scheme;
 use crate::oidc::scopes::Scopes;
 use crate::oidc::{AddError, Client, ClientSettings};
 use crate::sessions::{Level, Principal};
@@ -210,10 +211,10 @@ fn app_page(
 }
 
 fn facts(room: &Admin, client: &Client, t: Words) -> Vec<Fact> {
-    let used = room.oidc.last_used(&client.id).map(|at| When::from(at).text);
+    let used = room.oidc.last_used(&client.id).map(|at| When::from(at).in_words(&t));
     vec![
         Fact::new(t.apps_value_client_id(), client.id.as_str()),
-        Fact::new(t.apps_fact_added(), When::from(client.created_at).text),
+        Fact::new(t.apps_fact_added(), When::from(client.created_at).in_words(&t)),
         Fact::new(t.apps_last_sign_in(), used.unwrap_or_else(|| t.apps_never_used().to_owned())),
     ]
 }
@@ -282,7 +283,8 @@ fn settings_of(t: Words, form: &Form, own: &ClientSettings) -> Result<ClientSett
         Some(form.text("backchannel_logout_uri").trim().to_owned()).filter(|uri| !uri.is_empty());
     let scopes = Scopes::parse(form.text("scopes"));
     settings.scopes = scopes.ok_or_else(|| FieldErrors::one("scopes", t.apps_bad_scopes()))?;
-    settings.launch_url = Some(form.text("launch_url").trim().to_owned()).filter(|url| !url.is_empty());
+    settings.launch_url =
+        Some(with_scheme(form.text("launch_url").trim()).into_owned()).filter(|url| !url.is_empty());
     settings.groups = groups_of(t, form.text("who") == "some", form.all("group"))?;
     settings.level = if form.text("level") == "two_factor" { Level::TwoFactor } else { Level::OneFactor };
     if let Some(consent) = ConsentMode::parse(form.text("consent")) {

@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use super::Admin;
-use crate::audit::{Event, Filter, Kind, LARGEST_PAGE, Outcome, csv};
+use crate::audit::{Audit, Event, Filter, Kind, LARGEST_PAGE, Outcome, csv};
 use crate::http::{Problem, Request};
 use crate::kernel::text::Username;
 use crate::kernel::time::Timestamp;
 use crate::sessions::Principal;
 use crate::sign_in::Visit;
 
-/// The most events of one export; a longer one names where the next begins.
-pub const MOST_EXPORTED: usize = 20_000;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A question to the log, as it was typed.
@@ -168,14 +166,43 @@ impl Format {
     }
 }
 
-/// An export, newest first.
+/// An export under way, newest first. It keeps no more than a page at a time, however long the log is.
 pub struct Export {
     /// How it is written.
     pub format: Format,
-    /// One event a line.
-    pub lines: Vec<u8>,
-    /// Where the next export begins, if this one is not the end.
+    /// Where it goes on, if there is more.
     pub next_cursor: Option<String>,
+    audit: Audit,
+    filter: Filter,
+    is_over: bool,
+    head: &'static str,
+}
+
+impl Export {
+    /// Returns the next events as lines, none once all were told. There may be no line and still more to come.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn read_on(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut lines = std::mem::take(&mut self.head).as_bytes().to_vec();
+        let page = self.audit.page(&self.filter, self.next_cursor.as_deref(), LARGEST_PAGE)?;
+        for row in &page.rows {
+            match self.format {
+                Format::Csv => csv::write(row, &mut lines),
+                Format::Jsonl => {
+                    serde_json::to_writer(&mut lines, row)
+                        .map_err(|error| Problem::internal(error.to_string()))?;
+                    lines.push(b'\n');
+                }
+            }
+        }
+        self.is_over = page.next_cursor.is_none();
+        self.next_cursor = page.next_cursor;
+        Ok(Some(lines))
+    }
 }
 
 impl Admin {
@@ -189,14 +216,13 @@ impl Admin {
         actor: &Principal,
         question: &Question,
         format: Format,
-        cursor: Option<&str>,
         visit: &Visit<'_>,
     ) -> Result<Export, Problem> {
         self.require_fresh(actor)?;
-        self.export_events(question, format, cursor, self.event(Kind::AuditExported, actor, visit)).await
+        self.export_events(question, format, None, self.event(Kind::AuditExported, actor, visit)).await
     }
 
-    /// The same for somebody who has shown that they may: `event` tells who.
+    /// The same for somebody who has shown that they may: `event` tells who. It goes on at `cursor`, where there is one.
     ///
     /// # Errors
     /// A question that cannot be understood.
@@ -204,7 +230,7 @@ impl Admin {
         &self,
         question: &Question,
         format: Format,
-        cursor: Option<&str>,
+        cursor: Option<String>,
         event: Event,
     ) -> Result<Export, Problem> {
         let filter = question.filter()?;
@@ -212,33 +238,15 @@ impl Admin {
         let event = event.detail("query", question.to_query()).detail("format", format.as_str());
         self.audit.write(&mut batch, event);
         self.store.commit(batch).await?;
-        let mut lines = Vec::new();
-        if format == Format::Csv {
-            lines.extend_from_slice(csv::HEADER.as_bytes());
-        }
-        let mut next_cursor = cursor.map(str::to_owned);
-        let mut exported = 0;
-        while exported < MOST_EXPORTED {
-            let page = self.audit.page(&filter, next_cursor.as_deref(), LARGEST_PAGE)?;
-            for row in &page.rows {
-                match format {
-                    Format::Csv => csv::write(row, &mut lines),
-                    Format::Jsonl => {
-                        serde_json::to_writer(&mut lines, row)
-                            .map_err(|error| Problem::internal(error.to_string()))?;
-                        lines.push(b'\n');
-                    }
-                }
-            }
-            exported += page.rows.len();
-            next_cursor = page.next_cursor;
-            if next_cursor.is_none() {
-                break;
-            }
-            // A long export gives other requests their turn.
-            tokio::task::yield_now().await;
-        }
-        Ok(Export { format, lines, next_cursor })
+        let has_head = format == Format::Csv && cursor.is_none();
+        Ok(Export {
+            format,
+            next_cursor: cursor,
+            audit: self.audit.clone(),
+            filter,
+            is_over: false,
+            head: if has_head { csv::HEADER } else { "" },
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::Admin;
-use super::audit::{Format, MOST_EXPORTED, Question};
+use super::audit::{Format, Question};
 use super::system_api::exported;
 use crate::audit::{AuditRow as Row, Filter, Hour, Outcome};
 use crate::http::{Problem, Reply, Request};
@@ -96,12 +96,11 @@ pub async fn show_audit(room: &Admin, request: &Request, actor: &Principal) -> R
         apps: apps(room, &question.app, t),
         outcomes: outcomes(&question.outcome, t),
         chart,
-        rows: found.rows.into_iter().map(|found| row(found, t)).collect(),
-        pager: Pager { label: String::new(), previous: before.map(|_| address(PATH, &query, "")), next },
+        rows: found.rows.into_iter().map(|found| row(room, found, t)).collect(),
+        pager: Pager { previous: before.map(|_| address(PATH, &query, "")), next, ..Pager::by_time() },
         retention: t.audit_retention(room.audit.retention().as_secs() / 86_400),
         jsonl_url: export(Format::Jsonl),
         csv_url: export(Format::Csv),
-        most: MOST_EXPORTED,
         who: question.who,
         from: question.from,
         to: question.to,
@@ -197,7 +196,7 @@ pub(crate) fn bar(hour: &Hour) -> HourBar {
     }
 }
 
-fn row(row: Row, t: Words) -> views::AuditRow {
+fn row(room: &Admin, row: Row, t: Words) -> views::AuditRow {
     let outcome = match row.outcome {
         Outcome::Succeeded => Badge::new(Kind::Ok, t.audit_badge_ok()),
         Outcome::Refused => Badge::new(Kind::Danger, t.audit_badge_refused()),
@@ -206,8 +205,11 @@ fn row(row: Row, t: Words) -> views::AuditRow {
     let action = row.said(t);
     let asked = Question { who: row.actor.clone(), ..Question::default() };
     let actor_url = row.actor_id.map(|_| address(PATH, &asked.to_query(), "")).unwrap_or_default();
-    let targets: Vec<String> = row.user.into_iter().chain(row.target).collect();
+    let app = row.app().and_then(|id| room.oidc.client(id));
     let mut facts: Vec<Fact> = row.details.into_iter().map(|(key, value)| Fact::new(key, value)).collect();
+    facts.extend(app.as_ref().map(|app| Fact::new(t.apps_value_client_id(), app.id.as_str())));
+    let target = app.map(|app| app.settings.name.clone()).or(row.target);
+    let targets: Vec<String> = row.user.into_iter().chain(target).collect();
     facts.extend(row.request.map(|request| Fact::new(t.audit_fact_request(), request)));
     facts.push(Fact::new(t.audit_fact_kind(), row.kind));
     facts.push(Fact::new(t.audit_fact_number(), row.sequence.to_string()));
@@ -226,10 +228,9 @@ fn row(row: Row, t: Words) -> views::AuditRow {
 
 /// `GET /admin/audit/export`: the events as a file; needs a step-up.
 pub async fn export(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let (question, cursor) = (Question::of(request), request.query("cursor"));
-    let (format, visit) = (Format::of(request)?, visit(room, request)?);
-    match room.export_audit(actor, &question, format, cursor.as_deref(), &visit).await {
-        Ok(export) => Ok(exported(export, "/admin/audit/export", &question)),
+    let (question, format) = (Question::of(request), Format::of(request)?);
+    match room.export_audit(actor, &question, format, &visit(room, request)?).await {
+        Ok(export) => Ok(exported(export)),
         Err(problem) if problem.code == "step_up_required" => {
             Ok(step_up_first(&address(PATH, &question.to_query(), "")))
         }

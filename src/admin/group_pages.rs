@@ -108,6 +108,7 @@ fn group_page(room: &Admin, request: &Request, actor: &Principal, shown: Shown) 
     let search = Search { group: Some(group.name.clone()), after, ..Search::default() };
     let found = room.find_people(&search, PAGE);
     let url = url_of(&group);
+    let at = |place: Place| format!("{url}?after={}", place.to_cursor());
     let mut frame = frame(room, request, actor, group.name.as_str());
     if let Some(sentence) = shown.refusal {
         frame = frame.with_notice(Kind::Danger, sentence);
@@ -120,9 +121,9 @@ fn group_page(room: &Admin, request: &Request, actor: &Principal, shown: Shown) 
             .map(|user| person_row(room, request.words(), user, found.suspended.contains(&user.id)))
             .collect(),
         pager: Pager {
-            label: String::new(),
-            previous: (!is_first).then(|| url.clone()),
-            next: found.next.map(|next| format!("{url}?after={}", next.to_cursor())),
+            previous: (!is_first).then(|| found.before.map_or_else(|| url.clone(), at)),
+            next: found.next.map(at),
+            ..Pager::default()
         },
         username: shown.username,
         name: shown.name.unwrap_or_else(|| group.name.to_string()),

@@ -129,8 +129,12 @@ pub async fn show_people(room: &Admin, request: &Request, actor: &Principal) -> 
         rows: rows.collect(),
         pager: Pager {
             label: found.total.map(|total| t.people_count(total)).unwrap_or_default(),
-            previous: search.after.as_ref().map(|_| list_url(&first)),
+            previous: search
+                .after
+                .as_ref()
+                .map(|_| list_url(&Search { after: found.before, ..first.clone() })),
             next: found.next.map(|next| list_url(&Search { after: Some(next), ..first.clone() })),
+            ..Pager::default()
         },
         q: search.q,
     };

@@ -2,7 +2,7 @@
 //! looks at a bounded number of them and keeps no more than a page.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -110,6 +110,10 @@ pub struct Place {
 }
 
 impl Place {
+    fn of_name(username: Username) -> Self {
+        Place { moment: Reverse(Timestamp::ZERO), username }
+    }
+
     /// Writes the place down; opaque to callers.
     pub fn to_cursor(&self) -> String {
         let text = format!("{} {}", self.moment.0.as_millis(), self.username);
@@ -126,6 +130,7 @@ impl Place {
 }
 
 /// A page of people.
+#[derive(Default)]
 pub struct Found {
     /// The people.
     pub people: Vec<Arc<User>>,
@@ -133,6 +138,8 @@ pub struct Found {
     pub total: Option<usize>,
     /// Where the next page begins.
     pub next: Option<Place>,
+    /// Where the page before begins, if that is not the first one.
+    pub before: Option<Place>,
     /// Who is suspended somewhere.
     pub suspended: HashSet<UserId>,
 }
@@ -155,7 +162,7 @@ impl Admin {
                 && search.group.as_ref().is_none_or(|group| user.groups.contains(group))
                 && matches(user, &q)
         };
-        let (people, total, next) = match search.order {
+        let mut found = match search.order {
             Order::Username => self.page_by_name(search, limit, &q, is_wanted),
             Order::LastSeen => {
                 let seen = |user: &User| self.sessions.last_seen(&user.id).unwrap_or(Timestamp::ZERO);
@@ -163,7 +170,8 @@ impl Admin {
             }
             Order::Newest => self.page_by_moment(search, limit, |user| user.created_at, is_wanted),
         };
-        Found { people, total, next, suspended }
+        found.suspended = suspended;
+        found
     }
 
     fn page_by_name(
@@ -172,21 +180,22 @@ impl Admin {
         limit: usize,
         q: &str,
         is_wanted: impl Fn(&User) -> bool,
-    ) -> (Vec<Arc<User>>, Option<usize>, Option<Place>) {
+    ) -> Found {
         let directory = self.accounts.directory();
         let is_all = q.is_empty() && search.which == Which::All && search.group.is_none();
         let after = search.after.as_ref().map(|place| &place.username);
         // Who wants to know how many there are has to look at all of them.
         let is_counting = !is_all && directory.len() <= MOST_VISITED;
-        let (mut people, mut matching, mut visited) = (Vec::new(), 0, 0);
+        let mut found = Found::default();
+        let (mut matching, mut visited) = (0, 0);
         let (mut last, mut is_more) = (None, false);
         directory.walk(after.filter(|_| !is_counting), |user| {
             visited += 1;
             if is_wanted(user) {
                 matching += 1;
                 if after.is_none_or(|after| user.username > *after) {
-                    if people.len() < limit {
-                        people.push(user.clone());
+                    if found.people.len() < limit {
+                        found.people.push(user.clone());
                     } else {
                         is_more = true;
                     }
@@ -198,11 +207,32 @@ impl Admin {
             }
             ControlFlow::Continue(())
         });
-        let total = if is_all { Some(directory.len()) } else { is_counting.then_some(matching) };
+        found.total = if is_all { Some(directory.len()) } else { is_counting.then_some(matching) };
         // The page is full, or the search stopped on the way.
-        let stopped = if is_more { people.last().map(|user| user.username.clone()) } else { last };
-        let next = stopped.map(|username| Place { moment: Reverse(Timestamp::ZERO), username });
-        (people, total, next)
+        let stopped = if is_more { found.people.last().map(|user| user.username.clone()) } else { last };
+        found.next = stopped.map(Place::of_name);
+        found.before = after.and_then(|after| self.name_before(after, limit, is_wanted)).map(Place::of_name);
+        found
+    }
+
+    /// Returns the name behind which the page begins that ends with `last`; `None` for the first page.
+    fn name_before(
+        &self,
+        last: &Username,
+        limit: usize,
+        is_wanted: impl Fn(&User) -> bool,
+    ) -> Option<Username> {
+        let (mut matching, mut visited, mut before) = (0, 0, None);
+        self.accounts.directory().walk_back(last, |user| {
+            visited += 1;
+            matching += usize::from(is_wanted(user));
+            if matching > limit || visited >= MOST_VISITED {
+                before = Some(user.username.clone());
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        before
     }
 
     fn page_by_moment(
@@ -211,27 +241,49 @@ impl Admin {
         limit: usize,
         moment: impl Fn(&User) -> Timestamp,
         is_wanted: impl Fn(&User) -> bool,
-    ) -> (Vec<Arc<User>>, Option<usize>, Option<Place>) {
-        let mut kept: BTreeMap<Place, Arc<User>> = BTreeMap::new();
+    ) -> Found {
+        // Those of the page, and those before it as far as the page before reaches.
+        let (mut kept, mut before) = (BTreeMap::<Place, Arc<User>>::new(), BTreeSet::<Place>::new());
         let (mut matching, mut visited, mut is_more) = (0, 0, false);
         self.accounts.directory().walk(None, |user| {
             visited += 1;
             if is_wanted(user) {
                 matching += 1;
-                let place = Place { moment: Reverse(moment(user)), username: user.username.clone() };
-                if search.after.as_ref().is_none_or(|after| place > *after) {
-                    kept.insert(place, user.clone());
-                    if kept.len() > limit {
-                        kept.pop_last();
+                let key = (Reverse(moment(user)), &user.username);
+                let is_after = |place: &Place| key > (place.moment, &place.username);
+                if search.after.as_ref().is_none_or(is_after) {
+                    if kept.len() == limit {
                         is_more = true;
+                        if kept.last_key_value().is_some_and(|(last, _)| is_after(last)) {
+                            return stop_at(visited);
+                        }
+                        kept.pop_last();
                     }
+                    kept.insert(Place { moment: key.0, username: user.username.clone() }, user.clone());
+                } else {
+                    if before.len() > limit {
+                        if before.first().is_some_and(|first| !is_after(first)) {
+                            return stop_at(visited);
+                        }
+                        before.pop_first();
+                    }
+                    before.insert(Place { moment: key.0, username: user.username.clone() });
                 }
             }
-            if visited >= MOST_VISITED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            stop_at(visited)
         });
-        let next = if is_more { kept.keys().next_back().cloned() } else { None };
-        (kept.into_values().collect(), (visited < MOST_VISITED).then_some(matching), next)
+        Found {
+            next: if is_more { kept.keys().next_back().cloned() } else { None },
+            before: if before.len() > limit { before.pop_first() } else { None },
+            people: kept.into_values().collect(),
+            total: (visited < MOST_VISITED).then_some(matching),
+            suspended: HashSet::new(),
+        }
     }
+}
+
+fn stop_at(visited: usize) -> ControlFlow<()> {
+    if visited >= MOST_VISITED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 fn matches(user: &User, q: &str) -> bool {

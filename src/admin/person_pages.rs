@@ -7,13 +7,13 @@ use super::authority::{Deed, objection};
 use super::people::Link;
 use super::people_pages::{Typed, badges, frame, group_choices, person_url, role_choices, role_word};
 use crate::accounts::{ProfileRecord, User};
-use crate::audit::{Filter, Kind as Happened};
+use crate::audit::{AuditRow, Filter, Kind as Happened};
 use crate::http::{Form, Problem, Reply, Request};
 use crate::my_account::pages::{event_line, field_errors, session_row};
 use crate::sessions::Principal;
 use crate::sign_in::step_up_first;
 use crate::views::people as views;
-use crate::views::{Badge, Fact, FieldErrors, Kind, OneTimeLink, When, initials};
+use crate::views::{Badge, Event, Fact, FieldErrors, Kind, OneTimeLink, When, initials};
 use crate::words::Words;
 
 /// How many events the timeline of a person shows.
@@ -130,13 +130,18 @@ fn as_it_is(
         sessions: room.sessions.list(&user.id)?.iter().map(|view| session_row(view, Some(actor))).collect(),
         tokens: tokens(room, t, user),
         consents: consents(room, user)?,
-        timeline: timeline.iter().map(|row| event_line(row, user.username.as_str(), t)).collect(),
+        timeline: timeline.iter().map(|row| timeline_line(room, row, user, t)).collect(),
         errors: FieldErrors::none(),
     })
 }
 
+fn timeline_line(room: &Admin, row: &AuditRow, user: &User, t: Words) -> Event {
+    let app = row.app().map(|id| room.oidc.client(id).map_or(id.to_owned(), |app| app.settings.name.clone()));
+    event_line(row, user.username.as_str(), app.as_deref(), t)
+}
+
 fn facts(room: &Admin, t: Words, user: &User) -> Vec<Fact> {
-    let text = |at| When::from(at).text;
+    let text = |at| When::from(at).in_words(&t);
     let seen = room.sessions.last_seen(&user.id).map_or_else(|| t.people_not_signed_in().to_owned(), text);
     vec![Fact::new(t.people_created(), text(user.created_at)), Fact::new(t.people_last_seen(), seen)]
 }
@@ -204,7 +209,7 @@ fn disabled_why(room: &Admin, t: Words, user: &User) -> Result<String, Problem> 
     let Some(row) = room.audit.page(&filter, None, 1)?.rows.into_iter().next() else {
         return Ok(t.people_disabled_nobody().to_owned());
     };
-    let mut text = t.people_disabled_since(When::from(row.at).text, &row.actor);
+    let mut text = t.people_disabled_since(When::from(row.at).in_words(&t), &row.actor);
     if let Some((_, reason)) = row.details.iter().find(|(key, _)| key == "reason") {
         text.push(' ');
         text.push_str(&t.people_disabled_reason(reason));

@@ -1,5 +1,6 @@
 //! Access rules, audit and keys as JSON, for administrators.
 
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
 use super::Admin;
@@ -80,32 +81,19 @@ pub async fn list_events(room: &Admin, request: &Request, _actor: &Principal) ->
 /// `GET /api/v1/admin/audit/export`: the same as JSON Lines, or with `format=csv` as CSV; needs a step-up. A `Link` header with `rel="next"`
 /// (RFC 8288) leads to the rest of a long log.
 pub async fn export_events(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-    let (question, cursor) = (Question::of(request), request.query("cursor"));
-    let (format, visit) = (Format::of(request)?, visit(room, request)?);
-    let export = room.export_audit(actor, &question, format, cursor.as_deref(), &visit).await?;
-    Ok(exported(export, "/api/v1/admin/audit/export", &question))
+    let (question, format) = (Question::of(request), Format::of(request)?);
+    Ok(exported(room.export_audit(actor, &question, format, &visit(room, request)?).await?))
 }
 
-/// Answers an export as a file to keep.
-pub(super) fn exported(export: Export, path: &str, question: &Question) -> Reply {
+/// Answers an export as a file to keep, which is read while it is sent.
+pub(super) fn exported(mut export: Export) -> Reply {
     let (content_type, attachment) = match export.format {
         Format::Jsonl => ("application/x-ndjson", "attachment; filename=\"doorward-audit.jsonl\""),
         Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"doorward-audit.csv\""),
     };
-    let mut reply = Reply::bytes(StatusCode::OK, content_type, export.lines)
-        .with(header::CONTENT_DISPOSITION, HeaderValue::from_static(attachment));
-    if let Some(cursor) = export.next_cursor {
-        let mut query = question.to_query();
-        if export.format != Format::default() {
-            query = [query, format!("format={}", export.format.as_str())].join("&");
-        }
-        let query = [query.trim_matches('&').to_owned(), format!("cursor={cursor}")].join("&");
-        let link = format!("<{path}?{}>; rel=\"next\"", query.trim_matches('&'));
-        if let Ok(link) = HeaderValue::from_str(&link) {
-            reply.set(header::LINK, link);
-        }
-    }
-    reply
+    Reply::bytes(StatusCode::OK, content_type, Bytes::new())
+        .with(header::CONTENT_DISPOSITION, HeaderValue::from_static(attachment))
+        .followed_by(move || export.read_on().map(|lines| lines.map(Bytes::from)))
 }
 
 /// `POST /api/v1/admin/keys/rotate`: replaces all signing keys at once; every access token is void after it, refresh

@@ -103,6 +103,12 @@ impl AuditRow {
         Kind::parse(&self.kind).map_or_else(|| self.kind.clone(), |kind| kind.said(words).to_owned())
     }
 
+    /// Returns the id of the app it is about, if it is about one.
+    pub fn app(&self) -> Option<&str> {
+        let is_about_app = ["app.", "client."].iter().any(|area| self.kind.starts_with(area));
+        self.target.as_deref().filter(|_| is_about_app)
+    }
+
     fn new(at: Timestamp, sequence: u64, record: AuditRecord) -> Self {
         let actor_id = match &record.actor {
             Actor::User(id, _) => Some(*id),

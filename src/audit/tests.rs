@@ -318,7 +318,7 @@ fn the_background_task_writes_within_a_second_and_once_more_at_the_end() {
         let (stop, shutdown) = watch::channel(false);
         let task = tokio::spawn(fixture.audit.clone().run(shutdown));
         fixture.audit.note(Event::refused(Kind::SignInFailed));
-        for _ in 0..100 {
+        for _ in 0..1000 {
             tokio::time::sleep(Duration::from_millis(50)).await;
             if !fixture.rows().is_empty() {
                 break;

@@ -14,6 +14,9 @@ use crate::audit::{AuditRow, Event, Kind, LARGEST_PAGE};
 use crate::config::Settings;
 use crate::http::Problem;
 
+/// How long a part of an export gets, in bytes, before the next one is asked for.
+const LONGEST_PART: usize = 8 * 1024 * 1024;
+
 /// What to do with the audit log.
 #[derive(Subcommand)]
 pub(super) enum AuditCommand {
@@ -121,17 +124,11 @@ fn export(
     };
     let mut cursor = None;
     loop {
-        let is_first = cursor.is_none();
         let order = AuditOrder::Export { filter: filter.clone(), format: format.to_owned(), cursor };
         let mut answer = Vec::new();
         control::run(control::Order::Audit(order), settings, &mut answer)?;
         let part: Part = serde_json::from_slice(&answer).map_err(|error| Failure::new(error.to_string()))?;
-        // Each part of a table begins with the names of its columns.
-        let text = match format {
-            "csv" if !is_first => part.text.split_once('\n').map_or("", |(_, rest)| rest),
-            _ => part.text.as_str(),
-        };
-        target.write_all(text.as_bytes()).map_err(unwritable)?;
+        target.write_all(part.text.as_bytes()).map_err(unwritable)?;
         match part.next_cursor {
             Some(next) => cursor = Some(next),
             None => return target.flush().map_err(unwritable),
@@ -152,10 +149,18 @@ pub(super) async fn carry_out(app: &App, order: AuditOrder) -> Result<String, Fa
         AuditOrder::Export { filter, format, cursor } => {
             let format = Format::parse(&format).unwrap_or_default();
             let event = Event::succeeded(Kind::AuditExported).by_system("cli");
-            let export = app.admin.export_events(&filter.question(), format, cursor.as_deref(), event).await;
-            let export = export.map_err(|problem| refused(&problem))?;
-            let text = String::from_utf8_lossy(&export.lines).into_owned();
-            let part = Part { text, next_cursor: export.next_cursor };
+            let export = app.admin.export_events(&filter.question(), format, cursor, event).await;
+            let mut export = export.map_err(|problem| refused(&problem))?;
+            let mut text = Vec::new();
+            while text.len() < LONGEST_PART
+                && let Some(lines) = export.read_on().map_err(|problem| refused(&problem))?
+            {
+                text.extend(lines);
+                // A long export gives other requests their turn.
+                tokio::task::yield_now().await;
+            }
+            let part =
+                Part { text: String::from_utf8_lossy(&text).into_owned(), next_cursor: export.next_cursor };
             serde_json::to_string(&part).map_err(|error| Failure::new(error.to_string()))
         }
     }

@@ -23,7 +23,8 @@ pub(super) enum ConfigCommand {
     },
     /// List every setting with its default, as Markdown.
     List,
-    /// Change what is kept in the store: instance.name.
+    /// Change what is kept in the store: instance.name to a name, or checklist to hidden, which puts the list of open
+    /// steps away.
     Set {
         /// The key.
         key: String,
@@ -44,6 +45,8 @@ pub(super) async fn set(app: &App, order: SetOrder) -> Result<String, Failure> {
     let event = Event::succeeded(Kind::SettingChanged).by_system("cli");
     let changed = match order.key.as_str() {
         "instance.name" => app.system.rename_instance(&order.value, event).await,
+        "checklist" if order.value == "hidden" => app.setup.hide_checklist(event).await,
+        "checklist" => return Err(Failure::usage("The checklist can be put away: its value is hidden.")),
         other => {
             let text = match crate::config::find(other) {
                 Some(key) => {

@@ -16,7 +16,8 @@ use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 use super::{
-    Failure, app, audit, config, doctor, domain, group, import, keys, proxy_snippet, rules, serve, user,
+    Failure, app, audit, config, doctor, domain, group, handed_out, import, keys, proxy_snippet, rules,
+    serve, user,
 };
 use crate::app::App;
 use crate::config::Settings;
@@ -40,6 +41,10 @@ pub(super) enum Order {
     Set(config::SetOrder),
     /// A snapshot of the store, by the process that has it.
     TakeSnapshot,
+    /// Everything in the store, as a file in the data directory.
+    ExportStore,
+    /// A snapshot, to take along.
+    FetchSnapshot(String),
     /// The text for people who help.
     Support,
     Import(import::ImportOrder),
@@ -144,6 +149,8 @@ async fn carry_out(app: &App, order: Order) -> Answer {
             let taken = app.system.take_snapshot(event).await;
             taken.map(|stored| stored.name).map_err(|problem| Failure::new(problem.detail.to_string()))
         }
+        Order::ExportStore => handed_out::export(app).await,
+        Order::FetchSnapshot(name) => handed_out::fetch(app, &name).await,
         Order::Support => Ok(app.system.support_text()),
         Order::Import(order) => import::carry_out(app, order).await,
         Order::Doctor => doctor::look_inside(app),

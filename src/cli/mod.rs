@@ -12,6 +12,7 @@ mod doctor;
 mod domain;
 mod generate;
 mod group;
+mod handed_out;
 mod health;
 mod import;
 mod keys;
@@ -214,16 +215,8 @@ fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<Ex
         }
         Command::Import(command) => import::run(command, || global.settings(Vec::new()), out).map(|()| done),
         Command::Audit(command) => audit::run(command, &global.settings(Vec::new())?, out).map(|()| done),
-        Command::Store(mut command) => {
-            let settings = global.settings(Vec::new())?;
-            // The running server has the store; it makes the snapshot then.
-            if let store::StoreCommand::Snapshots { take: take @ true } = &mut command
-                && let Some(answer) = control::ask_server(&control::Order::TakeSnapshot, &settings)
-            {
-                *take = answer.map(|_| false)?;
-            }
-            let context = serve::store_context(&settings)?;
-            store::run(&command, &context, out).map_err(Failure::new).map(|()| done)
+        Command::Store(command) => {
+            handed_out::run(command, &global.settings(Vec::new())?, out).map(|()| done)
         }
         Command::Config(config::ConfigCommand::Set { key, value }) => {
             let order = control::Order::Set(config::SetOrder { key, value });

@@ -1,4 +1,5 @@
-//! `doorward store`: export, import, check, compact, list snapshots. For a stopped server, except `snapshots`.
+//! `doorward store`: export, import, check, compact, snapshots. For a stopped server, except `export`, `snapshots` and
+//! `fetch`, which the running one helps with ([`super::handed_out`]).
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,13 @@ pub enum StoreCommand {
         #[arg(long)]
         take: bool,
     },
+    /// Copy a snapshot to a file.
+    Fetch {
+        /// The name that `snapshots` shows.
+        name: String,
+        /// The new file; `-` writes to standard output.
+        file: PathBuf,
+    },
     /// Take the present time as right although the store has seen a later one.
     ResetClock,
 }
@@ -77,6 +85,7 @@ pub fn run(command: &StoreCommand, context: &StoreContext, out: &mut dyn Write) 
         StoreCommand::Check => check(context, out),
         StoreCommand::Compact => compact(context, out),
         StoreCommand::Snapshots { take } => list_snapshots(context, *take, out),
+        StoreCommand::Fetch { .. } => Err("This needs the data.".to_owned()),
         StoreCommand::ResetClock => reset_clock(context, out),
     }
 }

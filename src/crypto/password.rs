@@ -154,9 +154,20 @@ pub struct HasherStats {
 }
 
 enum Work {
-    Hash { salt: [u8; SALT_LENGTH] },
-    Verify { stored: Option<StoredHash> },
-    VerifyForeign { stored: ForeignHash },
+    Hash {
+        salt: [u8; SALT_LENGTH],
+    },
+    Verify {
+        stored: Option<StoredHash>,
+    },
+    VerifyForeign {
+        stored: ForeignHash,
+    },
+    /// Keeps the thread until the test lets it go.
+    #[cfg(test)]
+    Hold {
+        let_go: std::sync::mpsc::Receiver<()>,
+    },
 }
 
 enum Outcome {
@@ -506,6 +517,11 @@ impl Shared {
                 let verdict =
                     if is_correct { Verdict::Correct { needs_rehash: true } } else { Verdict::Wrong };
                 Some(Outcome::Verified(verdict))
+            }
+            #[cfg(test)]
+            Work::Hold { let_go } => {
+                let _ = let_go.recv();
+                Some(Outcome::Verified(Verdict::Wrong))
             }
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::headers::finish;
+use super::reply::Payload;
 use super::server::{Handler, LARGE_BODY, RouteLimits, Shared};
 use super::wire::{Flow, Patience, Wire};
 use super::{Client, HAD_UNDERSCORES, Problem, Reply, Request};
@@ -61,7 +62,8 @@ pub(super) async fn run<H: Handler, S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Counts a request as under way until dropped, also when hyper drops it half-way.
-struct UnderWay(Arc<Flow>);
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Flow>);
 
 impl UnderWay {
     fn start(flow: Arc<Flow>) -> Self {
@@ -79,12 +81,12 @@ impl Drop for UnderWay {
 /// A response, made or in the making. Small, because hyper moves it: what takes time lives in a box of its own, and
 /// what takes none needs no box.
 enum Responding {
-    Made(Option<Response<Full<Bytes>>>),
-    InTheMaking(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>),
+    Made(Option<Response<Payload>>),
+    InTheMaking(Pin<Box<dyn Future<Output = Response<Payload>> + Send>>),
 }
 
 impl Future for Responding {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
+    type Output = Result<Response<Payload>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
@@ -138,7 +140,7 @@ async fn work<H: Handler>(
     limits: RouteLimits,
     is_last: bool,
     under_way: UnderWay,
-) -> Response<Full<Bytes>> {
+) -> Response<Payload> {
     let read = match shared.handler.admit(route, &request) {
         Ok(()) => read_body(&shared, &request.headers, body, limits).await,
         Err(problem) => Err(problem),
@@ -151,12 +153,13 @@ async fn work<H: Handler>(
         // What is left of the body is not worth reading.
         Err(problem) => (shared.handler.refuse(route, &request, problem), true),
     };
-    drop(under_way);
-    close_after(finish(reply, request.client.is_https), must_close)
+    let mut response = finish(reply, request.client.is_https);
+    response.body_mut().keep(under_way);
+    close_after(response, must_close)
 }
 
 /// Says that the connection ends with this response, if it does.
-fn close_after(mut response: Response<Full<Bytes>>, must_close: bool) -> Response<Full<Bytes>> {
+fn close_after(mut response: Response<Payload>, must_close: bool) -> Response<Payload> {
     if must_close {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
-use http_body_util::Full;
 
 use super::Reply;
+use super::reply::Payload;
 
 const POLICY_START: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
 const POLICY_END: &str = "; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; \
@@ -91,7 +90,7 @@ pub(super) fn as_text() -> String {
 }
 
 /// Turns a reply into a response with every header it must have. What the reply sets itself wins.
-pub fn finish(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
+pub fn finish(reply: Reply, is_https: bool) -> Response<Payload> {
     let is_https = is_https && !reply.is_for_other_host;
     let headers = if reply.is_for_proxy {
         for_proxy(reply.headers)
@@ -105,7 +104,7 @@ pub fn finish(reply: Reply, is_https: bool) -> Response<Full<Bytes>> {
         }
         joined(headers, reply.headers)
     };
-    let mut response = Response::new(Full::new(reply.body));
+    let mut response = Response::new(Payload::new(reply.body, reply.rest));
     *response.status_mut() = reply.status;
     *response.headers_mut() = headers;
     response

@@ -88,6 +88,8 @@ pub enum OutgoingError {
     NotConnected(String),
     /// The certificate is not believed, or TLS failed otherwise.
     NotTrusted(String),
+    /// The certificate has ended.
+    Expired,
     /// The answer leads elsewhere.
     Redirected(StatusCode),
     /// What came back is no HTTP, or too much of it.
@@ -117,6 +119,7 @@ impl fmt::Display for OutgoingError {
                 "The TLS connection failed: {why}. If the certificate is of your own authority, name its file in \
                  outgoing.ca_file."
             ),
+            OutgoingError::Expired => f.write_str("The certificate of the host has ended. Renew it."),
             OutgoingError::Redirected(status) => {
                 write!(f, "The host answered {status}, and redirects are not followed. Enter the final URL.")
             }
@@ -189,7 +192,7 @@ impl Outgoing {
         }
         let name = server_name(url)?;
         let stream = self.tls.connect(name, stream).await;
-        send(stream.map_err(|error| OutgoingError::NotTrusted(error.to_string()))?, request).await
+        send(stream.map_err(|error| not_trusted(&error))?, request).await
     }
 
     /// Connects to the first address of the host that is allowed and answers.
@@ -225,6 +228,15 @@ impl Outgoing {
             return Err(OutgoingError::NotAllowed { address: address.to_canonical(), what });
         }
         if is_https { Ok(()) } else { Err(OutgoingError::PlainHttp { address: address.to_canonical() }) }
+    }
+}
+
+/// Says why there is no TLS with a host.
+fn not_trusted(error: &std::io::Error) -> OutgoingError {
+    use rustls::CertificateError::{Expired, ExpiredContext};
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => OutgoingError::Expired,
+        _ => OutgoingError::NotTrusted(error.to_string()),
     }
 }
 

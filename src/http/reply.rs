@@ -1,13 +1,91 @@
 //! A response as handlers make it. It becomes bytes only in `headers::finish`, which adds the security headers, so no
 //! response can leave without them (WEB-08).
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::{fmt, io};
+
 use askama::Template;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
 
 use super::Problem;
+use super::connection::UnderWay;
 use super::cookies::SetCookie;
+
+type Next = dyn FnMut() -> Result<Option<Bytes>, Problem> + Send + Sync;
+
+/// What follows a body.
+pub(super) struct Rest(Box<Next>);
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rest")
+    }
+}
+
+/// The body of a response on its way.
+#[derive(Debug, Default)]
+pub struct Payload {
+    whole: Bytes,
+    rest: Option<Rest>,
+    /// The request counts as under way as long as there is a rest.
+    under_way: Option<UnderWay>,
+}
+
+impl Payload {
+    pub(super) fn new(whole: Bytes, rest: Option<Rest>) -> Self {
+        Payload { whole, rest, under_way: None }
+    }
+
+    /// Keeps a request under way until everything is sent.
+    pub(super) fn keep(&mut self, under_way: UnderWay) {
+        if self.rest.is_some() {
+            self.under_way = Some(under_way);
+        }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        if !this.whole.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.whole)))));
+        }
+        let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
+        match rest.0() {
+            Ok(Some(bytes)) if bytes.is_empty() => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(Some(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            ended => {
+                this.rest = None;
+                this.under_way = None;
+                Poll::Ready(ended.err().map(|problem| Err(io::Error::other(problem.detail.to_string()))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.whole.is_empty() && self.rest.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.rest {
+            None => SizeHint::with_exact(u64::try_from(self.whole.len()).unwrap_or(u64::MAX)),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// A response.
 #[derive(Debug)]
@@ -16,8 +94,10 @@ pub struct Reply {
     pub status: StatusCode,
     /// Headers beyond the ones every response gets. `Cache-Control: no-store` is added unless one is set here.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, or its beginning.
     pub body: Bytes,
+    /// What follows the body, made while it is sent.
+    pub(super) rest: Option<Rest>,
     /// Origins that forms of this page may lead to beyond our own (WEB-07), such as the app to return to.
     pub form_targets: Vec<String>,
     /// Origins that scripts of this page may fetch from beyond our own, such as the address the wizard probes.
@@ -38,6 +118,7 @@ impl Reply {
             status,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            rest: None,
             form_targets: Vec::new(),
             connect_targets: Vec::new(),
             runs_wasm: false,
@@ -98,6 +179,16 @@ impl Reply {
     /// Sets a header; for chaining.
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
+        self
+    }
+
+    /// Sends what `next` returns behind the body, until it returns nothing. It is asked for more only when the other
+    /// end has room, so a long answer takes little memory; bytes may be none. An error breaks the answer off.
+    pub fn followed_by(
+        mut self,
+        next: impl FnMut() -> Result<Option<Bytes>, Problem> + Send + Sync + 'static,
+    ) -> Self {
+        self.rest = Some(Rest(Box::new(next)));
         self
     }
 

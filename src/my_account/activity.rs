@@ -15,31 +15,39 @@ use crate::words::Words;
 /// How many events a page has.
 const PAGE: usize = 50;
 
-/// `GET /account/activity?before=…`.
-pub async fn show(room: &MyAccount, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+/// Returns the name of an app by its id, if there still is one.
+pub type NameOf<'a> = Box<dyn Fn(&str) -> Option<String> + Send + Sync + 'a>;
+
+/// `GET /account/activity?before=…`. `name_of` knows the apps.
+pub async fn show(
+    room: &MyAccount,
+    request: &Request,
+    principal: &Principal,
+    name_of: NameOf<'_>,
+) -> Result<Reply, Problem> {
     let (before, t) = (request.query("before"), request.words());
     let found = room.activity(principal, before.as_deref(), PAGE)?;
     let page = views::Activity {
         frame: frame(room, request, principal, t.account_title_activity(), "activity"),
-        events: found.rows.iter().map(|row| line(row, principal, t)).collect(),
+        events: found.rows.iter().map(|row| line(row, principal, &name_of, t)).collect(),
         pager: Pager {
-            label: String::new(),
             previous: before.map(|_| "/account/activity".to_owned()),
             next: found.next_cursor.map(|cursor| format!("/account/activity?before={cursor}")),
+            ..Pager::by_time()
         },
     };
     Reply::html(StatusCode::OK, &page)
 }
 
 /// Returns an event as a line of the caller's own timeline.
-fn line(row: &AuditRow, principal: &Principal, t: Words) -> Event {
+fn line(row: &AuditRow, principal: &Principal, name_of: &NameOf<'_>, t: Words) -> Event {
     let kind = match row.outcome {
         Outcome::Succeeded if is_noteworthy(&row.kind) => Kind::Warn,
         Outcome::Succeeded => Kind::Ok,
         Outcome::Refused | Outcome::Failed => Kind::Danger,
     };
     let is_of_others = row.user_id.is_some_and(|user| user != principal.user.id);
-    let mut text = if is_of_others { row.sentence.to_owned() } else { sentence(row, t) };
+    let mut text = if is_of_others { row.said(t) } else { sentence(row, name_of, t) };
     match row.actor_id {
         Some(actor) if actor == principal.user.id => {}
         Some(_) => text = format!("{text} {}", t.activity_by_person(&row.actor)),
@@ -56,8 +64,9 @@ fn line(row: &AuditRow, principal: &Principal, t: Words) -> Event {
 }
 
 /// Says what happened to the one whose account it is. What is none of the account's reads as the audit has it.
-fn sentence(row: &AuditRow, t: Words) -> String {
-    let app = row.target.as_deref().unwrap_or_default();
+fn sentence(row: &AuditRow, name_of: &NameOf<'_>, t: Words) -> String {
+    let id = row.app().unwrap_or_default();
+    let app = &name_of(id).unwrap_or_else(|| id.to_owned());
     let text = match What::parse(&row.kind) {
         Some(What::SignInSucceeded) => t.activity_sign_in_succeeded(),
         Some(What::SignInFailed) => t.activity_sign_in_failed(),
@@ -101,8 +110,7 @@ fn sentence(row: &AuditRow, t: Words) -> String {
         Some(What::UserEnabled) => t.activity_user_enabled(),
         Some(What::LinkCreated) => t.activity_link_created(),
         Some(What::LinkWithdrawn) => t.activity_link_withdrawn(),
-        Some(_) => row.sentence,
-        None => &row.kind,
+        Some(_) | None => return row.said(t),
     };
     text.to_owned()
 }

@@ -439,8 +439,8 @@ pub async fn end_other_sessions(
     }
 }
 
-/// Returns an event as a line of the timeline of the person called `whose`.
-pub(crate) fn event_line(row: &AuditRow, whose: &str, t: Words) -> Event {
+/// Returns an event as a line of the timeline of the person called `whose`; `app` is the name of the app it is about.
+pub(crate) fn event_line(row: &AuditRow, whose: &str, app: Option<&str>, t: Words) -> Event {
     let kind = match row.outcome {
         Outcome::Succeeded if is_noteworthy(&row.kind) => Kind::Warn,
         Outcome::Succeeded => Kind::Ok,
@@ -452,6 +452,9 @@ pub(crate) fn event_line(row: &AuditRow, whose: &str, t: Words) -> Event {
     }
     if let Some(user) = row.user.as_ref().filter(|user| *user != whose) {
         text = format!("{text} ({user})");
+    }
+    if let Some(app) = app {
+        text = format!("{text} ({app})");
     }
     let device = row.details.iter().find(|(key, _)| key == "device").map(|(_, label)| device_name(label));
     let parts: Vec<String> = device.into_iter().chain(row.place.clone()).collect();

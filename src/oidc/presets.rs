@@ -24,6 +24,7 @@ pub use template::{Pasted, Values, render};
 use crate::kernel::near::distance;
 use crate::kernel::secret::SecretText;
 use address::AppAddress;
+pub use address::with_scheme;
 
 #[derive(RustEmbed)]
 #[folder = "web/presets"]

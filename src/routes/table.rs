@@ -2,32 +2,27 @@
 
 use http::StatusCode;
 
+use super::between::{apps_of, arrive, count_apps, desk, home, names_of_apps, stays_of};
 use super::{Action, Method2, Route, preferences};
 use crate::access::programs::{api as app_tokens, pages as app_token_pages};
-use crate::access::{self, Dialect, Endpoint};
+use crate::access::{Dialect, Endpoint};
 use crate::admin::{
     api as admin, app_new, app_pages, app_test, app_token_api as admin_app_tokens, audit_pages, client_api,
     domain_pages, domains, group_api, group_pages, invitation_api, invitation_pages,
     passkeys as admin_passkeys, people_pages, person_api, person_deeds, person_pages,
     profiles as admin_profiles, rule_pages, scope_pages, system_api,
 };
-use crate::app::App;
-use crate::http::{Problem, Reply, Request};
+use crate::http::Reply;
 use crate::my_account::{
-    activity as account_activity, api as account, export, home as account_home, pages as account_pages,
-    passkey_api, passkey_pages, profile_api,
+    activity as account_activity, api as account, export, pages as account_pages, passkey_api, passkey_pages,
+    profile_api,
 };
 use crate::oidc::{self, account_api as account_apps, account_pages as account_app_pages};
-use crate::operations::doctor::outside::pages as doctor_pages;
 use crate::operations::health::Health;
 use crate::operations::system::{api as system, pages as system_pages};
-use crate::sessions::frames;
-use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
-use crate::sessions::{Level, Principal};
+use crate::sessions::handoff::PORTAL_PATH;
 use crate::setup::{backup, checklist, pages as setup, restore};
 use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages, step_up_pages};
-use crate::views::Frame;
-use crate::views::account::AppStay;
 
 use super::kinds::{
     api, document, first_start, from_other_sites, from_own_pages, in_turn, limited_inside, oauth, oauth_json,
@@ -67,70 +62,6 @@ macro_rules! signed_in_with {
             })
         })
     };
-}
-
-/// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
-async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
-    let wanted = level_of_target(app, request, caller.as_ref());
-    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted).await? {
-        return Ok(reply);
-    }
-    let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
-    if app.sessions.falls_short(&caller) {
-        return Ok(super::second_factor::go_there(&caller));
-    }
-    let apps = account_app_pages::tiles(&app.oidc, &app.access, &caller, request.client.visitor())?;
-    account_home::show(&app.my_account, request, &caller, apps).await
-}
-
-/// The apps with access to the caller's account, as their export shows them.
-fn apps_of(app: &App, caller: &Principal) -> Result<serde_json::Value, Problem> {
-    account_apps::document(&app.oidc, &caller.user.id)
-}
-
-/// The apps that stay signed in to the caller's account.
-fn stays_of(app: &App, caller: &Principal) -> Result<Vec<AppStay>, Problem> {
-    account_app_pages::stays(&app.oidc, caller)
-}
-
-/// How many apps have access to the caller's account.
-fn count_apps(app: &App, caller: &Principal) -> Result<usize, Problem> {
-    Ok(app.oidc.live_and_agreed(&caller.user.id)?.len())
-}
-
-/// `GET /api/handoff` at the portal of a domain.
-async fn arrive(app: &App, request: &Request) -> Result<Reply, Problem> {
-    let named = request.client.host.as_deref().unwrap_or_default();
-    let domain = app.site.domain_of_portal(named).ok_or_else(Problem::not_found)?;
-    let host = domain.portal_host().ok_or_else(Problem::not_found)?;
-    let arrival = Arrival {
-        request,
-        method: request.method.as_str(),
-        path: PORTAL_PATH,
-        query: request.uri.query().unwrap_or_default(),
-        host,
-        domain: &domain,
-        redirect: StatusCode::SEE_OTHER,
-    };
-    Ok(handoff::arrive(&app.sessions, arrival).await)
-}
-
-fn desk(app: &App) -> doctor_pages::Desk<'_> {
-    doctor_pages::Desk { outside: &app.outside, limits: &app.limits, doorward: app.setup.own_url() }
-}
-
-fn doctor_frame(app: &App, request: &Request, caller: &Principal) -> Frame {
-    frames::personal(&app.site, &app.sessions, request, caller, request.words().doctor_title(), "doctor")
-}
-
-/// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
-fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> Option<Level> {
-    let rd = request.query("rd")?;
-    let rm = request.query("rm").filter(|method| access::forward_auth::is_method(method));
-    match app.access.decide_return(&rd, rm.as_deref(), request.client.visitor(), caller)?.outcome {
-        access::Outcome::NeedSignIn { level } => Some(level),
-        _ => None,
-    }
 }
 
 /// Every route there is.
@@ -259,7 +190,11 @@ pub const ROUTES: &[Route] = &[
     page(Get, "/account/app-tokens", signed_in!(Browser, app_token_pages::show, sign_in)),
     page(Post, "/account/app-tokens", signed_in!(Browser, app_token_pages::submit, sign_in)),
     page(Post, "/account/app-tokens/revoke", signed_in!(Browser, app_token_pages::revoke, sign_in)),
-    page(Get, "/account/activity", signed_in!(Browser, account_activity::show, my_account)),
+    page(
+        Get,
+        "/account/activity",
+        signed_in_with!(Browser, account_activity::show, my_account, names_of_apps),
+    ),
     // -- the first start; gone once it is finished
     page(Get, "/admin/setup/{step}", signed_in!(AdminBrowser, checklist::resume, setup)),
     page(Post, "/admin/checklist/hide", signed_in!(AdminBrowser, checklist::hide, setup)),
@@ -479,17 +414,14 @@ pub const ROUTES: &[Route] = &[
         Get,
         "/admin/doctor",
         Action::AdminBrowser(|app, request, caller| {
-            Box::pin(async move { desk(app).show(doctor_frame(app, request, &caller)) })
+            Box::pin(async move { desk(app).show(request, &caller) })
         }),
     ),
     page(
         Post,
         "/admin/doctor",
         Action::AdminBrowser(|app, request, caller| {
-            Box::pin(async move {
-                let frame = doctor_frame(app, request, &caller);
-                desk(app).submit(frame, request, &caller).await
-            })
+            Box::pin(async move { desk(app).submit(request, &caller).await })
         }),
     ),
     page(Get, "/admin/audit", signed_in!(AdminBrowser, audit_pages::show_audit, admin)),

@@ -45,16 +45,8 @@ impl Setup {
         if store.engine().size_on_disk() > LARGEST {
             return Err(Problem::conflict("too_large", Said::of(Words::setup_backup_too_large)));
         }
-        let now = self.sign_in.clock.now();
-        let event = || {
-            let event = Event::succeeded(Kind::StoreExported).by(principal.user.id, &principal.user.username);
-            event.from(visit.ip).request(visit.request)
-        };
-        let also = |batch: &mut crate::store::Batch| {
-            self.sign_in.audit.write(batch, event());
-            Ok(())
-        };
-        self.commit_progress(|record| record.backed_up_at = Some(now), also).await.map_err(Problem::from)?;
+        let event = Event::succeeded(Kind::StoreExported).by(principal.user.id, &principal.user.username);
+        let now = self.note_backup(event.from(visit.ip).request(visit.request)).await?;
         let written = self.on_a_thread(move || {
             let mut bytes = Vec::new();
             snapshots::export_to(&store, &mut bytes, now).map(|_| bytes)
@@ -63,6 +55,20 @@ impl Setup {
         let bytes = Bytes::from(bytes);
         let (year, month, day) = now.civil_date();
         Ok(Backup { bytes, name: format!("doorward-{year:04}-{month:02}-{day:02}.doorward-export") })
+    }
+
+    /// Writes down that a copy of everything is taken now, and returns when that is; `event` tells who takes it.
+    ///
+    /// # Errors
+    /// If the store takes no write.
+    pub async fn note_backup(&self, event: Event) -> Result<Timestamp, Problem> {
+        let now = self.sign_in.clock.now();
+        let also = |batch: &mut crate::store::Batch| {
+            self.sign_in.audit.write(batch, event.clone());
+            Ok(())
+        };
+        self.commit_progress(|record| record.backed_up_at = Some(now), also).await.map_err(Problem::from)?;
+        Ok(now)
     }
 }
 

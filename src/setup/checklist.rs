@@ -6,6 +6,7 @@ use crate::accounts::{Role, User};
 use crate::audit::{Event, Kind};
 use crate::http::address::is_loopback_name;
 use crate::http::{Problem, Reply, Request};
+use crate::kernel::ids::UserId;
 use crate::sessions::Principal;
 use crate::sign_in::Visit;
 use crate::sign_in::api::visit;
@@ -94,31 +95,33 @@ impl Setup {
             && self.sign_in.accounts.record(&user.id).is_ok_and(|own| own.value.recovery_codes_left == 10)
     }
 
-    /// Puts the list of open steps away, for everybody.
+    /// Puts the list of open steps away, for everybody; `event` tells who did.
     ///
     /// # Errors
     /// If the store takes no write.
-    pub async fn hide_checklist(&self, by: &User, visit: &Visit<'_>) -> Result<(), Problem> {
-        let event = || {
-            let event = Event::succeeded(Kind::SettingChanged).by(by.id, &by.username);
-            event.from(visit.ip).request(visit.request).on("checklist").detail("value", "hidden")
-        };
+    pub async fn hide_checklist(&self, event: Event) -> Result<(), Problem> {
+        let event = event.on("checklist").detail("value", "hidden");
         let result = self
             .commit_progress(
                 |record| record.is_checklist_hidden = true,
                 |batch| {
-                    self.sign_in.audit.write(batch, event());
+                    self.sign_in.audit.write(batch, event.clone());
                     Ok(())
                 },
             )
             .await;
         result.map_err(Problem::from)
     }
+
+    /// [`Setup::hide_checklist`] for somebody who asks over HTTP.
+    pub(super) async fn hide_checklist_for(&self, by: UserId, visit: &Visit<'_>) -> Result<(), Problem> {
+        self.hide_checklist(self.event(Kind::SettingChanged, Some(by), visit)).await
+    }
 }
 
 /// `POST /admin/checklist/hide`.
 pub async fn hide(room: &Setup, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    room.hide_checklist(&principal.user, &visit(&room.sign_in, request)?).await?;
+    room.hide_checklist_for(principal.user.id, &visit(&room.sign_in, request)?).await?;
     Ok(Reply::see_other(OVERVIEW))
 }
 
@@ -137,7 +140,7 @@ pub async fn list(room: &Setup, _request: &Request, principal: &Principal) -> Re
 
 /// `POST /api/v1/admin/checklist/hide`.
 pub async fn hide_by_api(room: &Setup, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    room.hide_checklist(&principal.user, &visit(&room.sign_in, request)?).await?;
+    room.hide_checklist_for(principal.user.id, &visit(&room.sign_in, request)?).await?;
     Ok(Reply::no_content())
 }
 

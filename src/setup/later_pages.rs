@@ -408,7 +408,7 @@ pub async fn hide(room: &Setup, request: &Request) -> Result<Reply, Problem> {
         Err(reply) => return Ok(reply),
     };
     here.form()?;
-    room.hide_checklist(&owner, &visit(&room.sign_in, request)?).await?;
+    room.hide_checklist_for(owner.id, &visit(&room.sign_in, request)?).await?;
     Ok(here.keep(Reply::see_other(Step::Done.path())))
 }
 

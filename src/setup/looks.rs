@@ -37,6 +37,7 @@ impl From<OutgoingError> for Unseen {
     fn from(error: OutgoingError) -> Self {
         match error {
             OutgoingError::NotTrusted(why) => Unseen::NotTrusted(why),
+            OutgoingError::Expired => Unseen::NotTrusted("it has ended".to_owned()),
             other => Unseen::NotReached(other.to_string().trim_end_matches('.').to_owned()),
         }
     }

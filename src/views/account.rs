@@ -284,7 +284,7 @@ pub struct Activity {
     pub frame: Frame,
     /// Newest first.
     pub events: Vec<Event>,
-    /// Older and newer pages.
+    /// Older pages, and the newest.
     pub pager: Pager,
 }
 

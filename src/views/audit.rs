@@ -54,7 +54,7 @@ pub struct Audit {
     pub chart: Chart,
     /// Events, newest first.
     pub rows: Vec<AuditRow>,
-    /// Older and newer pages.
+    /// Older pages, and the newest.
     pub pager: Pager,
     /// Such as "Addresses are shortened and dropped after 30 days."
     pub retention: String,
@@ -62,6 +62,4 @@ pub struct Audit {
     pub jsonl_url: String,
     /// Address of the CSV export with the same filters.
     pub csv_url: String,
-    /// How many events a file holds at most.
-    pub most: usize,
 }

@@ -296,9 +296,16 @@ pub struct Pager {
     pub previous: Option<String>,
     /// Address of the page after, if there is one.
     pub next: Option<String>,
+    /// Whether the newest stand first, and the page before is the first one.
+    pub is_by_time: bool,
 }
 
 impl Pager {
+    /// The links below a list whose newest entries stand first.
+    pub fn by_time() -> Self {
+        Pager { is_by_time: true, ..Pager::default() }
+    }
+
     /// Whether there is anything to show.
     pub fn is_needed(&self) -> bool {
         self.previous.is_some() || self.next.is_some() || !self.label.is_empty()

@@ -61,7 +61,7 @@ pub struct People {
     pub waiting: usize,
     /// People on this page.
     pub rows: Vec<PersonRow>,
-    /// Older and newer pages.
+    /// The pages before and after.
     pub pager: Pager,
 }
 

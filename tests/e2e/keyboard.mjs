@@ -5,7 +5,7 @@ import { withScripts } from "./browser.mjs";
 /** What can be seen of where the focus is; runs in the page. */
 function stop(wanted) {
   const element = document.activeElement;
-  if (!element || element === document.body) return { is: false };
+  if (!element || element === document.body) return { is: false, stop: "none", faults: [] };
   const box = element.getBoundingClientRect();
   const ring = getComputedStyle(element.closest(".joined:focus-within") ?? element);
   const within = (value, most) => Math.min(Math.max(value, 1), most - 1);
@@ -14,19 +14,28 @@ function stop(wanted) {
   if (!(box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth)) faults.push("outside of the window");
   if (!(element.contains(top) || top?.contains(element) || element.labels?.length)) faults.push("covered");
   if (ring.outlineStyle === "none" || Number.parseFloat(ring.outlineWidth) < 2) faults.push("without a ring");
-  return { is: element.matches(wanted), name: element.outerHTML.slice(0, 80), faults };
+  const part = element.closest("main, header, nav, footer")?.localName;
+  const { left, right } = box;
+  return {
+    is: element.matches(wanted), name: element.outerHTML.slice(0, 80), faults,
+    stop: element.dataset.stop, part, left, right, top: box.top + scrollY, bottom: box.bottom + scrollY,
+  };
+}
+
+/** Presses Tab; returns where that leads, where the focus can be seen. */
+async function next(page, wanted = "*") {
+  await page.keyboard.press("Tab");
+  const here = await page.evaluate(stop, wanted);
+  assert.deepEqual(here.faults, [], `the focus cannot be seen at ${here.name}`);
+  return here;
 }
 
 /** Goes to an element with the Tab key alone; at each stop the focus can be seen, and lies within the window. */
 export async function tabTo(page, selector) {
   await page.locator(selector).first().waitFor();
-  const here = () => page.evaluate(stop, selector);
-  if ((await here()).is) return;
+  if ((await page.evaluate(stop, selector)).is) return;
   for (let presses = 0; presses < 120; presses += 1) {
-    await page.keyboard.press("Tab");
-    const { is, name, faults } = await here();
-    assert.deepEqual(faults ?? [], [], `the focus cannot be seen at ${name}`);
-    if (is) return;
+    if ((await next(page, selector)).is) return;
   }
   assert.fail(`Tab does not reach ${selector}`);
 }
@@ -59,14 +68,6 @@ function number() {
   return stops.length;
 }
 
-/** The number of the stop and its place on the paper; runs in the page. */
-function place() {
-  const element = document.activeElement;
-  const { left, right, top, bottom } = element.getBoundingClientRect();
-  const part = element.closest("main, header, nav, footer")?.localName;
-  return { stop: element === document.body ? "none" : element.dataset.stop, part, left, right, top: top + scrollY, bottom: bottom + scrollY, name: element.outerHTML.slice(0, 80) };
-}
-
 /**
  * Once around the page by Tab: every control is a stop, in the order of the document and of the eye, and the way leads
  * out again. The first stop is the link that skips to the content. Ends at the beginning of the content.
@@ -74,21 +75,17 @@ function place() {
 export async function goAround(page) {
   await withScripts(page, async () => {
     const count = await page.evaluate(number);
-    const next = async () => {
-      await page.keyboard.press("Tab");
-      return page.evaluate(place);
-    };
-    let here = await page.evaluate(place);
+    let here = await page.evaluate(stop, "*");
     for (let presses = 0; here.stop !== "0"; presses += 1) {
       assert.ok(presses < count + 10, `the focus is trapped at ${here.name}`);
-      here = await next();
+      here = await next(page);
     }
     assert.match(here.name, /class="skip"/, "the first stop skips to the content");
     const faults = [];
     const reached = [here.stop];
     for (let presses = 0; presses < 2 * count + 20; presses += 1) {
       const before = here;
-      here = await next();
+      here = await next(page);
       if (here.stop === "none" || here.stop === "0") break;
       // Browsers also stop at what scrolls, and at each part of a date.
       if (here.stop === undefined || here.stop === before.stop) continue;
@@ -100,7 +97,7 @@ export async function goAround(page) {
     assert.deepEqual(faults, []);
     await tabTo(page, ".skip");
     await page.keyboard.press("Enter");
-    const first = await next();
+    const first = await next(page);
     const wanted = await page.evaluate(() => document.querySelector("main [data-stop]")?.dataset.stop);
     if (wanted !== undefined && first.stop !== undefined) assert.equal(first.stop, wanted, `the skip link leads to ${first.name}`);
   });

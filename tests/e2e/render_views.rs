@@ -21,9 +21,10 @@ fn main() -> io::Result<()> {
     for page in samples::all_in(words::Lang::De) {
         fs::write(target.join(format!("{}.de.html", page.name)), page.html)?;
     }
-    let mut times: Vec<_> = samples::all().into_iter().map(|page| (page.took, page.name)).collect();
+    let best = |page: &samples::Sample| (0..5).map(|_| page.time()).min();
+    let mut times: Vec<_> = samples::all().iter().map(|page| (best(page), page.name)).collect();
     times.sort();
-    if let Some((took, name)) = times.last() {
+    if let Some((Some(took), name)) = times.last() {
         writeln!(io::stdout(), "{} pages; {name} takes longest to render: {took:?}", times.len())?;
     }
     for asset in assets::assets().iter() {

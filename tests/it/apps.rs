@@ -328,3 +328,196 @@ fn keys_of_apps_are_imported_and_replaced() {
     assert!(outcome.code == Some(1) && !outcome.err.contains("no key"), "{outcome:?}");
     server.stop();
 }
+
+/// `app set` changes the settings that are named and nothing else.
+#[test]
+fn settings_of_an_app_are_changed_one_by_one() {
+    let installation = installation();
+    let server = installation.serve();
+    let add =
+        ["app", "add", "--name", "Photos", "--id", "photos", "--redirect-uri", "https://a.home.example/cb"];
+    installation.run(add).succeed();
+    let read = |outcome: Outcome| {
+        let file: toml::Table = toml::from_str(&outcome.succeed().out).unwrap();
+        serde_json::to_value(&file).unwrap()["app"][0].clone()
+    };
+    let set = |settings: &[&str]| {
+        installation.run(["app", "set", "photos"].into_iter().chain(settings.iter().copied()))
+    };
+    let show = || installation.run(["app", "show", "photos"]);
+    let first = read(show());
+    let mut expected = first.clone();
+    for (name, value) in [
+        ("name", json!("Albums")),
+        ("groups", json!(["family", "friends"])),
+        ("launch_url", json!("https://a.home.example/")),
+        ("consent", json!("skip")),
+        ("is_disabled", json!(true)),
+        ("access_token_seconds", json!(300)),
+        ("redirect_uris", json!(["https://a.home.example/cb", "https://b.home.example/cb"])),
+    ] {
+        expected[name] = value;
+    }
+    let shown = read(set(&[
+        "name=Albums",
+        "groups=family, friends",
+        "launch_url=https://a.home.example/",
+        "consent=skip",
+        "is_disabled=true",
+        "access_token_seconds=300",
+        "redirect_uris=https://a.home.example/cb,https://b.home.example/cb",
+    ]));
+    assert_eq!(shown, expected);
+    assert_eq!(read(show()), expected);
+    // One that is wrong keeps all that are named with it from being changed.
+    for (settings, said) in [
+        (&["name"][..], "such as name=Photos"),
+        (&["nmae=x"], "There is no setting nmae."),
+        (&["id=other"], "There is no setting id."),
+        (&["is_disabled=perhaps"], "is no value of this setting"),
+        (&["access_token_seconds=soon"], "is no value of this setting"),
+        (&["consent=never"], "This is no app"),
+        (&["name=Other", "redirect_uris=javascript:alert(1)"], "redirect_uris: "),
+        (&["name=Other", "launch_url=javascript:alert(1)"], "launch_url: "),
+        (&["name=Other", "groups=a;b"], "This is no app"),
+        (&[], "SETTING=VALUE"),
+    ] {
+        let outcome = set(settings);
+        assert!(outcome.code != Some(0) && outcome.err.contains(said), "{settings:?}: {outcome:?}");
+    }
+    let unknown = installation.run(["app", "set", "albums", "name=x"]);
+    assert!(unknown.code == Some(1) && unknown.err.contains("There is no app “albums”."), "{unknown:?}");
+    assert_eq!(read(show()), expected);
+    // An empty value takes the usual one.
+    let usual =
+        ["name=Photos", "groups=", "launch_url=", "consent=", "is_disabled=", "access_token_seconds="];
+    expected = first;
+    expected["redirect_uris"] = json!(["https://a.home.example/cb", "https://b.home.example/cb"]);
+    assert_eq!(read(set(&usual)), expected);
+    let changes = events(&server).into_iter().filter(|event| event["kind"] == "app.changed");
+    let changes: Vec<String> = changes.map(|event| event.to_string()).collect();
+    assert_eq!(changes.len(), 2, "{changes:?}");
+    for part in ["cli", "photos", "access_token_seconds", "launch_url"] {
+        assert!(changes.iter().all(|event| event.contains(part)), "{part}: {changes:?}");
+    }
+    server.stop();
+}
+
+/// `app claims` shows what the API shows, for everybody and every scope, and tells when nothing would be told.
+#[test]
+fn what_an_app_is_told_of_a_person_is_shown() {
+    let installation = installation();
+    let server = installation.serve();
+    let add =
+        ["app", "add", "--name", "Photos", "--id", "photos", "--redirect-uri", "https://a.home.example/cb"];
+    installation.run(add.into_iter().chain(["--group", "family"])).succeed();
+    for (name, group) in [("mia", "family"), ("tom", "friends")] {
+        let email = format!("{name}@home.example");
+        installation.run(["user", "add", name, "--email", &email, "--group", group]).succeed();
+    }
+    let count = || {
+        let is_other = |event: &Value| !event["kind"].as_str().unwrap().starts_with("sign_in.");
+        events(&server).into_iter().filter(is_other).count()
+    };
+    let before = count();
+    let claims_of = |words: &[&str]| {
+        installation.run(["app", "claims", "photos"].into_iter().chain(words.iter().copied()))
+    };
+    let shown = claims_of(&["mia"]).succeed().out;
+    assert!(!shown.contains("may not use"), "{shown}");
+    let read: toml::Table = toml::from_str(&shown).unwrap();
+    let token = server.sign_in().expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let mut ada = server.client().with_bearer(&token);
+    let answer = ada.get_json("/api/v1/admin/clients/photos/claims?username=mia").expect(200).json();
+    for part in ["id_token", "userinfo"] {
+        let read = serde_json::to_value(&read[part]).unwrap();
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&read), names(&answer[part]), "{part}");
+        assert_eq!(read["sub"], answer[part]["sub"]);
+        assert_eq!(read["email"], "mia@home.example", "{shown}");
+    }
+    let less = claims_of(&["mia", "--scope", "openid"]).succeed().out;
+    assert!(less.starts_with("# Scopes: openid\n") && !less.contains("mia@home.example"), "{less}");
+    let more = claims_of(&["mia", "--scope", "openid", "--scope", "email"]).succeed().out;
+    assert!(more.contains("mia@home.example"), "{more}");
+    let refused = claims_of(&["tom"]).succeed().out;
+    assert!(refused.contains("# tom may not use Photos: nothing of this is told."), "{refused}");
+    for (words, said) in [
+        (vec!["app", "claims", "photos", "nobody"], "There is no account “nobody”."),
+        (vec!["app", "claims", "albums", "mia"], "There is no app “albums”."),
+        (vec!["app", "claims", "photos", "mia", "--scope", "a\"b"], "A scope is a word of plain letters"),
+        (vec!["app", "claims", "photos"], "USER"),
+    ] {
+        let outcome = installation.run(words.iter().copied());
+        assert!(outcome.code != Some(0) && outcome.err.contains(said), "{words:?}: {outcome:?}");
+    }
+    assert_eq!(count(), before, "looking changes nothing");
+    server.stop();
+}
+
+/// The API adds an app of a preset as the page and the command do, and answers with what to paste where.
+#[test]
+fn the_api_adds_an_app_of_a_preset() {
+    let installation = installation();
+    let server = installation.serve();
+    let token = server.sign_in().expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let mut ada = server.client().with_bearer(&token);
+    let presets = ada.get_json("/api/v1/admin/presets").expect(200).json();
+    let known = presets["presets"].as_array().unwrap();
+    let miniflux = known.iter().find(|preset| preset["id"] == "miniflux").unwrap();
+    assert_eq!(miniflux["needs_url"], true);
+    let mut add = |body: Value| ada.post("/api/v1/admin/clients", body);
+    let made = add(json!({"preset": "miniflux", "url": APP})).expect(201).json();
+    let callback = format!("{APP}/oauth2/oidc/callback");
+    assert_eq!(made["client"]["id"], "miniflux");
+    assert_eq!(made["client"]["redirect_uris"], json!([callback]));
+    let secret = made["client_secret"].as_str().unwrap().to_owned();
+    let pasted = made["preset"].to_string();
+    for part in ["OAUTH2_CLIENT_ID=miniflux".to_owned(), format!("OAUTH2_CLIENT_SECRET={secret}")] {
+        assert!(pasted.contains(&part), "{part} in {pasted}");
+    }
+    assert_eq!(made["preset"]["missing"], json!([]));
+    assert_eq!(sign_in_to(&server, "miniflux", &secret, &callback).0, 200);
+    // What the body says besides wins, and a second one of the same preset gets a name of its own.
+    let body =
+        json!({"preset": "miniflux", "url": "https://b.home.example", "name": "News", "groups": ["family"]});
+    let second = add(body).expect(201).json();
+    assert_ne!(second["client"]["id"], "miniflux");
+    assert_eq!(
+        (&second["client"]["name"], &second["client"]["groups"]),
+        (&json!("News"), &json!(["family"]))
+    );
+    let house = json!({"provider": "house"});
+    let tv =
+        add(json!({"preset": "jellyfin", "url": APP, "id": "tv", "parameters": house})).expect(201).json();
+    assert_eq!(tv["client"]["redirect_uris"], json!([format!("{APP}/sso/OID/redirect/house")]));
+    for (body, code, said) in [
+        (json!({"preset": "grafna", "url": APP}), "no_such_preset", "Did you mean grafana?"),
+        (json!({"preset": "grafana"}), "invalid_value", "Give the address of the app"),
+        (json!({"preset": "grafana", "url": "nowhere"}), "invalid_value", "url"),
+        (
+            json!({"preset": "grafana", "url": APP, "parameters": {"a": "b"}}),
+            "invalid_value",
+            "no parameters",
+        ),
+        (
+            json!({"preset": "jellyfin", "url": APP, "parameters": {"provider": "../x"}}),
+            "invalid_value",
+            "provider",
+        ),
+        (json!({"preset": "jellyfin", "url": APP, "parameters": ["x"]}), "invalid_value", "texts by name"),
+        (json!({"preset": 7}), "invalid_value", "This is a text."),
+        (json!({"name": "x", "url": APP}), "invalid_value", "name one"),
+        (
+            json!({"preset": "grafana", "url": APP, "redirect_uris": ["javascript:alert(1)"]}),
+            "invalid_value",
+            "javascript",
+        ),
+    ] {
+        let answer = add(body.clone()).expect(422);
+        assert!(answer.code() == code && answer.text().contains(said), "{body}: {}", answer.text());
+    }
+    assert_eq!(events(&server).iter().filter(|event| event["kind"] == "app.added").count(), 3);
+    assert_eq!(installation.run(["app", "list"]).succeed().out.lines().count(), 3);
+    server.stop();
+}

@@ -135,6 +135,30 @@ fn only_the_durability_shim_is_unsafe() {
     }
 }
 
+/// What an earlier version wrote is read: each record with more than one version has a test beside it for each earlier one.
+#[test]
+fn every_earlier_version_of_a_record_is_read_by_a_test() {
+    let mut count = 0;
+    for (path, text) in sources(&root().join("src")) {
+        let mut record = "";
+        for line in text.lines().map(str::trim) {
+            if let Some(rest) = line.strip_prefix("impl Record for ") {
+                record = rest.split([' ', '<']).next().unwrap_or_default();
+            }
+            let version = line.strip_prefix("const VERSION: u8 = ").and_then(|rest| rest.strip_suffix(';'));
+            let Some(Ok(version)) = version.map(str::parse::<u8>).filter(|_| !record.is_empty()) else {
+                continue;
+            };
+            for earlier in 1..version {
+                let call = format!("{record}::upgrade({earlier}, ");
+                assert!(text.contains(&call), "{}: no test calls {call}…)", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 8, "only {count} were found");
+}
+
 #[test]
 fn no_test_is_ignored_and_nothing_is_left_undone() {
     // Split, so that this file does not find itself.

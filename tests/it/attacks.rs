@@ -268,8 +268,7 @@ fn a_sign_in_that_began_with_the_old_password_does_not_outlive_it() {
             (answer.status == 200).then(|| answer.json()["access_token"].as_str().unwrap().to_owned())
         })
     });
-    // In the middle of the hashing.
-    std::thread::sleep(Duration::from_millis(120));
+    server.until_hashing();
     let change =
         app.accounts.set_password(ada, &phc, |batch, _| app.sign_in.stage_end_everything(batch, ada));
     server.block_on(change).unwrap();

@@ -223,3 +223,118 @@ fn rules_are_explained_exported_and_applied_from_the_command_line() {
     server.stop();
     assert_eq!(installation.run(["rules", "list"]).succeed().out, before, "also without a server");
 }
+
+/// `rules change` and `rules move` name a rule by its number and touch no other, beside a server and without one.
+#[test]
+fn rules_are_changed_and_moved_from_the_command_line() {
+    let mut installation = Installation::new();
+    installation.settings.push("server.public_origin=https://auth.home.example".to_owned());
+    installation.settings.push("protect.domain=home.example".to_owned());
+    let rules = |outcome: &Outcome| -> Vec<String> {
+        let numbered = outcome.out.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+        numbered.map(|line| line.split_once('\t').unwrap().1.to_owned()).collect()
+    };
+    let rule = |host: &str| format!("allow one_factor domain={host}.home.example");
+    let run = |line: &str| installation.run(line.split(' '));
+    let server = installation.serve();
+    for host in ["a", "b", "c"] {
+        run(&format!("rules add {}", rule(host))).succeed();
+    }
+    let closed = "deny domain=b.home.example network=10.0.0.0/8 # not from there";
+    let seen = rules(&run(&format!("rules change 2 {closed}")).succeed());
+    assert_eq!(seen, [rule("a"), closed.to_owned(), rule("c")]);
+    let seen = rules(&run("rules move 3 up").succeed());
+    assert_eq!(seen, [rule("a"), rule("c"), closed.to_owned()]);
+    let seen = rules(&run("rules move 1 down").succeed());
+    assert_eq!(seen, [rule("c"), rule("a"), closed.to_owned()]);
+    // Beyond the ends there is no place.
+    for line in ["rules move 1 up", "rules move 3 down"] {
+        assert_eq!(rules(&run(line).succeed()), [rule("c"), rule("a"), closed.to_owned()], "{line}");
+    }
+    for (line, said) in [
+        ("rules change 0 deny domain=x.home.example", "There is no rule 0."),
+        ("rules change 4 deny domain=x.home.example", "There is no rule 4."),
+        ("rules change 1 bypass domain=x.home.example user=ada", "A bypass rule lets everyone in"),
+        ("rules change 1 deny host=x.home.example", "host"),
+        ("rules change 1", "WORDS"),
+        ("rules change one deny domain=x.home.example", "invalid value"),
+        ("rules move 4 up", "There is no rule 4."),
+        ("rules move 0 down", "There is no rule 0."),
+        ("rules move 1 sideways", "possible values: up, down"),
+    ] {
+        let outcome = run(line);
+        assert!(outcome.code != Some(0) && outcome.err.contains(said), "{line}: {outcome:?}");
+    }
+    assert_eq!(rules(&run("rules list").succeed()), [rule("c"), rule("a"), closed.to_owned()]);
+    let events = run("audit list --kind rule.changed").succeed().out;
+    assert!(events.lines().count() >= 6 && events.lines().all(|line| line.contains("cli")), "{events}");
+    server.stop();
+    let seen = rules(&run("rules move 2 up").succeed());
+    assert_eq!(seen, [rule("a"), rule("c"), closed.to_owned()], "without a server");
+    let seen = rules(&run(&format!("rules change 3 {}", rule("d"))).succeed());
+    assert_eq!(seen, [rule("a"), rule("c"), rule("d")], "without a server");
+}
+
+/// What the running server alone can read is had beside it too: a copy of everything, and a snapshot. Nothing is written
+/// over, and nothing is left behind.
+#[test]
+fn copies_are_taken_beside_a_running_server() {
+    let installation = Installation::new();
+    let server = installation.serve();
+    let path = |name: &str| installation.dir.0.join(name).to_str().unwrap().to_owned();
+    let (all, one) = (path("all.jsonl"), path("one.jsonl"));
+    let said = installation.run(["store", "export", &all]).succeed().out;
+    assert!(said.contains("records written to") && said.contains("and verified"), "{said}");
+    let twice = installation.run(["store", "export", &all]);
+    assert!(twice.code == Some(1) && twice.err.contains("exists"), "{twice:?}");
+    let printed = installation.run(["store", "export", "-"]).succeed().out;
+    assert_eq!(printed.lines().next().unwrap().contains("doorward"), read(&all).contains("doorward"));
+    let listed = installation.run(["store", "snapshots", "--take"]).succeed().out;
+    let name = listed.split("  ").next().unwrap().rsplit('/').next().unwrap();
+    installation.run(["store", "fetch", name, &one]).succeed();
+    let kept = installation.data.join("snapshots").join(name);
+    assert_eq!(read(&one), read(kept.to_str().unwrap()));
+    assert!(installation.run(["store", "fetch", name, &one]).err.contains("exists"));
+    for wrong in ["../master.key", "nonsense", ""] {
+        let outcome = installation.run(["store", "fetch", wrong, "-"]);
+        assert!(outcome.code != Some(0) && outcome.out.is_empty(), "{wrong}: {outcome:?}");
+    }
+    for file in [&all, &one] {
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(file).unwrap());
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let left = std::fs::read_dir(&installation.data).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with("export-")));
+    server.stop();
+    // Without a server the snapshot is there too, and what was exported takes the place of everything.
+    assert_eq!(installation.run(["store", "fetch", name, "-"]).succeed().out, read(&one));
+    installation.run(["store", "import", "--replace", &all]).succeed();
+    assert!(installation.run(["user", "list"]).succeed().out.contains("ada"));
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// The list of open steps is put away from the command line as well, and by no other value.
+#[test]
+fn the_checklist_is_put_away_by_command() {
+    let mut installation = Installation::new();
+    installation.settings.push("accounts.second_factor=optional".to_owned());
+    let server = installation.serve();
+    let token = server.sign_in().expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let mut ada = server.client().with_bearer(&token);
+    let mut open = || {
+        let list = ada.get_json("/api/v1/admin/checklist").expect(200).json();
+        list["open"].as_array().unwrap().len()
+    };
+    assert!(open() > 0);
+    for wrong in ["shown", "", "Hidden"] {
+        let outcome = installation.run(["config", "set", "checklist", wrong]);
+        assert!(outcome.code != Some(0) && outcome.err.contains("its value is hidden"), "{outcome:?}");
+    }
+    assert!(open() > 0);
+    installation.run(["config", "set", "checklist", "hidden"]).succeed();
+    assert_eq!(open(), 0);
+    server.stop();
+}

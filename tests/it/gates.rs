@@ -169,13 +169,17 @@ fn a_link_from_before_a_role_change_is_dead() {
     program(&server, "mia", None);
 }
 
+/// How often a race has to be met, and how often it is tried on a machine so busy that the change is through before.
+const ROUNDS: u32 = 3;
+const MOST_ROUNDS: u32 = 30;
+
 /// SES-08, SES-09: a change of the account that was under way when everything ended mints no session that survives it.
 #[test]
 fn a_change_under_way_does_not_outlive_the_sign_out_everywhere() {
     let server = Server::start_with(|options| options.sign_in.sign_in.limit = 10_000);
     let ada = server.add_user("ada", Role::Member, &[]);
     let mut refused = 0;
-    for round in 0..6_u64 {
+    for round in 0..MOST_ROUNDS {
         let desk = browser(&server, "ada");
         let mut phone = program(&server, "ada", None);
         let mut racer = desk.clone();
@@ -183,8 +187,7 @@ fn a_change_under_way_does_not_outlive_the_sign_out_everywhere() {
             let body = json!({"current_password": PASSWORD, "new_password": PASSWORD});
             (racer.post("/api/v1/users/me/password", body), racer)
         });
-        // In the middle of the hashing.
-        std::thread::sleep(Duration::from_millis(20 + 10 * round));
+        server.until_hashing();
         let ended = phone.post("/api/v1/auth/logout/all", json!({})).status;
         let (changed, mut racer) = change.join().unwrap();
         if ended == 204 {
@@ -197,6 +200,9 @@ fn a_change_under_way_does_not_outlive_the_sign_out_everywhere() {
             refused += 1;
         }
         server.clock.advance(Duration::from_secs(1));
+        if refused == ROUNDS {
+            break;
+        }
     }
     assert!(refused > 0, "the race was never met");
 }
@@ -207,14 +213,14 @@ fn a_change_under_way_needs_its_own_session_to_the_end() {
     let server = Server::start_with(|options| options.sign_in.sign_in.limit = 10_000);
     server.add_user("ada", Role::Member, &[]);
     let mut refused = 0;
-    for round in 0..6_u64 {
+    for _ in 0..MOST_ROUNDS {
         let mut desk = browser(&server, "ada");
         let mut racer = desk.clone();
         let change = std::thread::spawn(move || {
             let body = json!({"current_password": PASSWORD, "new_password": PASSWORD});
             (racer.post("/api/v1/users/me/password", body), racer)
         });
-        std::thread::sleep(Duration::from_millis(20 + 10 * round));
+        server.until_hashing();
         let ended = desk.post("/api/v1/auth/logout", json!({})).status;
         let (changed, mut racer) = change.join().unwrap();
         if ended == 204 && changed.status == 401 {
@@ -223,6 +229,9 @@ fn a_change_under_way_needs_its_own_session_to_the_end() {
             browser(&server, "ada");
         }
         server.clock.advance(Duration::from_secs(1));
+        if refused == ROUNDS {
+            break;
+        }
     }
     assert!(refused > 0, "the race was never met");
 }

@@ -22,7 +22,7 @@ use doorward::kernel::ids::UserId;
 use doorward::kernel::random::Random;
 use doorward::kernel::secret::SecretText;
 use doorward::kernel::text::{DisplayName, Email, GroupName, Username};
-use doorward::kernel::time::{Clock, TestClock, Timestamp};
+use doorward::kernel::time::{Clock, SystemClock, TestClock, Timestamp};
 use doorward::limits::{LimitSettings, Rule};
 use doorward::oidc::OidcSettings;
 use doorward::operations::system::settings::SettingsReport;
@@ -36,6 +36,19 @@ use doorward::store::OpenSettings;
 pub(crate) const PASSWORD: &str = "plum-anchor-violet-seventy";
 /// Where the tests' Doorward lives.
 pub(crate) const ORIGIN: &str = "http://localhost";
+
+/// Longer than anything takes, on the busiest machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for what somebody else does.
+#[track_caller]
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = SystemClock::shared();
+    while !is_so() {
+        assert!(begun.monotonic() < PATIENCE, "it does not happen that {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// A directory that goes away with the test.
 pub(crate) struct TempDir(pub(crate) PathBuf);
@@ -98,6 +111,8 @@ pub(crate) fn options(dir: &Path) -> Options {
             memory_kib: 19_456,
             passes: 2,
             is_idle_priority: false,
+            // Nor does a busy machine turn anybody away.
+            max_wait: Duration::from_secs(60),
             ..HashSettings::default()
         },
         limits: LimitSettings { caution_after_start: Duration::ZERO, ..LimitSettings::default() },
@@ -203,6 +218,12 @@ impl Server {
 
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
+    }
+
+    /// Waits until somebody's password is being hashed.
+    #[track_caller]
+    pub(crate) fn until_hashing(&self) {
+        until("a password is hashed", || self.app().hashing().running > 0);
     }
 
     /// Makes a user with [`PASSWORD`].
@@ -478,5 +499,26 @@ fn parse(bytes: &[u8]) -> Answer {
             (name.to_owned(), value.trim().to_owned())
         })
         .collect();
-    Answer { status, headers, body: bytes[end + 4..].to_vec() }
+    let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = joined(&answer.body);
+    }
+    answer
+}
+
+/// Puts the chunks of a body together, which must be whole (RFC 9112 section 7.1).
+fn joined(mut chunks: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n").expect("the size of a chunk");
+        let size = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).unwrap(), 16).unwrap();
+        let rest = &chunks[end + 2..];
+        body.extend_from_slice(&rest[..size]);
+        assert_eq!(&rest[size..size + 2], b"\r\n");
+        chunks = &rest[size + 2..];
+        if size == 0 {
+            assert!(chunks.is_empty());
+            return body;
+        }
+    }
 }

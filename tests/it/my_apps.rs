@@ -8,7 +8,7 @@ use doorward::sessions::Factors;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Client, PASSWORD, Server};
-use crate::my_account::events;
+use crate::my_account::{browser, events};
 use crate::oidc::steps::agree;
 use crate::oidc::{App, CALLBACK, Provider, text};
 
@@ -44,6 +44,16 @@ fn an_app_whose_access_is_taken_back_is_out_at_once_and_has_to_ask_again() {
     assert_eq!(rows[0]["scopes"], json!(["email", "offline_access", "openid"]));
     assert_eq!((&rows[0]["sign_ins"], &rows[0]["offline"]), (&json!(1), &json!(true)));
     assert!(rows[0]["last_used"].is_string() && rows[0]["since"].is_string());
+    // What happened names the app as people know it, to them and to administrators.
+    provider.server.block_on(provider.server.app().audit.flush()).unwrap();
+    let activity = person.browser.get("/account/activity").expect(200).text();
+    assert!(activity.contains("Grafana") && !activity.contains(&app.id), "{activity}");
+    provider.server.add_user("olga", Role::Owner, &[]);
+    let mut olga = browser(&provider.server, "olga");
+    let log = olga.get(&format!("/admin/audit?kind=app.&app={}", app.id)).expect(200).text();
+    assert!(log.contains("Grafana</strong>"), "{log}");
+    let mia = olga.get(&format!("/admin/people/{}", person.id)).expect(200).text();
+    assert!(mia.contains("(Grafana)"), "{mia}");
     delete(&mut person.browser, &app.id).expect(204);
     provider.userinfo(access).expect(401);
     provider.refresh(&app, refresh, &[]).expect(400);

@@ -1,6 +1,7 @@
 //! Looking after people: invitations, groups, lists, and what speaks for a person.
 
 use doorward::accounts::records::Role;
+use doorward::admin::people_search::{Found, Order, Place, Search};
 use serde_json::json;
 
 use crate::admin::refuses;
@@ -178,4 +179,39 @@ fn the_reason_of_a_disabled_account_is_shown() {
     olga.post(&disable, json!({"reason": "moved <b>out</b>"})).expect(204);
     let page = olga.get(&format!("/admin/people/{mia}")).expect(200).text();
     assert!(page.contains("by olga. Reason: moved &#60;b&#62;out"), "{page}");
+}
+
+/// Whoever leafs through a list forwards and back sees the same pages, in every order.
+#[test]
+fn a_list_of_people_is_leafed_through_in_both_directions() {
+    let server = Server::start();
+    for number in 0..7 {
+        let groups: &[&str] = if number % 3 == 0 { &["family"] } else { &["guests"] };
+        server.add_user(&format!("user{number}"), Role::Member, groups);
+        server.clock.advance(std::time::Duration::from_secs(u64::from(number == 3)));
+    }
+    let admin = &server.app().admin;
+    for (q, order) in [("", ""), ("guests", ""), ("", "newest"), ("guests", "newest"), ("", "seen")] {
+        let order = Order::parse(order).unwrap();
+        let page = |after: Option<Place>| {
+            admin.find_people(&Search { q: q.to_owned(), order, after, ..Search::default() }, 2)
+        };
+        let names = |found: &Found| -> Vec<String> {
+            found.people.iter().map(|user| user.username.to_string()).collect()
+        };
+        let mut found = page(None);
+        assert_eq!(found.before, None);
+        let mut forwards = vec![names(&found)];
+        while let Some(next) = found.next.take() {
+            found = page(Some(next));
+            forwards.push(names(&found));
+        }
+        assert_eq!(forwards.concat().len(), if q.is_empty() { 7 } else { 4 });
+        for expected in forwards.iter().rev().skip(1) {
+            let before = found.before.take();
+            found = page(before);
+            assert_eq!(names(&found), *expected, "{q} {order:?}");
+        }
+        assert_eq!(found.before, None, "{q} {order:?}");
+    }
 }

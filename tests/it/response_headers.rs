@@ -42,10 +42,12 @@ const DATA: [(&str, &str); 6] = [
 const DATA_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What a response may have beyond that, and with which status; an empty list allows every status.
-const ALLOWED: [(&str, &[u16]); 20] = [
+const ALLOWED: [(&str, &[u16]); 21] = [
     ("date", &[]),
     ("connection", &[]),
     ("content-length", &[]),
+    // Of what is made while it is sent.
+    ("transfer-encoding", &[200]),
     ("content-type", &[]),
     ("cache-control", &[]),
     ("content-security-policy", &[]),

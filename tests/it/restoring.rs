@@ -11,7 +11,7 @@ use doorward::setup::claim;
 use doorward::setup::restore::LARGEST_UPLOAD;
 use doorward::store::snapshots;
 
-use crate::harness::{Answer, Client, Server, TempDir, exchange};
+use crate::harness::{Answer, Client, PATIENCE, Server, TempDir, exchange};
 use crate::trouble::program::Installation;
 
 const BOUNDARY: &str = "----doorward-test";
@@ -189,7 +189,7 @@ fn a_sound_backup_waits_for_the_next_start() {
     assert!(answer.text().contains("being restored") && answer.header("refresh").is_some());
     assert!(is_staged(&server));
     let wanted = server.app().setup.restart_wanted();
-    server.block_on(async { tokio::time::timeout(Duration::from_secs(1), wanted).await.unwrap() });
+    server.block_on(async { tokio::time::timeout(PATIENCE, wanted).await.unwrap() });
 }
 
 /// The whole way with the real program: the other installation's key comes along, the server starts again by itself, its

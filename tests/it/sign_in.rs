@@ -312,21 +312,20 @@ fn unknown_names_take_the_same_time() {
     for index in 0..8 {
         server.add_user(&format!("known{index}"), Role::Member, &[]);
     }
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for round in 0..16 {
-        for (name, times) in
-            [(format!("known{}", round % 8), &mut known), (format!("stranger{}", round % 8), &mut unknown)]
-        {
+    let mut best = [f64::MAX; 2];
+    // The quickest runs tell the work apart from the noise of a busy machine; there it takes more of them.
+    for round in 0..200 {
+        for (kind, best) in ["known", "stranger"].into_iter().zip(&mut best) {
             let started = Instant::now();
+            let name = format!("{kind}{}", round % 8);
             login_api(&mut server.client(), &name, "wrong password 123").expect(401);
-            times.push(started.elapsed());
+            *best = best.min(started.elapsed().as_secs_f64());
+        }
+        if round >= 12 && (0.7..1.5).contains(&(best[0] / best[1])) {
+            return;
         }
     }
-    known.sort();
-    unknown.sort();
-    // The quickest runs tell the work apart from the noise of a busy machine.
-    let (a, b) = (known[2].as_secs_f64(), unknown[2].as_secs_f64());
-    assert!((0.6..1.7).contains(&(a / b)), "known {known:?} unknown {unknown:?}");
+    panic!("known names take {} s, unknown ones {} s", best[0], best[1]);
 }
 
 #[test]

@@ -5,12 +5,15 @@ use std::time::Duration;
 use doorward::accounts::records::Role;
 use doorward::audit::{Event, Kind};
 use doorward::config::{Settings, Sources};
+use doorward::operations::system::certificate::Certificate;
 use doorward::operations::system::settings::SettingsReport;
+use doorward::operations::system::warnings;
 use serde_json::{Value, json};
 
 use crate::admin::{later, login, refuses};
 use crate::harness::{Answer, Client, PASSWORD, Server};
 use crate::my_account::{browser, events, program};
+use crate::outgoing::{Host, say, tls};
 use crate::trouble::program::Installation;
 
 const ADMIN: &str = "/api/v1/admin";
@@ -127,6 +130,67 @@ fn the_log_is_exported_for_spreadsheets() {
         olga.get("/admin/audit/export?kind=access.&format=csv"),
         "/step-up?next=%2Fadmin%2Faudit%3Fkind%3Daccess.",
     );
+}
+
+/// An export is sent while it is read, so it is whole however long the log is.
+#[test]
+fn an_export_of_a_long_log_is_whole() {
+    const EVENTS: usize = 21_000;
+    let server = Server::start();
+    let id = server.add_user("olga", Role::Owner, &[]);
+    let name = doorward::kernel::text::Username::parse("olga").unwrap();
+    server.block_on(async {
+        for first in (0..EVENTS).step_by(500) {
+            let mut batch = server.app().store().batch();
+            for number in first..EVENTS.min(first + 500) {
+                let event = Event::succeeded(Kind::RuleChanged).by(id, &name).on(format!("rule {number}"));
+                server.app().audit.write(&mut batch, event);
+            }
+            server.app().store().commit(batch).await.unwrap();
+        }
+    });
+    let mut olga = browser(&server, "olga");
+    for (path, format, lines) in [
+        (format!("{ADMIN}/audit/export"), "csv", EVENTS + 1),
+        ("/admin/audit/export".into(), "jsonl", EVENTS),
+    ] {
+        let file = olga.get(&format!("{path}?format={format}&kind=rule.")).expect(200);
+        assert_eq!(file.header("link"), None);
+        let text = file.text();
+        assert_eq!(text.lines().count(), lines);
+        let head = text.lines().filter(|line| line.starts_with("at,sequence")).count();
+        assert_eq!(head, lines - EVENTS);
+        assert!(text.contains("rule 20999") && text.contains("rule 0"));
+    }
+    assert_eq!(events(&server, "audit.exported", "olga"), 2);
+}
+
+/// Where the certificate ends is seen at the public address itself; one that has ended is told, whatever else is well.
+#[test]
+fn the_certificate_of_the_public_address_is_looked_at() {
+    let look = |certificate: &str, authority: Option<&str>| {
+        let host = Host::start_tls_as(certificate, say(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+        let server = Server::start_with(|options| {
+            options.site.public_origin = Some(format!("https://localhost:{}", host.address.port()));
+            options.outgoing.ca_file = authority.map(tls);
+        });
+        let system = &server.app().system;
+        assert_eq!(system.certificate(), None);
+        let seen = server.block_on(system.look_at_certificate());
+        assert_eq!(system.certificate().as_ref(), Some(&seen));
+        let warned = warnings::examine(&system.facts());
+        (seen, warned.iter().any(|warning| warning.code.as_str() == "certificate_ended"))
+    };
+    let end = doorward::kernel::time::Timestamp::of_civil_date(2120, 1, 1);
+    assert_eq!(look("server.pem", Some("ca.pem")), (Certificate::Good(end), false));
+    assert_eq!(look("expired.pem", Some("expired-ca.pem")), (Certificate::Ended, true));
+    let (unknown, is_warned) = look("server.pem", None);
+    assert!(matches!(unknown, Certificate::NotBelieved(_)) && !is_warned, "{unknown:?}");
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    assert_eq!(server.app().system.certificate(), Some(Certificate::None));
+    let page = browser(&server, "olga").get("/admin/system").expect(200).text();
+    assert!(page.contains("none: the address has no HTTPS"), "{page}");
 }
 
 const CANARY: &str =

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
-use super::{MOST_TRIES, Outgoing, OutgoingError, send};
+use super::{MOST_TRIES, Outgoing, OutgoingError, not_trusted, send};
 
 /// A request of a visitor.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Outgoing {
     /// Visits a host. Whoever calls makes sure that it is one of this installation.
     ///
     /// # Errors
-    /// Why there was no answer; [`OutgoingError::NotTrusted`] for the certificate.
+    /// Why there was no answer; [`OutgoingError::NotTrusted`] or [`OutgoingError::Expired`] for the certificate.
     pub async fn visit(&self, visit: &Visit<'_>) -> Result<Visited, OutgoingError> {
         let timeout = self.settings.timeout;
         tokio::time::timeout(timeout, self.visit_in_time(visit)).await.unwrap_or(Err(OutgoingError::TooSlow))
@@ -60,7 +60,7 @@ impl Outgoing {
             .map_err(|_| OutgoingError::BadUrl("names a host that no certificate can be for"))?;
         let stream = reach(visit).await?;
         let stream = self.tls.connect(name, stream).await;
-        let stream = stream.map_err(|error| OutgoingError::NotTrusted(error.to_string()))?;
+        let stream = stream.map_err(|error| not_trusted(&error))?;
         let certificates = stream.get_ref().1.peer_certificates();
         let certificate = certificates.and_then(<[_]>::first).map_or_else(Vec::new, |first| first.to_vec());
         let (head, mut rest) = send(stream, request).await?;

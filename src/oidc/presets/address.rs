@@ -1,5 +1,7 @@
 //! Addresses of apps: where codes, browsers and logout tokens go.
 
+use std::borrow::Cow;
+
 use url::{Host, Url};
 
 use super::template;
@@ -26,7 +28,7 @@ impl AppAddress {
     /// # Errors
     /// A sentence, if it is no plain web address.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let text = text.trim();
+        let text = &*with_scheme(text.trim());
         let shown: String = text.chars().filter(|character| !character.is_control()).take(80).collect();
         let refuse = |what: &str| format!("The address of the app, {shown}, {what}.");
         if text.is_empty() {
@@ -57,6 +59,22 @@ impl AppAddress {
             base: format!("{}://{host}{port}{path}", url.scheme()),
             base_with_port: format!("{}://{host}{known}{path}", url.scheme()),
         })
+    }
+}
+
+/// Puts `https://` before an address that was typed without it, as `photos.home.example` or `nas:8443/photos`.
+pub fn with_scheme(text: &str) -> Cow<'_, str> {
+    let begins_with_host = text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[');
+    let host = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let has_port_at_most = match host.rsplit_once(':') {
+        Some((name, port)) => {
+            (name.ends_with(']') || !name.contains(':')) && port.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        None => host.contains('.') || host == "localhost",
+    };
+    match begins_with_host && has_port_at_most && !text.contains("://") {
+        true => Cow::Owned(format!("https://{text}")),
+        false => Cow::Borrowed(text),
     }
 }
 

@@ -358,3 +358,21 @@ fn an_unknown_id_gets_a_suggestion() {
     assert!(text.contains("lists all of them") && !text.contains('\n'), "{text}");
     assert_eq!(find_or_suggest("immich").unwrap().name, "Immich");
 }
+
+#[test]
+fn an_address_may_be_typed_without_its_scheme() {
+    for (typed, whole) in [
+        ("photos.home.example", "https://photos.home.example"),
+        ("photos.home.example/albums?x=1", "https://photos.home.example/albums?x=1"),
+        ("nas:8443", "https://nas:8443"),
+        ("localhost/x", "https://localhost/x"),
+        ("[fd00::1]:8443", "https://[fd00::1]:8443"),
+    ] {
+        assert_eq!(with_scheme(typed), whole);
+    }
+    for as_it_is in
+        ["", "nas", "http://nas", "javascript:alert(1)", "data:text/html,x", "app.immich:///x", "/x", "a:b:1"]
+    {
+        assert_eq!(with_scheme(as_it_is), as_it_is);
+    }
+}

@@ -102,18 +102,53 @@ impl System {
     /// 404, 409 if it is too large for this way, 503 while another is read.
     pub async fn read_snapshot(&self, name: &str, event: Event) -> Result<Vec<u8>, Problem> {
         let backups = self.backups();
-        let found = backups.list()?.into_iter().find(|one| one.name == name);
-        let found = found.ok_or_else(Problem::not_found)?;
+        let found = self.find_snapshot(name)?;
         if found.bytes > LARGEST_DOWNLOAD {
             let path = backups.directory.join("snapshots").join(&found.name);
             let text =
                 format!("It is too large to be sent this way. Copy {} from the server.", path.display());
             return Err(Problem::conflict("too_large", text));
         }
-        let mut batch = self.store.batch();
-        self.audit.write(&mut batch, event.detail("what", "download").detail("snapshot", &found.name));
-        self.store.commit(batch).await?;
+        self.note_download(&found, event).await?;
         let read = backups.run(move |_, dir| snapshots::read(dir, &found.name, LARGEST_DOWNLOAD)).await?;
         read.map_err(|error| Problem::internal(error.to_string()))?.ok_or_else(Problem::not_found)
+    }
+
+    fn find_snapshot(&self, name: &str) -> Result<Stored, Problem> {
+        let found = self.backups().list()?.into_iter().find(|one| one.name == name);
+        found.ok_or_else(Problem::not_found)
+    }
+
+    async fn note_download(&self, snapshot: &Stored, event: Event) -> Result<(), Problem> {
+        let mut batch = self.store.batch();
+        self.audit.write(&mut batch, event.detail("what", "download").detail("snapshot", &snapshot.name));
+        Ok(self.store.commit(batch).await?)
+    }
+
+    /// Lets somebody who reads the disk of this machine take a snapshot along; `event` tells who. Returns where it lies.
+    ///
+    /// # Errors
+    /// 404, or the store takes no write.
+    pub async fn hand_out_snapshot(&self, name: &str, event: Event) -> Result<PathBuf, Problem> {
+        let found = self.find_snapshot(name)?;
+        self.note_download(&found, event).await?;
+        Ok(self.backups().directory.join("snapshots").join(&found.name))
+    }
+
+    /// Writes everything to a new file in the data directory, for somebody who reads the disk of this machine and moves
+    /// it from there; `event` tells who. Returns where it lies and how many records it holds.
+    ///
+    /// # Errors
+    /// 503 while a snapshot is made, or if it cannot be written.
+    pub async fn hand_out_store(&self, event: Event) -> Result<(PathBuf, u64), Problem> {
+        let now = self.setup().note_backup(event).await?;
+        let written = self.backups().run(move |store, dir| {
+            let file = dir.join(format!("export-{}", now.as_millis()));
+            snapshots::export_file(store, &file, now).map(|report| (file, report.counts.values().sum()))
+        });
+        written.await?.map_err(|error| {
+            let text = "The copy could not be written; the log of the server says why.";
+            Problem::unavailable("export_failed", text, Duration::from_secs(60)).because(error.to_string())
+        })
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod backups;
+pub mod certificate;
 mod overview;
 pub mod pages;
 pub mod settings;
@@ -13,10 +14,13 @@ pub mod whoami;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::admin::Admin;
 use crate::audit::{HOURS, Kind};
 use crate::crypto::key_ring::Schedule;
 use crate::http::Problem;
+use crate::http::outgoing::Outgoing;
 use crate::kernel::time::Timestamp;
 use crate::operations::doctor::look;
 use crate::setup::Setup;
@@ -47,12 +51,15 @@ pub struct Parts {
     pub clock_mark: Arc<ClockMark>,
     /// The data directory.
     pub directory: PathBuf,
+    /// The way out, to look at the public address.
+    pub outgoing: Outgoing,
 }
 
 struct Inner {
     parts: Parts,
     started: Timestamp,
     backups: Backups,
+    certificate: Mutex<Option<certificate::Look>>,
 }
 
 /// Administration and the rooms below it.
@@ -68,7 +75,7 @@ impl System {
     pub fn new(parts: Parts) -> Self {
         let started = parts.admin.clock.now();
         let backups = Backups::new(parts.admin.store.clone(), parts.directory.clone());
-        System(Arc::new(Inner { parts, started, backups }))
+        System(Arc::new(Inner { parts, started, backups, certificate: Mutex::new(None) }))
     }
 
     /// Returns the first start.
@@ -121,6 +128,7 @@ impl System {
             allows_plain_http: self.site.allows_insecure_http(),
             has_domains: !self.site.protected_domains().is_empty(),
             has_proxies: !self.site.trusted_proxies().networks().is_empty(),
+            certificate: self.certificate(),
             last_day: self.last_day(),
         }
     }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::certificate::Certificate;
 use super::settings::{InEffect, Waiting};
 use super::warnings::{self, Severity};
 use super::{System, whoami};
@@ -143,8 +144,23 @@ fn glance(
             t.system_key_age(),
             signing.map_or(t.system_none_yet().to_owned(), |key| age(key.activates)),
         ),
-        Fact::new(t.system_certificate(), t.system_certificate_proxy()),
+        Fact::new(t.system_certificate(), certificate(facts, t)),
     ])
+}
+
+fn certificate(facts: &warnings::Facts, t: Words) -> String {
+    match &facts.certificate {
+        None => t.system_certificate_unseen().to_owned(),
+        Some(Certificate::None) => t.system_certificate_none().to_owned(),
+        Some(Certificate::Good(None)) => t.system_certificate_good().to_owned(),
+        Some(Certificate::Good(Some(ends))) => {
+            let days = ends.since(facts.now).as_secs() / DAY;
+            t.system_certificate_ends(When::from(*ends).in_words(&t), days)
+        }
+        Some(Certificate::Ended) => t.system_certificate_ended().to_owned(),
+        Some(Certificate::NotBelieved(why)) => t.system_certificate_not_believed(why),
+        Some(Certificate::NotReached(why)) => t.system_certificate_not_reached(why),
+    }
 }
 
 fn age(now: Timestamp, at: Timestamp, t: Words) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::certificate::Certificate;
 use crate::kernel::time::Timestamp;
 use crate::words::Words;
 
@@ -67,12 +68,16 @@ codes! {
     ClockBehind = "clock_behind", Broken, because of [];
     /// There is no key to sign with.
     NoSigningKey = "no_signing_key", Broken, because of [StoreSilent, StoreReadOnly, DiskFull, ClockBehind];
+    /// The certificate of the public address has ended.
+    CertificateEnded = "certificate_ended", Broken, because of [ClockBehind];
     /// Damaged values were found.
     StoreDamaged = "store_damaged", Broken, because of [];
     /// Little room is left.
     DiskLow = "disk_low", Warning, because of [DiskFull];
     /// The newest snapshot is old, or there is none.
     NoSnapshot = "no_snapshot", Warning, because of [StoreSilent, StoreReadOnly, DiskFull, DiskLow, ClockBehind];
+    /// The certificate of the public address ends soon.
+    CertificateEnds = "certificate_ends", Warning, because of [ClockBehind, CertificateEnded];
     /// People sign in over plain HTTP.
     PlainHttp = "plain_http", Warning, because of [];
     /// Plain HTTP from other machines is allowed although the address is https.
@@ -130,6 +135,8 @@ pub struct Facts {
     pub has_domains: bool,
     /// Whether a proxy is trusted.
     pub has_proxies: bool,
+    /// The certificate of the public address, if somebody looked at it.
+    pub certificate: Option<Certificate>,
     /// Events of the last day.
     pub last_day: LastDay,
 }
@@ -152,6 +159,9 @@ pub struct LastDay {
     /// Apps that were not told of a sign-out.
     pub not_told: u32,
 }
+
+/// A certificate that ends within this many days should have been renewed.
+const SOON_DAYS: u64 = 14;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -193,6 +203,11 @@ impl Facts {
                 }
                 None => when(self.now.since(self.started) > FIRST_SNAPSHOT, 0),
             },
+            Code::CertificateEnded => when(self.certificate == Some(Certificate::Ended), 0),
+            Code::CertificateEnds => {
+                let days = self.certificate.as_ref().and_then(|seen| seen.days_left(self.now));
+                days.filter(|days| *days < SOON_DAYS)
+            }
             Code::PlainHttp => when(!self.is_address_safe, 0),
             Code::PlainHttpAllowed => when(self.allows_plain_http, 0),
             Code::NoProxy => when(self.has_domains && !self.has_proxies, 0),
@@ -231,6 +246,8 @@ impl Warning {
             Code::StoreDamaged => t.health_store_damaged(),
             Code::DiskLow => t.health_disk_low(),
             Code::NoSnapshot => t.health_no_snapshot(),
+            Code::CertificateEnded => t.health_certificate_ended(),
+            Code::CertificateEnds => t.health_certificate_ends(),
             Code::PlainHttp => t.health_plain_http(),
             Code::PlainHttpAllowed => t.health_plain_http_allowed(),
             Code::NoProxy => t.health_no_proxy(),
@@ -256,6 +273,8 @@ impl Warning {
             Code::DiskLow => t.health_disk_low_text(n),
             Code::NoSnapshot if n == 0 => t.health_no_snapshot_text().to_owned(),
             Code::NoSnapshot => t.health_old_snapshot_text(n),
+            Code::CertificateEnded => t.health_certificate_ended_text().to_owned(),
+            Code::CertificateEnds => t.health_certificate_ends_text(n),
             Code::PlainHttp => t.health_plain_http_text().to_owned(),
             Code::PlainHttpAllowed => t.health_plain_http_allowed_text().to_owned(),
             Code::NoProxy => t.health_no_proxy_text().to_owned(),
@@ -317,6 +336,7 @@ mod tests {
             allows_plain_http: false,
             has_domains: true,
             has_proxies: true,
+            certificate: Some(Certificate::Good(Some(now.plus(Duration::from_secs(30 * 86_400))))),
             last_day: LastDay::default(),
         }
     }
@@ -361,6 +381,14 @@ mod tests {
             ),
             (Facts { allows_plain_http: true, ..sound() }, "plain_http_allowed"),
             (Facts { has_proxies: false, ..sound() }, "no_proxy"),
+            (Facts { certificate: Some(Certificate::Ended), ..sound() }, "certificate_ended"),
+            (
+                Facts {
+                    certificate: Some(Certificate::Good(Some(now.plus(Duration::from_secs(13 * 86_400))))),
+                    ..sound()
+                },
+                "certificate_ends",
+            ),
             (Facts { last_day: LastDay { reused: 1, ..LastDay::default() }, ..sound() }, "tokens_reused"),
             (Facts { last_day: LastDay { not_told: 3, ..LastDay::default() }, ..sound() }, "apps_not_told"),
         ] {
@@ -368,6 +396,9 @@ mod tests {
         }
         let young = Facts { newest_snapshot: None, started: now, ..sound() };
         assert_eq!(codes(&young), Vec::<&str>::new());
+        for unseen in [None, Some(Certificate::None), Some(Certificate::NotReached(String::new()))] {
+            assert_eq!(codes(&Facts { certificate: unseen, ..sound() }), Vec::<&str>::new());
+        }
     }
 
     /// Whatever explains another stands before it, so no two explain each other.

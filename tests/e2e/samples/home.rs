@@ -62,11 +62,10 @@ fn audit() -> Audit {
             row(811, "—", "A sign-in was refused.", "ben", Badge::new(Kind::Danger, "refused")),
             row(810, "ana", "A one-time link was made.", "ben", Badge::new(Kind::Ok, "done")),
         ],
-        pager: Pager { label: String::new(), previous: None, next: Some("/admin/audit?before=763".into()) },
+        pager: Pager { next: Some("/admin/audit?before=763".into()), ..Pager::by_time() },
         retention: "Addresses are stored shortened. Events and addresses are deleted after 30 days.".into(),
         jsonl_url: "/admin/audit/export?format=jsonl".into(),
         csv_url: "/admin/audit/export?format=csv".into(),
-        most: 20_000,
     }
 }
 
@@ -176,7 +175,7 @@ fn system(is_well: bool) -> System {
             Fact::new("Clock", "right, newest entry 12 Nov 2026, 13:59 UTC"),
             Fact::new("Last snapshot", "12 Nov 2026, 03:15 UTC"),
             Fact::new("Signing key", "10 days old"),
-            Fact::new("Certificate", "with the reverse proxy; the doctor looks at it"),
+            Fact::new("Certificate", "good for 45 more days, until 27 Dec 2026, 14:02"),
         ],
         warnings: if is_well { Vec::new() } else { warnings() },
         restart: if is_well {

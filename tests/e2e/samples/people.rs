@@ -50,7 +50,12 @@ fn people_list() -> people::People {
             person_row("Chidi", "chidi", vec![Badge::new(Kind::Danger, "Disabled")], None),
             person_row(NASTY, "dora", vec![Badge::new(Kind::Info, "Invited")], None),
         ],
-        pager: Pager { label: "4 people".into(), previous: None, next: Some("/admin/people?after=x".into()) },
+        pager: Pager {
+            label: "4 people".into(),
+            previous: Some("/admin/people".into()),
+            next: Some("/admin/people?after=x".into()),
+            ..Pager::default()
+        },
     }
 }
 

@@ -1,7 +1,6 @@
 //! `oidcc-rp-initiated-logout-certification-test-plan` and `oidcc-backchannel-rp-initiated-logout-certification-test-plan`.
 
 use std::path::Path;
-use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use doorward::crypto::signing::{PrivateKey, SigningAlgorithm};
@@ -11,6 +10,7 @@ use url::Url;
 
 use super::suite::browser::{Page, Visit, with_query};
 use super::suite::{ISSUER, Mode, POST_LOGOUT, Suite, Tokens, checks, keys};
+use crate::harness::until;
 use crate::outgoing::Host;
 
 /// What the second authorization is refused with when nobody is signed in any more.
@@ -232,12 +232,7 @@ fn oidcc_backchannel_rp_initiated_logout() {
     let arrival = visit.at_app();
     assert_eq!(arrival.to, POST_LOGOUT);
     assert_eq!(arrival.query.get("state"), Some(&state));
-    for _ in 0..500 {
-        if host.count() > 0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the app is told", || host.count() > 0);
     let asked = host.asked.lock().clone();
     assert_eq!(asked.len(), 1, "told once");
     let (head, body) = asked[0].split_once("\r\n\r\n").unwrap();

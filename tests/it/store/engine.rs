@@ -1,6 +1,7 @@
 //! What the engine promises: durable, atomic, in order, and the same as its model.
 
 use super::*;
+use crate::harness::until;
 
 #[test]
 fn what_was_committed_is_there_after_the_next_open() {
@@ -223,24 +224,25 @@ fn a_snapshot_under_load_shows_one_moment() {
                 Err(error) => panic!("{error}"),
             }
         }
-        number
     });
     // The writer's first batch waits behind five thousand others; on a busy machine for a while.
-    while opened.engine.get(&rows[0]).unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("the first batch is written", || opened.engine.get(&rows[0]).unwrap().is_some());
     let mut moments = std::collections::BTreeSet::new();
-    for _ in 0..10 {
+    for _ in 0..1000 {
         let pairs: Vec<_> = opened.engine.snapshot().unwrap().map(Result::unwrap).collect();
         assert!(pairs.windows(2).all(|pair| pair[0].0 < pair[1].0), "in key order");
         let seen: std::collections::BTreeSet<_> =
             pairs.iter().filter(|(key, _)| rows.contains(key)).map(|(_, value)| value.clone()).collect();
         assert_eq!(seen.len(), 1, "the snapshot is torn");
         moments.extend(seen);
+        // One that nothing was written after proves nothing.
+        if moments.len() >= 5 {
+            break;
+        }
     }
     stop.store(true, Ordering::SeqCst);
-    assert!(thread.join().unwrap() > 10);
-    assert!(moments.len() > 1, "nothing was written meanwhile");
+    thread.join().unwrap();
+    assert!(moments.len() >= 5, "nothing was written meanwhile");
 }
 
 #[test]

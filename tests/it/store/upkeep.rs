@@ -1,6 +1,7 @@
 //! Checks, compaction, snapshots, clock mark and the commands.
 
 use super::*;
+use crate::harness::until;
 
 #[test]
 fn compaction_keeps_every_record_and_gives_space_back() {
@@ -131,14 +132,8 @@ fn the_check_in_the_background_counts_what_is_damaged() {
     let mut settings = place.settings();
     settings.check_in_background = true;
     let opened = place.open_with(&settings).unwrap();
-    for _ in 0..500 {
-        if opened.check.report().is_finished {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the check ends", || opened.check.report().is_finished);
     let report = opened.check.report();
-    assert!(report.is_finished);
     assert_eq!(report.damaged, 3);
     assert!(report.checked > 40);
     snapshots::take(&opened.store, &place.dir, Reason::Daily, Timestamp::from_secs(NOW)).unwrap();

@@ -1,7 +1,18 @@
 //! The rest of the table: apps, domains, access rules, and the system.
 
-use super::table::{Action, Api, Command, Page, Wrong};
+use super::table::{Action, Api, Command, Fields, Page, Wrong};
 use super::world;
+
+/// A rule that nobody may make, as a form, in lists, and as a line; and what is said of it.
+const BAD_RULE: Fields =
+    &[("domains", "x.home.localhost"), ("who", "some"), ("users", "ada"), ("policy", "bypass")];
+const BAD_LIST: &str =
+    r#"{"version":{version},"rules":[{"domains":["x.home.localhost"],"users":["ada"],"policy":"bypass"}]}"#;
+const BAD_DRAFT: &str = r#"{"version":{draft},"based_on":{version},"rules":[{"domains":["x.home.localhost"],"users":["ada"],"policy":"bypass"}]}"#;
+const BAD_LINE: &str = "bypass domain=x.home.localhost user=ada";
+const BYPASS: &str = "A bypass rule lets everyone in without asking who they are, so it cannot name people";
+const STALE: &str = "Someone else changed the rules meanwhile.";
+const NO_DRAFT: &str = "There is no draft; it was put in force or dropped.";
 
 /// What is done of everything but people.
 pub(super) const REST: &[Action] = &[
@@ -104,7 +115,10 @@ pub(super) const REST: &[Action] = &[
     // -- access rules
     Action {
         name: "replace the rules at once",
-        page: Page::None("Pages change the draft alone, so that nobody is locked out half way."),
+        page: Page::ByDraft(
+            "/admin/rules/new",
+            &[("domains", "a.home.localhost"), ("who", "everyone"), ("policy", "one_factor")],
+        ),
         api: Api::Call(
             "PUT",
             "/api/v1/admin/rules",
@@ -113,11 +127,20 @@ pub(super) const REST: &[Action] = &[
         command: Command::Typed(&["rules", "apply", "-"], "allow one_factor domain=a.home.localhost"),
         kinds: &["rule.changed"],
         make: world::rules,
-        wrong: Wrong::Nothing("the draft below is judged by the same rules"),
+        wrong: Wrong::Typed {
+            fields: BAD_RULE,
+            body: BAD_LIST,
+            line: BAD_LINE,
+            code: "unsound_rule",
+            sentence: BYPASS,
+        },
     },
     Action {
         name: "add a rule at once",
-        page: Page::None("Pages change the draft alone, so that nobody is locked out half way."),
+        page: Page::ByDraft(
+            "/admin/rules/new",
+            &[("domains", "b.home.localhost"), ("who", "everyone"), ("policy", "one_factor")],
+        ),
         api: Api::Call(
             "PUT",
             "/api/v1/admin/rules",
@@ -126,11 +149,20 @@ pub(super) const REST: &[Action] = &[
         command: Command::Run(&["rules", "add", "allow", "one_factor", "domain=b.home.localhost"]),
         kinds: &["rule.changed"],
         make: world::rules,
-        wrong: Wrong::Nothing("the draft below is judged by the same rules"),
+        wrong: Wrong::Input {
+            fields: BAD_RULE,
+            body: BAD_LIST,
+            words: &["rules", "add", "bypass", "domain=x.home.localhost", "user=ada"],
+            code: "unsound_rule",
+            sentence: BYPASS,
+        },
     },
     Action {
         name: "change a rule at once",
-        page: Page::None("Pages change the draft alone, so that nobody is locked out half way."),
+        page: Page::ByDraft(
+            "/admin/rules/{rule}",
+            &[("domains", "b.home.localhost"), ("who", "everyone"), ("policy", "one_factor")],
+        ),
         api: Api::Call(
             "PUT",
             "/api/v1/admin/rules",
@@ -139,11 +171,17 @@ pub(super) const REST: &[Action] = &[
         command: Command::Run(&["rules", "change", "1", "allow", "one_factor", "domain=b.home.localhost"]),
         kinds: &["rule.changed"],
         make: world::one_rule,
-        wrong: Wrong::Nothing("the draft below is judged by the same rules"),
+        wrong: Wrong::Input {
+            fields: BAD_RULE,
+            body: BAD_LIST,
+            words: &["rules", "change", "1", "bypass", "domain=x.home.localhost", "user=ada"],
+            code: "unsound_rule",
+            sentence: BYPASS,
+        },
     },
     Action {
         name: "move a rule at once",
-        page: Page::None("Pages change the draft alone, so that nobody is locked out half way."),
+        page: Page::ByDraft("/admin/rules/{rule}/move", &[("direction", "down")]),
         api: Api::Call(
             "PUT",
             "/api/v1/admin/rules",
@@ -152,16 +190,26 @@ pub(super) const REST: &[Action] = &[
         command: Command::Run(&["rules", "move", "1", "down"]),
         kinds: &["rule.changed"],
         make: world::two_rules,
-        wrong: Wrong::Nothing("the draft below is judged by the same rules"),
+        wrong: Wrong::Each {
+            make: world::two_rules,
+            page: (&[("direction", "sideways")], "A rule moves up or down."),
+            api: (BAD_LIST, "unsound_rule", BYPASS),
+            command: (&["rules", "move", "9", "down"], "", "There is no rule 9."),
+        },
     },
     Action {
         name: "remove a rule at once",
-        page: Page::None("Pages change the draft alone, so that nobody is locked out half way."),
+        page: Page::ByDraft("/admin/rules/{rule}/remove", &[]),
         api: Api::Call("PUT", "/api/v1/admin/rules", r#"{"version":{version},"rules":[]}"#),
         command: Command::Run(&["rules", "remove", "1"]),
         kinds: &["rule.changed"],
         make: world::one_rule,
-        wrong: Wrong::Nothing("the draft below is judged by the same rules"),
+        wrong: Wrong::Each {
+            make: world::stale_rules,
+            page: (&[], STALE),
+            api: (r#"{"version":{version},"rules":[]}"#, "rules_changed", STALE),
+            command: (&["rules", "remove", "9"], "", "There is no rule 9."),
+        },
     },
     Action {
         name: "draft a rule",
@@ -173,7 +221,13 @@ pub(super) const REST: &[Action] = &[
         command: Command::Typed(&["rules", "draft", "put", "-"], "allow one_factor domain=c.home.localhost"),
         kinds: &["rule.drafted"],
         make: world::rules,
-        wrong: Wrong::Nothing("the forms word their own refusals, field by field"),
+        wrong: Wrong::Typed {
+            fields: BAD_RULE,
+            body: BAD_DRAFT,
+            line: BAD_LINE,
+            code: "unsound_rule",
+            sentence: BYPASS,
+        },
     },
     Action {
         name: "change a rule of the draft",
@@ -185,7 +239,13 @@ pub(super) const REST: &[Action] = &[
         command: Command::Typed(&["rules", "draft", "put", "-"], "allow one_factor domain=d.home.localhost"),
         kinds: &["rule.drafted"],
         make: world::two_rules,
-        wrong: Wrong::Nothing("the forms word their own refusals, field by field"),
+        wrong: Wrong::Typed {
+            fields: BAD_RULE,
+            body: BAD_DRAFT,
+            line: BAD_LINE,
+            code: "unsound_rule",
+            sentence: BYPASS,
+        },
     },
     Action {
         name: "move a rule of the draft",
@@ -194,7 +254,12 @@ pub(super) const REST: &[Action] = &[
         command: Command::Typed(&["rules", "draft", "put", "-"], "allow one_factor domain=d.home.localhost"),
         kinds: &["rule.drafted"],
         make: world::two_rules,
-        wrong: Wrong::Nothing("a list is sent as a whole"),
+        wrong: Wrong::Each {
+            make: world::two_rules,
+            page: (&[("direction", "sideways")], "A rule moves up or down."),
+            api: (BAD_DRAFT, "unsound_rule", BYPASS),
+            command: (&["rules", "draft", "put", "-"], BAD_LINE, BYPASS),
+        },
     },
     Action {
         name: "remove a rule of the draft",
@@ -203,7 +268,12 @@ pub(super) const REST: &[Action] = &[
         command: Command::Typed(&["rules", "draft", "put", "-"], "allow one_factor domain=d.home.localhost"),
         kinds: &["rule.drafted"],
         make: world::two_rules,
-        wrong: Wrong::Nothing("a list is sent as a whole"),
+        wrong: Wrong::Each {
+            make: world::stale_rules,
+            page: (&[], STALE),
+            api: (world::DRAFT, "rules_changed", STALE),
+            command: (&["rules", "draft", "put", "-"], BAD_LINE, BYPASS),
+        },
     },
     Action {
         name: "put the draft in force",
@@ -212,7 +282,12 @@ pub(super) const REST: &[Action] = &[
         command: Command::Run(&["rules", "draft", "apply"]),
         kinds: &["rule.changed"],
         make: world::draft,
-        wrong: Wrong::Nothing("without a draft there is no form"),
+        wrong: Wrong::Each {
+            make: world::rules,
+            page: (&[("version", "{draft}")], STALE),
+            api: (r#"{"version":{draft}}"#, "no_draft", NO_DRAFT),
+            command: (&["rules", "draft", "apply"], "", NO_DRAFT),
+        },
     },
     Action {
         name: "drop the draft",
@@ -221,7 +296,12 @@ pub(super) const REST: &[Action] = &[
         command: Command::Run(&["rules", "draft", "discard"]),
         kinds: &["rule.drafted"],
         make: world::draft,
-        wrong: Wrong::Nothing("without a draft there is no form"),
+        wrong: Wrong::Each {
+            make: world::rules,
+            page: (&[("version", "{draft}")], STALE),
+            api: ("", "no_draft", NO_DRAFT),
+            command: (&["rules", "draft", "discard"], "", NO_DRAFT),
+        },
     },
     // -- apps
     Action {
@@ -260,7 +340,13 @@ pub(super) const REST: &[Action] = &[
         command: Command::Run(&["app", "set", "{client}", "name=Other"]),
         kinds: &["app.changed"],
         make: world::app,
-        wrong: Wrong::Nothing("what is wrong with an app is judged as when it is added"),
+        wrong: Wrong::Input {
+            fields: world::BAD_APP_FORM,
+            body: r#"{"redirect_uris":["javascript:alert(1)"]}"#,
+            words: &["app", "set", "{client}", "redirect_uris=javascript:alert(1)"],
+            code: "invalid_value",
+            sentence: "javascript",
+        },
     },
     Action {
         name: "make apps as a file says",
@@ -273,7 +359,13 @@ pub(super) const REST: &[Action] = &[
         command: Command::Typed(&["app", "apply", "-"], world::APP_FILE),
         kinds: &["app.changed"],
         make: world::app,
-        wrong: Wrong::Nothing("what is wrong with an app is judged as when it is added"),
+        wrong: Wrong::Typed {
+            fields: &[],
+            body: "",
+            line: "app = [{ id = \"{client}\", name = \"Other\", redirect_uris = [\"javascript:alert(1)\"] }]",
+            code: "",
+            sentence: "javascript",
+        },
     },
     Action {
         name: "make a second secret",
@@ -328,7 +420,12 @@ pub(super) const REST: &[Action] = &[
         command: Command::Run(&["audit", "export", "-"]),
         kinds: &["audit.exported"],
         make: world::nothing,
-        wrong: Wrong::Nothing("whatever fits is exported"),
+        wrong: Wrong::Asked {
+            query: "?outcome=maybe",
+            words: &["audit", "export", "-", "--outcome", "maybe"],
+            code: "invalid_value",
+            sentence: "An outcome is `succeeded`, `refused` or `failed`.",
+        },
     },
     Action {
         name: "adopt a signing key from elsewhere",
@@ -337,24 +434,28 @@ pub(super) const REST: &[Action] = &[
         command: Command::Typed(&["keys", "import", "-"], "{pem}"),
         kinds: &["keys.rotated"],
         make: world::key,
-        wrong: Wrong::Nothing("tests of commands import keys"),
+        wrong: Wrong::Typed {
+            fields: &[],
+            body: "",
+            line: "no key",
+            code: "",
+            sentence: "This is not one PEM block.",
+        },
     },
     Action {
         name: "take a copy of everything",
         page: Page::Form("/admin/backup", &[]),
         api: Api::Call("POST", "/api/v1/admin/backup", ""),
-        command: Command::None(
-            "`store export` writes the same while the server is stopped; a running one holds the lock.",
-        ),
+        command: Command::Run(&["store", "export", "{file}"]),
         kinds: &["store.exported"],
-        make: world::nothing,
+        make: world::new_file,
         wrong: Wrong::Nothing("there is nothing to choose"),
     },
     Action {
         name: "put the checklist away",
         page: Page::Form("/admin/checklist/hide", &[]),
         api: Api::Call("POST", "/api/v1/admin/checklist/hide", ""),
-        command: Command::None("The list is on a page alone, and so is putting it away."),
+        command: Command::Run(&["config", "set", "checklist", "hidden"]),
         kinds: &["setting.changed"],
         make: world::nothing,
         wrong: Wrong::Nothing("there is nothing to choose"),
@@ -366,15 +467,17 @@ pub(super) const REST: &[Action] = &[
         command: Command::Run(&["store", "snapshots", "--take"]),
         kinds: &["store.exported"],
         make: world::nothing,
-        wrong: Wrong::Nothing("there is nothing to choose"),
+        wrong: Wrong::State {
+            make: world::many_snapshots,
+            code: "too_many_snapshots",
+            sentence: "snapshots already that somebody asked for.",
+        },
     },
     Action {
         name: "fetch a snapshot",
         page: Page::Download("/admin/system/backups/{name}"),
         api: Api::Call("GET", "/api/v1/admin/backups/{name}", ""),
-        command: Command::None(
-            "Whoever runs a command copies the file; `store snapshots` says where it lies.",
-        ),
+        command: Command::Run(&["store", "fetch", "{name}", "-"]),
         kinds: &["store.exported"],
         make: world::snapshot,
         wrong: Wrong::Gone(world::no_handle),

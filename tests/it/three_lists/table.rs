@@ -2,10 +2,17 @@
 
 use super::world::{self, Vars, World};
 
+/// The fields of a form.
+pub(super) type Fields = &'static [(&'static str, &'static str)];
+/// Words after `doorward`.
+pub(super) type Line = &'static [&'static str];
+
 /// How it is done on a page.
 pub(super) enum Page {
     /// A form: its route, and its fields.
-    Form(&'static str, &'static [(&'static str, &'static str)]),
+    Form(&'static str, Fields),
+    /// A form that changes the draft of the rules, and the draft put in force after it.
+    ByDraft(&'static str, Fields),
     /// A download.
     Download(&'static str),
     /// Not at all, and why.
@@ -20,26 +27,36 @@ pub(super) enum Api {
     None(&'static str),
 }
 
-/// How it is done on the command line.
+/// How it is done on the command line, where everything is possible.
 pub(super) enum Command {
     /// The words after `doorward`.
-    Run(&'static [&'static str]),
+    Run(Line),
     /// The words, and a line on standard input.
-    Typed(&'static [&'static str], &'static str),
-    /// Not at all, and why.
-    None(&'static str),
+    Typed(Line, &'static str),
 }
 
 /// What is refused.
 pub(super) enum Wrong {
     /// Wrong input: the fields, body and words in place of the right ones, the code of the API, and a part of what every
     /// face says.
-    Input {
-        fields: &'static [(&'static str, &'static str)],
+    Input { fields: Fields, body: &'static str, words: Line, code: &'static str, sentence: &'static str },
+    /// The same, where the command reads it: the line in place of the right one.
+    Typed {
+        fields: Fields,
         body: &'static str,
-        words: &'static [&'static str],
+        line: &'static str,
         code: &'static str,
         sentence: &'static str,
+    },
+    /// Wrong input of something that is fetched: what follows its address, and the words.
+    Asked { query: &'static str, words: Line, code: &'static str, sentence: &'static str },
+    /// The faces ask for different things (the API takes a list as a whole), so each has wrong input of its own: fields
+    /// and sentence; body, code and sentence; words, line and sentence.
+    Each {
+        make: fn(&mut World) -> Vars,
+        page: (Fields, &'static str),
+        api: (&'static str, &'static str, &'static str),
+        command: (Line, &'static str, &'static str),
     },
     /// The right input in a state that does not allow it.
     State { make: fn(&mut World) -> Vars, code: &'static str, sentence: &'static str },
@@ -47,6 +64,74 @@ pub(super) enum Wrong {
     Gone(fn(&mut World) -> Vars),
     /// Nothing can be wrong here; the text says why, to readers.
     Nothing(#[expect(dead_code, reason = "for readers")] &'static str),
+}
+
+impl Wrong {
+    /// Makes what is needed in place of what the action needs.
+    pub(super) fn make(&self) -> Option<fn(&mut World) -> Vars> {
+        match self {
+            Wrong::State { make, .. } | Wrong::Gone(make) | Wrong::Each { make, .. } => Some(*make),
+            _ => None,
+        }
+    }
+
+    /// The fields in place of the right ones.
+    pub(super) fn fields(&self) -> Option<Fields> {
+        match self {
+            Wrong::Input { fields, .. } | Wrong::Typed { fields, .. } => Some(fields),
+            Wrong::Each { page, .. } => Some(page.0),
+            _ => None,
+        }
+    }
+
+    /// The body in place of the right one.
+    pub(super) fn body(&self) -> Option<&'static str> {
+        match self {
+            Wrong::Input { body, .. } | Wrong::Typed { body, .. } => Some(body),
+            Wrong::Each { api, .. } => Some(api.0),
+            _ => None,
+        }
+    }
+
+    /// What follows the address.
+    pub(super) fn query(&self) -> &'static str {
+        if let Wrong::Asked { query, .. } = self { query } else { "" }
+    }
+
+    /// The words in place of the right ones.
+    pub(super) fn words(&self) -> Option<Line> {
+        match self {
+            Wrong::Input { words, .. } | Wrong::Asked { words, .. } => Some(words),
+            Wrong::Each { command, .. } => Some(command.0),
+            _ => None,
+        }
+    }
+
+    /// The line in place of the right one.
+    pub(super) fn line(&self) -> Option<&'static str> {
+        match self {
+            Wrong::Typed { line, .. } => Some(line),
+            Wrong::Each { command, .. } => Some(command.1),
+            _ => None,
+        }
+    }
+
+    /// The code that the API answers, and a part of what a way says; `None` if nothing can be wrong.
+    pub(super) fn refusal(&self, way: &str) -> Option<(&'static str, &'static str)> {
+        match self {
+            Wrong::Input { code, sentence, .. }
+            | Wrong::Typed { code, sentence, .. }
+            | Wrong::Asked { code, sentence, .. }
+            | Wrong::State { code, sentence, .. } => Some((code, sentence)),
+            Wrong::Each { page, api, command, .. } => Some(match way {
+                "page" => ("", page.1),
+                "api" => (api.1, api.2),
+                _ => ("", command.2),
+            }),
+            Wrong::Gone(_) => Some(("not_found", "")),
+            Wrong::Nothing(_) => None,
+        }
+    }
 }
 
 /// Something that an administrator does.
@@ -115,8 +200,39 @@ pub(super) const LOOKING_COMMANDS: &[(&str, &str)] = &[
     ("app claims", "looks"),
     ("audit list", "looks"),
     ("keys status", "looks"),
-    ("store export", "writes a copy, with the server stopped; the running one hands it out by page and API"),
     ("keys list", "looks"),
+];
+
+/// Events that no administrator brings about, or only as the person that everybody is here.
+pub(super) const KINDS_OF_OTHERS: &[(&str, &str)] = &[
+    ("sign_in.", "people sign in"),
+    ("step_up.", "people prove who they are"),
+    ("refresh.reused", "is an alarm"),
+    ("password.changed", "people change their own"),
+    ("totp.", "people set up their own"),
+    ("passkey.added", "people add their own"),
+    ("passkey.changed", "people name their own"),
+    ("passkey.suspicious", "is an alarm"),
+    ("recovery_codes.made", "people make their own"),
+    ("recovery_code.used", "people use their own"),
+    ("account.exported", "people take along their own data"),
+    ("link.used", "people use it"),
+    ("link.refused", "is an alarm"),
+    ("app.signed_in", "people sign in"),
+    ("app.refused", "an app asks"),
+    ("app.token_reused", "is an alarm"),
+    ("app.registered", "an app asks"),
+    ("program.", "a program asks"),
+    ("access.denied", "people ask"),
+    ("client.logout_failed", "an app is told"),
+    ("admin.refused", "is an alarm"),
+    ("request.forged", "is an alarm"),
+    ("setup.", "is the first start"),
+    ("store.imported", "replaces everything, with the server stopped"),
+    ("store.damaged", "is an alarm"),
+    ("server.", "is the machine"),
+    ("clock.stepped", "is the machine"),
+    ("audit.events_dropped", "is the machine"),
 ];
 
 const CONSOLE: &str =

@@ -108,7 +108,21 @@ impl World {
                 .is_some_and(|to| to.starts_with("/step-up") || to.starts_with("/signin")),
             "{path} leads elsewhere: {answer:?}"
         );
+        // Rules that are others by now are shown again, with a word about it.
+        if let Some(to) = answer.header("location").filter(|to| to.ends_with("?done=stale")) {
+            let shown = self.browser.get(to).expect(200);
+            return Some(Refusal { status: 409, code: String::new(), text: shown.text() });
+        }
         refusal(&answer)
+    }
+
+    /// Changes the draft of the rules by a form, and puts it in force.
+    pub(super) fn submit_by_draft(&mut self, path: &str, fields: &[(&str, String)]) -> Option<Refusal> {
+        if let Some(refusal) = self.submit(path, fields) {
+            return Some(refusal);
+        }
+        let draft = self.get("/api/v1/admin/rules/draft")["version"].to_string();
+        self.submit("/admin/rules/draft/apply", &[("version", draft)])
     }
 
     /// Opens a page that is a download.
@@ -360,7 +374,7 @@ pub(super) fn with_invitation(world: &mut World) -> Vars {
 }
 
 pub(super) fn no_handle(_: &mut World) -> Vars {
-    ["handle", "name", "domain", "client", "number"].map(|name| (name, "nonsense".to_owned())).to_vec()
+    ["handle", "name", "domain", "client"].map(|name| (name, "nonsense".to_owned())).to_vec()
 }
 
 pub(super) fn group(world: &mut World) -> Vars {
@@ -420,6 +434,17 @@ pub(super) const APP_FORM: &[(&str, &str)] = &[
     ("redirect_uris", "https://app.example.org/callback"),
     ("post_logout_redirect_uris", ""),
     ("backchannel_logout_uri", ""),
+    ("scopes", "openid"),
+    ("level", "one_factor"),
+    ("consent", "once"),
+    ("auth_method", "any"),
+    ("id_token_alg", "RS256"),
+];
+
+/// The same with an address that no app may have.
+pub(super) const BAD_APP_FORM: &[(&str, &str)] = &[
+    ("name", "Other"),
+    ("redirect_uris", "javascript:alert(1)"),
     ("scopes", "openid"),
     ("level", "one_factor"),
     ("consent", "once"),
@@ -531,4 +556,23 @@ pub(super) fn draft(world: &mut World) -> Vars {
         .json("PUT", "/api/v1/admin/rules/draft", &serde_json::from_str(&filled(DRAFT, &vars)).unwrap())
         .expect(200);
     state(world)
+}
+
+/// One rule, by the versions of before it was joined by another.
+pub(super) fn stale_rules(world: &mut World) -> Vars {
+    let vars = set_rules(world, &["x"]);
+    world.command(&["rules", "add", "allow", "one_factor", "domain=y.home.localhost"], "");
+    vars
+}
+
+/// A file that is not there yet.
+pub(super) fn new_file(world: &mut World) -> Vars {
+    let name = world.fresh("file");
+    vec![("file", world.path(&name))]
+}
+
+/// As many snapshots as anybody may ask for.
+pub(super) fn many_snapshots(world: &mut World) -> Vars {
+    while world.program.json("POST", "/api/v1/admin/backups", &json!({})).status < 300 {}
+    Vec::new()
 }

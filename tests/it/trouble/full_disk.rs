@@ -11,7 +11,7 @@ use serde_json::json;
 use super::program::{Installation, Process, is_root, skip};
 use doorward::kernel::time::SystemClock;
 
-use crate::harness::{Answer, TempDir};
+use crate::harness::{Answer, PATIENCE, TempDir};
 
 /// A file system of its own in memory, unmounted when dropped.
 struct Disk(PathBuf);
@@ -85,7 +85,7 @@ fn refresh_token(answer: &Answer) -> String {
 fn until_ready(process: &Process) -> Duration {
     let begun = SystemClock::shared();
     while process.client().get_json("/readyz").status != 200 {
-        assert!(begun.monotonic() < Duration::from_secs(10), "it does not get ready again");
+        assert!(begun.monotonic() < PATIENCE, "it does not get ready again");
         std::thread::sleep(Duration::from_millis(50));
     }
     begun.monotonic()

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::program::{Installation, Process};
 use doorward::kernel::time::SystemClock;
 
-use crate::harness::PASSWORD;
+use crate::harness::{PASSWORD, PATIENCE, until};
 
 fn with_open_registration() -> Installation {
     let mut installation = Installation::new();
@@ -66,20 +66,21 @@ fn a_signal_stops_the_server_in_order_under_load() {
                 std::thread::sleep(Duration::from_millis(500));
             }
         });
-        std::thread::sleep(Duration::from_millis(700));
+        until("somebody is registered", || acknowledged.load(Ordering::SeqCst) >= 4);
         let begun = SystemClock::shared();
         process.terminate();
         while std::path::Path::new(&format!("/proc/{}/stat", process.id())).exists()
             && !has_exited(process.id())
         {
-            assert!(begun.monotonic() < Duration::from_secs(20), "it does not end: {}", process.log());
+            assert!(begun.monotonic() < PATIENCE, "it does not end: {}", process.log());
             std::thread::sleep(Duration::from_millis(5));
         }
         is_over.store(true, Ordering::Relaxed);
         begun.monotonic()
     });
     assert_eq!(process.wait().code(), Some(0), "{}", process.log());
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // Five seconds of patience, and what a busy machine takes to close the store.
+    assert!(took < Duration::from_secs(10), "{took:?}");
     let acknowledged = acknowledged.load(Ordering::SeqCst);
     assert!(acknowledged > 0);
     // One more may have been made whose answer was cut, for each thread.

@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::{Look, Outside};
 use crate::access::snippet::Proxy;
+use crate::admin::Admin;
 use crate::http::{Problem, Reply, Request};
-use crate::limits::{Limits, Rule};
+use crate::limits::Rule;
 use crate::operations::doctor::{Finding, Severity};
 use crate::sessions::Principal;
 use crate::views::Frame;
@@ -26,8 +27,8 @@ const BY_ITSELF: &str = "auto";
 pub struct Desk<'a> {
     /// The doctor.
     pub outside: &'a Outside,
-    /// Rate counters.
-    pub limits: &'a Limits,
+    /// Administration, whose counters and frames these are.
+    pub admin: &'a Admin,
     /// Where a proxy reaches Doorward.
     pub doorward: String,
 }
@@ -48,7 +49,8 @@ impl Desk<'_> {
         proxy: Option<Proxy>,
         actor: &Principal,
     ) -> Result<Vec<Finding>, Problem> {
-        let verdict = self.limits.acquire(&LOOKS, &self.limits.key(&LOOKS, actor.session.as_bytes()));
+        let limits = &self.admin.limits;
+        let verdict = limits.acquire(&LOOKS, &limits.key(&LOOKS, actor.session.as_bytes()));
         if !verdict.allowed {
             return Err(Problem::too_many_requests(
                 "rate_limited",
@@ -82,16 +84,16 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// If the page cannot be made.
-    pub fn show(&self, frame: Frame) -> Result<Reply, Problem> {
-        self.page(frame, ("", None), Vec::new(), None)
+    pub fn show(&self, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+        self.page(self.frame(request, actor), ("", None), Vec::new(), None)
     }
 
     /// `POST /admin/doctor`.
     ///
     /// # Errors
     /// 429, or what makes no page.
-    pub async fn submit(&self, frame: Frame, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
-        let form = request.form()?;
+    pub async fn submit(&self, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+        let (form, frame) = (request.form()?, self.frame(request, actor));
         let (host, proxy) = (form.text("host"), Proxy::parse(form.text("proxy")));
         match self.look(host, proxy, actor).await {
             Ok(findings) => self.page(frame, (host, proxy), findings, None),
@@ -100,6 +102,10 @@ impl Desk<'_> {
             }
             Err(problem) => Err(problem),
         }
+    }
+
+    fn frame(&self, request: &Request, actor: &Principal) -> Frame {
+        self.admin.frame(request, actor, request.words().doctor_title(), "doctor")
     }
 
     fn page(
