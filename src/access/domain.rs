@@ -249,7 +249,8 @@ pub fn validate_parent_domain(text: &str, portal_host: &str) -> Result<ParentDom
     let portal = normal_host(portal_host).unwrap_or_default();
     if *portal != *domain && !is_below(&portal, &domain) {
         return Err(format!(
-            "Doorward itself is reached at “{portal_host}”, which is not below “{domain}”, so browsers would refuse its cookie."
+            "Doorward itself is reached at “{portal_host}”, which is not below “{domain}”, so browsers would refuse its cookie. Give \
+             it an address below that first, such as https://auth.{domain}."
         ));
     }
     Ok(ParentDomain(domain.into_boxed_str()))

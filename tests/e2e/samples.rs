@@ -204,6 +204,8 @@ fn setup_pages() -> Vec<Sample> {
             })
             .to_vec(),
         proxy: "nginx".into(),
+        plays_app: false,
+        other_app_url: "/setup/protect?proxy=nginx&app=echo#lines".into(),
         reload: "Then run nginx -t, and reload nginx.".into(),
         snippets,
         test,
@@ -290,6 +292,21 @@ fn setup_pages() -> Vec<Sample> {
                 is_probe_due: false,
                 passkeys_at: Some("https://auth.old.example".into()),
                 errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "setup-echo",
+            setup::Echo {
+                frame: gate("The test page"),
+                host: "photos.linden.example".into(),
+                facts: vec![
+                    Fact::new("User name", "ana"),
+                    Fact::new("Name", "Ana Lindqvist"),
+                    Fact::new("Groups", "family,admins"),
+                    Fact::new("E-mail", "ana@linden.example"),
+                ],
+                forge_url: "/setup/echo?forged".into(),
+                made_up: "doorward-made-up",
             },
         ),
         sample("setup-probed", setup::Probed { frame: gate("It arrived") }),
