@@ -453,6 +453,10 @@ impl Service {
         if self.app.site.is_own_host(host) || !self.app.site.is_origin_set() && request.client.is_local() {
             return Ok(None);
         }
+        // The proxy of the first app was told to come here.
+        if route.path == "/" && self.app.setup.plays_the_app(request) {
+            return Ok(Some(Reply::see_other(crate::setup::echo::PATH).for_other_host()));
+        }
         let origin = self.app.site.origin();
         // The portal of another domain is there to set its cookie, and leads on to where people sign in.
         if self.app.site.domain_of_portal(host).is_some() {

@@ -9,6 +9,7 @@ pub mod address;
 mod ascii_set;
 mod connection;
 pub mod cookies;
+pub mod copies;
 pub mod csrf;
 mod destinations;
 pub mod form;

@@ -126,7 +126,9 @@ impl OutgoingError {
 
 /// Says a reason that the system or TLS gives in a few words, where it is one of the usual ones.
 pub fn reason(why: &str, t: Words) -> String {
-    let usual: [(&str, fn(Words) -> &'static str); 10] = [
+    let usual: [(&str, fn(Words) -> &'static str); 12] = [
+        ("Name or service not known", Words::errors_why_no_name),
+        ("No address associated", Words::errors_why_no_name),
         ("Connection refused", Words::errors_why_refused),
         ("unreachable", Words::errors_why_unreachable),
         ("No route to host", Words::errors_why_unreachable),

@@ -162,6 +162,15 @@ impl Reply {
         reply
     }
 
+    /// Answers a file to keep. Its name is one of ours, so it needs no quoting.
+    pub fn file(name: &str, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut reply = Reply::bytes(StatusCode::OK, content_type, body);
+        if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+            reply.set(header::CONTENT_DISPOSITION, value);
+        }
+        reply
+    }
+
     /// Answers 303 See Other: the next request is a GET (OA-07).
     pub fn see_other(location: &str) -> Self {
         let mut reply = Reply::empty(StatusCode::SEE_OTHER);

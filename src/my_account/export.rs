@@ -1,6 +1,6 @@
 //! One's own data as one document: everything that is kept about a person here, and no secret of it (GEN-07).
 
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::api::{ActivityDto, SessionDto};
@@ -137,7 +137,5 @@ pub async fn download(
     let text =
         serde_json::to_string_pretty(&document).map_err(|error| Problem::internal(error.to_string()))?;
     // A username holds letters, digits, dots, hyphens and underscores alone.
-    let name = format!("attachment; filename=\"doorward-{}.json\"", principal.user.username);
-    let name = HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("attachment"));
-    Ok(Reply::bytes(StatusCode::OK, "application/json", text).with(header::CONTENT_DISPOSITION, name))
+    Ok(Reply::file(&format!("doorward-{}.json", principal.user.username), "application/json", text))
 }

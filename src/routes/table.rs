@@ -214,6 +214,7 @@ pub const ROUTES: &[Route] = &[
     first_start(Post, "/setup/address", open!(setup::address, setup)),
     first_start(Get, "/setup/probe/{nonce}", open!(setup::probe, setup)),
     first_start(Get, "/setup/seen", open!(setup::seen, setup)),
+    first_start(Get, "/setup/echo", open!(setup::echo, setup)),
     first_start(Get, "/setup/second-factor", open!(setup::show_second_factor, setup)),
     first_start(Post, "/setup/second-factor", open!(setup::second_factor, setup)),
     first_start(Post, "/setup/passkey", open!(setup::passkey, setup)),

@@ -2,7 +2,7 @@
 //! sealed with the master key, which is not in it.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 use super::Setup;
 use crate::audit::{Event, Kind};
@@ -47,7 +47,7 @@ impl Setup {
         }
         let event = Event::succeeded(Kind::StoreExported).by(principal.user.id, &principal.user.username);
         let now = self.note_backup(event.from(visit.ip).request(visit.request)).await?;
-        let written = self.on_a_thread(move || {
+        let written = self.copies.work(move || {
             let mut bytes = Vec::new();
             snapshots::export_to(&store, &mut bytes, now).map(|_| bytes)
         });
@@ -73,11 +73,7 @@ impl Setup {
 }
 
 fn file(backup: Backup) -> Reply {
-    let mut reply = Reply::bytes(StatusCode::OK, "application/x-ndjson", backup.bytes);
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{}\"", backup.name)) {
-        reply.set(header::CONTENT_DISPOSITION, value);
-    }
-    reply
+    Reply::file(&backup.name, "application/x-ndjson", backup.bytes)
 }
 
 /// `GET /admin/backup`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::echo::Told;
 use super::looks::{Seen, Unseen};
 use super::sightings::{Arrival, Asked};
 use crate::http::address::{host_matches, is_loopback_name};
@@ -79,6 +80,10 @@ fn name(facts: &AddressFacts<'_>) -> Check {
             let shown: Vec<String> = addresses.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
             Check::new(CheckState::Pass, label, t.setup_check_name_found(shown.join(", "), host))
         }
+        // Whoever came by this name needs nobody to look it up here.
+        Some(Err(why)) if arrived(facts).is_some() => {
+            Check::new(CheckState::Note, label, t.setup_check_name_browser(host, reason(why, t)))
+        }
         Some(Err(why)) => {
             Check::new(CheckState::Fix, label, t.setup_check_name_missing(host, reason(why, t)))
         }
@@ -90,7 +95,9 @@ fn name(facts: &AddressFacts<'_>) -> Check {
 fn https(facts: &AddressFacts<'_>) -> Check {
     let t = facts.t;
     let (state, sentence) = if facts.origin.is_https {
-        (CheckState::Pass, t.setup_check_https_pass())
+        let is_seen = arrived(facts).is_some_and(|(_, is_https)| is_https);
+        let sentence = if is_seen { t.setup_check_https_pass() } else { t.setup_check_https_named() };
+        (CheckState::Pass, sentence)
     } else if is_loopback_name(&facts.origin.host) {
         (CheckState::Skipped, t.setup_check_https_local())
     } else if facts.allows_insecure_http {
@@ -117,15 +124,22 @@ fn certificate(facts: &AddressFacts<'_>) -> Check {
         Some(Err(Unseen::NotTrusted(why))) => {
             (CheckState::Fix, t.setup_check_certificate_untrusted(why.in_words(t)))
         }
-        Some(Err(Unseen::NotReached(why))) if facts.arrival.is_some_and(|arrival| arrival.is_https) => {
-            (CheckState::Pass, t.setup_check_certificate_browser(why.in_words(t)))
-        }
-        Some(Err(Unseen::NotReached(why))) => {
-            (CheckState::Skipped, t.setup_check_certificate_unreached(why.in_words(t)))
-        }
+        Some(Err(Unseen::NotReached(why))) => unseen_certificate(facts, &why.in_words(t)),
         None => (CheckState::Skipped, t.setup_check_unseen().to_owned()),
     };
     Check::new(state, t.setup_check_certificate(), sentence)
+}
+
+/// What is said where this machine could not look: the browser did, if it came.
+fn unseen_certificate(facts: &AddressFacts<'_>, why: &str) -> (CheckState, String) {
+    let t = facts.t;
+    let is_nameless = matches!(facts.names, Some(Err(_)));
+    match (facts.arrival.is_some_and(|arrival| arrival.is_https), is_nameless) {
+        (true, true) => (CheckState::Pass, t.setup_check_certificate_browser_alone().to_owned()),
+        (true, false) => (CheckState::Pass, t.setup_check_certificate_browser(why)),
+        (false, true) => (CheckState::Skipped, t.setup_check_certificate_nameless().to_owned()),
+        (false, false) => (CheckState::Skipped, t.setup_check_certificate_unreached(why)),
+    }
 }
 
 /// The host that arrived, and whether it came over HTTPS; `None` if the address was not tried.
@@ -250,8 +264,9 @@ pub(super) fn first_app(
     t: Words,
 ) -> Vec<Check> {
     let mut checks = vec![proxy_asks(host, asked, t), told(asked, t), strangers(host, asked, t)];
-    checks.extend(forged.map(|forged| made_up_names(host, forged, t)));
+    checks.extend(made_up_names(host, asked, forged, t));
     checks.push(gets_in(host, asked, t));
+    checks.extend(asked.told.as_ref().map(|told| app_is_told(told, t)));
     checks
 }
 
@@ -290,17 +305,35 @@ fn strangers(host: &str, asked: &Asked, t: Words) -> Check {
     Check::new(state, t.setup_test_strangers(), sentence)
 }
 
-fn made_up_names(host: &str, forged: &Result<StatusCode, Unseen>, t: Words) -> Check {
-    let (state, sentence) = match forged {
-        Ok(status) if status.is_redirection() || *status == StatusCode::UNAUTHORIZED => {
-            (CheckState::Pass, t.setup_test_forged_pass().to_owned())
+/// What was seen from this machine as a stranger, and from the test app by somebody who is signed in.
+fn made_up_names(
+    host: &str,
+    asked: &Asked,
+    forged: Option<&Result<StatusCode, Unseen>>,
+    t: Words,
+) -> Option<Check> {
+    let is_forgeable = asked.told.as_ref().and_then(|told| told.is_forgeable);
+    let (state, sentence) = match (forged, is_forgeable) {
+        (_, Some(true)) => (CheckState::Fix, t.setup_test_forged_came().to_owned()),
+        (Some(Ok(status)), _) if !status.is_redirection() && *status != StatusCode::UNAUTHORIZED => {
+            (CheckState::Fix, t.setup_test_forged_fix(status.as_u16()))
         }
-        Ok(status) => (CheckState::Fix, t.setup_test_forged_fix(status.as_u16())),
-        Err(Unseen::NotTrusted(why) | Unseen::NotReached(why)) => {
+        (_, Some(false)) => (CheckState::Pass, t.setup_test_forged_stripped().to_owned()),
+        (Some(Ok(_)), None) => (CheckState::Pass, t.setup_test_forged_pass().to_owned()),
+        (Some(Err(Unseen::NotTrusted(why) | Unseen::NotReached(why))), None) => {
             (CheckState::Skipped, t.setup_test_forged_unseen(host, why.in_words(t)))
         }
+        (None, None) => return None,
     };
-    Check::new(state, t.setup_test_forged(), sentence)
+    Some(Check::new(state, t.setup_test_forged(), sentence))
+}
+
+fn app_is_told(told: &Told, t: Words) -> Check {
+    let (state, sentence) = match told.user.as_str() {
+        "" => (CheckState::Fix, t.setup_test_told_app_fix().to_owned()),
+        user => (CheckState::Pass, t.setup_test_told_app_pass(user)),
+    };
+    Check::new(state, t.setup_test_told_app(), sentence)
 }
 
 fn gets_in(host: &str, asked: &Asked, t: Words) -> Check {
@@ -410,6 +443,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_only_the_browser_finds_is_no_fault() {
+        let origin = origin("https://auth.home.example");
+        let mut facts = facts(&origin, "localhost:8080");
+        facts.names = Some(Err("no such name".into()));
+        assert_eq!(address(&facts)[0].state, Fix);
+        facts.host = "auth.home.example";
+        let found = &address(&facts)[0];
+        assert_eq!(found.state, CheckState::Note);
+        assert!(found.sentence.contains("no such name"), "{}", found.sentence);
+    }
+
+    #[test]
     fn plain_http_and_untrusted_proxies_need_a_fix() {
         let origin = origin("http://192.168.1.5:8080");
         let mut facts = facts(&origin, "192.168.1.5:8080");
@@ -454,5 +499,28 @@ mod tests {
         ] {
             assert_eq!(states(&first_app(host, &asked, Some(&forged), T))[3], state);
         }
+    }
+
+    #[test]
+    fn the_test_app_tells_what_an_app_learns() {
+        let told = |user: &str, is_forgeable| {
+            let told = Some(Told { user: user.into(), is_forgeable });
+            Asked { told, ..Asked::default() }
+        };
+        let judge = |asked: &Asked, forged: Option<&Result<StatusCode, Unseen>>| {
+            states(&first_app("photos.home.example", asked, forged, T))[3..].to_vec()
+        };
+        assert_eq!(judge(&told("", None), None), [Skipped, Fix]);
+        assert_eq!(judge(&told("ana", None), None), [Skipped, Pass]);
+        assert_eq!(judge(&told("ana", Some(false)), None), [Pass, Skipped, Pass]);
+        let (sent_away, let_in, unseen) = (
+            Ok(StatusCode::FOUND),
+            Ok(StatusCode::OK),
+            Err(Unseen::NotReached(crate::words::english_only("refused"))),
+        );
+        // The worse of both is told.
+        assert_eq!(judge(&told("ana", Some(true)), Some(&sent_away))[0], Fix);
+        assert_eq!(judge(&told("ana", Some(false)), Some(&let_in))[0], Fix);
+        assert_eq!(judge(&told("ana", Some(false)), Some(&unseen))[0], Pass);
     }
 }

@@ -218,16 +218,22 @@ impl Setup {
         format!("http://{}", SocketAddr::new(ip, self.listen().port()))
     }
 
-    /// Returns the files for the proxy in front of an app.
+    /// Returns the files for the proxy in front of an app, or of Doorward in the place of one.
     ///
     /// # Errors
     /// 500 if an address of ours is no address.
-    pub(super) fn snippets(&self, proxy: Proxy, host: &str, t: Words) -> Result<Vec<Snippet>, Problem> {
+    pub(super) fn snippets(
+        &self,
+        proxy: Proxy,
+        host: &str,
+        plays_app: bool,
+        t: Words,
+    ) -> Result<Vec<Snippet>, Problem> {
         let addresses = Addresses {
             portal_origin: self.sign_in.site.origin().text,
             doorward: self.own_url(),
             host: host.to_owned(),
-            app: USUAL_APP.to_owned(),
+            app: if plays_app { self.own_url() } else { USUAL_APP.to_owned() },
         };
         let files = files(proxy, &addresses).map_err(Problem::internal)?;
         let snippet = |file: SnippetFile| Snippet {

@@ -229,6 +229,7 @@ pub async fn show_protect(room: &Setup, request: &Request) -> Result<Reply, Prob
         app_host: here.progress.app_host.clone().unwrap_or_default(),
         who: here.progress.app_who.clone(),
         proxy: request.query("proxy").unwrap_or_default(),
+        plays_app: request.query("app").is_some_and(|app| app == ECHO),
         ..Shown::default()
     };
     if is_oidc {
@@ -246,6 +247,8 @@ pub async fn show_protect(room: &Setup, request: &Request) -> Result<Reply, Prob
 
 /// The word for an app that signs people in by itself.
 const OIDC: &str = "oidc";
+/// The word for Doorward itself in the place of the app.
+const ECHO: &str = "echo";
 
 /// What the page of the first app shows.
 #[derive(Default)]
@@ -254,6 +257,7 @@ struct Shown {
     app_host: String,
     who: String,
     proxy: String,
+    plays_app: bool,
     preset: String,
     app_url: String,
     added: Option<views::AddedApp>,
@@ -267,7 +271,7 @@ fn protect_page(here: &Here<'_>, shown: Shown) -> Result<Reply, Problem> {
     let t = here.request.words();
     let proxy = Proxy::parse(&shown.proxy).unwrap_or(Proxy::Nginx);
     let snippets = match &here.progress.app_host {
-        Some(host) => room.snippets(proxy, host, t)?,
+        Some(host) => room.snippets(proxy, host, shown.plays_app, t)?,
         None => Vec::new(),
     };
     let status = if shown.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -287,7 +291,16 @@ fn protect_page(here: &Here<'_>, shown: Shown) -> Result<Reply, Problem> {
         app_host: shown.app_host,
         example_host: room.example_host(),
         who: room.audiences(&shown.who, t),
-        proxies: Proxy::ALL.into_iter().map(|other| proxy_link(other, other == proxy)).collect(),
+        proxies: Proxy::ALL
+            .into_iter()
+            .map(|other| FilterLink {
+                label: other.title().to_owned(),
+                url: lines_url(other, shown.plays_app),
+                is_current: other == proxy,
+            })
+            .collect(),
+        plays_app: shown.plays_app,
+        other_app_url: lines_url(proxy, !shown.plays_app),
         proxy: proxy.as_str().to_owned(),
         reload: proxy.reload(t).to_owned(),
         snippets,
@@ -297,9 +310,13 @@ fn protect_page(here: &Here<'_>, shown: Shown) -> Result<Reply, Problem> {
     here.page(status, &page)
 }
 
-fn proxy_link(proxy: Proxy, is_current: bool) -> FilterLink {
-    let url = format!("{}?proxy={}#lines", Step::Protect.path(), proxy.as_str());
-    FilterLink { label: proxy.title().to_owned(), url, is_current }
+fn lines_url(proxy: Proxy, plays_app: bool) -> String {
+    format!("{}#lines", protect_url(proxy, plays_app))
+}
+
+fn protect_url(proxy: Proxy, plays_app: bool) -> String {
+    let app = if plays_app { format!("&app={ECHO}") } else { String::new() };
+    format!("{}?proxy={}{app}", Step::Protect.path(), proxy.as_str())
 }
 
 /// `POST /setup/protect`: `save` makes the rule, `add-app` an app that signs people in by itself, `test` looks what the
@@ -318,8 +335,8 @@ pub async fn protect(room: &Setup, request: &Request) -> Result<Reply, Problem> 
         "skip" => end(&here, &owner, &visit).await,
         "finish" if saved.is_some() || client.is_some() => end(&here, &owner, &visit).await,
         "test" if saved.is_some() => {
-            let proxy = Proxy::parse(form.text("proxy")).unwrap_or(Proxy::Nginx).as_str();
-            let place = format!("{}?proxy={proxy}&test=1#test-result", Step::Protect.path());
+            let proxy = Proxy::parse(form.text("proxy")).unwrap_or(Proxy::Nginx);
+            let place = format!("{}&test=1#test-result", protect_url(proxy, form.text("app") == ECHO));
             Ok(here.keep(Reply::see_other(&place)))
         }
         // Sent again, it must not be added again.

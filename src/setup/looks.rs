@@ -58,7 +58,10 @@ pub(super) async fn names(origin: &Origin) -> Option<Result<Vec<IpAddr>, String>
             addresses.dedup();
             if addresses.is_empty() { Err(NO_ADDRESS.to_owned()) } else { Ok(addresses) }
         }
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => {
+            let why = error.to_string();
+            Err(why.strip_prefix("failed to lookup address information: ").unwrap_or(&why).to_owned())
+        }
         Err(_) => Err(NO_ANSWER.to_owned()),
     })
 }

@@ -12,6 +12,7 @@ mod bootstrap;
 pub mod checklist;
 mod checks;
 pub mod claim;
+pub mod echo;
 mod first_app;
 mod later_pages;
 mod looks;
@@ -40,6 +41,7 @@ use crate::access::{Access, Dialect};
 use crate::accounts::User;
 use crate::audit::{Event, Kind, place_in_words};
 use crate::crypto::mac::sha256;
+use crate::http::copies::Copies;
 use crate::http::outgoing::Outgoing;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::ids::UserId;
@@ -117,8 +119,7 @@ pub struct Inner {
     watch: Watch,
     /// Somebody wants this process to start again.
     restart: tokio::sync::Notify,
-    /// One whole store is read or written at a time.
-    turn: Arc<tokio::sync::Semaphore>,
+    copies: Copies,
     /// The whole address that made the owner; in memory only, for whoever came second.
     claimed_from: Mutex<Option<IpAddr>>,
 }
@@ -217,7 +218,7 @@ impl Setup {
             probes: Probes::default(),
             watch,
             restart: tokio::sync::Notify::new(),
-            turn: Arc::new(tokio::sync::Semaphore::new(1)),
+            copies: Copies::default(),
             claimed_from: Mutex::new(None),
         })))
     }
@@ -500,24 +501,9 @@ impl Setup {
         Ok(())
     }
 
-    /// Does work with a whole store on a thread of its own, one at a time (RES-01).
-    async fn on_a_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let busy = || {
-            let sentence = Said::of(Words::setup_backup_busy);
-            Problem::unavailable("busy", sentence, Duration::from_secs(5))
-        };
-        let turn = self.turn.clone().try_acquire_owned().map_err(|_| busy())?;
-        let (done, result) = tokio::sync::oneshot::channel();
-        let started = std::thread::Builder::new().name("setup-store".to_owned()).spawn(move || {
-            let _turn = turn;
-            // Nobody waits any more if the browser went away.
-            let _ = done.send(work());
-        });
-        started.map_err(|error| Problem::internal(error.to_string()))?;
-        result.await.map_err(|error| Problem::internal(error.to_string()))
+    /// Returns who works with copies of the whole store.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
     }
 
     /// Returns who was faster, as a sentence with time and place.

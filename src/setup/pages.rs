@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, Method, StatusCode, header};
 
 pub use super::address_pages::{address, probe, seen, show_address};
+pub use super::echo::echo;
 pub use super::later_pages::{
     hide, passkey, protect, recovery_codes, second_factor, show_done, show_protect, show_recovery_codes,
     show_second_factor,

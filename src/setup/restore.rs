@@ -92,7 +92,7 @@ pub async fn restore(room: &Setup, request: &Request) -> Result<Reply, Problem> 
     };
     let (bytes, dir) = (request.body.slice_ref(sent.export), room.data_directory.clone());
     let store = room.sign_in.store.clone();
-    let worked = room.on_a_thread(move || {
+    let worked = room.copies.work(move || {
         let sealer = key.as_ref().map(Sealer::new);
         let (header, report) = staged::verify(&bytes, sealer.as_ref().unwrap_or_else(|| store.sealer()))?;
         if !report.counts.contains_key("user") {

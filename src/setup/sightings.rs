@@ -9,6 +9,7 @@ use data_encoding::BASE64URL_NOPAD;
 use http::{StatusCode, header};
 use parking_lot::Mutex;
 
+use super::echo::Told;
 use crate::access::forward_auth::{Question, read};
 use crate::access::{Dialect, Refusal};
 use crate::crypto::mac::sha256;
@@ -126,14 +127,16 @@ pub(super) struct Asked {
     pub(super) names_visitor: bool,
     /// The host that the sign-in page would lead the last stranger back to.
     pub(super) back: Option<String>,
+    /// What the test app was told, if it was opened.
+    pub(super) told: Option<Told>,
 }
 
 impl Asked {
     /// Returns a word that changes with every finding that follows from this, and not with every question.
     pub(super) fn state(&self) -> String {
-        let Asked { at, anonymous, let_in, refusal, other_host, names_visitor, back } = self;
+        let Asked { at, anonymous, let_in, refusal, other_host, names_visitor, back, told } = self;
         let state = format!(
-            "{} {anonymous:?} {let_in} {refusal:?} {other_host:?} {names_visitor} {back:?}",
+            "{} {anonymous:?} {let_in} {refusal:?} {other_host:?} {names_visitor} {back:?} {told:?}",
             at.is_some()
         );
         BASE64URL_NOPAD.encode(sha256(state.as_bytes()).get(..8).unwrap_or_default())
@@ -165,6 +168,19 @@ impl Watch {
         match self.0.lock().as_ref() {
             Some((watched, asked)) if watched == host => asked.clone(),
             _ => Asked::default(),
+        }
+    }
+
+    /// Returns the app that is watched.
+    pub(super) fn host(&self) -> Option<String> {
+        self.0.lock().as_ref().map(|(host, _)| host.clone())
+    }
+
+    /// Notes what the test app at `host` was told.
+    pub(super) fn app_told(&self, host: &str, note: impl FnOnce(&mut Told)) {
+        let mut watched = self.0.lock();
+        if let Some((_, asked)) = watched.as_mut().filter(|(watched, _)| watched == host) {
+            note(asked.told.get_or_insert_default());
         }
     }
 

@@ -431,7 +431,7 @@ async fn a_second_thought_about_the_first_app_changes_its_rule() {
     rig.setup.protect("films.home.example", "owner", &owner, &visit(1)).await.unwrap();
     assert_eq!(lines(&rig), ["allow two_factor domain=films.home.example user=ada # Made by the setup"]);
     for proxy in Proxy::ALL {
-        let snippets = rig.setup.snippets(proxy, "films.home.example", Words::ENGLISH).unwrap();
+        let snippets = rig.setup.snippets(proxy, "films.home.example", false, Words::ENGLISH).unwrap();
         assert!(snippets.iter().any(|file| file.text.contains("127.0.0.1")), "{}", proxy.title());
     }
 }

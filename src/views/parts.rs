@@ -195,6 +195,8 @@ pub enum CheckState {
     Pass,
     /// Something to change.
     Fix,
+    /// Something to know; nothing has to be changed.
+    Note,
     /// Could not be looked at (yet).
     Skipped,
 }
@@ -216,6 +218,16 @@ impl Check {
     /// Makes a check without a snippet.
     pub fn new(state: CheckState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
         Check { state, label: label.into(), sentence: sentence.into(), snippet: String::new() }
+    }
+
+    /// Whether it could not be looked at.
+    pub fn is_skipped(&self) -> bool {
+        self.state == CheckState::Skipped
+    }
+
+    /// Returns how many of a list could not be looked at.
+    pub fn skipped(list: &[Check]) -> usize {
+        list.iter().filter(|check| check.is_skipped()).count()
     }
 }
 

@@ -244,6 +244,22 @@ pub struct Probed {
     pub frame: Frame,
 }
 
+/// `GET /setup/echo`: Doorward in the place of the first app shows what it is told. Its script sends a made-up name along.
+#[derive(Debug, Template)]
+#[template(path = "setup/echo.html", config = "web/askama.toml")]
+pub struct Echo {
+    /// Common parts.
+    pub frame: Frame,
+    /// The host of the app.
+    pub host: String,
+    /// What came along; empty if no name did.
+    pub facts: Vec<Fact>,
+    /// Where the script sends the made-up name.
+    pub forge_url: String,
+    /// That name.
+    pub made_up: &'static str,
+}
+
 /// `GET /setup/second-factor`: a passkey or an authenticator app for the owner.
 ///
 /// Forms: POST `/setup/passkey`, fields `csrf`, `name`, `credential`; POST `/setup/second-factor`, fields `csrf`, `code`,
@@ -351,6 +367,10 @@ pub struct Protect {
     pub proxies: Vec<FilterLink>,
     /// The word of the one that is shown.
     pub proxy: String,
+    /// Whether the lines lead to Doorward itself, which plays the app for the test.
+    pub plays_app: bool,
+    /// Where the lines are that lead to the other one of both.
+    pub other_app_url: String,
     /// How it loads them, as a sentence.
     pub reload: String,
     /// Lines to paste; empty before the app was saved.

@@ -139,7 +139,7 @@ async function fill(form) {
   }
 }
 
-test("every form of every page can be sent without scripts, to a route that exists", { timeout: 240_000 }, async (t) => {
+test("every form of every page can be sent without scripts, to a route that exists", { timeout: 480_000 }, async (t) => {
   const site = await serve(directory);
   t.after(() => site.server.close());
   const page = await open(browser, { javaScriptEnabled: false });

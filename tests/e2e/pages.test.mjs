@@ -31,7 +31,7 @@ async function visit(path, options) {
   return page;
 }
 
-test("no page has an accessibility finding or is too wide, at 1280 or 360 px, in light or dark colors", { timeout: 600_000 }, async () => {
+test("no page has an accessibility finding or is too wide, at 1280 or 360 px, in light or dark colors", { timeout: 1_200_000 }, async () => {
   const page = await open(browser, { reducedMotion: "reduce" });
   await stay(page);
   const findings = [];

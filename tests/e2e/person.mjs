@@ -180,7 +180,8 @@ export class Person {
     for (;;) {
       const time = Date.now() + this.server.ahead * 1000;
       const now = Math.floor(time / 30_000);
-      const step = Math.max(this.step + 1, now - 1);
+      // That of the step before is good to the end of this one, which must not come while it is typed.
+      const step = Math.max(this.step + 1, time % 30_000 < 15_000 ? now - 1 : now);
       if (step <= now + 1) {
         this.step = step;
         return totp(this.secret, step - now, time);

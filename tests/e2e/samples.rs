@@ -224,6 +224,8 @@ fn setup_pages() -> Vec<Sample> {
             })
             .to_vec(),
         proxy: "nginx".into(),
+        plays_app: false,
+        other_app_url: "/setup/protect?proxy=nginx&app=echo#lines".into(),
         reload: words().access_proxy_nginx().into(),
         snippets,
         test,
@@ -310,6 +312,21 @@ fn setup_pages() -> Vec<Sample> {
                 is_probe_due: false,
                 passkeys_at: Some("https://auth.old.example".into()),
                 errors: FieldErrors::none(),
+            },
+        ),
+        sample(
+            "setup-echo",
+            setup::Echo {
+                frame: gate(words().setup_echo_title()),
+                host: "photos.linden.example".into(),
+                facts: vec![
+                    Fact::new(words().setup_echo_user(), "ana"),
+                    Fact::new(words().setup_echo_name(), "Ana Lindqvist"),
+                    Fact::new(words().setup_echo_groups(), "family,admins"),
+                    Fact::new(words().setup_echo_email(), "ana@linden.example"),
+                ],
+                forge_url: "/setup/echo?forged".into(),
+                made_up: "doorward-made-up",
             },
         ),
         sample("setup-probed", setup::Probed { frame: gate(words().setup_probed_title()) }),

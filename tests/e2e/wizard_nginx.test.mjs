@@ -113,7 +113,7 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
       await go(page, "#check");
       await page.locator("#checks").waitFor();
       await person.look("/setup/address behind nginx");
-      const text = await page.locator(".checks").textContent();
+      const text = await page.locator("#checks + .checks").textContent();
       for (const part of ["People reach Doorward over an encrypted connection.", "The proxy keeps the name", "through the proxy at 127.0.0.1", "The clocks of your browser"]) {
         assert.ok(text.includes(part), `${part} in ${text}`);
       }
@@ -154,6 +154,24 @@ test("with a passkey, by keys alone, to a protected app", { skip, timeout: 240_0
         assert.equal(found[label], "Pass", JSON.stringify(found));
       }
       await person.look("/setup/protect all green");
+    },
+    async function doorwardPlaysTheApp() {
+      await go(page, "#echo a");
+      await page.locator("#lines").waitFor();
+      await nginx.serve(await pastedFiles(page), app.port);
+      const other = await page.context().newPage();
+      await other.goto(`https://${PHOTOS}:${nginx.port}/`);
+      await other.getByRole("heading", { name: "The test page" }).waitFor();
+      assert.match(await other.locator("#told").textContent(), /ana.*Ana Sol/s);
+      await other.locator("#forged-no").waitFor();
+      await other.close();
+      await go(page, "#test");
+      await page.locator("#test-result").waitFor();
+      const found = await tested(page);
+      for (const label of ["Made-up names are not believed", "The app learns who is there"]) {
+        assert.equal(found[label], "Pass", JSON.stringify(found));
+      }
+      await person.look("/setup/protect with the test page");
     },
     async function finishes() {
       await go(page, "#finish");

@@ -9,7 +9,7 @@ use doorward::routes::{Action, Method2, ROUTES, Route};
 use serde_json::json;
 
 use crate::callers::{code_of, knock, needs_admin, needs_sign_in};
-use crate::harness::{Answer, Client, PASSWORD, Server, lift_limits};
+use crate::harness::{Answer, Client, PASSWORD, Server, cheapen_hashing, lift_limits};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/matrix.txt");
 
@@ -138,7 +138,10 @@ fn class(route: &Route, answer: &Answer) -> &'static str {
 }
 
 fn server() -> Server {
-    let server = Server::start_with(lift_limits);
+    let server = Server::start_with(|options| {
+        lift_limits(options);
+        cheapen_hashing(options);
+    });
     server.add_bare_user("keeper", Role::Admin);
     let pending = server.add_user("pending", Role::Admin, &[]);
     server.enrol_totp(pending);

@@ -745,7 +745,7 @@ fn nobody_waits_for_ever_when_many_passwords_come_at_once() {
         options.hashing.threads = 1;
         options.hashing.queue_per_thread = 2;
         // All have come before one is through.
-        options.hashing.passes = 10;
+        (options.hashing.memory_kib, options.hashing.passes) = (19_456, 10);
     });
     let client = server.client();
     let nginx = client.clone();

@@ -146,6 +146,7 @@ fn the_wizard_leads_from_the_code_to_a_protected_app_and_closes_behind_itself() 
     let tested = client.get(result).expect(200).text();
     assert!(tested.contains("A question about photos.home.localhost arrived."));
     assert!(tested.contains("was sent to the sign-in page"), "{tested}");
+    doorward_plays_the_app(&server, &mut client);
 
     leads_to(fill(&mut client, "/setup/protect", &[("action", "finish")]), "/setup/done");
     let done = client.get("/setup/done").expect(200).text();
@@ -155,6 +156,7 @@ fn the_wizard_leads_from_the_code_to_a_protected_app_and_closes_behind_itself() 
         for path in ["/setup", "/setup/welcome", "/setup/owner", "/setup/protect", "/setup/probe/x"] {
             client.get(path).expect(404);
         }
+        server.client().with_header("Host", "photos.home.localhost").get("/setup/echo").expect(404);
         server.client().form("/setup", &[("token", "x")]).expect(404);
         server.client().get("/setup/done").expect(404);
     };
@@ -166,6 +168,32 @@ fn the_wizard_leads_from_the_code_to_a_protected_app_and_closes_behind_itself() 
     client.address = server.address;
     is_gone(&server, &mut client);
     client.get("/setup/done").expect(404);
+}
+
+/// For the live test Doorward takes the place of the first app: under its host alone, and with what the proxy hands on.
+fn doorward_plays_the_app(server: &Server, client: &mut Client) {
+    let page = client.get("/setup/protect?proxy=nginx&app=echo").expect(200).text();
+    assert!(page.contains("proxy_pass http://127.0.0.1:") && !page.contains("127.0.0.1:3000"), "{page}");
+    client.get("/setup/echo").expect(404);
+    for other in ["films.home.localhost", "doorward.home.localhost"] {
+        server.client().with_header("Host", other).get("/setup/echo").expect(404);
+    }
+    let app = || server.client().with_header("Host", "photos.home.localhost:8443");
+    leads_to(app().get("/"), "/setup/echo");
+    assert!(app().get("/setup/echo").expect(200).text().contains("no name came along"));
+    let mut tested = || client.get("/setup/protect?proxy=nginx&app=echo&test=1").expect(200).text();
+    assert!(tested().contains("no name came along"));
+    let page = app().with_header("Remote-User", "ana<b>").get("/setup/echo").expect(200).text();
+    assert!(page.contains("ana&#60;b&#62;"), "{page}");
+    assert!(tested().contains("The test page was told: ana&#60;b&#62;."));
+    for (name, came_through, sentence) in [
+        ("ana", false, "and it did not come through"),
+        ("doorward-made-up", true, "and it came through: anybody could claim to be you"),
+    ] {
+        let answer = app().with_header("Remote-User", name).get_json("/setup/echo?forged").expect(200);
+        assert_eq!(answer.json()["came_through"], came_through);
+        assert!(tested().contains(sentence), "{name}");
+    }
 }
 
 /// Asks as nginx would about somebody who is not signed in.

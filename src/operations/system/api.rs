@@ -1,6 +1,6 @@
 //! The overview and the system as JSON, for administrators.
 
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -114,13 +114,9 @@ pub async fn read_backup(room: &System, request: &Request, actor: &Principal) ->
     Ok(as_file(name, room.read_snapshot(name, event).await?))
 }
 
-/// Answers a snapshot as a file to keep. Its name is one of ours, so it needs no quoting.
+/// Answers a snapshot as a file to keep.
 pub(super) fn as_file(name: &str, bytes: Vec<u8>) -> Reply {
-    let reply = Reply::bytes(StatusCode::OK, "application/octet-stream", bytes);
-    match HeaderValue::from_str(&format!("attachment; filename=\"doorward-{name}\"")) {
-        Ok(disposition) => reply.with(header::CONTENT_DISPOSITION, disposition),
-        Err(_) => reply,
-    }
+    Reply::file(&format!("doorward-{name}"), "application/octet-stream", bytes)
 }
 
 /// `GET /api/v1/admin/support`: the text for people who help.

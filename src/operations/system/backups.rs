@@ -1,13 +1,11 @@
 //! Snapshots of the store: which there are, one more, and one to take along.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::Semaphore;
 
 use crate::audit::{Event, Outcome};
 use crate::http::Problem;
+use crate::http::copies::Copies;
 use crate::kernel::time::Timestamp;
 use crate::store::Store;
 use crate::store::snapshots::{self, Reason, Stored};
@@ -21,16 +19,16 @@ pub const LARGEST_DOWNLOAD: u64 = 64 * 1024 * 1024;
 /// Snapshots that somebody asked for are kept until somebody removes them; a browser makes no more than these.
 const MOST_ASKED: usize = 20;
 
-/// Makes and reads snapshots, one at a time.
+/// Makes and reads snapshots.
 pub struct Backups {
     store: Store,
     directory: PathBuf,
-    turn: Arc<Semaphore>,
+    copies: Copies,
 }
 
 impl Backups {
-    pub(super) fn new(store: Store, directory: PathBuf) -> Self {
-        Backups { store, directory, turn: Arc::new(Semaphore::new(1)) }
+    pub(super) fn new(store: Store, directory: PathBuf, copies: Copies) -> Self {
+        Backups { store, directory, copies }
     }
 
     /// Lists what there is, newest first. All were read back whole before they got their names.
@@ -41,21 +39,12 @@ impl Backups {
         snapshots::stored(&self.directory).map_err(|error| Problem::internal(error.to_string()))
     }
 
-    /// Runs work on the disk where nobody waits for it.
-    #[expect(clippy::disallowed_methods, reason = "the turn bounds it")]
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store, &std::path::Path) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let busy =
-            || Problem::unavailable("busy", Said::of(Words::system_snapshot_busy), Duration::from_secs(5));
-        let turn = self.turn.clone().try_acquire_owned().map_err(|_| busy())?;
         let (store, directory) = (self.store.clone(), self.directory.clone());
-        let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work(&store, &directory)
-        });
-        done.await.map_err(|error| Problem::internal(error.to_string()))
+        self.copies.work(move || work(&store, &directory)).await
     }
 }
 

@@ -74,7 +74,8 @@ impl System {
     /// Takes its parts; the server starts now.
     pub fn new(parts: Parts) -> Self {
         let started = parts.admin.clock.now();
-        let backups = Backups::new(parts.admin.store.clone(), parts.directory.clone());
+        let copies = parts.setup.copies().clone();
+        let backups = Backups::new(parts.admin.store.clone(), parts.directory.clone(), copies);
         System(Arc::new(Inner { parts, started, backups, certificate: Mutex::new(None) }))
     }
 

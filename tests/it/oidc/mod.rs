@@ -34,7 +34,7 @@ use doorward::crypto::signing::PrivateKey;
 use doorward::kernel::ids::UserId;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, ORIGIN, PASSWORD, Server, lift_limits};
+use crate::harness::{Answer, Client, ORIGIN, PASSWORD, Server, cheapen_hashing, lift_limits};
 
 /// Where the tests' app takes codes.
 pub(crate) const CALLBACK: &str = "https://app.example.org/callback";
@@ -113,6 +113,7 @@ impl Provider {
     pub(crate) fn start_with(change: impl FnOnce(&mut Options)) -> Provider {
         let server = Server::start_with(|options| {
             lift_limits(options);
+            cheapen_hashing(options);
             change(options);
         });
         Provider::over(server)

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -124,7 +125,8 @@ impl Installation {
         let log = self.dir.0.join("serve.log");
         let file = File::create(&log).unwrap();
         let mut command = self.command(["serve", "--listen", "127.0.0.1:0", "--metrics", "off"]);
-        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        command.stdout(Stdio::null()).stderr(file);
+        let child = started(|| command.spawn());
         Process { child, log, address: SocketAddr::from(([0; 4], 0)) }
     }
 
@@ -155,8 +157,22 @@ fn last_address(log: &str) -> Option<SocketAddr> {
     ready().or_else(waiting)
 }
 
+/// Starts a program that was just copied: while another thread starts one of its own, that one still holds what was written,
+/// and the system finds the file busy (execve(2), ETXTBSY).
+fn started<T>(mut start: impl FnMut() -> std::io::Result<T>) -> T {
+    let begun = SystemClock::shared();
+    loop {
+        match start() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && begun.monotonic() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome.unwrap(),
+        }
+    }
+}
+
 fn finish(command: &mut Command) -> Outcome {
-    let output = command.output().unwrap();
+    let output = started(|| command.output());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Outcome { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
