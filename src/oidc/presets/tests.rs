@@ -164,7 +164,6 @@ fn odd_addresses_of_apps_are_refused() {
     let immich = find("immich").unwrap();
     for odd in [
         "",
-        "photos.home.example",
         "//photos.home.example",
         "ftp://photos.home.example",
         "http://photos.home.example",
