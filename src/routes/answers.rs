@@ -51,7 +51,12 @@ pub(super) fn error_page(app: &App, request: &Request, problem: &Problem, reques
     if !matches!(problem.code, "not_found" | "internal" | "method_not_allowed") {
         page.sentence = problem.detail.in_words(request.words());
     }
-    page.wait = problem.retry_after.map(|wait| Wait::rate_limited(request.words(), seconds_rounded_up(wait)));
+    // Only who asked too often is told so; the advice for a busy server says to wait as well.
+    let is_limited = problem.status == StatusCode::TOO_MANY_REQUESTS;
+    page.wait = problem
+        .retry_after
+        .filter(|_| is_limited)
+        .map(|wait| Wait::rate_limited(request.words(), seconds_rounded_up(wait)));
     Reply::html(problem.status, &page).unwrap_or_else(|_| Reply::empty(problem.status))
 }
 

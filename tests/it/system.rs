@@ -326,6 +326,29 @@ fn backups_are_made_listed_and_fetched() {
     }
 }
 
+/// RES-01: who asks while another copy is made is told to wait, and not that it was too often.
+#[test]
+fn one_copy_at_a_time_is_no_limit_of_attempts() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mut olga = browser(&server, "olga");
+    let csrf = token(&mut olga, "/admin/system");
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let copies = server.app().setup.copies();
+        scope.spawn(|| {
+            let work = copies.work(move || (begun.send(()).is_ok(), wait.recv().is_ok()));
+            assert_eq!(server.block_on(work).unwrap(), (true, true));
+        });
+        has_begun.recv().unwrap();
+        let page = olga.form("/admin/system/backups", &[("csrf", &csrf)]).expect(503).text();
+        go.send(()).unwrap();
+        assert!(page.contains("Another backup is being made") && !page.contains("Too many"), "{page}");
+    });
+    leads_to(olga.form("/admin/system/backups", &[("csrf", &csrf)]), "/admin/system?done=taken");
+}
+
 /// ADM-01, TOK-15: both kinds of keys are replaced from the page, after a fresh proof.
 #[test]
 fn keys_are_replaced_from_the_page() {
