@@ -184,11 +184,11 @@ fn every_asset_a_page_names_exists() {
     }
 }
 
-/// Budgets of the wire (gzip): the stylesheet 5 KiB; a page with all it loads 11 KiB for sign-in, 16 KiB elsewhere.
+/// Budgets of the wire (gzip): the stylesheet 5.25 KiB; a page with all it loads 11 KiB for sign-in, 16 KiB elsewhere.
 #[test]
 fn pages_stay_small() {
     let css = assets::asset(assets::asset_url("app.css")).unwrap();
-    assert!(css.gzip.len() < 5 * 1024, "app.css: {} bytes", css.gzip.len());
+    assert!(css.gzip.len() < 5 * 1024 + 256, "app.css: {} bytes", css.gzip.len());
     for page in all() {
         let mut total = assets::gzip(page.html.as_bytes()).len();
         for tag in tags(&page.html) {

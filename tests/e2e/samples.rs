@@ -121,7 +121,7 @@ fn app_tokens(made: Option<account::NewAppToken>) -> account::AppTokens {
         username: "ana".into(),
         is_fresh: made.is_none(),
         errors: made.as_ref().map_or_else(
-            || FieldErrors::one("hosts", &words().access_token_host("https://x")),
+            || FieldErrors::one("hosts", words().access_token_host("https://x")),
             |_| FieldErrors::none(),
         ),
         made,
@@ -156,18 +156,18 @@ fn checks() -> Vec<Check> {
     let mut kept = Check::new(
         CheckState::Fix,
         words().setup_check_host(),
-        &words().setup_check_host_lost("127.0.0.1:8080"),
+        words().setup_check_host_lost("127.0.0.1:8080"),
     );
     kept.snippet = "proxy_set_header Host $host;".into();
     vec![
         Check::new(
             CheckState::Pass,
             words().setup_check_name(),
-            &words().setup_check_name_found("192.168.1.5", "auth.linden.example"),
+            words().setup_check_name_found("192.168.1.5", "auth.linden.example"),
         ),
         Check::new(CheckState::Pass, words().setup_check_https(), words().setup_check_certificate_trusted()),
         kept,
-        Check::new(CheckState::Fix, words().setup_check_clock(), &words().setup_check_clock_fix(95_u64)),
+        Check::new(CheckState::Fix, words().setup_check_clock(), words().setup_check_clock_fix(95_u64)),
         Check::new(
             CheckState::Skipped,
             words().setup_check_visitors(),
@@ -200,7 +200,7 @@ fn who() -> Vec<Choice> {
 fn setup_pages() -> Vec<Sample> {
     let snippet = Snippet {
         title: "nginx".into(),
-        place: words().access_proxy_save("/etc/nginx/sites-available/photos.linden.example.conf").into(),
+        place: words().access_proxy_save("/etc/nginx/sites-available/photos.linden.example.conf"),
         text: "location /internal/doorward {\n  internal;\n  proxy_pass http://192.168.1.5:8080/api/authz/auth-request;\n  proxy_set_header X-Original-Method $request_method;\n  proxy_set_header X-Original-URL $scheme://$http_host$request_uri;\n  proxy_set_header X-Forwarded-For $remote_addr;\n  proxy_set_header Content-Length \"\";\n  proxy_pass_request_body off;\n}\nauth_request /internal/doorward;".into(),
     };
     let protect = |snippets: Vec<Snippet>, test: Vec<Check>| setup::Protect {
@@ -354,7 +354,7 @@ fn setup_pages() -> Vec<Sample> {
                 frame: gate(words().setup_factor_title()),
                 steps: steps(Step::SecondFactor),
                 passkey: PASSKEY.into(),
-                passkey_name: words().ui_device_on("Firefox", "Linux").into(),
+                passkey_name: words().ui_device_on("Firefox", "Linux"),
                 no_passkey: None,
                 qr: qr(),
                 secret_text: SECRET.into(),
@@ -429,7 +429,7 @@ fn setup_pages() -> Vec<Sample> {
                     Check::new(
                         CheckState::Fix,
                         words().setup_test_forged(),
-                        &words().setup_test_forged_fix(200),
+                        words().setup_test_forged_fix(200),
                     ),
                 ],
             ),
@@ -454,7 +454,7 @@ fn setup_pages() -> Vec<Sample> {
                     Check::new(
                         CheckState::Pass,
                         words().setup_health_key(),
-                        &words().setup_health_key_text("/var/lib/doorward/master.key"),
+                        words().setup_health_key_text("/var/lib/doorward/master.key"),
                     ),
                 ],
                 left: vec![OpenStep {
@@ -482,7 +482,7 @@ fn setup_pages() -> Vec<Sample> {
             "setup-taken",
             setup::Taken {
                 frame: gate(words().setup_taken_title()),
-                by: words().setup_taken_by("192.168.1.20", at(12, "14:02").in_words(&words())).into(),
+                by: words().setup_taken_by("192.168.1.20", at(12, "14:02").in_words(&words())),
             },
         ),
     ]
@@ -694,7 +694,7 @@ fn sign_in_pages() -> Vec<Sample> {
                 display_name: String::new(),
                 email: String::new(),
                 min_length: 15,
-                errors: FieldErrors::one("password", &words().accounts_password_short(15)),
+                errors: FieldErrors::one("password", words().accounts_password_short(15)),
                 wait: None,
             },
         ),
@@ -796,7 +796,7 @@ fn account_pages() -> Vec<Sample> {
     let new_passkey = |unavailable| account::NewPasskey {
         frame: shell(words().account_title_passkey(), "security"),
         options: PASSKEY.into(),
-        name: words().ui_device_on("Firefox", "Linux").into(),
+        name: words().ui_device_on("Firefox", "Linux"),
         unavailable,
         errors: FieldErrors::none(),
     };
@@ -971,7 +971,7 @@ fn rules(test: RuleTest, decided: bool, is_draft: bool) -> Rules {
                         Words::plain(either("with", "mit")),
                         Words::name(either("one factor", "einem Faktor")),
                     ],
-                    detail: words().rules_from_to(4, 1).into(),
+                    detail: words().rules_from_to(4, 1),
                 },
             ],
             more: 2,
@@ -1026,7 +1026,7 @@ fn rule_form() -> RuleForm {
             policy("bypass", words().rules_need_none(), words().rules_need_none_hint(), false),
             policy("deny", words().rules_need_deny(), "", false),
         ],
-        errors: FieldErrors::one("domains", &words().access_host_wrong("photos linden")),
+        errors: FieldErrors::one("domains", words().access_host_wrong("photos linden")),
     }
 }
 
@@ -1039,10 +1039,10 @@ fn admin_pages() -> Vec<Sample> {
         verdicts: vec![Verdict {
             kind: Kind::Ok,
             title: String::new(),
-            text: words().rules_by_rule(2, words().rules_gets_in("Ben Okafor")).into(),
+            text: words().rules_by_rule(2, words().rules_gets_in("Ben Okafor")),
             reasons: vec![
-                words().rules_reason(1, words().rules_why_path("/albums", "^/share/")).into(),
-                words().rules_reason(2, words().rules_fits_enough("Ben Okafor")).into(),
+                words().rules_reason(1, words().rules_why_path("/albums", "^/share/")),
+                words().rules_reason(2, words().rules_fits_enough("Ben Okafor")),
             ],
         }],
     };
@@ -1050,13 +1050,13 @@ fn admin_pages() -> Vec<Sample> {
     both.verdicts.push(Verdict {
         kind: Kind::Danger,
         title: words().rules_by_live().into(),
-        text: words().rules_by_none(words().rules_kept_out("Ben Okafor")).into(),
-        reasons: vec![words().rules_other_hosts(1, "photos.linden.example", 3).into()],
+        text: words().rules_by_none(words().rules_kept_out("Ben Okafor")),
+        reasons: vec![words().rules_other_hosts(1, "photos.linden.example", 3)],
     });
     both.verdicts.iter_mut().take(1).for_each(|verdict| verdict.title = words().rules_by_draft().into());
     let mut live = rules(RuleTest::default(), false, true);
     live.is_fixed = true;
-    live.warnings = vec![words().rules_warn_shadowed(2, 3).into()];
+    live.warnings = vec![words().rules_warn_shadowed(2, 3)];
     live.draft = live.draft.map(|draft| DraftNote { is_current: false, is_shown: false, ..draft });
     vec![
         sample("admin-rules", rules(asked, true, false)),
@@ -1092,13 +1092,13 @@ fn admin_doctor_pages() -> Vec<Sample> {
     let mut fix = Check::new(
         CheckState::Fix,
         words().doctor_t_identity(),
-        &words().doctor_identity_leaks("Remote-User"),
+        words().doctor_identity_leaks("Remote-User"),
     );
     fix.snippet = "proxy_set_header Remote-User $doorward_user;".into();
     let pass = Check::new(CheckState::Pass, words().doctor_t_clock(), words().doctor_clock_right());
     let skipped = Check::new(CheckState::Skipped, words().doctor_t_web_socket(), words().doctor_no_answer());
     vec![
-        sample("admin-doctor", page(Vec::new(), FieldErrors::one("host", &words().doctor_foreign_host("x")))),
+        sample("admin-doctor", page(Vec::new(), FieldErrors::one("host", words().doctor_foreign_host("x")))),
         sample("admin-doctor-found", page(vec![pass, fix, skipped], FieldErrors::none())),
     ]
 }
@@ -1131,7 +1131,7 @@ fn admin_domain_pages() -> Vec<Sample> {
     vec![
         sample(
             "admin-domains",
-            list(rows, FieldErrors::one("domain", &words().access_domain_suffix("co.uk"))),
+            list(rows, FieldErrors::one("domain", words().access_domain_suffix("co.uk"))),
         ),
         sample("admin-domains-fixed", fixed),
         sample("admin-domains-empty", list(Vec::new(), FieldErrors::none())),
@@ -1147,7 +1147,7 @@ fn admin_domain_pages() -> Vec<Sample> {
                     &[("domain", words().domains_cookie_domain()), ("host", words().domains_cookie_host())],
                     0,
                 ),
-                errors: FieldErrors::one("portal", &words().domains_why_portal_host("other.example", "x")),
+                errors: FieldErrors::one("portal", words().domains_why_portal_host("other.example", "x")),
             },
         ),
     ]
@@ -1195,7 +1195,7 @@ fn app_pages() -> Vec<Sample> {
                 frame: gate(&words().oidc_allow_title(NASTY)),
                 client_name: NASTY.into(),
                 initials: "A".into(),
-                leads_to: words().oidc_leads_to_device("com.example.app").into(),
+                leads_to: words().oidc_leads_to_device("com.example.app"),
                 registered_itself: true,
                 items: Vec::new(),
                 resources: vec!["https://api.linden.example/v1".into()],

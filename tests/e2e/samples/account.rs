@@ -36,7 +36,7 @@ fn home(apps: &[&str], query: &str) -> Home {
         has_search: !query.is_empty(),
         query: query.into(),
         last_sign_in: Some(at(11, "20:30")),
-        last_sign_in_from: words().ui_device_on("Firefox", "Linux").into(),
+        last_sign_in_from: words().ui_device_on("Firefox", "Linux"),
     }
 }
 

@@ -11,7 +11,7 @@ fn card(id: &str, name: &str, used: Option<When>, badges: Vec<Badge>) -> apps::A
         name: name.into(),
         initials: initials(name),
         kind: words().apps_kind_server().into(),
-        who: words().apps_for_some("family, friends").into(),
+        who: words().apps_for_some("family, friends"),
         used,
         badges,
     }
@@ -41,8 +41,8 @@ fn app() -> apps::App {
         is_disabled: false,
         facts: vec![
             Fact::new(words().apps_value_client_id(), "immich"),
-            Fact::new(words().apps_fact_added(), &at(12, "14:02").in_words(&words())),
-            Fact::new(words().apps_last_sign_in(), &at(14, "14:02").in_words(&words())),
+            Fact::new(words().apps_fact_added(), at(12, "14:02").in_words(&words())),
+            Fact::new(words().apps_last_sign_in(), at(14, "14:02").in_words(&words())),
         ],
         name: "Immich".into(),
         launch_url: "https://photos.linden.example/".into(),
@@ -240,12 +240,12 @@ fn claims_page(person: &str, is_admitted: bool, errors: FieldErrors) -> apps::Ap
 /// All of them.
 pub(super) fn all() -> Vec<Sample> {
     let mut errors = FieldErrors::one("redirect_uris", words().apps_needs_redirect());
-    errors.push("scopes", &words().apps_no_scope("pets"));
+    errors.push("scopes", words().apps_no_scope("pets"));
     errors.push("group", words().apps_choose_group());
     let list = |cards, proxied| apps::Apps { frame: shell(words().apps_title(), "apps"), cards, proxied };
     let photos = apps::AppCard {
         kind: "photos.linden.example".into(),
-        who: words().apps_for_some("family, ada").into(),
+        who: words().apps_for_some("family, ada"),
         ..card("x", either("Photos", "Fotos"), None, Vec::new())
     };
     let used = Some(at(14, "14:02"));
@@ -291,7 +291,7 @@ pub(super) fn all() -> Vec<Sample> {
         reload: words().access_proxy_nginx().into(),
         snippets: vec![Snippet {
             title: "nginx: photos.linden.example.conf".into(),
-            place: words().access_proxy_save("/etc/nginx/sites-available/photos.linden.example.conf").into(),
+            place: words().access_proxy_save("/etc/nginx/sites-available/photos.linden.example.conf"),
             text: "server {\n    listen 443 ssl;\n}\n".into(),
         }],
     };
@@ -350,7 +350,7 @@ pub(super) fn all() -> Vec<Sample> {
         sample("admin-app-test-untestable", test(Vec::new(), private)),
         sample(
             "admin-app-claims",
-            claims_page("", true, FieldErrors::one("user", &words().apps_no_account("x"))),
+            claims_page("", true, FieldErrors::one("user", words().apps_no_account("x"))),
         ),
         sample("admin-app-claims-shown", claims_page("Ana Lindqvist", true, FieldErrors::none())),
         sample("admin-app-claims-refused", claims_page(NASTY, false, FieldErrors::none())),

@@ -87,7 +87,7 @@ fn audit() -> Audit {
             ),
         ],
         pager: Pager { next: Some("/admin/audit?before=763".into()), ..Pager::by_time() },
-        retention: words().audit_retention(30_u64).into(),
+        retention: words().audit_retention(30_u64),
         jsonl_url: "/admin/audit/export?format=jsonl".into(),
         csv_url: "/admin/audit/export?format=csv".into(),
     }
@@ -198,26 +198,22 @@ fn system(is_well: bool) -> System {
         frame: shell(words().system_title(), "system"),
         facts: vec![
             Fact::new(words().system_version(), "0.1.0"),
-            Fact::new(words().system_up_since(), &at(2, "09:14").in_words(&words())),
+            Fact::new(words().system_up_since(), at(2, "09:14").in_words(&words())),
             Fact::new(words().setup_health_store(), "1.4 MiB"),
             Fact::new(words().system_free_space(), "21.3 GiB"),
             Fact::new(
                 words().setup_check_clock(),
-                &words().system_clock_fine(at(12, "13:59").in_words(&words())),
+                words().system_clock_fine(at(12, "13:59").in_words(&words())),
             ),
-            Fact::new(words().system_last_snapshot(), &at(12, "03:15").in_words(&words())),
-            Fact::new(words().system_key_age(), &words().system_days(10_u64)),
+            Fact::new(words().system_last_snapshot(), at(12, "03:15").in_words(&words())),
+            Fact::new(words().system_key_age(), words().system_days(10_u64)),
             Fact::new(
                 words().system_certificate(),
-                &words().system_certificate_ends(at(27, "14:02").in_words(&words()), 45_u64),
+                words().system_certificate_ends(at(27, "14:02").in_words(&words()), 45_u64),
             ),
         ],
         warnings: if is_well { Vec::new() } else { warnings() },
-        restart: if is_well {
-            Vec::new()
-        } else {
-            vec![words().system_restart_changed("server.listen").into()]
-        },
+        restart: if is_well { Vec::new() } else { vec![words().system_restart_changed("server.listen")] },
         instance_name: if is_well { "Linden Street".into() } else { String::new() },
         errors: if is_well {
             FieldErrors::none()
@@ -277,7 +273,7 @@ fn settings() -> Settings {
     let section = |name: &str, rows| Section { name: name.into(), rows };
     Settings {
         frame: shell(words().system_settings(), "system"),
-        restart: vec![words().system_restart_changed("server.listen").into()],
+        restart: vec![words().system_restart_changed("server.listen")],
         sections: vec![
             section(
                 "instance",
@@ -327,17 +323,14 @@ pub(super) fn pages() -> Vec<Sample> {
         frame: shell(words().system_whoami(), "system"),
         facts: vec![
             Fact::new(words().system_whoami_address(), "192.168.1.23"),
-            Fact::new(
-                words().system_whoami_peer(),
-                &format!("127.0.0.1 ({})", words().system_whoami_proxy()),
-            ),
+            Fact::new(words().system_whoami_peer(), format!("127.0.0.1 ({})", words().system_whoami_proxy())),
             Fact::new(words().system_whoami_secure(), words().system_yes()),
             Fact::new(words().system_whoami_host(), "auth.linden.example"),
         ],
         headers: vec![
             Fact::new("host", "auth.linden.example"),
             Fact::new("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"),
-            Fact::new("cookie", &words().system_hidden_value(181_u64)),
+            Fact::new("cookie", words().system_hidden_value(181_u64)),
             Fact::new("x-forwarded-for", NASTY),
         ],
     };

@@ -48,7 +48,7 @@ fn people_list() -> people::People {
         })
         .collect(),
         group_filter: Some(people::FilterLink {
-            label: words().people_filter_group("family").into(),
+            label: words().people_filter_group("family"),
             url: "/admin/people".into(),
             is_current: true,
         }),
@@ -104,8 +104,8 @@ fn person() -> people::Person {
         new_group: String::new(),
         badges: vec![Badge::new(Kind::Warn, words().people_badge_suspended())],
         facts: vec![
-            Fact::new(words().people_created(), &at(1, "09:00").in_words(&words())),
-            Fact::new(words().people_last_seen(), &at(10, "07:12").in_words(&words())),
+            Fact::new(words().people_created(), at(1, "09:00").in_words(&words())),
+            Fact::new(words().people_last_seen(), at(10, "07:12").in_words(&words())),
         ],
         claims: vec![
             Fact::new("given_name", "Ben"),
@@ -253,8 +253,7 @@ pub(super) fn all() -> Vec<Sample> {
                     "{} {}",
                     words().people_disabled_since(at(12, "14:02").in_words(&words()), "ana"),
                     words().people_disabled_reason(either("moved out", "ausgezogen"))
-                )
-                .into(),
+                ),
                 is_delayed: false,
                 suspensions: Vec::new(),
                 link: None,
