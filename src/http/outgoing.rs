@@ -126,23 +126,23 @@ impl OutgoingError {
 
 /// Says a reason that the system or TLS gives in a few words, where it is one of the usual ones.
 pub fn reason(why: &str, t: Words) -> String {
-    let usual: [(&str, fn(Words) -> &'static str); 12] = [
-        ("Name or service not known", Words::errors_why_no_name),
-        ("No address associated", Words::errors_why_no_name),
-        ("Connection refused", Words::errors_why_refused),
-        ("unreachable", Words::errors_why_unreachable),
-        ("No route to host", Words::errors_why_unreachable),
-        ("failed to lookup address", Words::errors_why_no_name),
-        (NO_ADDRESS, Words::errors_why_no_address),
-        (NO_ANSWER, Words::errors_why_no_answer),
-        ("Connection reset", Words::errors_why_reset),
-        ("UnknownIssuer", Words::errors_why_issuer),
-        ("Expired", Words::errors_why_expired),
-        ("NotValidForName", Words::errors_why_name),
+    let usual = [
+        ("Name or service not known", t.errors_why_no_name()),
+        ("No address associated", t.errors_why_no_name()),
+        ("Connection refused", t.errors_why_refused()),
+        ("unreachable", t.errors_why_unreachable()),
+        ("No route to host", t.errors_why_unreachable()),
+        ("failed to lookup address", t.errors_why_no_name()),
+        (NO_ADDRESS, t.errors_why_no_address()),
+        (NO_ANSWER, t.errors_why_no_answer()),
+        ("Connection reset", t.errors_why_reset()),
+        ("UnknownIssuer", t.errors_why_issuer()),
+        ("Expired", t.errors_why_expired()),
+        ("NotValidForName", t.errors_why_name()),
     ];
     // In English the words of the system tell experts more.
     let known = usual.iter().find(|(part, _)| why.contains(part)).filter(|_| t != Words::ENGLISH);
-    known.map_or_else(|| why.to_owned(), |(_, say)| say(t).to_owned())
+    known.map_or(why, |(_, said)| said).to_owned()
 }
 
 /// Why a name leads nowhere.
