@@ -1,4 +1,4 @@
-//! Host names: how they are compared, which ones a rule names, and the one parent domain that Doorward protects.
+//! Host names: how they are compared, which ones a rule names, and what a domain has to be for Doorward to protect it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -180,7 +180,7 @@ impl fmt::Display for DomainPattern {
     }
 }
 
-/// The parent domain whose hosts Doorward protects, in normal form. The forward-auth cookie is set for it, so every
+/// A parent domain whose hosts Doorward protects, in normal form. The forward-auth cookie may be set for it, so that every
 /// host below it can receive that cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParentDomain(Box<str>);

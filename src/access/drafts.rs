@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::changes::{Change, changes};
 use super::edits::Edit;
 use super::matcher::Matcher;
 use super::records::{DraftRecord, DraftRuleRecord, ListRecord, RuleRecord};
@@ -238,6 +239,7 @@ impl Access {
         };
         // Rules that stay in their place need no new row.
         let current = self.list();
+        let event = with_changes(event, current.rules(), &rules);
         let kept = if current.version == seen { current.rules() } else { &[] };
         for (position, rule) in rules.iter().enumerate() {
             if kept.get(position) != Some(rule)
@@ -252,6 +254,28 @@ impl Access {
         self.shared.audit.write(batch, event.detail("rules", count).detail("version", new.version));
         Ok(Arc::new(RuleList::new(new.version, rules)))
     }
+}
+
+/// Adds to an event which rules came, went and moved, the first few of each.
+fn with_changes(event: Event, old: &[Rule], new: &[Rule]) -> Event {
+    const FEW: usize = 3;
+    let (mut added, mut removed, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes(old, new) {
+        let (into, rules, number) = match change {
+            Change::Added(to) => (&mut added, new, to),
+            Change::Removed(from) => (&mut removed, old, from),
+            Change::Moved { to, .. } => (&mut moved, new, to),
+        };
+        let rule = number.checked_sub(1).and_then(|index| rules.get(index));
+        if into.len() < FEW
+            && let Some(rule) = rule
+        {
+            into.push(rule.to_string());
+        }
+    }
+    let all = [("added", added), ("removed", removed), ("moved", moved)];
+    let some = all.into_iter().filter(|(_, lines)| !lines.is_empty());
+    some.fold(event, |event, (key, lines)| event.detail(key, lines.join("; ")))
 }
 
 fn remove_rows(batch: &mut Batch, from: u32, to: u32) {

@@ -243,6 +243,11 @@ impl NamedPattern {
         self.user.is_some() || self.group.is_some()
     }
 
+    /// Tells whether the expression holds the name of a group.
+    pub fn is_about_groups(&self) -> bool {
+        self.group.is_some()
+    }
+
     /// Tells whether the expression matches `text` and, if it names people, `caller`. Nobody who is signed in could be
     /// anyone.
     pub fn matches(&self, text: &str, caller: Option<&Caller<'_>>) -> bool {

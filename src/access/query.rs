@@ -1,7 +1,7 @@
 //! Conditions on the query of an address. Pure.
 //!
 //! As Authelia reads them: a parameter counts with its first value, decoded (`+` is a space), and one that is absent
-//! reads as empty. Where we depart: a query that servers read in different ways (an escape that is none, a `;`) has no
+//! reads as empty. Where we depart: a query that servers read in different ways (an escape that is none, a `;`, a `#`) has no
 //! reading here, so that a rule which asks for it refuses.
 
 use std::borrow::Cow;
@@ -27,6 +27,13 @@ pub struct QueryParts {
     /// What it is compared with; empty for `present` and `absent`.
     #[serde(default)]
     pub value: String,
+}
+
+impl QueryParts {
+    /// Tells whether it holds an expression.
+    pub(super) fn is_pattern(&self) -> bool {
+        matches!(self.operator.as_str(), "pattern" | "not pattern")
+    }
 }
 
 /// What is asked of a parameter.
@@ -125,13 +132,13 @@ impl QueryTest {
     }
 }
 
-/// Tells whether every server reads the query alike: no `;`, which once separated parameters, and every `%` begins an
-/// escape.
+/// Tells whether every server reads the query alike: no `;`, which once separated parameters, no `#`, where a browser's
+/// address would end, and every `%` begins an escape.
 pub fn is_sound(query: &str) -> bool {
     let mut rest = query.as_bytes();
     while let Some((byte, tail)) = rest.split_first() {
         rest = match (byte, tail) {
-            (b';', _) => return false,
+            (b';' | b'#', _) => return false,
             (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
             (b'%', _) => return false,
             _ => tail,
@@ -203,7 +210,7 @@ mod tests {
         for sound in ["", "k=v&w", "k=%41+b", "k=a%26b"] {
             assert!(is_sound(sound), "{sound}");
         }
-        for odd in ["a;k=v", "k=%", "k=%4", "k=100%&x", "%zz"] {
+        for odd in ["a;k=v", "k=%", "k=%4", "k=100%&x", "%zz", "k=v#x", "#", "k=raw#&y=1"] {
             assert!(!is_sound(odd), "{odd}");
         }
     }

@@ -140,6 +140,31 @@ pub struct RuleParts {
     pub note: String,
 }
 
+impl RuleParts {
+    /// Returns how many bytes the texts have that end up in the line of the rule as they are.
+    fn text_length(&self) -> usize {
+        let lists = [
+            &self.domains,
+            &self.domain_regex,
+            &self.resources,
+            &self.methods,
+            &self.networks,
+            &self.groups,
+            &self.users,
+            &self.clients,
+        ];
+        let texts = lists.into_iter().flatten().chain(self.subjects.iter().flatten()).chain(&self.path);
+        let in_query = self.query.iter().flatten().map(|test| test.key.len() + test.value.len());
+        texts.map(String::len).chain(in_query).sum::<usize>() + self.note.trim().len()
+    }
+
+    /// Returns how many expressions would be compiled.
+    fn patterns(&self) -> usize {
+        let in_query = self.query.iter().flatten().filter(|test| test.is_pattern()).count();
+        self.domain_regex.len() + usize::from(self.path.is_some()) + self.resources.len() + in_query
+    }
+}
+
 /// A sound rule. Made only by [`Rule::build`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -164,6 +189,10 @@ impl Rule {
     /// Checks the parts of a rule. Doubles are dropped, lists with one subject join the users, groups and clients; the
     /// order of everything else is kept.
     pub fn build(parts: &RuleParts) -> Result<Rule, RuleError> {
+        // Before anything is compiled: as one line the rule would only be longer.
+        if parts.text_length() > LONGEST_RULE {
+            return Err(RuleError::new("rule", Said::of(Words::rules_too_long)));
+        }
         let policy = Policy::parse(&parts.policy)
             .ok_or_else(|| RuleError::new("policy", Said::of(Words::rules_bad_policy)))?;
         let path = match parts.path.as_deref() {
@@ -345,6 +374,12 @@ impl Rule {
         self.is_about_people
     }
 
+    /// Tells whether the name of a group stands in a host or path that the rule is for (`{group}.`, `(?P<Group>…)`).
+    pub fn has_group_in_address(&self) -> bool {
+        self.domains.iter().any(|domain| matches!(domain, DomainPattern::OfGroup(_)))
+            || self.host_patterns.iter().chain(&self.resources).any(NamedPattern::is_about_groups)
+    }
+
     fn has_names_in_addresses(&self) -> bool {
         self.domains.iter().any(DomainPattern::is_about_people)
             || self.host_patterns.iter().any(NamedPattern::is_about_people)
@@ -475,6 +510,17 @@ fn each_list<P, T: PartialEq>(
 
 /// Checks a whole list: its size, and which rules can never decide. The first error names the number of its rule.
 pub fn build_all(parts: &[RuleParts]) -> Result<Vec<Rule>, (usize, RuleError)> {
+    // Before anything is compiled, which is what costs.
+    let too_large = if parts.len() > MOST_RULES {
+        Some(too_many_rules())
+    } else if parts.iter().map(RuleParts::patterns).sum::<usize>() > MOST_PATTERNS {
+        Some(too_many_patterns())
+    } else {
+        None
+    };
+    if let Some(error) = too_large {
+        return Err((parts.len(), error));
+    }
     let rules = parts
         .iter()
         .enumerate()
@@ -484,10 +530,18 @@ pub fn build_all(parts: &[RuleParts]) -> Result<Vec<Rule>, (usize, RuleError)> {
     Ok(rules)
 }
 
+fn too_many_rules() -> RuleError {
+    RuleError::new("rule", said(|t| t.rules_most_rules(MOST_RULES)))
+}
+
+fn too_many_patterns() -> RuleError {
+    RuleError::new("rule", said(|t| t.rules_most_patterns(MOST_PATTERNS)))
+}
+
 /// Checks that a list is within its bounds.
 pub fn check_size(rules: &[Rule]) -> Result<(), RuleError> {
     if rules.len() > MOST_RULES {
-        return Err(RuleError::new("rule", said(|t| t.rules_most_rules(MOST_RULES))));
+        return Err(too_many_rules());
     }
     if rules.iter().map(|rule| rule.domains.len()).sum::<usize>() > MOST_DOMAINS {
         return Err(RuleError::new("domains", said(|t| t.rules_most_domains(MOST_DOMAINS))));
@@ -496,7 +550,7 @@ pub fn check_size(rules: &[Rule]) -> Result<(), RuleError> {
         return Err(RuleError::new("rule", said(|t| t.rules_most_text(MOST_TEXT / 1000))));
     }
     if rules.iter().map(Rule::patterns).sum::<usize>() > MOST_PATTERNS {
-        return Err(RuleError::new("rule", said(|t| t.rules_most_patterns(MOST_PATTERNS))));
+        return Err(too_many_patterns());
     }
     Ok(())
 }

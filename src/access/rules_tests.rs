@@ -149,3 +149,24 @@ fn a_rule_behind_a_wider_one_is_told() {
     .map(line);
     assert_eq!(shadowed(&rules), [(4, 3), (7, 6), (9, 8)]);
 }
+
+/// Compiling is what costs, so what is too much is told before it: the last part of each of these is unsound, and is not
+/// looked at.
+#[test]
+fn bounds_are_judged_before_anything_is_compiled() {
+    let unsound = parts("deny", "");
+    let told = |mut many: Vec<RuleParts>| {
+        many.push(unsound.clone());
+        build_all(&many).unwrap_err().1.sentence
+    };
+    assert_eq!(told(vec![parts("deny", "a.example"); MOST_RULES]), said(|t| t.rules_most_rules(MOST_RULES)));
+    let patterned = RuleParts {
+        domain_regex: (0..100).map(|n| format!("a{n}")).collect(),
+        path: Some("^/".into()),
+        ..parts("deny", "a.example")
+    };
+    assert_eq!(told(vec![patterned; 20]), said(|t| t.rules_most_patterns(MOST_PATTERNS)));
+    // What is written twice is counted twice here: it costs twice.
+    let long = RuleParts { resources: vec!["(".into(); LONGEST_RULE + 1], ..parts("deny", "a.example") };
+    assert_eq!(Rule::build(&long).unwrap_err().sentence, Said::of(Words::rules_too_long));
+}

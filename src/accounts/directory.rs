@@ -57,6 +57,11 @@ impl User {
         self.has_totp || self.passkeys > 0
     }
 
+    /// Tells whether there is anything to sign in with; who was only invited has nothing yet.
+    pub fn has_credential(&self) -> bool {
+        self.password_changed_at.is_some() || self.passkeys > 0
+    }
+
     /// Tells whether the user may sign in.
     pub fn is_active(&self) -> bool {
         self.status == Status::Active

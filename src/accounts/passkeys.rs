@@ -222,12 +222,14 @@ impl Accounts {
         user: UserId,
         id: PasskeyId,
         notice: Option<&str>,
+        may: impl Fn(&UserRecord) -> Result<(), AccountError>,
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<(), AccountError> {
         let old = self.recovery_rows(user)?;
         self.change(
             user,
             |own| {
+                may(own)?;
                 self.passkey(user, id)?.ok_or(AccountError::NotFound)?;
                 own.passkeys = own.passkeys.saturating_sub(1);
                 if own.passkeys == 0 && !self.has_password(user)? {
@@ -264,7 +266,7 @@ impl Accounts {
     pub async fn reset_second_factor(
         &self,
         user: UserId,
-        change: impl Fn(&mut UserRecord),
+        change: impl Fn(&mut UserRecord) -> Result<(), AccountError>,
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<(), AccountError> {
         let old = self.recovery_rows(user)?;
@@ -275,8 +277,7 @@ impl Accounts {
                 own.passkeys = 0;
                 own.recovery_codes_left = 0;
                 own.not_before = end_of_sessions(own.not_before, self.clock.now());
-                change(own);
-                Ok(())
+                change(own)
             },
             |batch, own| {
                 batch.remove::<TotpRecord>(user.as_bytes());

@@ -94,6 +94,11 @@ impl UserRecord {
     pub fn has_second_factor(&self) -> bool {
         self.has_totp || self.passkeys > 0
     }
+
+    /// Tells whether there is anything to sign in with; who was only invited has nothing yet.
+    pub fn has_credential(&self) -> bool {
+        self.password_changed_at.is_some() || self.passkeys > 0
+    }
 }
 
 impl Record for UserRecord {

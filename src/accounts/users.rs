@@ -385,8 +385,22 @@ impl Accounts {
         id: UserId,
         also: impl Fn(&mut Batch, &UserRecord),
     ) -> Result<(), AccountError> {
+        self.delete_if(id, |_| Ok(()), also).await
+    }
+
+    /// Like [`Accounts::delete`], if `may` says so of the record that is deleted.
+    ///
+    /// # Errors
+    /// As [`Accounts::delete`], or what `may` says.
+    pub async fn delete_if(
+        &self,
+        id: UserId,
+        may: impl Fn(&UserRecord) -> Result<(), AccountError>,
+        also: impl Fn(&mut Batch, &UserRecord),
+    ) -> Result<(), AccountError> {
         for _ in 0..TRIES {
             let seen = self.record(&id)?;
+            may(&seen.value)?;
             let _farewell = self.refuse_to_lose_the_last(&seen.value, None).await?;
             let mut batch = self.store.batch();
             batch.take(id.as_bytes(), &seen);
@@ -414,7 +428,8 @@ impl Accounts {
         Err(AccountError::Commit(CommitError::Conflict))
     }
 
-    /// Refuses a change after which nobody could administer, or nobody would be owner. If an administrator or owner goes,
+    /// Refuses a change after which nobody could administer, or nobody would be owner; who was only invited cannot sign in
+    /// and does not count. If an administrator or owner goes,
     /// the answer is to be held until the change is on disk: the next farewell then counts without them.
     async fn refuse_to_lose_the_last(
         &self,
@@ -422,15 +437,18 @@ impl Accounts {
         after: Option<&UserRecord>,
     ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, AccountError> {
         let goes = |least: Role| {
-            let counts = |record: &UserRecord| record.role >= least && record.status == Status::Active;
+            let counts = |record: &UserRecord| {
+                record.role >= least && record.status == Status::Active && record.has_credential()
+            };
             counts(before) && !after.is_some_and(counts)
         };
         if !goes(Role::Owner) && !goes(Role::Admin) {
             return Ok(None);
         }
         let farewell = self.farewell.lock().await;
-        let is_last =
-            |least: Role| goes(least) && self.directory.count_active(|user| user.role >= least) <= 1;
+        let left =
+            |least: Role| self.directory.count_active(|user| user.role >= least && user.has_credential());
+        let is_last = |least: Role| goes(least) && left(least) <= 1;
         if is_last(Role::Admin) {
             return Err(AccountError::LastAdmin);
         }

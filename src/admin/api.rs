@@ -255,6 +255,7 @@ pub async fn change_person(room: &Admin, request: &Request, actor: &Principal) -
         email_verified: body.email_verified,
         role: body.role,
         groups: groups.transpose()?,
+        revision: None,
     };
     let visit = visit(room, request)?;
     room.change_person(By::Person(actor, &visit), &user, change).await?;

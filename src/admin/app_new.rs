@@ -129,7 +129,8 @@ pub(super) struct Typed {
     redirect_uris: Vec<String>,
     kind: Option<ClientKind>,
     pub(super) level: String,
-    is_for_some: bool,
+    /// Whom it is for: nothing, if that was not said.
+    is_for_some: Option<bool>,
     groups: Vec<String>,
 }
 
@@ -151,7 +152,7 @@ impl Typed {
             redirect_uris: lines(form, "redirect_uris"),
             kind: ClientKind::parse(form.text("kind")),
             level: form.text("level").to_owned(),
-            is_for_some: form.text("who") == "some",
+            is_for_some: pages::is_for_some(form),
             groups: form.all("group").map(str::to_owned).collect(),
         }
     }
@@ -185,7 +186,8 @@ pub async fn show_new(
         Added::Preset(preset) => preset.name.clone(),
         _ => String::new(),
     };
-    let typed = Typed { name, level: "two_factor".to_owned(), ..Typed::default() };
+    let level = "two_factor".to_owned();
+    let typed = Typed { name, level, is_for_some: Some(false), ..Typed::default() };
     new_page(room, request, actor, &added, &typed, FieldErrors::none())
 }
 

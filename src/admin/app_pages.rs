@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::Admin;
+use super::client_api::differing;
 use crate::access::rule_words::{listed, people};
 use crate::access::{DomainPattern, Policy, Rule};
 use crate::audit::Kind as EventKind;
@@ -17,6 +18,7 @@ use crate::oidc::{AddError, Client, ClientSettings};
 use crate::sessions::{Level, Principal};
 use crate::sign_in::api::visit;
 use crate::sign_in::step_up_first;
+use crate::store::CommitError;
 use crate::views::apps as views;
 use crate::views::{Badge, Choice, Fact, FieldErrors, Kind, When};
 use crate::words::Words;
@@ -168,6 +170,9 @@ fn app_page(
     if !notice.is_empty() {
         frame = frame.with_notice(Kind::Ok, notice);
     }
+    if request.query("done").as_deref() == Some("stale") {
+        frame = frame.with_notice(Kind::Warn, t.ui_stale());
+    }
     let method_word = |method: AuthMethod| match method {
         AuthMethod::Any => t.apps_auth_any(),
         AuthMethod::Basic => t.apps_auth_basic(),
@@ -180,6 +185,7 @@ fn app_page(
     let page = views::App {
         frame,
         head: head(client, "settings", t),
+        revision: revision(client),
         secret: shown.secret.map(|secret| secret.expose().clone()),
         secrets: client.secret_count(),
         has_secret: client.secret_count() > 0,
@@ -191,7 +197,7 @@ fn app_page(
         post_logout_redirect_uris: settings.post_logout_redirect_uris.join("\n"),
         backchannel_logout_uri: settings.backchannel_logout_uri.clone().unwrap_or_default(),
         scopes: settings.scopes.to_string(),
-        who: who_choices(t, !settings.groups.is_empty()),
+        who: who_choices(t, Some(!settings.groups.is_empty())),
         groups: group_choices(room, &settings.groups.iter().map(ToString::to_string).collect::<Vec<_>>())?,
         levels: level_choices(t, settings.level),
         consents: consent_choices(t, settings.consent),
@@ -233,21 +239,32 @@ pub(super) fn group_choices(room: &Admin, chosen: &[String]) -> Result<Vec<Choic
 }
 
 /// Returns the two answers to who may use an app.
-pub(super) fn who_choices(t: Words, is_for_some: bool) -> Vec<Choice> {
+pub(super) fn who_choices(t: Words, is_for_some: Option<bool>) -> Vec<Choice> {
     vec![
-        Choice::new("everyone", t.apps_who_everyone(), !is_for_some),
-        Choice::new("some", t.apps_who_some(), is_for_some),
+        Choice::new("everyone", t.apps_who_everyone(), is_for_some == Some(false)),
+        Choice::new("some", t.apps_who_some(), is_for_some == Some(true)),
     ]
 }
 
-/// Reads who may use an app: none means everyone.
+/// Reads the answer to whom something is for; no other answer means anything.
+pub(super) fn is_for_some(form: &Form) -> Option<bool> {
+    match form.text("who") {
+        "everyone" => Some(false),
+        "some" => Some(true),
+        _ => None,
+    }
+}
+
+/// Reads who may use an app: no groups mean everyone, so that has to be said.
 pub(super) fn groups_of<'a>(
     t: Words,
-    is_for_some: bool,
+    is_for_some: Option<bool>,
     names: impl Iterator<Item = &'a str>,
 ) -> Result<Vec<GroupName>, FieldErrors> {
-    if !is_for_some {
-        return Ok(Vec::new());
+    match is_for_some {
+        None => return Err(FieldErrors::one("who", t.apps_choose_who())),
+        Some(false) => return Ok(Vec::new()),
+        Some(true) => {}
     }
     let groups = names.map(GroupName::parse).collect::<Result<Vec<_>, _>>();
     let groups = groups.map_err(|error| FieldErrors::one("group", error.to_string()))?;
@@ -285,8 +302,8 @@ fn settings_of(t: Words, form: &Form, own: &ClientSettings) -> Result<ClientSett
     settings.scopes = scopes.ok_or_else(|| FieldErrors::one("scopes", t.apps_bad_scopes()))?;
     settings.launch_url =
         Some(with_scheme(form.text("launch_url").trim()).into_owned()).filter(|url| !url.is_empty());
-    settings.groups = groups_of(t, form.text("who") == "some", form.all("group"))?;
-    settings.level = if form.text("level") == "two_factor" { Level::TwoFactor } else { Level::OneFactor };
+    settings.groups = groups_of(t, is_for_some(form), form.all("group"))?;
+    settings.level = if form.text("level") == "one_factor" { Level::OneFactor } else { Level::TwoFactor };
     if let Some(consent) = ConsentMode::parse(form.text("consent")) {
         settings.consent = consent;
     }
@@ -308,6 +325,10 @@ pub async fn submit_app(room: &Admin, request: &Request, actor: &Principal) -> R
         return Ok(step_up_first(&app_url(&client)));
     }
     let form = request.form()?;
+    // The form holds everything, so an old one would undo what somebody else did meanwhile.
+    if form.text("revision") != revision(&client) {
+        return Ok(done(&client, "stale"));
+    }
     let settings = match settings_of(request.words(), &form, &client.settings) {
         Ok(settings) => settings,
         Err(errors) => {
@@ -316,16 +337,23 @@ pub async fn submit_app(room: &Admin, request: &Request, actor: &Principal) -> R
         }
     };
     let event = room.event(EventKind::AppChanged, actor, &visit(room, request)?).on(client.id.as_str());
+    let event = event.detail("fields", differing(&client.settings, &settings));
     let changed =
-        room.oidc.change_client(&client.id, settings.clone(), |batch| room.audit.write(batch, event)).await;
+        room.oidc.change_seen_client(&client, settings.clone(), |batch| room.audit.write(batch, event)).await;
     match changed {
         Ok(client) => Ok(done(&client, "saved")),
+        Err(AddError::Commit(CommitError::Conflict)) => Ok(done(&client, "stale")),
         Err(AddError::Objections(objections)) => {
             let errors = Some(FieldErrors::said(request.words(), &objections));
             app_page(room, request, actor, &client, Shown { typed: Some(settings), errors, secret: None })
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns what stands for the settings of an app: it is another one after every change.
+fn revision(client: &Client) -> String {
+    format!("{}-{}", client.created_at.as_millis(), client.revision)
 }
 
 fn done(client: &Client, what: &str) -> Reply {

@@ -65,6 +65,16 @@ pub(crate) fn settings_of(
     })
 }
 
+/// Lists the settings that are different, for an event: their names, never what stands in them.
+pub(crate) fn differing(old: &ClientSettings, new: &ClientSettings) -> String {
+    let document = |settings| serde_json::to_value(settings).unwrap_or_default();
+    let (old, new) = (document(old), document(new));
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return String::new() };
+    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let changed = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    changed.map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
 fn found(room: &Admin, request: &Request) -> Result<std::sync::Arc<Client>, Problem> {
     room.oidc.client(request.param("id")).ok_or_else(Problem::not_found)
 }
@@ -212,6 +222,7 @@ pub async fn change(room: &Admin, request: &Request, actor: &Principal) -> Resul
     let client = found(room, request)?;
     let settings = settings_of(&client.settings, request.json()?)?;
     let event = room.event(Kind::AppChanged, actor, &visit(room, request)?).on(client.id.as_str());
+    let event = event.detail("fields", differing(&client.settings, &settings));
     let changed =
         room.oidc.change_seen_client(&client, settings, |batch| room.audit.write(batch, event)).await?;
     Ok(Reply::json(StatusCode::OK, &client_json(&changed)))

@@ -13,6 +13,7 @@ use crate::http::{Problem, Reply, Request};
 use crate::my_account::pages::field_errors;
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
+use crate::sign_in::step_up_first;
 use crate::views::people as views;
 use crate::views::{FieldErrors, Frame, Kind, Pager};
 use crate::words::{Said, Words};
@@ -183,6 +184,7 @@ pub async fn join(room: &Admin, request: &Request, actor: &Principal) -> Result<
     };
     match joined {
         Ok(()) => Ok(Reply::see_other(&format!("{LIST}/{name}?done=joined"))),
+        Err(problem) if problem.code == "step_up_required" => Ok(step_up_first(&format!("{LIST}/{name}"))),
         Err(problem) => {
             let (status, username) = (problem.status, username.to_owned());
             let errors = field_errors(problem, "username", request.words())?;
@@ -203,6 +205,7 @@ pub async fn leave(room: &Admin, request: &Request, actor: &Principal) -> Result
         // Nobody is left in a group that nobody made, so it is gone.
         Ok(()) if room.group(&name).is_err() => Ok(Reply::see_other(&format!("{LIST}?done=left"))),
         Ok(()) => Ok(Reply::see_other(&format!("{LIST}/{name}?done=left"))),
+        Err(problem) if problem.code == "step_up_required" => Ok(step_up_first(&format!("{LIST}/{name}"))),
         Err(problem) if problem.status.is_client_error() => {
             let (status, refusal) = (problem.status, Some(problem.detail.in_words(request.words())));
             group_page(room, request, actor, Shown { status, refusal, ..Shown::default() })

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::Admin;
 use super::authority::Deed;
 use super::by::By;
+use super::people::{listed, require_role};
+use crate::access::{Rule, RuleList};
 use crate::accounts::User;
+use crate::accounts::links::OpenLink;
+use crate::accounts::records::LinkPurpose;
 use crate::audit::Kind;
 use crate::http::Problem;
 use crate::kernel::text::GroupName;
@@ -131,24 +135,29 @@ impl Admin {
     }
 
     /// Gives a group another name, and with it everyone and everything that names it: people, open invitations, access
-    /// rules and apps, in one commit. Nobody gains or loses anything by it here; apps learn the new name.
+    /// rules and apps, in one commit. Nobody gains or loses anything by it here; apps learn the new name. A draft of the
+    /// rules would not follow, nor would a host or path that is opened to the group of that name.
     ///
     /// # Errors
-    /// 404, 409 `group_exists`, `draft_open`, `group_too_large`.
+    /// 404, 409 `group_exists`, `draft_open`, `group_in_address`, `group_too_large`.
     pub async fn rename_group(&self, by: By<'_>, from: &GroupName, to: &GroupName) -> Result<(), Problem> {
         let group = self.group(from)?;
         if from == to {
             return Ok(());
         }
-        // A name that a rule or an app knows means something, also while nobody is in that group.
-        let is_known =
-            self.access.list().rules().iter().any(|rule| rule.named_groups().any(|name| name == to))
-                || self.oidc.clients().iter().any(|client| client.settings.groups.contains(to));
-        if is_known || self.group(to).is_ok() {
+        let list = self.access.list();
+        if self.is_group_known(&list, to)? {
             return Err(exists());
         }
-        if group.rules > 0 && self.access.draft().is_some() {
+        let is_drafted = self.access.draft().is_some_and(|draft| {
+            group.rules > 0
+                || draft.rules().iter().flat_map(Rule::named_groups).any(|name| name == from || name == to)
+        });
+        if is_drafted {
             return Err(Problem::conflict("draft_open", Said::of(Words::groups_draft_open)));
+        }
+        if list.rules().iter().any(Rule::has_group_in_address) {
+            return Err(Problem::conflict("group_in_address", Said::of(Words::groups_in_address)));
         }
         if group.members > MOST_RENAMED {
             return Err(too_large());
@@ -173,6 +182,19 @@ impl Admin {
             Err(CommitError::Store(StoreError::TooLarge { .. })) => Err(too_large()),
             other => Ok(other?),
         }
+    }
+
+    /// Tells whether a name means something already, also while nobody is in a group of that name: a rule, an app or an open
+    /// invitation knows it, or there is one.
+    fn is_group_known(&self, list: &RuleList, name: &GroupName) -> Result<bool, Problem> {
+        let is_invited_to = |link: &OpenLink| match &link.record.purpose {
+            LinkPurpose::Invite { groups, .. } => groups.contains(name),
+            LinkPurpose::ResetPassword(_) => false,
+        };
+        Ok(list.rules().iter().flat_map(Rule::named_groups).any(|own| own == name)
+            || self.oidc.clients().iter().any(|client| client.settings.groups.contains(name))
+            || self.accounts.open_links()?.iter().any(is_invited_to)
+            || self.list_groups()?.iter().any(|group| group.name == *name))
     }
 
     /// Puts a person into a group that exists. Nothing happens if they are in it.
@@ -207,6 +229,9 @@ impl Admin {
         edit: impl Fn(&mut Vec<GroupName>),
     ) -> Result<(), Problem> {
         by.require(target, Deed::Profile)?;
+        if by.is(target.id) {
+            by.require_fresh(self)?;
+        }
         let mut wanted = target.groups.to_vec();
         edit(&mut wanted);
         wanted.sort();
@@ -218,13 +243,13 @@ impl Admin {
             .change(
                 target.id,
                 |record| {
+                    require_role(record, target)?;
                     edit(&mut record.groups);
                     Ok(())
                 },
                 |batch, record| {
-                    let groups: Vec<&str> = record.groups.iter().map(GroupName::as_str).collect();
                     let event = by.event(Kind::UserGroupsChanged).on_user(target.id, &record.username);
-                    self.audit.write(batch, event.detail("groups", groups.join(" ")));
+                    self.audit.write(batch, event.detail("groups", listed(&record.groups)));
                 },
             )
             .await?;

@@ -1,8 +1,10 @@
 //! What administrators do: people, groups, access rules, audit, keys.
 //!
 //! Whoever calls in here is an administrator; whether they may do it to *this* person is for [`authority`]. What
-//! gives power or takes a protection away needs a fresh proof of all factors (ADM-01). Every change and its audit
-//! event are one commit. Nobody here chooses or sees another person's password (PWD-11).
+//! gives power or takes a protection away needs a fresh proof of all factors (ADM-01): roles, links for a password,
+//! factors, apps, rules that go into force, and whatever of this an administrator does for themselves, groups too. The
+//! groups of others and drafts of rules are everyday work. Every change and its audit event are one commit. Nobody here
+//! chooses or sees another person's password (PWD-11).
 
 pub mod api;
 pub mod app_new;

@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::Admin;
 use super::authority::Deed;
 use super::by::By;
+use super::people::require_role;
 use crate::accounts::User;
 use crate::accounts::records::UserRecord;
 use crate::accounts::told::Told;
@@ -33,7 +34,8 @@ impl Admin {
             let event = by.event(Kind::PasskeyRemoved).detail("passkey", id);
             self.audit.write(batch, event.on_user(target.id, &record.username));
         };
-        Ok(self.accounts.remove_passkey(target.id, id, Some(&notice), also).await?)
+        let may = |record: &UserRecord| require_role(record, target);
+        Ok(self.accounts.remove_passkey(target.id, id, Some(&notice), may, also).await?)
     }
 }
 

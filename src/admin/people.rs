@@ -1,7 +1,10 @@
 //! People: finding, making, changing, disabling, helping back in, removing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
 
 use super::Admin;
 use super::authority::Deed;
@@ -10,9 +13,10 @@ use crate::accounts::links::{INVITE_LIFETIME, RESET_LIFETIME};
 use crate::accounts::passwords::end_of_sessions;
 use crate::accounts::profiles::Vouch;
 use crate::accounts::records::{LinkPurpose, UserRecord};
-use crate::accounts::users::NewUser;
+use crate::accounts::users::{AccountError, NewUser};
 use crate::accounts::{ProfileRecord, Role, Status, User};
 use crate::audit::{Event, Kind};
+use crate::crypto::mac::sha256;
 use crate::http::Problem;
 use crate::kernel::ids::UserId;
 use crate::kernel::text::{DisplayName, Email, GroupName, Username, is_deceptive};
@@ -56,6 +60,25 @@ pub struct PersonChange {
     pub role: Option<Role>,
     /// All groups.
     pub groups: Option<Vec<GroupName>>,
+    /// What the person looked like to whoever made the change ([`revision`]). A form holds every field, so an old one would
+    /// undo what somebody else did meanwhile.
+    pub revision: Option<String>,
+}
+
+/// Returns what stands for everything that [`PersonChange`] can change: it is another one after every change.
+pub(super) fn revision(user: &User) -> String {
+    let email = user.email.as_ref().map_or("", Email::as_str);
+    let mut text = [user.display_name.as_str(), email, user.role.as_str()].join("\n");
+    for group in &user.groups {
+        text.push('\n');
+        text.push_str(group.as_str());
+    }
+    BASE64URL_NOPAD.encode(sha256(text.as_bytes()).get(..12).unwrap_or_default())
+}
+
+/// Refuses an edit of somebody whose role is not the one by which the actor's power over them was judged.
+pub(super) fn require_role(record: &UserRecord, target: &User) -> Result<(), AccountError> {
+    if record.role == target.role { Ok(()) } else { Err(CommitError::Conflict.into()) }
 }
 
 /// A one-time link, shown once.
@@ -85,6 +108,12 @@ impl Admin {
         }
         let (username, role, is_invited) = (new.username.clone(), new.role, new.password_hash.is_none());
         let has_verified_email = new.email_verified && new.email.is_some();
+        let groups = listed(&new.groups);
+        let fields = [
+            ("email", new.email.is_some()),
+            ("email_verified", has_verified_email),
+            ("reuse_username", new.reuse_username),
+        ];
         let mut batch = self.store.batch();
         let id = self.accounts.stage_create_knowingly(
             &mut batch,
@@ -102,8 +131,10 @@ impl Admin {
             let profile = ProfileRecord { email_verified: true, ..ProfileRecord::default() };
             self.accounts.stage_new_profile(&mut batch, id, profile)?;
         }
-        let event = by.event(Kind::UserCreated).on_user(id, &username);
-        self.audit.write(&mut batch, event.detail("role", role.as_str()));
+        let event = by.event(Kind::UserCreated).on_user(id, &username).detail("role", role.as_str());
+        let event = event.detail("fields", chosen(&fields));
+        let event = if groups.is_empty() { event } else { event.detail("groups", groups) };
+        self.audit.write(&mut batch, event);
         let link = is_invited.then(|| self.stage_link(&mut batch, by, id, INVITE_LIFETIME, true));
         if is_invited {
             self.audit.write(&mut batch, by.event(Kind::LinkCreated).on_user(id, &username));
@@ -160,10 +191,12 @@ impl Admin {
     }
 
     /// Changes a person. Another role needs a fresh proof and ends the person's sessions, links and waiting sign-ins, so
-    /// that the rules of the new role hold at once.
+    /// that the rules of the new role hold at once. Whoever changes their own groups gives themselves what is open to
+    /// those, so that needs a fresh proof too.
     ///
     /// # Errors
-    /// `owner_only`, `own_account`, `role_above_own`, `step_up_required`, `last_admin`, `email_taken`.
+    /// `owner_only`, `own_account`, `role_above_own`, `step_up_required`, `last_admin`, `email_taken`; `conflict` if the
+    /// person is not as they were looked at.
     pub async fn change_person(
         &self,
         by: By<'_>,
@@ -171,6 +204,9 @@ impl Admin {
         change: PersonChange,
     ) -> Result<(), Problem> {
         by.require(target, Deed::Profile)?;
+        if change.revision.as_ref().is_some_and(|seen| *seen != revision(target)) {
+            return Err(CommitError::Conflict.into());
+        }
         let role = change.role.filter(|role| *role != target.role);
         if let Some(role) = role {
             by.require(target, Deed::Role)?;
@@ -179,16 +215,21 @@ impl Admin {
         }
         // As on one's own account page: apps may know the person by the address.
         let is_other_email = change.email.as_ref().is_some_and(|email| *email != target.email);
-        if by.is(target.id) && (is_other_email || change.email_verified.is_some()) {
+        let has_other_groups = change.groups.as_ref().is_some_and(|groups| !is_same(groups, &target.groups));
+        if by.is(target.id) && (is_other_email || change.email_verified.is_some() || has_other_groups) {
             by.require_fresh(self)?;
         }
         let id = target.id;
         let vouch = change.email_verified.map_or(Vouch::Administrator, Vouch::Says);
         let edit = |record: &mut UserRecord| {
-            // Who vouches for an address vouches for the one they saw.
-            if change.email.is_none() && change.email_verified.is_some() && record.email != target.email {
+            // What was judged and is written down is about the person who was looked at.
+            let is_as_seen = record.display_name == target.display_name
+                && record.email == target.email
+                && *record.groups == *target.groups;
+            if !is_as_seen {
                 return Err(CommitError::Conflict.into());
             }
+            require_role(record, target)?;
             if let Some(name) = &change.display_name {
                 record.display_name = name.clone();
             }
@@ -214,13 +255,16 @@ impl Admin {
                     self.audit.write(batch, event.detail("to", record.role.as_str()));
                 }
                 if *record.groups != *target.groups {
-                    let groups: Vec<&str> = record.groups.iter().map(GroupName::as_str).collect();
-                    self.audit
-                        .write(batch, event(Kind::UserGroupsChanged).detail("groups", groups.join(" ")));
+                    let event = event(Kind::UserGroupsChanged).detail("groups", listed(&record.groups));
+                    self.audit.write(batch, event);
                 }
-                let is_changed = record.display_name != target.display_name || record.email != target.email;
-                if is_changed || change.email_verified.is_some() {
-                    self.audit.write(batch, event(Kind::UserChanged));
+                let fields = chosen(&[
+                    ("display_name", record.display_name != target.display_name),
+                    ("email", record.email != target.email),
+                    ("email_verified", change.email_verified.is_some()),
+                ]);
+                if !fields.is_empty() {
+                    self.audit.write(batch, event(Kind::UserChanged).detail("fields", fields));
                 }
             })
             .await?;
@@ -270,6 +314,7 @@ impl Admin {
             .change(
                 target.id,
                 |record| {
+                    require_role(record, target)?;
                     record.not_before = end_of_sessions(record.not_before, self.clock.now());
                     Ok(())
                 },
@@ -296,6 +341,7 @@ impl Admin {
             .change(
                 id,
                 |record| {
+                    require_role(record, target)?;
                     edit(record);
                     Ok(())
                 },
@@ -324,8 +370,10 @@ impl Admin {
         let (id, now) = (target.id, self.clock.now());
         let notice = crate::accounts::told::Told::factors_reset(by.name(), now).to_text();
         let change = |record: &mut UserRecord| {
+            require_role(record, target)?;
             record.notice = Some(notice.clone());
             record.not_before = end_of_sessions(record.not_before, self.clock.now());
+            Ok(())
         };
         self.accounts
             .reset_second_factor(id, change, |batch, record| {
@@ -368,14 +416,28 @@ impl Admin {
         by.require(target, Deed::State)?;
         by.require_fresh(self)?;
         let id = target.id;
-        self.accounts
-            .delete(id, |batch, record| {
-                self.stage_end_everything(batch, id);
-                self.lockout.stage_lift(batch, id, None);
-                let event = by.event(Kind::UserDeleted);
-                self.audit.write(batch, event.on_user(id, &record.username));
-            })
-            .await?;
-        Ok(())
+        let also = |batch: &mut Batch, record: &UserRecord| {
+            self.stage_end_everything(batch, id);
+            self.lockout.stage_lift(batch, id, None);
+            let event = by.event(Kind::UserDeleted);
+            self.audit.write(batch, event.on_user(id, &record.username));
+        };
+        Ok(self.accounts.delete_if(id, |record| require_role(record, target), also).await?)
     }
+}
+
+/// Lists the groups, for an event.
+pub(super) fn listed(groups: &[GroupName]) -> String {
+    groups.iter().map(GroupName::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// Lists the fields of which it is true, for an event: their names, never what stands in them.
+fn chosen(fields: &[(&str, bool)]) -> String {
+    let names = fields.iter().filter(|(_, is_so)| *is_so).map(|(name, _)| *name);
+    names.collect::<Vec<_>>().join(" ")
+}
+
+/// Tells whether two lists hold the same groups.
+fn is_same(groups: &[GroupName], others: &[GroupName]) -> bool {
+    groups.iter().collect::<BTreeSet<_>>() == others.iter().collect::<BTreeSet<_>>()
 }

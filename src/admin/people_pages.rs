@@ -41,6 +41,7 @@ pub(super) fn frame(room: &Admin, request: &Request, actor: &Principal, title: &
         Some("app-token") => t.people_done_app_token(),
         Some("consent") => t.people_done_consent(),
         Some("withdrawn") => t.people_done_withdrawn(),
+        Some("stale") => return frame.with_notice(Kind::Warn, t.ui_stale()),
         _ => return frame,
     };
     frame.with_notice(Kind::Ok, done)

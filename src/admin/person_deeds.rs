@@ -33,6 +33,7 @@ fn parse_change(form: &Form) -> Result<PersonChange, Problem> {
         email_verified: None,
         role: Some(typed.role()?),
         groups: Some(typed.groups?),
+        revision: Some(form.text("revision").to_owned()),
     })
 }
 

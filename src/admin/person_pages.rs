@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::Admin;
 use super::authority::{Deed, objection};
-use super::people::Link;
+use super::people::{Link, revision};
 use super::people_pages::{Typed, badges, frame, group_choices, person_url, role_choices, role_word};
 use crate::accounts::{ProfileRecord, User};
 use crate::audit::{AuditRow, Filter, Kind as Happened, place_in_words};
@@ -68,6 +68,7 @@ pub(super) fn person_page(
             let (groups, new_group) = typed.shown_groups();
             page.groups = group_choices(room, groups)?;
             new_group.clone_into(&mut page.new_group);
+            form.text("revision").clone_into(&mut page.revision);
         }
         None => {}
     }
@@ -94,6 +95,7 @@ fn as_it_is(
     Ok(views::Person {
         frame: frame(room, request, actor, user.display_name.as_str()),
         url: person_url(user),
+        revision: revision(user),
         username: user.username.to_string(),
         display_name: user.display_name.to_string(),
         profile_name: user.display_name.to_string(),
@@ -248,6 +250,7 @@ pub(super) fn finish_form(
     match result {
         Ok(()) => Ok(Reply::see_other(&format!("{url}?done={done}"))),
         Err(problem) if problem.code == "step_up_required" => Ok(step_up_first(&url)),
+        Err(problem) if problem.code == "conflict" => Ok(Reply::see_other(&format!("{url}?done=stale"))),
         Err(problem) if problem.status.is_client_error() => {
             let mut shown = Shown { status: problem.status, typed, ..Shown::default() };
             match problem.code {

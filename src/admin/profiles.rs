@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::Admin;
 use super::authority::Deed;
 use super::by::By;
+use super::people::require_role;
 use crate::accounts::profile::Edit;
 use crate::accounts::records::UserRecord;
 use crate::accounts::{ProfileRecord, User};
@@ -40,6 +41,7 @@ impl Admin {
         }
         let vouches_for_email = edits.iter().any(|edit| matches!(edit, Edit::EmailVerified(true)));
         let change = |profile: &mut ProfileRecord, user: &UserRecord| {
+            require_role(user, target)?;
             // Who vouches for an address vouches for the one they saw.
             if vouches_for_email && user.email != target.email {
                 return Err(CommitError::Conflict.into());

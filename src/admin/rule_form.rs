@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::Admin;
+use super::app_pages::is_for_some;
 use crate::access::rule_text::{join_tests, parse_tests};
 use crate::access::{Policy, Rule, RuleParts};
 use crate::http::{Form, Problem, Reply, Request};
@@ -23,7 +24,8 @@ pub(super) struct Typed {
     query: String,
     methods: Vec<String>,
     networks: String,
-    is_for_some: bool,
+    /// Whom it is for: nothing, if that was not said.
+    is_for_some: Option<bool>,
     groups: Vec<String>,
     users: String,
     clients: String,
@@ -42,13 +44,17 @@ impl Typed {
     /// Returns what the form of an existing rule holds.
     pub(super) fn of_rule(rule: &Rule) -> Self {
         let query: Vec<String> = rule.query().iter().map(|list| join_tests(list)).collect();
-        Typed { is_for_some: rule.names_people(), query: query.join("\n"), ..Typed::of_parts(rule.parts()) }
+        Typed {
+            is_for_some: Some(rule.names_people()),
+            query: query.join("\n"),
+            ..Typed::of_parts(rule.parts())
+        }
     }
 
     fn of_parts(parts: RuleParts) -> Self {
         let subjects: Vec<String> = parts.subjects.iter().map(|list| list.join(" ")).collect();
         Typed {
-            is_for_some: false,
+            is_for_some: Some(false),
             domains: parts.domains.join("\n"),
             domain_regex: parts.domain_regex.join("\n"),
             paths: parts.path.unwrap_or_default(),
@@ -78,7 +84,7 @@ impl Typed {
             query: text("query"),
             methods: list("method"),
             networks: text("networks"),
-            is_for_some: form.text("who") == "some",
+            is_for_some: is_for_some(form),
             groups: list("group"),
             users: text("users"),
             clients: text("clients"),
@@ -110,7 +116,9 @@ impl Typed {
             let tests = parse_tests(&line);
             parts.query.push(tests.map_err(|error| refusal("query", error.sentence))?);
         }
-        if self.is_for_some {
+        let is_for_some =
+            self.is_for_some.ok_or_else(|| refusal("who", Said::of(Words::rules_choose_who)))?;
+        if is_for_some {
             parts.groups.clone_from(&self.groups);
             parts.users = split(&self.users);
             parts.clients = split(&self.clients);
@@ -203,8 +211,8 @@ pub(super) fn form_page(
         action_url: action_url.to_owned(),
         methods: boxes(methods, &typed.methods),
         who: vec![
-            Choice::new("everyone", t.rules_who_everyone(), !typed.is_for_some),
-            Choice::new("some", t.rules_who_some(), typed.is_for_some),
+            Choice::new("everyone", t.rules_who_everyone(), typed.is_for_some == Some(false)),
+            Choice::new("some", t.rules_who_some(), typed.is_for_some == Some(true)),
         ],
         groups: boxes(groups, &typed.groups),
         policies: policy_choices(t, &typed.policy),

@@ -18,6 +18,7 @@ use crate::audit::Kind as EventKind;
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::{Level, Principal};
 use crate::sign_in::api::visit;
+use crate::sign_in::step_up_first;
 use crate::views::admin as views;
 use crate::views::admin::{DraftChange, DraftNote, RuleRow, RuleTest, Verdict};
 use crate::views::{Badge, Choice, FieldErrors, Kind};
@@ -363,8 +364,11 @@ fn draft_version(request: &Request) -> Result<u64, Problem> {
         .map_err(|_| Problem::unprocessable("version", "invalid_value", Said::of(Words::rules_bad_version)))
 }
 
-/// `POST /admin/rules/draft/apply`: puts the draft that has `version` in force.
+/// `POST /admin/rules/draft/apply`: puts the draft that has `version` in force. Needs a fresh proof.
 pub async fn apply_draft(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    if room.require_fresh(actor).is_err() {
+        return Ok(step_up_first("/admin/rules"));
+    }
     let version = draft_version(request)?;
     let event = room.event(EventKind::RuleChanged, actor, &visit(room, request)?).detail("change", "applied");
     finish(room.access.apply_draft(version, event).await.map(|_| ()), "applied")

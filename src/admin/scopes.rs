@@ -25,7 +25,9 @@ impl Admin {
         claims: Vec<(String, String)>,
     ) -> Result<(), Problem> {
         by.require_fresh(self)?;
-        let event = by.event(Kind::ScopeChanged).on(name);
+        let shown: Vec<String> =
+            claims.iter().map(|(claim, attribute)| format!("{claim}={attribute}")).collect();
+        let event = by.event(Kind::ScopeChanged).on(name).detail("claims", shown.join(" "));
         Ok(self.oidc.put_scope(name, claims, |batch| self.audit.write(batch, event)).await?)
     }
 

@@ -18,8 +18,9 @@ pub async fn list_rules(room: &Admin, _request: &Request, _actor: &Principal) ->
     Ok(Reply::json(StatusCode::OK, &rules::list_rules(&room.access)))
 }
 
-/// `PUT /api/v1/admin/rules`: `{version, rules}` replaces the list.
+/// `PUT /api/v1/admin/rules`: `{version, rules}` replaces the list. Needs a step-up.
 pub async fn put_rules(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    room.require_fresh(actor)?;
     let body: rules::PutRulesDto = request.json()?;
     let event = room.event(Kind::RuleChanged, actor, &visit(room, request)?);
     Ok(Reply::json(StatusCode::OK, &rules::put_rules(&room.access, &body, event).await?))
@@ -50,8 +51,10 @@ pub async fn discard_draft(room: &Admin, request: &Request, actor: &Principal) -
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// `POST /api/v1/admin/rules/draft/apply`: `{version}` puts the draft in force and answers with the list.
+/// `POST /api/v1/admin/rules/draft/apply`: `{version}` puts the draft in force and answers with the list. Needs a
+/// step-up.
 pub async fn apply_draft(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
+    room.require_fresh(actor)?;
     let body: rules::ApplyDraftDto = request.json()?;
     let event = room.event(Kind::RuleChanged, actor, &visit(room, request)?).detail("change", "applied");
     room.access.apply_draft(body.version, event).await?;

@@ -137,6 +137,9 @@ fn read_authelia(folder: &Path) -> Result<Found, Failure> {
         }
     }
     let mut found = authelia::read(&files, &|named| read_secret(&root, named));
+    if !unread.is_empty() {
+        found.leave_rules_out();
+    }
     found.lines.extend(unread);
     Ok(found)
 }

@@ -145,6 +145,7 @@ impl Carrier<'_> {
             let mut batch = self.rooms.store.batch();
             site.stage_set(&mut batch, Setting::ProtectedDomain, &text);
             let event = self.event(Kind::SettingChanged).on(Setting::ProtectedDomain.key());
+            let event = event.detail("value", &text);
             self.rooms.audit.write(&mut batch, event);
             self.rooms.store.commit(batch).await?;
         }
@@ -276,7 +277,10 @@ impl Carrier<'_> {
         };
         if self.wishes.is_applied {
             let audit = self.rooms.audit;
-            audit.write(&mut batch, self.event(Kind::UserCreated).on_user(id, &username));
+            let event = self.event(Kind::UserCreated).on_user(id, &username);
+            let groups = found.groups.join(" ");
+            let event = if groups.is_empty() { event } else { event.detail("groups", groups) };
+            audit.write(&mut batch, event);
             if has_totp {
                 audit.write(&mut batch, self.event(Kind::TotpEnrolled).on_user(id, &username));
             }

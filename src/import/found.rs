@@ -108,6 +108,19 @@ pub struct FoundKey {
 }
 
 impl Found {
+    /// Leaves the rules out, because some may be missing: what a missing one refuses, one that is there may allow.
+    pub fn leave_rules_out(&mut self) {
+        if !self.rules.is_empty() {
+            self.rules.clear();
+            self.lines.push(Line::not_carried(
+                "rules",
+                "a file that cannot be read",
+                "So no rule was carried over: it may hold rules, and what they refuse, others might allow. Mend it, or \
+                 take it out of the folder.",
+            ));
+        }
+    }
+
     /// Takes out what cannot be told apart here: people whose names differ only in case are both left out, because rules
     /// and apps would take one for the other; an address that several people have stays with the first of them.
     pub fn without_doubles(mut self) -> Self {

@@ -194,7 +194,8 @@ impl MyAccount {
     pub fn cannot_delete(&self, principal: &Principal) -> Option<Said> {
         let is_only = |role: Role| {
             principal.user.role == role
-                && self.accounts.directory().count_active(|user| user.role >= role) <= 1
+                && self.accounts.directory().count_active(|user| user.role >= role && user.has_credential())
+                    <= 1
         };
         if is_only(Role::Owner) {
             return Some(Said::of(Words::account_only_owner));

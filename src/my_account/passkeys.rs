@@ -112,7 +112,7 @@ impl MyAccount {
             let event = self.event(Kind::PasskeyRemoved, principal, visit);
             self.audit.write(batch, event.detail("passkey", id));
         };
-        let committed = self.accounts.remove_passkey(user.id, id, None, also).await;
+        let committed = self.accounts.remove_passkey(user.id, id, None, |_| Ok(()), also).await;
         next.of(committed.map_err(Problem::from)).map(|((), renewal)| renewal)
     }
 }

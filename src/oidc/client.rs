@@ -456,7 +456,7 @@ pub struct Client {
     /// When it was added.
     pub created_at: Timestamp,
     /// Counts its changes.
-    pub(super) revision: u64,
+    pub revision: u64,
     /// Origins whose scripts may read answers: those registered, and for public clients those of their addresses.
     pub origins: Vec<String>,
     /// Whether it registered itself: it is never trusted without asking (OA-13).

@@ -222,6 +222,8 @@ pub struct App {
     pub frame: Frame,
     /// The app.
     pub head: AppHead,
+    /// What the form was made of; it is refused if that is something else by then.
+    pub revision: String,
     /// A secret that was just made; shown once.
     pub secret: Option<String>,
     /// How many secrets are good.

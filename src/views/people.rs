@@ -175,6 +175,8 @@ pub struct Person {
     pub frame: Frame,
     /// `/admin/people/{id}`.
     pub url: String,
+    /// What the form was made of; it is refused if that is something else by then.
+    pub revision: String,
     /// Username.
     pub username: String,
     /// Display name.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use doorward::accounts::records::{Role, Status};
-use doorward::accounts::users::SecondFactorPolicy;
+use doorward::accounts::users::{AccountError, SecondFactorPolicy};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Client, PASSWORD, Server};
@@ -133,6 +133,98 @@ fn power_is_given_after_a_fresh_proof_and_never_above_the_own() {
     refuses(adam.json("PATCH", &path(mia, ""), &json!({"password": "x"})), 400, "unknown_field");
     refuses(adam.json("PATCH", &path(mia, ""), &json!({"status": "disabled"})), 400, "unknown_field");
     refuses(adam.json("PATCH", &path("x", ""), &json!({})), 404, "not_found");
+}
+
+/// ADM-01: rules decide who gets in, so a list goes into force after a fresh proof, whichever way; drafting stays free.
+#[test]
+fn rules_go_into_force_after_a_fresh_proof() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let (mut olga, mut window) = (program(&server, "olga", None), browser(&server, "olga"));
+    let rule = json!({"domains": ["a.home.localhost"], "policy": "bypass"});
+    later(&server);
+    let put = json!({"version": 0, "rules": [rule]});
+    refuses(olga.json("PUT", "/api/v1/admin/rules", &put), 403, "step_up_required");
+    let draft = json!({"version": 0, "based_on": 0, "rules": [rule]});
+    olga.json("PUT", "/api/v1/admin/rules/draft", &draft).expect(200);
+    let apply = "/api/v1/admin/rules/draft/apply";
+    refuses(olga.post(apply, json!({"version": 1})), 403, "step_up_required");
+    let answer = window.form("/admin/rules/draft/apply", &[("version", "1")]).expect(303);
+    assert_eq!(answer.header("location"), Some("/step-up?next=%2Fadmin%2Frules"));
+    assert!(server.app().access.list().rules().is_empty());
+    step_up(&mut olga);
+    olga.post(apply, json!({"version": 1})).expect(200);
+}
+
+/// ADM-01: rules and apps open to groups, so who puts themselves into one takes power. Groups of others are everyday work.
+#[test]
+fn nobody_changes_their_own_groups_without_a_fresh_proof() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &["staff"]);
+    let adam = server.add_user("adam", Role::Admin, &["family"]);
+    let mia = server.add_user("mia", Role::Member, &[]);
+    let mut client = program(&server, "adam", None);
+    later(&server);
+    let staff = "/api/v1/admin/groups/staff/members";
+    let more = json!({"groups": ["family", "staff"]});
+    refuses(client.json("PATCH", &path(adam, ""), &more), 403, "step_up_required");
+    refuses(client.json("PUT", &format!("{staff}/{adam}"), &json!({})), 403, "step_up_required");
+    client.json("PATCH", &path(adam, ""), &json!({"groups": ["family"]})).expect(200);
+    client.json("PUT", &format!("{staff}/{mia}"), &json!({})).expect(204);
+    step_up(&mut client);
+    client.json("PATCH", &path(adam, ""), &more).expect(200);
+}
+
+/// Nobody gains or loses anything by a new name: what cannot follow it, or would be given away by it, keeps the old one.
+#[test]
+fn a_group_is_not_renamed_where_somebody_would_gain_or_lose_by_it() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &["kids"]);
+    let mut olga = program(&server, "olga", None);
+    let rename =
+        |olga: &mut Client| olga.json("PATCH", "/api/v1/admin/groups/kids", &json!({"name": "children"}));
+    // A draft may name the old name, or the new one, though no rule in force does.
+    for (version, group) in [(0, "kids"), (2, "children")] {
+        let rule = json!({"domains": ["a.home.localhost"], "groups": [group], "policy": "one_factor"});
+        let draft = json!({"version": version, "based_on": 0, "rules": [rule]});
+        olga.json("PUT", "/api/v1/admin/rules/draft", &draft).expect(200);
+        refuses(rename(&mut olga), 409, "draft_open");
+        olga.json("DELETE", "/api/v1/admin/rules/draft", &json!({})).expect(204);
+    }
+    // Hosts and paths would have to be renamed with it.
+    for rule in [
+        "allow one_factor domain={group}.home.localhost",
+        r"allow one_factor host~=^(?P<Group>\w+)\.home\.localhost$",
+        "allow one_factor domain=a.home.localhost resource=^/(?P<Group>[a-z]+)/",
+    ] {
+        server.set_rules(&[rule]);
+        refuses(rename(&mut olga), 409, "group_in_address");
+    }
+    server.set_rules(&["allow one_factor domain={user}.home.localhost"]);
+    // Whoever takes the invitation would be in the group.
+    let body = json!({"note": "Grandma", "groups": ["children"]});
+    let invite = olga.post("/api/v1/admin/invites", body).expect(201);
+    refuses(rename(&mut olga), 409, "group_exists");
+    let handle = olga.get_json("/api/v1/admin/invites").json()["invites"][0]["handle"].clone();
+    let handle = handle.as_str().unwrap_or_else(|| panic!("{}", invite.text()));
+    olga.json("DELETE", &format!("/api/v1/admin/invites/{handle}"), &json!({})).expect(204);
+    rename(&mut olga).expect(200);
+}
+
+/// ADM-03: who was only invited cannot sign in, so the last one who can does not go.
+#[test]
+fn an_owner_who_was_only_invited_is_no_owner_left() {
+    let server = Server::start();
+    let olga = server.add_user("olga", Role::Owner, &[]);
+    let mut client = program(&server, "olga", None);
+    let otto = json!({"username": "otto", "role": "owner"});
+    let otto = client.post(USERS, otto).expect(201).json()["link"]["url"].as_str().unwrap().to_owned();
+    refuses(client.json("DELETE", "/api/v1/users/me", &json!({})), 409, "last_owner");
+    let accounts = &server.app().accounts;
+    assert!(matches!(server.block_on(accounts.delete(olga, |_, _| {})), Err(AccountError::LastAdmin)));
+    let link = otto.strip_prefix("http://localhost").unwrap();
+    server.client().form(link, &[("password", NEW_PASSWORD)]).expect(200);
+    client.json("DELETE", "/api/v1/users/me", &json!({})).expect(204);
 }
 
 /// ADM-01, ADM-03: an admin has no power over an owner; nobody takes away their own.

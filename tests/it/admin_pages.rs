@@ -1,10 +1,11 @@
 //! Administration by pages: every form, what it leads to, and what it says when it is refused.
 
 use doorward::accounts::records::Role;
+use serde_json::json;
 
 use crate::admin::{later, login};
 use crate::harness::{Answer, Client, Server};
-use crate::my_account::{browser, events};
+use crate::my_account::{browser, events, program};
 
 #[track_caller]
 fn leads_to(answer: Answer, location: &str) {
@@ -60,8 +61,11 @@ fn the_pages_change_help_and_remove_a_person() {
     let url = format!("/admin/people/{mia}");
     let csrf = token(&mut olga, &url);
     let post = |client: &mut Client, deed: &str, more: &[(&str, &str)]| {
-        let fields: Vec<(&str, &str)> =
-            [("csrf", csrf.as_str())].into_iter().chain(more.iter().copied()).collect();
+        let revision = client.get(&url).expect(200).input("revision").unwrap();
+        let fields: Vec<(&str, &str)> = [("csrf", csrf.as_str()), ("revision", revision.as_str())]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
         client.form(&format!("/admin/people/{mia}/{deed}"), &fields)
     };
     let profile = [("display_name", "Mia M."), ("email", ""), ("role", "admin"), ("group", "kids")];
@@ -267,4 +271,103 @@ fn no_page_reaches_an_owner() {
     assert_eq!((user.role, user.is_active(), user.groups.len()), (Role::Owner, true, 0));
     assert_eq!(user.display_name.as_str(), "olga");
     session.client(&server).get("/account").expect(200);
+}
+
+/// A form holds everything, so one from before somebody else changed something would undo that: it is refused.
+#[test]
+fn an_old_form_undoes_nothing() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mia = server.add_user("mia", Role::Member, &["family", "staff"]);
+    let (mut olga, mut api) = (browser(&server, "olga"), program(&server, "olga", None));
+    let revision =
+        |client: &mut Client, url: &str| client.get(url).expect(200).input("revision").unwrap_or_default();
+
+    let url = format!("/admin/people/{mia}");
+    let old = revision(&mut olga, &url);
+    let save = |client: &mut Client, revision: &str| {
+        let fields = [
+            ("display_name", "Mia"),
+            ("email", "mia@example.org"),
+            ("role", "member"),
+            ("group", "family"),
+            ("group", "staff"),
+            ("revision", revision),
+        ];
+        client.form(&format!("{url}/profile"), &fields)
+    };
+    api.json("PATCH", &format!("/api/v1/admin/users/{mia}"), &json!({"groups": ["family"]})).expect(200);
+    leads_to(save(&mut olga, &old), &format!("{url}?done=stale"));
+    leads_to(save(&mut olga, ""), &format!("{url}?done=stale"));
+    assert!(!server.app().accounts.user(&mia).unwrap().is_in("staff"));
+    let page = olga.get(&format!("{url}?done=stale")).expect(200).text();
+    assert!(page.contains("Someone else changed this meanwhile"), "{page}");
+    let now = revision(&mut olga, &url);
+    leads_to(save(&mut olga, &now), &format!("{url}?done=saved"));
+
+    let body = json!({"id": "photos", "name": "Photos", "redirect_uris": ["https://photos.example.org/cb"],
+        "groups": ["family", "staff"]});
+    api.post("/api/v1/admin/clients", body).expect(201);
+    let url = "/admin/apps/photos";
+    let old = revision(&mut olga, url);
+    let save = |client: &mut Client, revision: &str| {
+        let fields = [
+            ("name", "Pictures"),
+            ("redirect_uris", "https://photos.example.org/cb"),
+            ("scopes", "openid"),
+            ("who", "some"),
+            ("group", "family"),
+            ("group", "staff"),
+            ("level", "one_factor"),
+            ("revision", revision),
+        ];
+        client.form(url, &fields)
+    };
+    let fewer = json!({"groups": ["family"]});
+    api.json("PATCH", "/api/v1/admin/clients/photos", &fewer).expect(200);
+    leads_to(save(&mut olga, &old), &format!("{url}?done=stale"));
+    leads_to(save(&mut olga, ""), &format!("{url}?done=stale"));
+    assert_eq!(server.app().oidc.client("photos").unwrap().settings.groups.len(), 1);
+    let page = olga.get(&format!("{url}?done=stale")).expect(200).text();
+    assert!(page.contains("Someone else changed this meanwhile"), "{page}");
+    let now = revision(&mut olga, url);
+    leads_to(save(&mut olga, &now), &format!("{url}?done=saved"));
+}
+
+/// What is not said is not permitted: a form that does not say whom something is for makes it for nobody.
+#[test]
+fn a_form_that_does_not_say_who_is_refused() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let (mut olga, mut api) = (browser(&server, "olga"), program(&server, "olga", None));
+    let body = json!({"id": "photos", "name": "Photos", "redirect_uris": ["https://photos.example.org/cb"],
+        "groups": ["family"]});
+    api.post("/api/v1/admin/clients", body).expect(201);
+    let url = "/admin/apps/photos";
+    let revision = olga.get(url).expect(200).input("revision").unwrap_or_default();
+    for who in [None, Some(""), Some("somebody")] {
+        let mut rule = vec![("domains", "a.home.localhost"), ("policy", "one_factor")];
+        let mut new =
+            vec![("name", "New"), ("redirect_uris", "https://n.example.org/cb"), ("kind", "confidential")];
+        let mut own = vec![
+            ("name", "Photos"),
+            ("redirect_uris", "https://photos.example.org/cb"),
+            ("scopes", "openid"),
+            ("level", "one_factor"),
+            ("revision", revision.as_str()),
+        ];
+        for form in [&mut rule, &mut new, &mut own] {
+            form.extend(who.map(|who| ("who", who)));
+        }
+        for (form, action) in
+            [(rule, "/admin/rules/new"), (new, "/admin/apps/new/openid-connect"), (own, url)]
+        {
+            let answer = olga.form(action, &form);
+            assert_eq!(answer.status, 422, "{action} {who:?}: {}", answer.text());
+            assert!(answer.text().contains("id=\"who-error\""), "{action}: {}", answer.text());
+        }
+    }
+    assert!(server.app().access.draft().is_none());
+    assert_eq!(server.app().oidc.clients().len(), 1);
+    assert_eq!(server.app().oidc.client("photos").unwrap().settings.groups.len(), 1);
 }

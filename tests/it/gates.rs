@@ -3,8 +3,12 @@
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use doorward::accounts::profile::Edit;
 use doorward::accounts::records::{Role, Status, UserRecord};
 use doorward::accounts::users::{AccountError, SecondFactorPolicy};
+use doorward::admin::by::By;
+use doorward::admin::people::PersonChange;
+use doorward::kernel::text::GroupName;
 use doorward::kernel::time::Clock;
 use doorward::site::Setting;
 use serde_json::{Value, json};
@@ -293,8 +297,8 @@ fn a_session_of_one_factor_falls_short_once_two_are_demanded() {
 fn two_owners_who_go_at_once_leave_one() {
     for way in ["delete", "demote", "disable"] {
         let server = Server::start();
-        let ids = ["olga", "otto"].map(|name| server.add_bare_user(name, Role::Owner));
-        server.add_bare_user("ada", Role::Admin);
+        let ids = ["olga", "otto"].map(|name| server.add_user(name, Role::Owner, &[]));
+        server.add_user("ada", Role::Admin, &[]);
         let barrier = Arc::new(Barrier::new(2));
         let threads = [0, 1].map(|index| {
             let (barrier, session) = (barrier.clone(), server.web_session(ids[index]));
@@ -319,8 +323,8 @@ fn two_owners_who_go_at_once_leave_one() {
 #[test]
 fn the_last_owner_is_not_disabled_while_there_are_admins() {
     let server = Server::start();
-    let olga = server.add_bare_user("olga", Role::Owner);
-    server.add_bare_user("ada", Role::Admin);
+    let olga = server.add_user("olga", Role::Owner, &[]);
+    server.add_user("ada", Role::Admin, &[]);
     let accounts = &server.app().accounts;
     let end = |change: fn(&mut UserRecord)| {
         server.block_on(accounts.change(
@@ -335,8 +339,58 @@ fn the_last_owner_is_not_disabled_while_there_are_admins() {
     assert!(matches!(end(|record| record.status = Status::Disabled), Err(AccountError::LastOwner)));
     assert!(matches!(end(|record| record.role = Role::Admin), Err(AccountError::LastOwner)));
     assert!(matches!(server.block_on(accounts.delete(olga, |_, _| {})), Err(AccountError::LastOwner)));
-    server.add_bare_user("otto", Role::Owner);
+    server.add_user("otto", Role::Owner, &[]);
     end(|record| record.role = Role::Admin).unwrap();
+}
+
+/// ADM-01: what an admin may do is judged by the role that somebody has when it is done: who was made an owner between
+/// the question and the deed is out of reach.
+#[test]
+fn a_deed_does_not_hit_somebody_who_was_promoted_meanwhile() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let mia = server.add_user("mia", Role::Member, &["family"]);
+    server.enrol_totp(mia);
+    let app = server.app();
+    let (accounts, admin) = (&app.accounts, &app.admin);
+    let edit = |change: fn(&mut UserRecord)| {
+        let change = move |record: &mut UserRecord| {
+            change(record);
+            Ok(())
+        };
+        server.block_on(accounts.change(mia, change, |_, _| {})).unwrap();
+    };
+    let seen = accounts.user(&mia).unwrap();
+    edit(|record| record.role = Role::Owner);
+    let family = GroupName::parse("family").unwrap();
+    let name = PersonChange { display_name: Some(seen.display_name.clone()), ..PersonChange::default() };
+    let claim = [Edit::parse("given_name", Some("Mia")).unwrap()];
+    let by = By::Machine;
+    for (deed, result) in [
+        ("disable", server.block_on(admin.disable_person(by, &seen, ""))),
+        ("enable", server.block_on(admin.enable_person(by, &seen))),
+        ("sign out", server.block_on(admin.sign_person_out(by, &seen))),
+        ("change", server.block_on(admin.change_person(by, &seen, name))),
+        ("groups", server.block_on(admin.take_out_of_group(by, &seen, &family))),
+        ("claims", server.block_on(admin.change_claims(by, &seen, &claim)).map(|_| ())),
+        ("second factor", server.block_on(admin.reset_second_factor(by, &seen))),
+        ("link", server.block_on(admin.make_person_link(by, &seen)).map(|_| ())),
+        ("delete", server.block_on(admin.delete_person(by, &seen))),
+    ] {
+        assert_eq!(result.unwrap_err().status, 409, "{deed}");
+    }
+    let user = accounts.user(&mia).unwrap();
+    assert!(user.is_active() && user.has_totp && user.is_in("family"));
+    // What is written down is what changed, so it has to be about the person as they were looked at.
+    edit(|record| record.role = Role::Member);
+    let seen = accounts.user(&mia).unwrap();
+    edit(|record| record.groups.clear());
+    let same = PersonChange { groups: Some(seen.groups.to_vec()), ..PersonChange::default() };
+    let refused = server.block_on(admin.change_person(by, &seen, same.clone())).unwrap_err();
+    assert_eq!(refused.code, "conflict");
+    let seen = accounts.user(&mia).unwrap();
+    server.block_on(admin.change_person(by, &seen, same)).unwrap();
+    assert_eq!(events(&server, "user.groups_changed", "mia"), 1);
 }
 
 /// SES-03: whoever signs in ends the session that the browser held, also one that was idle too long: its refresh token

@@ -128,7 +128,13 @@ fn an_address_is_verified_by_whoever_enters_it() {
     let body = json!({"username": "cat", "email": "cat@example.org", "email_verified": false});
     assert_eq!(olga.post(USERS, body).expect(201).json()["user"]["email_verified"], false);
     let mut window = browser(&server, "olga");
-    let form = [("display_name", "Ada"), ("email", "d@example.org"), ("role", "member")];
+    let revision = window.get(&format!("/admin/people/{ada}")).expect(200).input("revision").unwrap();
+    let form = [
+        ("display_name", "Ada"),
+        ("email", "d@example.org"),
+        ("role", "member"),
+        ("revision", revision.as_str()),
+    ];
     window.form(&format!("/admin/people/{ada}/profile"), &form).expect(303);
     assert!(is_verified(&server, ada));
     // Whoever registers types the address.

@@ -88,6 +88,7 @@ pub(super) async fn change(app: &App, name: &str, changed: Changed) -> Result<St
         email_verified: None,
         role: changed.role.as_deref().map(parse_role).transpose()?,
         groups: changed.groups.as_deref().map(parse_groups).transpose()?,
+        revision: None,
     };
     app.admin.change_person(By::Machine, &user, change).await.map_err(told)?;
     Ok(format!("{} is changed.\n", user.username))

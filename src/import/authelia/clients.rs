@@ -147,11 +147,8 @@ fn read_settings(
     settings.pkce = if must || has_method { Demand::Required } else { Demand::Optional };
     read_scopes(fields, &mut settings, notes)?;
     read_policy(fields, common, &mut settings, notes)?;
-    settings.consent = match fields.text("consent_mode")?.as_str() {
-        "implicit" => ConsentMode::Skip,
-        "explicit" => ConsentMode::Always,
-        _ => ConsentMode::Once,
-    };
+    settings.consent =
+        consent(&fields.text("consent_mode")?, fields.take("pre_configured_consent_duration"), notes);
     settings.id_token_alg =
         algorithm(&fields.text("id_token_signed_response_alg")?, notes).unwrap_or(SigningAlgorithm::Rs256);
     let userinfo = fields.text("userinfo_signed_response_alg")?;
@@ -163,6 +160,23 @@ fn read_settings(
         notes.push(format!("These audiences are no addresses and were left out: {}.", others.join(", ")));
     }
     Some(Ok(settings))
+}
+
+/// By default, and as `auto`, people are asked each time, unless their consent is kept for a while.
+fn consent(mode: &str, duration: Option<Node>, notes: &mut Vec<String>) -> ConsentMode {
+    let has_duration = duration
+        .is_some_and(|node| !node.is_nothing() && node.text().is_none_or(|text| !matches!(text, "" | "0")));
+    match mode {
+        "implicit" => ConsentMode::Skip,
+        "pre-configured" => once(notes),
+        "" | "auto" if has_duration => once(notes),
+        _ => ConsentMode::Always,
+    }
+}
+
+fn once(notes: &mut Vec<String>) -> ConsentMode {
+    notes.push("Consent does not end here after a while: people are asked once.".to_owned());
+    ConsentMode::Once
 }
 
 fn algorithm(name: &str, notes: &mut Vec<String>) -> Option<SigningAlgorithm> {
@@ -239,10 +253,9 @@ fn read_policy(
 }
 
 /// Keys that say nothing that would be different here.
-const SETTLED: [&str; 14] = [
+const SETTLED: [&str; 13] = [
     "response_modes",
     "requested_audience_mode",
-    "pre_configured_consent_duration",
     "authorization_signed_response_alg",
     "authorization_signed_response_key_id",
     "id_token_signed_response_key_id",

@@ -24,6 +24,8 @@ struct Parts {
     has_config: bool,
     has_rules: bool,
     has_users: bool,
+    /// Whether a file could not be read, which may hold rules.
+    has_unread: bool,
 }
 
 impl Parts {
@@ -39,6 +41,9 @@ pub fn read(files: &[SourceFile], secret: &dyn Fn(&str) -> Option<String>) -> Fo
         if let Err(why) = read_file(&mut parts, file, secret) {
             parts.say(Line::not_carried("file", &file.name, why));
         }
+    }
+    if parts.has_unread {
+        parts.found.leave_rules_out();
     }
     if !parts.has_config {
         parts.say(Line::not_carried(
@@ -62,10 +67,13 @@ fn read_file(
     file: &SourceFile,
     secret: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), String> {
-    let prepared = template::prepare(&file.text)?;
-    let mut root = yaml::parse(&prepared.text).map_err(|error| error.to_string())?;
-    let unread = prepared.fill(&mut root, secret);
-    let fields = root.fields().ok_or("It is no mapping of keys to values.")?;
+    let read = template::prepare(&file.text).and_then(|prepared| {
+        let mut root = yaml::parse(&prepared.text).map_err(|error| error.to_string())?;
+        let unread = prepared.fill(&mut root, secret);
+        Ok((root.fields().ok_or("It is no mapping of keys to values.")?, unread))
+    });
+    parts.has_unread |= read.is_err();
+    let (fields, unread) = read?;
     for expression in unread {
         let why = format!(
             "A value of {} comes from this template, which cannot be read here. Put the file that it names below the \
@@ -99,7 +107,9 @@ fn take_apart(parts: &mut Parts, mut fields: Fields, name: &str) -> Result<(), S
         return users::read(parts, people);
     }
     parts.has_config = true;
-    config::read(parts, fields)
+    let read = config::read(parts, fields);
+    parts.has_unread |= read.is_err();
+    read
 }
 
 /// Gives people their authenticator apps and subjects.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::template::UNREAD;
 use crate::access::RuleParts;
 use crate::access::query::QueryParts;
 use crate::import::yaml::{Fields, Node};
@@ -59,10 +60,20 @@ pub(super) fn read_rule(node: Node, networks: &Networks) -> Result<RuleParts, St
     if let Some(query) = fields.take("query") {
         parts.query = query_of(query).ok_or_else(|| malformed("query"))?;
     }
-    match fields.rest().first() {
-        Some((key, _)) => Err(format!("it has the key {key}, which is not known here")),
-        None => Ok(parts),
+    if let Some((key, _)) = fields.rest().first() {
+        return Err(format!("it has the key {key}, which is not known here"));
     }
+    // A refusal for a value that nobody has would never hold.
+    if texts_of(&parts).any(|text| text.contains(UNREAD)) {
+        return Err("it holds a value from a template that cannot be read here".to_owned());
+    }
+    Ok(parts)
+}
+
+fn texts_of(parts: &RuleParts) -> impl Iterator<Item = &String> {
+    let lists = [&parts.domains, &parts.domain_regex, &parts.resources, &parts.methods, &parts.networks];
+    let in_query = parts.query.iter().flatten().flat_map(|test| [&test.operator, &test.key, &test.value]);
+    lists.into_iter().flatten().chain(parts.subjects.iter().flatten()).chain(in_query).chain([&parts.policy])
 }
 
 /// One subject, or a list of subjects and of lists of subjects: any of the outer, all of an inner one.

@@ -35,6 +35,7 @@ fn app() -> apps::App {
     apps::App {
         frame: shell("Immich", "apps"),
         head: head("Immich", Vec::new(), "settings"),
+        revision: "1-1".into(),
         secret: Some("8cFzq0x3mK1vYwT5nB7rQ2dLhJ6sGpXa9eUoIiZtRkM".into()),
         secrets: 2,
         has_secret: true,

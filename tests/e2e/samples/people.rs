@@ -94,6 +94,7 @@ fn person() -> people::Person {
     people::Person {
         frame: shell("Ben Okafor", "people"),
         url: "/admin/people/u_7".into(),
+        revision: "AAAA".into(),
         username: "ben".into(),
         display_name: "Ben Okafor".into(),
         profile_name: "Ben Okafor".into(),

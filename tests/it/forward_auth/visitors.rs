@@ -1,6 +1,10 @@
 //! Where a visitor comes from, for rules by network (FWD-01, FWD-02): only ever what a trusted proxy says. Whoever asks
 //! here is a proxy, so the other end of the connection is nobody's address.
 
+use std::time::Duration;
+
+use doorward::audit::{Filter, LARGEST_PAGE};
+
 use super::*;
 use crate::harness::PASSWORD;
 
@@ -149,4 +153,30 @@ fn our_own_pages_know_no_more_of_a_visitor_than_the_gate() {
         assert!(page.contains("family.home.localhost"));
         assert_eq!(page.contains("photos.home.localhost"), is_shown, "{is_trusted} {forwarded}");
     }
+}
+
+/// AUD-06: who asks chooses the host, so one cookie must not be able to fill the audit log by asking for ever new ones.
+#[test]
+fn one_person_cannot_fill_the_audit_log_with_refusals() {
+    let server = start();
+    let eve = person(&server, "eve", &[], Factors::PASSWORD);
+    let denials = || {
+        server.block_on(server.app().audit.flush()).unwrap();
+        let filter = Filter { kind_prefix: Some("access.denied".to_owned()), ..Filter::default() };
+        server.app().audit.page(&filter, None, LARGEST_PAGE).unwrap().rows
+    };
+    for number in 0..500 {
+        let host = format!("host-{number}.home.example");
+        ask(&server, By::ForwardAuth, &visit("GET", &host, "/").of(&eve)).expect(403);
+    }
+    assert_eq!(denials().len(), 30);
+    // Somebody else is told of all the same, and the next event tells how many were left out.
+    let olga = person(&server, "olga", &[], Factors::PASSWORD);
+    ask(&server, By::ForwardAuth, &visit("GET", "family.home.example", "/").of(&olga)).expect(403);
+    server.clock.advance(Duration::from_secs(61));
+    ask(&server, By::ForwardAuth, &visit("GET", "host-7.home.example", "/").of(&eve)).expect(403);
+    let denials = denials();
+    assert_eq!(denials.len(), 32);
+    let left_out = &denials[0].details.iter().find(|(key, _)| key == "left_out").unwrap().1;
+    assert_eq!(left_out, "470");
 }

@@ -12,6 +12,7 @@ use doorward::crypto::totp::{TotpAlgorithm, TotpKey};
 use doorward::import::carry::{Rooms, Wishes, carry};
 use doorward::import::{Line, Outcome, SourceFile, authelia};
 use doorward::kernel::time::Clock;
+use doorward::oidc::client::ConsentMode;
 use serde_json::json;
 
 use crate::harness::{Answer, Client, PASSWORD, Server, lift_limits};
@@ -453,4 +454,68 @@ fn the_report_tells_everything_and_a_second_run_changes_nothing() {
     let third = import(&server, true);
     assert_eq!(outcome(&third, "rules", "all"), Outcome::Conflict);
     assert_eq!(server.app().access.list().rules().len(), 1);
+}
+
+fn read_configuration(text: &str) -> doorward::import::Found {
+    let file = SourceFile { name: "configuration.yml".to_owned(), text: text.to_owned() };
+    authelia::read(&[file], &|_| None)
+}
+
+/// A refusal for a value that nobody could read never holds: the list is kept back.
+#[test]
+fn a_rule_with_a_template_that_cannot_be_read_keeps_all_of_them_back() {
+    let template = "{{ env \"X\" }}";
+    for part in [
+        format!("domain: '{template}'"),
+        format!("domain: x.home.example, resources: ['{template}']"),
+        format!("domain: x.home.example, methods: ['{template}']"),
+        format!("domain: x.home.example, subject: ['{template}']"),
+        format!("domain: x.home.example, query: [[{{key: token, value: '{template}'}}]]"),
+        format!("domain: x.home.example, query: [[{{operator: present, key: 'a-{template}'}}]]"),
+    ] {
+        let found = read_configuration(&format!(
+            "access_control:\n  rules:\n  - {{{part}, policy: deny}}\n  - {{domain: '*.home.example', policy: bypass}}\n"
+        ));
+        assert!(found.rules.is_empty(), "{part}");
+        assert!(found.lines.iter().any(|line| line.kind == "rules"), "{part}: {:?}", found.lines);
+    }
+}
+
+/// The file that cannot be read may hold the rules that refuse.
+#[test]
+fn a_file_that_cannot_be_read_keeps_the_rules_back() {
+    let rules = "access_control:\n  rules:\n  - {domain: '*.home.example', policy: bypass}\n";
+    for other in ["a: [", "{{ if true }}", "text"] {
+        let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), text: text.to_owned() };
+        for (first, second) in [(rules, other), (other, rules)] {
+            let files = [file("a.yml", first), file("b.yml", second)];
+            let found = authelia::read(&files, &|_| None);
+            assert!(found.rules.is_empty(), "{other}");
+            assert!(found.lines.iter().any(|line| line.kind == "rules"), "{other}: {:?}", found.lines);
+        }
+    }
+}
+
+/// Who was asked each time there is asked each time here.
+#[test]
+fn apps_ask_as_often_as_they_did() {
+    let consents = |more: &str| {
+        let found = read_configuration(&format!(
+            "identity_providers: {{oidc: {{clients: [{{client_id: a, client_secret: x, redirect_uris: 'https://a.example/cb'{more}}}]}}}}"
+        ));
+        let app = &found.clients[0];
+        (app.settings.consent, app.notes.len())
+    };
+    for (more, expected) in [
+        ("", (ConsentMode::Always, 0)),
+        (", consent_mode: auto", (ConsentMode::Always, 0)),
+        (", consent_mode: explicit, pre_configured_consent_duration: 1M", (ConsentMode::Always, 0)),
+        (", pre_configured_consent_duration: 1M", (ConsentMode::Once, 1)),
+        (", consent_mode: auto, pre_configured_consent_duration: 1M", (ConsentMode::Once, 1)),
+        (", consent_mode: pre-configured", (ConsentMode::Once, 1)),
+        (", consent_mode: implicit", (ConsentMode::Skip, 0)),
+        (", consent_mode: nonsense", (ConsentMode::Always, 0)),
+    ] {
+        assert_eq!(consents(more), expected, "{more}");
+    }
 }

@@ -14,8 +14,9 @@ fn admin(provider: &Provider) -> Client {
 
 /// Sends the form of a page with its own CSRF token.
 fn submit(browser: &mut Client, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
-    let csrf = browser.get(page).expect(200).input("csrf").unwrap();
-    let mut all = vec![("csrf", csrf.as_str())];
+    let shown = browser.get(page).expect(200);
+    let (csrf, revision) = (shown.input("csrf").unwrap(), shown.input("revision").unwrap_or_default());
+    let mut all = vec![("csrf", csrf.as_str()), ("revision", revision.as_str()), ("who", "everyone")];
     all.extend_from_slice(fields);
     browser.form(action, &all)
 }

@@ -21,6 +21,19 @@ const MOST_EXCEPTIONS: usize = 4;
 /// The most actions that nothing can be wrong with: they take no input and find no state that does not allow them.
 const MOST_ALWAYS_POSSIBLE: usize = 5;
 
+/// AUD-01: what the event of an action has to say beside who did it to whom.
+const DETAILS: &[(&str, &str, &str)] = &[
+    ("add a person", "user.created", "role"),
+    ("change name and address", "user.changed", "fields"),
+    ("give another role", "user.role_changed", "to"),
+    ("set groups", "user.groups_changed", "groups"),
+    ("set a claim", "user.changed", "fields"),
+    ("put somebody into a group", "user.groups_changed", "groups"),
+    ("rename a group", "group.renamed", "from"),
+    ("change an app", "app.changed", "fields"),
+    ("make a scope", "scope.changed", "claims"),
+];
+
 fn actions() -> impl Iterator<Item = &'static Action> {
     PEOPLE.iter().chain(REST)
 }
@@ -202,6 +215,11 @@ fn every_action_leaves_the_same_events_on_every_way() {
             let kinds = world.kinds_since(seen);
             if kinds != wanted {
                 failures.push(format!("{} ({way}) left {kinds:?} and not {wanted:?}", action.name));
+            }
+            for (_, kind, detail) in DETAILS.iter().filter(|(name, ..)| *name == action.name) {
+                if !world.has_detail(seen, kind, detail) {
+                    failures.push(format!("{} ({way}): {kind} lacks {detail}", action.name));
+                }
             }
         }
     }

@@ -308,7 +308,12 @@ pub(super) const REST: &[Action] = &[
         name: "add an app",
         page: Page::Form(
             "/admin/apps/new/{preset}",
-            &[("name", "{new}"), ("redirect_uris", "https://app.example.org/cb"), ("kind", "confidential")],
+            &[
+                ("name", "{new}"),
+                ("redirect_uris", "https://app.example.org/cb"),
+                ("kind", "confidential"),
+                ("who", "everyone"),
+            ],
         ),
         api: Api::Call(
             "POST",
@@ -326,7 +331,12 @@ pub(super) const REST: &[Action] = &[
         kinds: &["app.added"],
         make: world::new_app,
         wrong: Wrong::Input {
-            fields: &[("name", "{new}"), ("redirect_uris", "javascript:alert(1)"), ("kind", "confidential")],
+            fields: &[
+                ("name", "{new}"),
+                ("redirect_uris", "javascript:alert(1)"),
+                ("kind", "confidential"),
+                ("who", "everyone"),
+            ],
             body: r#"{"name":"{new}","redirect_uris":["javascript:alert(1)"]}"#,
             words: &["app", "add", "--name", "{new}", "--redirect-uri", "javascript:alert(1)"],
             code: "invalid_value",

@@ -97,9 +97,25 @@ impl World {
         kinds
     }
 
+    /// Tells whether every event of a kind since has a detail.
+    pub(super) fn has_detail(&mut self, marker: u64, kind: &str, detail: &str) -> bool {
+        let events = self.events();
+        let mut new = events["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|event| event["sequence"].as_u64().unwrap() > marker && event["kind"] == kind);
+        new.all(|event| event["details"].as_array().unwrap().iter().any(|pair| pair[0] == detail))
+    }
+
     /// Sends a form.
     pub(super) fn submit(&mut self, path: &str, fields: &[(&str, String)]) -> Option<Refusal> {
-        let mut all: Vec<(&str, &str)> = vec![("csrf", &self.csrf)];
+        // Forms that hold everything tell what they were made of.
+        let page = path.strip_suffix("/profile").unwrap_or(path);
+        let is_whole = page != path || fields.iter().any(|(name, _)| *name == "id_token_alg");
+        let revision =
+            if is_whole { self.browser.get(page).input("revision") } else { None }.unwrap_or_default();
+        let mut all: Vec<(&str, &str)> = vec![("csrf", &self.csrf), ("revision", &revision)];
         all.extend(fields.iter().map(|(name, value)| (*name, value.as_str())));
         let answer = self.browser.form(path, &all);
         assert!(
@@ -435,6 +451,7 @@ pub(super) const APP_FORM: &[(&str, &str)] = &[
     ("post_logout_redirect_uris", ""),
     ("backchannel_logout_uri", ""),
     ("scopes", "openid"),
+    ("who", "everyone"),
     ("level", "one_factor"),
     ("consent", "once"),
     ("auth_method", "any"),
@@ -446,6 +463,7 @@ pub(super) const BAD_APP_FORM: &[(&str, &str)] = &[
     ("name", "Other"),
     ("redirect_uris", "javascript:alert(1)"),
     ("scopes", "openid"),
+    ("who", "everyone"),
     ("level", "one_factor"),
     ("consent", "once"),
     ("auth_method", "any"),
