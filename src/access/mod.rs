@@ -21,6 +21,7 @@ mod renames;
 pub mod rule_text;
 pub mod rule_words;
 pub mod rules;
+mod size;
 pub mod snippet;
 pub mod subjects;
 
