@@ -81,6 +81,15 @@ pub(super) fn require_role(record: &UserRecord, target: &User) -> Result<(), Acc
     if record.role == target.role { Ok(()) } else { Err(CommitError::Conflict.into()) }
 }
 
+/// Refuses an edit of somebody who is not as they were looked at: what was judged, and what is written down of the change,
+/// would be about somebody else.
+fn require_as_seen(record: &UserRecord, target: &User) -> Result<(), AccountError> {
+    let is_as_seen = record.display_name == target.display_name
+        && record.email == target.email
+        && *record.groups == *target.groups;
+    if is_as_seen { require_role(record, target) } else { Err(CommitError::Conflict.into()) }
+}
+
 /// A one-time link, shown once.
 pub struct Link {
     /// The whole address.
@@ -222,14 +231,7 @@ impl Admin {
         let id = target.id;
         let vouch = change.email_verified.map_or(Vouch::Administrator, Vouch::Says);
         let edit = |record: &mut UserRecord| {
-            // What was judged and is written down is about the person who was looked at.
-            let is_as_seen = record.display_name == target.display_name
-                && record.email == target.email
-                && *record.groups == *target.groups;
-            if !is_as_seen {
-                return Err(CommitError::Conflict.into());
-            }
-            require_role(record, target)?;
+            require_as_seen(record, target)?;
             if let Some(name) = &change.display_name {
                 record.display_name = name.clone();
             }

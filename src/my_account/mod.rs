@@ -194,6 +194,7 @@ impl MyAccount {
     pub fn cannot_delete(&self, principal: &Principal) -> Option<Said> {
         let is_only = |role: Role| {
             principal.user.role == role
+                && principal.user.has_credential()
                 && self.accounts.directory().count_active(|user| user.role >= role && user.has_credential())
                     <= 1
         };

@@ -227,7 +227,7 @@ fn an_enrolment_is_not_confirmed_over_a_reset() {
         assert_eq!(is_enrolled, was_enrolled, "round {round}: enrolled over the reset ({status})");
         assert!(doorward.sessions.list(&ada).unwrap().is_empty(), "round {round}: {status}");
         if is_enrolled {
-            server.block_on(doorward.accounts.reset_second_factor(ada, |_| {}, |_, _| {})).unwrap();
+            server.block_on(doorward.accounts.reset_second_factor(ada, |_| Ok(()), |_, _| {})).unwrap();
         }
     }
 }

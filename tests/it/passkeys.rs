@@ -320,7 +320,7 @@ fn the_last_credential_stays() {
     server.block_on(server.app().store().commit(batch)).unwrap();
     assert_eq!(client.json("DELETE", &path, &json!({})).expect(409).code(), "last_credential");
     // A reset takes all of it away.
-    let reset = server.app().accounts.reset_second_factor(ada, |_| {}, |_, _| {});
+    let reset = server.app().accounts.reset_second_factor(ada, |_| Ok(()), |_, _| {});
     server.block_on(reset).unwrap();
     sign_in(&server, &key).expect(401);
     let user = server.app().accounts.user(&ada).unwrap();
