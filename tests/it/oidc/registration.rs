@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::steps::agree;
 use super::*;
 use crate::harness::in_parallel;
 
@@ -131,4 +132,39 @@ fn refused_metadata_says_what_is_wrong() {
     ] {
         assert_eq!(with(name, value.clone()), "invalid_client_metadata", "{name} {value}");
     }
+}
+
+/// OA-14: a claim by name that no scope of the app covered when the person was asked is not told later, when the app, or
+/// an administrator, has widened its scopes.
+#[test]
+fn a_claim_named_before_the_scope_was_is_never_told() {
+    let provider = provider();
+    let mut narrow = metadata();
+    narrow["scope"] = "openid".into();
+    let registered = register(&provider, &token(&provider, 1), &narrow).expect(201).json();
+    let app = App {
+        id: text(&registered, "client_id").to_owned(),
+        secret: Some(text(&registered, "client_secret").to_owned()),
+    };
+    let names = r#"{"userinfo":{"groups":null,"name":null},"id_token":{"groups":null}}"#;
+    let mut browser = provider.ada();
+    let path = provider.authorize_path(&app, &[("claims", names)]);
+    let code = agree(&mut browser, &path).code();
+    let access = provider.exchange(&app, &code, &[]).expect(200).json();
+    let path = text(&registered, "registration_client_uri").strip_prefix(ORIGIN).unwrap();
+    let mut manager = provider.server.client().with_bearer(text(&registered, "registration_access_token"));
+    let mut wide = metadata();
+    wide["client_id"] = app.id.as_str().into();
+    wide["scope"] = "openid profile groups".into();
+    manager.json("PUT", path, &wide).expect(200);
+    for _ in 0..2 {
+        let told = provider.userinfo(text(&access, "access_token")).expect(200).json();
+        assert_eq!(told, json!({ "sub": provider.ada.to_string() }));
+        provider.change_app(&app, json!({ "scopes": ["openid", "profile", "groups"] }));
+    }
+    // Who is asked for them now, with the names of the scopes, tells them.
+    let code = agree(&mut browser, &provider.authorize_path(&app, &[("claims", names)])).code();
+    let access = provider.exchange(&app, &code, &[]).expect(200).json();
+    let told = provider.userinfo(text(&access, "access_token")).expect(200).json();
+    assert_eq!(told["groups"], json!(["family"]));
 }
