@@ -183,4 +183,62 @@ mod tests {
             assert!(DisplayName::parse(bad).is_err(), "{bad:?}");
         }
     }
+
+    /// INP-06: nobody is called like somebody else but for a letter that is not seen, and nobody is called nothing.
+    #[test]
+    fn display_names_refuse_what_is_not_seen() {
+        let invisible = [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{17b5}',
+            '\u{180b}',
+            '\u{180e}',
+            '\u{180f}',
+            '\u{200d}',
+            '\u{2060}',
+            '\u{2065}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe00}',
+            '\u{fe0f}',
+            '\u{ffa0}',
+            '\u{fff0}',
+            '\u{fff8}',
+            '\u{1bca0}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e0100}',
+            '\u{e0fff}',
+        ];
+        for letter in invisible {
+            for name in
+                [letter.to_string(), format!("Ada{letter}"), format!("A{letter}da"), format!("{letter}Ada")]
+            {
+                assert!(DisplayName::parse(&name).is_err(), "{name:?}");
+            }
+        }
+        // A symbol may say that it wants colors.
+        for good in ["Ada Łovelace", "李 雷", "홍길동", "ศรี", "Oma \u{2764}\u{fe0f}", "عائشة", "Nguyễn", "é"]
+        {
+            assert_eq!(DisplayName::parse(good).unwrap().as_str(), good);
+        }
+        assert!(DisplayName::parse("Oma \u{2764}\u{fe0f}\u{fe0f}").is_err());
+    }
+
+    /// Names of before are read as they were written, or the store would not open.
+    #[test]
+    fn a_stored_display_name_stays_readable() {
+        let read = |text: &str| serde_json::from_value::<DisplayName>(text.into());
+        for old in ["A\u{ad}da", "\u{3164}", "Ada"] {
+            assert_eq!(read(old).unwrap().as_str(), old);
+        }
+        for bad in ["", "a\nb", "a\u{202e}b"] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+    }
 }
