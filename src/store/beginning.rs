@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use super::directory::{self, INSTANCE, STORE};
 use super::open::{OpenError, OpenSettings, Refusal, SMALLEST_FLOOR};
+use super::snapshots;
 
 /// It lies in the data directory from before the first key is made until the store is whole.
 const MARKER: &str = "first-start";
@@ -14,7 +15,7 @@ const MARKER: &str = "first-start";
 const ROOM: u64 = 4 * 1024 * 1024;
 
 /// Notes that the first start is under way in `settings.dir`. Called before the master key is made, and only where there
-/// are neither data nor a key.
+/// are neither data nor a key that belonged to any.
 ///
 /// # Errors
 /// Others can read the directory, or the disk has no room for a store.
@@ -46,7 +47,9 @@ pub(super) fn require_room(settings: &OpenSettings) -> Result<(), OpenError> {
 
 /// Tells whether a first start began in `dir` and did not come to its end. Nothing was acknowledged then.
 pub(super) fn is_unfinished(dir: &Path) -> io::Result<bool> {
-    Ok(directory::exists(&dir.join(MARKER))? && !directory::exists(&dir.join(INSTANCE))?)
+    Ok(directory::exists(&dir.join(MARKER))?
+        && !directory::exists(&dir.join(INSTANCE))?
+        && !snapshots::any(dir)?)
 }
 
 /// Removes what an unfinished first start left of a store. Whoever calls holds the lock of `dir`.

@@ -161,6 +161,38 @@ fn a_command_makes_no_installation() {
     assert_eq!(std::fs::read_dir(&installation.data).unwrap().count(), 0);
 }
 
+/// A first start that was refused can be tried again: what it left is not taken for an installation that lost its data.
+#[test]
+fn a_first_start_that_was_refused_can_be_tried_again() {
+    let dir = TempDir::new();
+    let data = dir.0.join("data");
+    let installation = Installation::bare(dir, data);
+    let mode = |bits| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(bits);
+        std::fs::set_permissions(&installation.data, permissions).unwrap();
+    };
+    std::fs::create_dir(&installation.data).unwrap();
+    mode(0o755);
+    let refused = installation.refuse_to_serve().err;
+    assert!(refused.contains("chmod 700"), "{refused}");
+    assert_eq!(std::fs::read_dir(&installation.data).unwrap().count(), 0);
+    mode(0o700);
+    installation.serve().stop();
+    // Killed with the key made and the store half made.
+    std::fs::remove_dir_all(installation.data.join("store")).unwrap();
+    std::fs::remove_file(installation.data.join("instance-id")).unwrap();
+    let _ = std::fs::remove_dir_all(installation.data.join("snapshots"));
+    let refused = installation.refuse_to_serve().err;
+    assert!(refused.contains("belongs to an installation"), "a store that was lost: {refused}");
+    std::fs::create_dir(installation.data.join("store")).unwrap();
+    for name in ["first-start", "store/conf", "store/db"] {
+        std::fs::write(installation.data.join(name), "x").unwrap();
+    }
+    installation.serve().stop();
+    assert!(!installation.data.join("first-start").exists());
+    installation.serve().stop();
+}
+
 /// App tokens from the machine itself: printed once, refused as soon as they are removed.
 #[test]
 fn app_tokens_are_made_listed_and_removed_by_command() {
