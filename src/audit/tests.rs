@@ -29,11 +29,10 @@ impl Engine for Refusing {
     fn scan(
         &self,
         prefix: &[u8],
-        from: Option<&[u8]>,
+        after: Option<&[u8]>,
         limit: usize,
-        descending: bool,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        self.memory.scan(prefix, from, limit, descending)
+        self.memory.scan(prefix, after, limit)
     }
 
     fn commit(&self, batch: RawBatch) -> CommitFuture {
@@ -216,7 +215,7 @@ fn after_thirty_days_nothing_is_left_of_an_address() {
         assert_eq!(fixture.audit.purge(fixture.clock.now()).await.unwrap(), 1);
         assert!(fixture.rows().is_empty());
         for table in [Table::AUDIT, Table::PSEUDONYM_KEY] {
-            let left = fixture.engine.scan(&table.key(&[]), None, 10, false).unwrap();
+            let left = fixture.engine.scan(&table.key(&[]), None, 10).unwrap();
             assert!(left.is_empty(), "{left:?}");
         }
     });

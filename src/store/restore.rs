@@ -12,7 +12,7 @@ use super::directory::{self, DirectoryLock, STORE, STORE_NEW};
 use super::engine::{Engine, RawBatch, StoreError, Write};
 use super::export::{self, Counts, ExportError, Leniency, Reader};
 use super::guarded;
-use super::meta::{self, Canary, Instance, NotBefore, SCHEMA_VERSION, Schema};
+use super::meta::{self, Canary, Instance, NotBefore, OLDEST_SCHEMA, Schema};
 use super::open::{OpenError, OpenSettings, Opening, Refusal};
 use super::sled_engine::SledEngine;
 use super::swap::{self, Old};
@@ -178,7 +178,8 @@ impl Rebuild {
         if meta::read::<Schema>(&self.store)?.is_none() {
             meta::put(
                 &mut batch,
-                &Schema { version: SCHEMA_VERSION, app: env!("CARGO_PKG_VERSION").to_owned() },
+                // Migrations do not mind what is in the new form already.
+                &Schema { version: OLDEST_SCHEMA, app: env!("CARGO_PKG_VERSION").to_owned() },
             );
         }
         if meta::read::<Canary>(&self.store)?.is_none() {
