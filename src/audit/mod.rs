@@ -116,10 +116,11 @@ impl Audit {
     /// starting.
     fn count_last_day(&self) {
         let day = Duration::from_secs(HOURS as u64 * 3600);
-        let start = self.shared.clock.now().minus(day);
+        let now = self.shared.clock.now();
+        let start = now.minus(day);
         let counted = self.visit_back(MOST_COUNTED_AT_START, |at, record| {
             if let Some(kind) = Kind::parse(&record.kind) {
-                self.shared.tally.count(at, kind, record.outcome);
+                self.shared.tally.count(now, at, kind, record.outcome);
             }
             at >= start
         });
@@ -296,7 +297,7 @@ impl Audit {
         batch.put(&records::row(at, sequence), &record);
         let (shared, kind) = (self.shared.clone(), event.kind);
         batch.after(move || {
-            shared.tally.count(at, kind, record.outcome);
+            shared.tally.count(shared.clock.now(), at, kind, record.outcome);
             log(&record);
         });
     }

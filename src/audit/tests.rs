@@ -389,3 +389,36 @@ fn events_are_found_by_what_they_were_done_to() {
         assert_eq!(rows[0].target.as_deref(), Some("gitea"));
     });
 }
+
+/// An event that was written while the clock was days ahead does not silence the overview of the days in between.
+#[test]
+fn an_event_of_the_future_does_not_silence_the_overview() {
+    block_on(async {
+        let fixture = Fixture::new();
+        let right = fixture.clock.now();
+        let count =
+            |audit: &Audit| audit.last_day(|_, _| true).iter().map(|hour| hour.succeeded).sum::<u32>();
+        fixture.clock.advance(3 * DAY);
+        fixture.write(Event::succeeded(Kind::SettingChanged)).await;
+        fixture.clock.set_wall(right);
+        fixture.write(Event::succeeded(Kind::SettingChanged)).await;
+        assert_eq!(count(&fixture.audit), 1);
+        assert_eq!(count(&open(&fixture.store, &fixture.clock)), 1);
+    });
+}
+
+/// PRI-01: a place keeps its name for a week, however many keys a long retention keeps.
+#[test]
+fn the_key_of_this_week_is_found_among_many() {
+    block_on(async {
+        let fixture = Fixture::new();
+        let address = "203.0.113.77".parse().unwrap();
+        for _ in 0..300 {
+            fixture.write(Event::succeeded(Kind::SettingChanged).from(address)).await;
+            fixture.clock.advance(7 * DAY);
+        }
+        fixture.write(Event::succeeded(Kind::SettingChanged).from(address)).await;
+        let place = fixture.audit.place(address);
+        assert_eq!(open(&fixture.store, &fixture.clock).place(address), place);
+    });
+}

@@ -6,6 +6,7 @@
 //! checksummed envelopes.
 
 mod batch;
+mod beginning;
 mod check;
 pub mod clock_mark;
 mod directory;
@@ -15,6 +16,7 @@ mod envelope;
 pub mod export;
 mod guarded;
 mod keeper;
+pub mod leftovers;
 mod memory;
 pub mod meta;
 mod migrations;
@@ -29,6 +31,7 @@ mod tables;
 mod writer;
 
 pub use batch::Batch;
+pub use beginning::begin;
 pub use check::{BackgroundCheck, CheckReport, check_now};
 pub use durability::syncs;
 pub use engine::{

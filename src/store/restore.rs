@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::beginning;
 use super::directory::{self, DirectoryLock, STORE, STORE_NEW};
 use super::engine::{Engine, RawBatch, StoreError, Write};
 use super::export::{self, Counts, ExportError, Leniency, Reader};
@@ -97,6 +98,7 @@ pub fn import(
     let instance = rebuilt.make_ours(&opening, imported.instance).map_err(|error| bad(error.into()))?;
     rebuilt.finish(sealer).map_err(bad)?;
     let kept = swap::commit(&settings.dir, Old::Keep, instance, opening.now)
+        .and_then(|kept| beginning::finish(&settings.dir).map(|()| kept))
         .map_err(|error| opening.system(&error))?;
     Ok(ImportReport { instance, kept, ..imported })
 }
