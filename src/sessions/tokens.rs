@@ -407,7 +407,7 @@ impl Sessions {
     pub async fn replace_keys(&self, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
         let tokens = self.tokens();
         let fresh = SigningKey::random(&tokens.random);
-        let plan = tokens.ring.load().plan_replacement(tokens.clock.now(), fresh);
+        let plan = tokens.ring.load().plan_replacement(tokens.clock.now(), Some(fresh));
         self.change_keys(plan, also).await
     }
 
