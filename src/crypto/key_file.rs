@@ -14,6 +14,16 @@ use crate::kernel::random::Random;
 /// More than any key file holds.
 const MAX_LENGTH: u64 = 256;
 
+/// Who keeps a key file from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Its owner alone may open it.
+    Owner,
+    /// systemd, which lets a service into a credential by an access control list: its mask stands where the rights of the
+    /// group do (systemd issue 29435), so these say nothing.
+    Systemd,
+}
+
 /// Why there is no key. Every text says what to do.
 #[derive(Debug)]
 pub enum KeyFileError {
@@ -26,6 +36,8 @@ pub enum KeyFileError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The credential, or the directory that it lies in, can be read by more than the service.
+    ExposedCredential(PathBuf),
     /// The file holds no key.
     Malformed(PathBuf),
     /// The file is a directory, a device or the like.
@@ -50,6 +62,11 @@ impl fmt::Display for KeyFileError {
             KeyFileError::Exposed { path, mode } => write!(
                 f,
                 "The key file {0} can be read by others (mode {mode:04o}). Run: chmod 600 {0}",
+                path.display()
+            ),
+            KeyFileError::ExposedCredential(path) => write!(
+                f,
+                "The credential {} can be read by others, because of its permissions or those of its directory. Let systemd hand it over: LoadCredential=master-key:FILE in the unit.",
                 path.display()
             ),
             KeyFileError::Malformed(path) => write!(
@@ -78,8 +95,13 @@ impl std::error::Error for KeyFileError {}
 ///
 /// # Errors
 /// [`KeyFileError`], whose text tells the operator what to do.
-pub fn load_or_create(path: &Path, random: &Random, may_create: bool) -> Result<MasterKey, KeyFileError> {
-    match load(path) {
+pub fn load_or_create(
+    path: &Path,
+    guard: Guard,
+    random: &Random,
+    may_create: bool,
+) -> Result<MasterKey, KeyFileError> {
+    match load(path, guard) {
         Err(KeyFileError::Missing(_)) if may_create => create(path, random),
         result => result,
     }
@@ -89,7 +111,7 @@ pub fn load_or_create(path: &Path, random: &Random, may_create: bool) -> Result<
 ///
 /// # Errors
 /// [`KeyFileError`], whose text tells the operator what to do.
-pub fn load(path: &Path) -> Result<MasterKey, KeyFileError> {
+pub fn load(path: &Path, guard: Guard) -> Result<MasterKey, KeyFileError> {
     let fail = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
         _ => KeyFileError::Io { path: path.to_owned(), error },
@@ -103,8 +125,14 @@ pub fn load(path: &Path) -> Result<MasterKey, KeyFileError> {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
     let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
+    match guard {
+        Guard::Owner if mode & 0o077 != 0 => {
+            return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
+        }
+        Guard::Systemd if mode & 0o037 != 0 || is_open(directory_of(path)).map_err(fail)? => {
+            return Err(KeyFileError::ExposedCredential(path.to_owned()));
+        }
+        Guard::Owner | Guard::Systemd => {}
     }
     let mut text = Zeroizing::new(String::with_capacity(MAX_LENGTH as usize));
     match file.take(MAX_LENGTH).read_to_string(&mut text) {
@@ -117,6 +145,18 @@ pub fn load(path: &Path) -> Result<MasterKey, KeyFileError> {
     MasterKey::parse_file(&text).map_err(|_| KeyFileError::Malformed(path.to_owned()))
 }
 
+/// Tells whether others may enter the directory of a credential, or a group change it.
+fn is_open(directory: &Path) -> io::Result<bool> {
+    Ok(std::fs::metadata(directory)?.mode() & 0o027 != 0)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 fn create(path: &Path, random: &Random) -> Result<MasterKey, KeyFileError> {
     let fail = |error| KeyFileError::Io { path: path.to_owned(), error };
     let key = MasterKey::random(random);
@@ -127,11 +167,7 @@ fn create(path: &Path, random: &Random) -> Result<MasterKey, KeyFileError> {
         let _ = std::fs::remove_file(path);
         return Err(fail(error));
     }
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)?;
+    File::open(directory_of(path)).and_then(|directory| directory.sync_all()).map_err(fail)?;
     Ok(key)
 }
 
@@ -164,10 +200,16 @@ mod tests {
     fn a_key_is_made_once_and_read_ever_after() {
         let directory = Directory::new();
         let path = directory.0.join("key");
-        let made = load_or_create(&path, &Random::os(), true).unwrap();
+        let made = load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert_eq!(load_or_create(&path, &Random::os(), true).unwrap().fingerprint(), made.fingerprint());
-        assert_eq!(load_or_create(&path, &Random::os(), false).unwrap().fingerprint(), made.fingerprint());
+        assert_eq!(
+            load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap().fingerprint(),
+            made.fingerprint()
+        );
+        assert_eq!(
+            load_or_create(&path, Guard::Owner, &Random::os(), false).unwrap().fingerprint(),
+            made.fingerprint()
+        );
     }
 
     /// KEY-02, FAIL-04: a missing key beside data is an error, never a reason to make a new one.
@@ -175,7 +217,7 @@ mod tests {
     fn a_missing_key_is_not_replaced_unless_allowed() {
         let directory = Directory::new();
         let path = directory.0.join("key");
-        let error = load_or_create(&path, &Random::os(), false).unwrap_err();
+        let error = load_or_create(&path, Guard::Owner, &Random::os(), false).unwrap_err();
         assert!(error.to_string().contains("Put the file back"), "{error}");
         assert!(!path.exists());
     }
@@ -185,15 +227,15 @@ mod tests {
     fn a_key_that_others_can_read_is_refused() {
         let directory = Directory::new();
         let path = directory.0.join("key");
-        load_or_create(&path, &Random::os(), true).unwrap();
+        load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap();
         for mode in [0o640, 0o604, 0o660, 0o644, 0o610] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let error = load_or_create(&path, &Random::os(), true).unwrap_err();
+            let error = load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap_err();
             assert!(matches!(error, KeyFileError::Exposed { .. }));
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        assert!(load(&path).is_ok());
+        assert!(load(&path, Guard::Owner).is_ok());
     }
 
     /// KEY-02: what is there and not a key is never written over.
@@ -205,12 +247,12 @@ mod tests {
             let _ = fs::remove_file(&path);
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            let error = load_or_create(&path, &Random::os(), true).unwrap_err();
+            let error = load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap_err();
             assert!(matches!(error, KeyFileError::Malformed(_)), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         fs::write(&path, b"\xff\xfe").unwrap();
-        assert!(matches!(load(&path).unwrap_err(), KeyFileError::Malformed(_)));
-        assert!(matches!(load(&directory.0).unwrap_err(), KeyFileError::NotAFile(_)));
+        assert!(matches!(load(&path, Guard::Owner).unwrap_err(), KeyFileError::Malformed(_)));
+        assert!(matches!(load(&directory.0, Guard::Owner).unwrap_err(), KeyFileError::NotAFile(_)));
     }
 }
