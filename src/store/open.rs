@@ -158,6 +158,7 @@ pub struct Opened {
     /// The check that runs in the background.
     pub check: Arc<BackgroundCheck>,
     dir: PathBuf,
+    program: String,
     clock: SharedClock,
     is_closed: AtomicBool,
     check_thread: Mutex<Option<JoinHandle<()>>>,
@@ -188,6 +189,20 @@ impl Opened {
 }
 
 impl Opened {
+    /// Says what to run when a record that is read at the start is damaged: what keeps all others, and what brings the newest
+    /// verified snapshot back.
+    pub fn remedy(&self) -> String {
+        let stamp = directory::stamp(self.clock.now());
+        let file = self.dir.join(format!("sound-{stamp}"));
+        format!(
+            "Nothing was deleted. These two commands keep every record but the damaged ones; look at people, groups and \
+             access rules afterwards:\n  {program} store export {file}\n  {program} store import --replace {file}\n{}",
+            remedy(&self.dir, self.store.sealer(), &self.program),
+            program = self.program,
+            file = file.display(),
+        )
+    }
+
     /// Waits for the check, which would otherwise hold the directory a moment longer than we do.
     fn end_check(&self) {
         self.check.cancel();
@@ -262,6 +277,7 @@ pub fn open(
         was_clean,
         check,
         dir: settings.dir.clone(),
+        program: settings.program.clone(),
         clock: clock.clone(),
         is_closed: AtomicBool::new(false),
         check_thread: Mutex::new(check_thread),
@@ -530,23 +546,25 @@ impl Opening<'_> {
         OpenError::new(refusal, format!("{text} {remedy}"))
     }
 
-    /// Names the newest verified snapshot and the command that restores it.
     fn remedy(&self) -> String {
-        match snapshots::newest_verified(self.dir(), Some(self.sealer)) {
-            Some(snapshot) => {
-                let created = snapshot.state.map(|(header, _)| header.created).unwrap_or_default();
-                format!(
-                    "The newest verified snapshot was made at {created}. To restore it: {} store import --replace {}",
-                    self.settings.program,
-                    snapshot.path.display()
-                )
-            }
-            None => format!(
-                "There is no verified snapshot in {}. If you have one elsewhere: {} store import --replace FILE",
-                self.dir().join(directory::SNAPSHOTS).display(),
-                self.settings.program
-            ),
+        remedy(self.dir(), self.sealer, &self.settings.program)
+    }
+}
+
+/// Names the newest verified snapshot and the command that restores it.
+fn remedy(dir: &Path, sealer: &Sealer, program: &str) -> String {
+    match snapshots::newest_verified(dir, Some(sealer)) {
+        Some(snapshot) => {
+            let created = snapshot.state.map(|(header, _)| header.created).unwrap_or_default();
+            format!(
+                "The newest verified snapshot was made at {created}. To restore it: {program} store import --replace {}",
+                snapshot.path.display()
+            )
         }
+        None => format!(
+            "There is no verified snapshot in {}. If you have one elsewhere: {program} store import --replace FILE",
+            dir.join(directory::SNAPSHOTS).display()
+        ),
     }
 }
 
