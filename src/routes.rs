@@ -47,17 +47,17 @@ pub enum Action {
     /// Anyone; identity plays no part.
     Open(for<'a> fn(&'a App, &'a Request) -> Answer<'a>),
     /// Anyone; a signed-in browser is recognised.
-    Maybe(for<'a> fn(&'a App, &'a Request, Option<Principal>) -> Answer<'a>),
+    Maybe(for<'a> fn(&'a App, &'a Request, Option<&'a Principal>) -> Answer<'a>),
     /// A signed-in browser.
-    Browser(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
+    Browser(for<'a> fn(&'a App, &'a Request, &'a Principal) -> Answer<'a>),
     /// A signed-in browser or a bearer token, never both (WEB-05).
-    User(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
+    User(for<'a> fn(&'a App, &'a Request, &'a Principal) -> Answer<'a>),
     /// As `User`, for what is answered from memory without waiting for anything.
     Glance(for<'a> fn(&'a App, &'a Request, &'a Principal) -> Result<Reply, Problem>),
     /// An administrator's browser.
-    AdminBrowser(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
+    AdminBrowser(for<'a> fn(&'a App, &'a Request, &'a Principal) -> Answer<'a>),
     /// An administrator's browser or bearer token.
-    Admin(for<'a> fn(&'a App, &'a Request, Principal) -> Answer<'a>),
+    Admin(for<'a> fn(&'a App, &'a Request, &'a Principal) -> Answer<'a>),
     /// Anyone, for a document that is answered from memory without waiting for anything.
     Document(for<'a> fn(&'a App, &'a Request) -> Result<Reply, Problem>),
     /// A reverse proxy that asks for a decision.
@@ -347,14 +347,14 @@ impl Service {
             Entry::Answered(reply) => return Ok(reply),
             Entry::Open(caller, verdict) => (caller, verdict),
         };
-        let reply = match (route.action, caller) {
+        let reply = match (route.action, caller.as_ref()) {
             (Action::Open(handler), _) => handler(app, request).await,
             (Action::Document(handler), _) => handler(app, request),
             (Action::Maybe(handler), caller) => handler(app, request, caller).await,
             (Action::Browser(handler) | Action::User(handler), Some(caller)) => {
                 handler(app, request, caller).await
             }
-            (Action::Glance(handler), Some(caller)) => handler(app, request, &caller),
+            (Action::Glance(handler), Some(caller)) => handler(app, request, caller),
             (Action::AdminBrowser(handler) | Action::Admin(handler), Some(caller)) => {
                 if !caller.user.role.is_admin() {
                     let event = Event::refused(Kind::AdminRefused).by(caller.user.id, &caller.user.username);

@@ -226,7 +226,7 @@ pub fn validate_parent_domain(text: &str, portal_host: &str) -> Result<ParentDom
     if !domain.contains('.') {
         return Err(said(move |t| t.access_domain_dot(&domain)));
     }
-    if psl::domain_str(&domain).is_none() {
+    if psl2::lookup(&domain).and_then(|found| found.registrable_domain()).is_none() {
         return Err(said(move |t| t.access_domain_suffix(&domain)));
     }
     let portal = normal_host(portal_host).unwrap_or_default();

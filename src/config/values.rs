@@ -246,7 +246,7 @@ pub fn parse_cookie_domain(text: &str) -> Result<String, String> {
     if last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("an address cannot be shared by several apps".to_owned());
     }
-    if psl::domain_str(&domain).is_none() {
+    if psl2::lookup(&domain).and_then(|found| found.registrable_domain()).is_none() {
         return Err("strangers can have names directly below this one; take a domain of your own".to_owned());
     }
     Ok(domain)
@@ -483,7 +483,7 @@ mod tests {
 
     #[test]
     fn a_cookie_domain_is_no_public_suffix() {
-        for good in ["example.org", "Home.Lan", "me.duckdns.org", "sub.example.co.uk"] {
+        for good in ["example.org", "Home.Lan", "me.duckdns.org", "sub.example.co.uk", "city.kawasaki.jp"] {
             assert_eq!(parse_cookie_domain(good), Ok(good.to_ascii_lowercase()), "{good}");
         }
         assert_eq!(parse_cookie_domain("example.org.").as_deref(), Ok("example.org"));
@@ -493,6 +493,8 @@ mod tests {
             "co.uk",
             "duckdns.org",
             "github.io",
+            "any.kawasaki.jp",
+            "xn--55qx5d.cn",
             ".example.org",
             "example.org..",
             "192.168.1.5",

@@ -16,6 +16,22 @@ pub const MAX_DEPTH: usize = 16;
 /// Parses a body, which must be an object. Errors: 415 `unsupported_media_type`, 400 `malformed_json`, 400 `unknown_field`, 422
 /// `missing_field`, 422 `invalid_field`.
 pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
+    check_object(headers, body)?;
+    read(body)
+}
+
+/// Parses a document whose content type has been checked.
+pub fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    check_sound(body)?;
+    read(body)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| refused(&error))
+}
+
+/// Checks what holds of every body, whatever it is read as.
+fn check_object(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     if !has_content_type(headers, "application/json") {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -28,14 +44,12 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::bad_request("malformed_json", english_only("The JSON must be an object, {…}.")));
     }
-    parse_body(body)
+    check_sound(body)
 }
 
-/// Parses a document whose content type has been checked.
-pub fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+fn check_sound(body: &[u8]) -> Result<(), Problem> {
     let mut walk = serde_json::Deserializer::from_slice(body);
-    Sound { depth: 0 }.deserialize(&mut walk).and_then(|()| walk.end()).map_err(|error| malformed(&error))?;
-    serde_json::from_slice(body).map_err(|error| refused(&error))
+    Sound { depth: 0 }.deserialize(&mut walk).and_then(|()| walk.end()).map_err(|error| malformed(&error))
 }
 
 /// Tells whether the one `Content-Type` header is `wanted`, with no parameter but `charset=utf-8`.

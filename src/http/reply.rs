@@ -150,7 +150,11 @@ impl Reply {
 
     /// Answers with a page. Templates escape what people typed.
     pub fn html(status: StatusCode, page: &impl Template) -> Result<Self, Problem> {
-        let body = page.render().map_err(|error| Problem::internal(error.to_string()))?;
+        Reply::rendered(status, page.render())
+    }
+
+    fn rendered(status: StatusCode, page: askama::Result<String>) -> Result<Self, Problem> {
+        let body = page.map_err(|error| Problem::internal(error.to_string()))?;
         Ok(Reply::bytes(status, "text/html; charset=utf-8", body.into_bytes()))
     }
 

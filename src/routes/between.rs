@@ -16,17 +16,17 @@ use crate::sign_in::pages as sign_in_pages;
 use crate::views::account::AppStay;
 
 /// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
-pub(super) async fn home(app: &App, request: &Request, caller: Option<Principal>) -> Result<Reply, Problem> {
-    let wanted = level_of_target(app, request, caller.as_ref());
-    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller.as_ref(), wanted).await? {
+pub(super) async fn home(app: &App, request: &Request, caller: Option<&Principal>) -> Result<Reply, Problem> {
+    let wanted = level_of_target(app, request, caller);
+    if let Some(reply) = sign_in_pages::portal(&app.sign_in, request, caller, wanted).await? {
         return Ok(reply);
     }
     let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
-    if app.sessions.falls_short(&caller) {
-        return Ok(super::second_factor::go_there(&caller));
+    if app.sessions.falls_short(caller) {
+        return Ok(super::second_factor::go_there(caller));
     }
-    let apps = account_pages::tiles(&app.oidc, &app.access, &caller, request.client.visitor())?;
-    account_home::show(&app.my_account, request, &caller, apps).await
+    let apps = account_pages::tiles(&app.oidc, &app.access, caller, request.client.visitor())?;
+    account_home::show(&app.my_account, request, caller, apps).await
 }
 
 /// Returns the level that the rules ask for before the app that `rd` names opens by the method that `rm` names.
