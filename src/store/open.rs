@@ -192,8 +192,7 @@ impl Opened {
     /// Says what to run when a record that is read at the start is damaged: what keeps all others, and what brings the newest
     /// verified snapshot back.
     pub fn remedy(&self) -> String {
-        let stamp = directory::stamp(self.clock.now());
-        let file = self.dir.join(format!("sound-{stamp}"));
+        let file = self.dir.join(format!("sound-{}", self.clock.now().as_millis()));
         format!(
             "Nothing was deleted. These two commands keep every record but the damaged ones; look at people, groups and \
              access rules afterwards:\n  {program} store export {file}\n  {program} store import --replace {file}\n{}",
