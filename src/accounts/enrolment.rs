@@ -169,7 +169,7 @@ impl Accounts {
         user: UserId,
         asker: Asker,
         code: &str,
-        also: impl Fn(&mut Batch, &UserRecord),
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<Option<Vec<String>>, AccountError> {
         let now = self.clock.now();
         let Some(Proven { row, waiting, step }) = self.prove_waiting(user, asker, code, now)? else {

@@ -125,8 +125,8 @@ impl Accounts {
         &self,
         user: UserId,
         NewPasskey { record, handle }: &NewPasskey,
-        admit: impl Fn(&UserRecord) -> Result<(), AccountError>,
-        also: impl Fn(&mut Batch, &UserRecord),
+        admit: impl Fn(&UserRecord) -> Result<(), AccountError> + Send + Sync,
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<Vec<String>, AccountError> {
         let id = passkey_id(&record.credential);
         if self.store.get::<PasskeyOwnerRecord>(id.as_bytes())?.is_some() {
@@ -194,7 +194,7 @@ impl Accounts {
         user: UserId,
         id: PasskeyId,
         name: &str,
-        also: impl Fn(&mut Batch),
+        also: impl Fn(&mut Batch) + Send + Sync,
     ) -> Result<(), AccountError> {
         for _ in 0..super::users::TRIES {
             let found = self.passkey(user, id)?.ok_or(AccountError::NotFound)?;
@@ -222,7 +222,7 @@ impl Accounts {
         user: UserId,
         id: PasskeyId,
         notice: Option<&str>,
-        also: impl Fn(&mut Batch, &UserRecord),
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<(), AccountError> {
         let old = self.recovery_rows(user)?;
         self.change(
@@ -264,8 +264,8 @@ impl Accounts {
     pub async fn reset_second_factor(
         &self,
         user: UserId,
-        change: impl Fn(&mut UserRecord),
-        also: impl Fn(&mut Batch, &UserRecord),
+        change: impl Fn(&mut UserRecord) + Send + Sync,
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<(), AccountError> {
         let old = self.recovery_rows(user)?;
         self.change(

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::profiles::Vouch;
 use super::records::{ForeignPasswordRecord, PasswordRecord, Role, UserRecord};
-use super::users::{AccountError, Accounts};
+use super::users::{AccountError, Accounts, Also};
 use super::wording::of_password;
 use crate::crypto::foreign::ForeignHash;
 use crate::crypto::password::{Busy, Ticket, Verdict};
@@ -153,17 +154,22 @@ impl Accounts {
         &self,
         user: UserId,
         phc: &str,
-        also: impl Fn(&mut Batch, &UserRecord),
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<(), AccountError> {
+        self.set_password_by(user, phc, &also).await
+    }
+
+    async fn set_password_by(&self, user: UserId, phc: &str, also: &Also<'_>) -> Result<(), AccountError> {
         let now = self.clock.now();
-        self.change(
+        self.change_by(
             user,
-            |record| {
+            Vouch::Owner,
+            &|record| {
                 record.password_changed_at = Some(now);
                 record.not_before = end_of_sessions(record.not_before, self.clock.now());
                 Ok(())
             },
-            |batch, record| {
+            &|batch, record| {
                 batch.put(user.as_bytes(), &PasswordRecord { phc: phc.to_owned() });
                 self.stage_forget_foreign(batch, user);
                 also(batch, record);

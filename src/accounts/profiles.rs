@@ -6,7 +6,7 @@ use super::claims::{AttributeName, Subject};
 use super::directory::User;
 use super::profile::{MOST_ATTRIBUTES, ProfileRecord};
 use super::records::{ProfileRow, SubjectRecord, UserRecord};
-use super::users::{AccountError, Accounts, TRIES};
+use super::users::{AccountError, Accounts, Also, TRIES};
 use crate::kernel::ids::UserId;
 use crate::store::{Batch, CommitError, StoreError, Versioned};
 
@@ -77,8 +77,17 @@ impl Accounts {
     pub async fn change_profile(
         &self,
         id: UserId,
-        change: impl Fn(&mut ProfileRecord, &UserRecord) -> Result<(), AccountError>,
-        also: impl Fn(&mut Batch, &UserRecord),
+        change: impl Fn(&mut ProfileRecord, &UserRecord) -> Result<(), AccountError> + Send + Sync,
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
+    ) -> Result<ProfileRecord, AccountError> {
+        self.change_profile_by(id, &change, &also).await
+    }
+
+    async fn change_profile_by(
+        &self,
+        id: UserId,
+        change: &(dyn Fn(&mut ProfileRecord, &UserRecord) -> Result<(), AccountError> + Send + Sync),
+        also: &Also<'_>,
     ) -> Result<ProfileRecord, AccountError> {
         for _ in 0..TRIES {
             let user = self.record(&id)?;

@@ -53,7 +53,7 @@ impl Accounts {
     pub async fn remove_totp(
         &self,
         user: UserId,
-        also: impl Fn(&mut Batch, &UserRecord),
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<(), AccountError> {
         let old = self.recovery_rows(user)?;
         self.change(
@@ -88,7 +88,7 @@ impl Accounts {
     pub async fn renew_recovery_codes(
         &self,
         user: UserId,
-        also: impl Fn(&mut Batch, &UserRecord),
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<Vec<String>, AccountError> {
         let codes = recovery_code::generate(&self.random);
         let old = self.recovery_rows(user)?;

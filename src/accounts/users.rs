@@ -171,6 +171,11 @@ pub struct Accounts {
     farewell: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// What edits a user.
+pub(super) type Change<'a> = dyn Fn(&mut UserRecord) -> Result<(), AccountError> + Send + Sync + 'a;
+/// What belongs to the same commit as a change of a user.
+pub(super) type Also<'a> = dyn Fn(&mut Batch, &UserRecord) + Send + Sync + 'a;
+
 impl Accounts {
     /// Reads the directory from the store.
     pub fn open(
@@ -341,10 +346,10 @@ impl Accounts {
     pub async fn change(
         &self,
         id: UserId,
-        change: impl Fn(&mut UserRecord) -> Result<(), AccountError>,
-        also: impl Fn(&mut Batch, &UserRecord),
+        change: impl Fn(&mut UserRecord) -> Result<(), AccountError> + Send + Sync,
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<(), AccountError> {
-        self.change_vouching(id, Vouch::Owner, change, also).await
+        self.change_by(id, Vouch::Owner, &change, &also).await
     }
 
     /// Like [`Accounts::change`]; `vouch` tells whether the address counts as verified afterwards.
@@ -355,8 +360,19 @@ impl Accounts {
         &self,
         id: UserId,
         vouch: Vouch,
-        change: impl Fn(&mut UserRecord) -> Result<(), AccountError>,
-        also: impl Fn(&mut Batch, &UserRecord),
+        change: impl Fn(&mut UserRecord) -> Result<(), AccountError> + Send + Sync,
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
+    ) -> Result<(), AccountError> {
+        self.change_by(id, vouch, &change, &also).await
+    }
+
+    /// [`Accounts::change_vouching`], compiled once for all that call it.
+    pub(super) async fn change_by(
+        &self,
+        id: UserId,
+        vouch: Vouch,
+        change: &Change<'_>,
+        also: &Also<'_>,
     ) -> Result<(), AccountError> {
         for _ in 0..TRIES {
             let seen = self.record(&id)?;
@@ -383,8 +399,12 @@ impl Accounts {
     pub async fn delete(
         &self,
         id: UserId,
-        also: impl Fn(&mut Batch, &UserRecord),
+        also: impl Fn(&mut Batch, &UserRecord) + Send + Sync,
     ) -> Result<(), AccountError> {
+        self.delete_by(id, &also).await
+    }
+
+    async fn delete_by(&self, id: UserId, also: &Also<'_>) -> Result<(), AccountError> {
         for _ in 0..TRIES {
             let seen = self.record(&id)?;
             let _farewell = self.refuse_to_lose_the_last(&seen.value, None).await?;

@@ -204,7 +204,7 @@ impl Admin {
         &self,
         by: By<'_>,
         target: &User,
-        edit: impl Fn(&mut Vec<GroupName>),
+        edit: impl Fn(&mut Vec<GroupName>) + Send + Sync,
     ) -> Result<(), Problem> {
         by.require(target, Deed::Profile)?;
         let mut wanted = target.groups.to_vec();

@@ -288,8 +288,8 @@ impl Admin {
     async fn edit(
         &self,
         target: &User,
-        event: impl Fn() -> Event,
-        edit: impl Fn(&mut UserRecord),
+        event: impl Fn() -> Event + Send + Sync,
+        edit: impl Fn(&mut UserRecord) + Send + Sync,
     ) -> Result<(), Problem> {
         let id = target.id;
         self.accounts

@@ -13,6 +13,7 @@ use super::{Failure, control, serve, told};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::config::Settings;
+use crate::store::leftovers;
 
 /// What the server wrote.
 #[derive(Serialize, Deserialize)]
@@ -35,6 +36,13 @@ pub(super) async fn export(app: &App) -> Result<String, Failure> {
     let (file, records) = app.system.hand_out_store(event()).await.map_err(told)?;
     serde_json::to_string(&Written { name: name_of(&file), records })
         .map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Removes what [`export`] wrote, because the command that wanted it is gone.
+pub(super) fn take_back(app: &App, answer: &str) {
+    if let Ok(written) = serde_json::from_str::<Written>(answer) {
+        app.system.take_back_store(&name_of(&written.name));
+    }
 }
 
 /// Writes down that a snapshot is taken along.
@@ -74,7 +82,7 @@ pub(super) fn run(
     match &command {
         // The owner of the data may not write where root wants the file.
         StoreCommand::Export { file } if owner.is_other() && file.as_os_str() != "-" => {
-            let laid = settings.data_directory.join(format!("export-{}", context.clock.now().as_millis()));
+            let laid = leftovers::hand_out_place(&settings.data_directory, context.clock.now());
             let records = store::export_file(&context, &laid).map_err(Failure::new)?;
             drop(owner);
             take_over(Written { name: name_of(&laid), records }, file, settings, out)
@@ -86,7 +94,7 @@ pub(super) fn run(
 /// Refuses to write over a file, before anything is made.
 fn is_new(file: &Path) -> Result<(), Failure> {
     if file.as_os_str() != "-" && file.symlink_metadata().is_ok() {
-        return Err(Failure::new(format!("{} exists", file.display())));
+        return Err(Failure::new(format!("{} exists; name another file.", file.display())));
     }
     Ok(())
 }

@@ -417,13 +417,22 @@ impl Setup {
     /// Commits a change of the progress together with what `also` adds.
     async fn commit_progress(
         &self,
-        change: impl Fn(&mut SetupRecord),
-        also: impl Fn(&mut Batch) -> Result<(), CommitError>,
+        change: impl Fn(&mut SetupRecord) + Send + Sync,
+        also: impl Fn(&mut Batch) -> Result<(), CommitError> + Send + Sync,
+    ) -> Result<(), CommitError> {
+        self.commit_progress_by(&change, &also).await
+    }
+
+    /// [`Setup::commit_progress`], compiled once for all that call it.
+    async fn commit_progress_by(
+        &self,
+        change: &(dyn Fn(&mut SetupRecord) + Send + Sync),
+        also: &(dyn Fn(&mut Batch) -> Result<(), CommitError> + Send + Sync),
     ) -> Result<(), CommitError> {
         for _ in 0..TRIES {
             let mut batch = self.sign_in.store.batch();
             also(&mut batch)?;
-            self.stage_progress(&mut batch, &change)?;
+            self.stage_progress(&mut batch, change)?;
             match self.sign_in.store.commit(batch).await {
                 Err(CommitError::Conflict) => {}
                 other => return other,

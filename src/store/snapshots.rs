@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::directory;
 use super::export::{self, ExportError, Header, ReadReport};
+use super::leftovers::HALF_WRITTEN;
 use super::meta::{self, Instance, Schema};
 use super::{Store, StoreError};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::time::Timestamp;
 
-const EXTENSION: &str = "doorward-export";
+pub(super) const EXTENSION: &str = "doorward-export";
 /// Stands in the name of a snapshot that lacks records, because they were damaged in the store.
 const INCOMPLETE: &str = "-incomplete";
 /// Daily snapshots that are kept.
@@ -166,7 +167,7 @@ fn export_as(
     name: impl FnOnce(&ReadReport) -> io::Result<PathBuf>,
 ) -> Result<(PathBuf, ReadReport), ExportError> {
     let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
+    temporary.push(HALF_WRITTEN);
     let temporary = PathBuf::from(temporary);
     let done = write_and_verify(store, &temporary, now).and_then(|report| {
         let path = name(&report)?;
@@ -210,7 +211,7 @@ pub fn take(store: &Store, dir: &Path, reason: Reason, now: Timestamp) -> Result
     let place = dir.join(directory::SNAPSHOTS);
     directory::make_dir(&place)?;
     let stem = format!("{}-{}", directory::stamp(now), reason.word());
-    let (path, report) = export_as(store, &place.join(&stem), now, |report| {
+    let (path, report) = export_as(store, &place.join(format!("{stem}.{EXTENSION}")), now, |report| {
         free_name(&place, &stem, if report.left_out == 0 { "" } else { INCOMPLETE })
     })?;
     tracing::info!(path = %path.display(), records = report.counts.values().sum::<u64>(), "a snapshot was taken and verified");

@@ -22,6 +22,7 @@ mod navigation;
 pub mod oidc;
 mod parts;
 pub mod people;
+mod pieces;
 pub mod qr;
 pub mod scopes;
 pub mod setup;

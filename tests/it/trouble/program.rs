@@ -22,6 +22,8 @@ pub(crate) struct Installation {
     pub(crate) uid: Option<u32>,
     /// Variables that every command gets.
     pub(crate) environment: Vec<(String, String)>,
+    /// How many files a process may have open.
+    pub(crate) most_files: Option<u32>,
 }
 
 /// What a command that ended left.
@@ -60,7 +62,7 @@ impl Installation {
         // Many programs share the machine with each other's tests, so nobody waits for an idle core.
         let settings = ["data.free_space_floor_mib=1", "password.idle_priority=false"];
         let settings = settings.map(str::to_owned).to_vec();
-        Installation { dir, data, settings, uid: None, environment: Vec::new() }
+        Installation { dir, data, settings, uid: None, environment: Vec::new(), most_files: None }
     }
 
     pub(crate) fn add(&self, name: &str) -> Outcome {
@@ -92,6 +94,12 @@ impl Installation {
 
     fn shell_of(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = match self.uid {
+            None if self.most_files.is_some() => {
+                let limit = format!("ulimit -n {}; exec \"$0\" \"$@\"", self.most_files.unwrap());
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", &limit]).arg(program);
+                command
+            }
             None => Command::new(program),
             Some(uid) => {
                 let mut command = Command::new("setpriv");
