@@ -198,7 +198,7 @@ impl Opened {
         format!(
             "Nothing was deleted. These two commands keep every record but the damaged ones; look at people, groups and \
              access rules afterwards:\n  {program} store export {file}\n  {program} store import --replace {file}\n{}",
-            remedy(&self.dir, self.store.sealer(), &self.program),
+            snapshots::remedy(&self.dir, self.store.sealer(), &self.program),
             program = self.program,
             file = file.display(),
         )
@@ -561,24 +561,7 @@ impl Opening<'_> {
     }
 
     fn remedy(&self) -> String {
-        remedy(self.dir(), self.sealer, &self.settings.program)
-    }
-}
-
-/// Names the newest verified snapshot and the command that restores it.
-fn remedy(dir: &Path, sealer: &Sealer, program: &str) -> String {
-    match snapshots::newest_verified(dir, Some(sealer)) {
-        Some(snapshot) => {
-            let created = snapshot.state.map(|(header, _)| header.created).unwrap_or_default();
-            format!(
-                "The newest verified snapshot was made at {created}. To restore it: {program} store import --replace {}",
-                snapshot.path.display()
-            )
-        }
-        None => format!(
-            "There is no verified snapshot in {}. If you have one elsewhere: {program} store import --replace FILE",
-            dir.join(directory::SNAPSHOTS).display()
-        ),
+        snapshots::remedy(self.dir(), self.sealer, &self.settings.program)
     }
 }
 

@@ -262,13 +262,30 @@ pub fn list(dir: &Path, sealer: Option<&Sealer>) -> io::Result<Vec<Listed>> {
 }
 
 /// Returns the newest snapshot of `dir` that is whole and known to this program, if there is one.
-pub(super) fn newest_verified(dir: &Path, sealer: Option<&Sealer>) -> Option<Listed> {
+fn newest_verified(dir: &Path, sealer: Option<&Sealer>) -> Option<Listed> {
     let place = dir.join(directory::SNAPSHOTS);
     let names = names(&place).ok()?;
     let is_usable = |listed: &Listed| {
         listed.state.as_ref().is_ok_and(|(header, _)| header.schema <= super::meta::SCHEMA_VERSION)
     };
     names.into_iter().rev().filter_map(|name| look_at(place.join(name), sealer).ok()).find(is_usable)
+}
+
+/// Names the newest verified snapshot and the command that restores it.
+pub(super) fn remedy(dir: &Path, sealer: &Sealer, program: &str) -> String {
+    match newest_verified(dir, Some(sealer)) {
+        Some(snapshot) => {
+            let created = snapshot.state.map(|(header, _)| header.created).unwrap_or_default();
+            format!(
+                "The newest verified snapshot was made at {created}. To restore it: {program} store import --replace {}",
+                snapshot.path.display()
+            )
+        }
+        None => format!(
+            "There is no verified snapshot in {}. If you have one elsewhere: {program} store import --replace FILE",
+            dir.join(directory::SNAPSHOTS).display()
+        ),
+    }
 }
 
 /// Returns whether `dir` holds any snapshot at all.

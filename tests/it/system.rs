@@ -8,7 +8,7 @@ use doorward::config::{Settings, Sources};
 use doorward::operations::system::certificate::Certificate;
 use doorward::operations::system::settings::SettingsReport;
 use doorward::operations::system::warnings;
-use doorward::store::{Engine, RawBatch, Table, Write};
+use doorward::store::{RawBatch, Table, Write};
 use serde_json::{Value, json};
 
 use crate::admin::{later, login, refuses};
