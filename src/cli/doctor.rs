@@ -214,7 +214,7 @@ fn gather(settings: &Settings) -> Facts {
     let clock = SystemClock::shared();
     let key_path = settings.master_key_file();
     let guard = serve::key_guard(settings);
-    let sealer = key_file::load(&key_path, guard).ok().map(|key| Arc::new(Sealer::new(&key)));
+    let sealer = key_file::load_kept_by(guard, &key_path).ok().map(|key| Arc::new(Sealer::new(&key)));
     // Opening the store writes it down again.
     let written = progress::written(directory).ok().flatten();
     let Seen { state, inside, refused_setting } = look_at_store(settings, sealer.as_ref());

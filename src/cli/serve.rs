@@ -350,8 +350,11 @@ fn master_key(settings: &Settings, random: &Random) -> Result<(MasterKey, bool),
     if is_new || (!has_data && !is_own_key(settings)) {
         store::begin(&open_settings(settings)).map_err(|error| Failure::new(error.to_string()))?;
     }
-    let key = key_file::load_or_create(&path, key_guard(settings), random, !has_data)
-        .map_err(|error| Failure::new(error.to_string()))?;
+    let key = match key_guard(settings) {
+        Guard::Owner => key_file::load_or_create(&path, random, !has_data),
+        Guard::Systemd => key_file::load_kept_by(Guard::Systemd, &path),
+    };
+    let key = key.map_err(|error| Failure::new(error.to_string()))?;
     Ok((key, is_new))
 }
 

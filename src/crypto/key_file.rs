@@ -1,11 +1,13 @@
 //! The master key on disk: one file that only its owner can read (KEY-01, KEY-02).
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::keys::MasterKey;
@@ -95,23 +97,26 @@ impl std::error::Error for KeyFileError {}
 ///
 /// # Errors
 /// [`KeyFileError`], whose text tells the operator what to do.
-pub fn load_or_create(
-    path: &Path,
-    guard: Guard,
-    random: &Random,
-    may_create: bool,
-) -> Result<MasterKey, KeyFileError> {
-    match load(path, guard) {
+pub fn load_or_create(path: &Path, random: &Random, may_create: bool) -> Result<MasterKey, KeyFileError> {
+    match load(path) {
         Err(KeyFileError::Missing(_)) if may_create => create(path, random),
         result => result,
     }
 }
 
-/// Reads the key at `path`.
+/// Reads the key at `path`, which its owner alone may open.
 ///
 /// # Errors
 /// [`KeyFileError`], whose text tells the operator what to do.
-pub fn load(path: &Path, guard: Guard) -> Result<MasterKey, KeyFileError> {
+pub fn load(path: &Path) -> Result<MasterKey, KeyFileError> {
+    load_kept_by(Guard::Owner, path)
+}
+
+/// Reads the key at `path`, which `guard` keeps from others.
+///
+/// # Errors
+/// [`KeyFileError`], whose text tells the operator what to do.
+pub fn load_kept_by(guard: Guard, path: &Path) -> Result<MasterKey, KeyFileError> {
     let fail = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
         _ => KeyFileError::Io { path: path.to_owned(), error },
@@ -159,22 +164,47 @@ fn directory_of(path: &Path) -> &Path {
 
 fn create(path: &Path, random: &Random) -> Result<MasterKey, KeyFileError> {
     let fail = |error| KeyFileError::Io { path: path.to_owned(), error };
-    let key = MasterKey::random(random);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fail)?;
-    let written = file.write_all(key.to_file_text().as_bytes()).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        // Half a key would stop every later start; the file is ours, made a moment ago.
-        let _ = std::fs::remove_file(path);
-        return Err(fail(error));
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".tmp");
+    let fresh = PathBuf::from(fresh);
+    let moved = write_fresh(&fresh, random).and_then(|()| move_to_new(&fresh, path));
+    if let Err(error) = moved {
+        let _ = fs::remove_file(&fresh);
+        // Another start was faster, and its key counts.
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return Err(fail(error));
+        }
     }
     File::open(directory_of(path)).and_then(|directory| directory.sync_all()).map_err(fail)?;
-    Ok(key)
+    // Read, not remembered: what counts is what the next start will find.
+    load(path)
+}
+
+/// Writes a fresh key to `path`, over what a start that was cut off left there.
+fn write_fresh(path: &Path, random: &Random) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(MasterKey::random(random).to_file_text().as_bytes())?;
+    file.sync_all()
+}
+
+/// Moves a file to a name that nothing has: half a key under the right name would stop every later start.
+fn move_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can promise it.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if !to.exists() => fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Err(io::ErrorKind::AlreadyExists.into()),
+        other => Ok(other?),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -200,16 +230,37 @@ mod tests {
     fn a_key_is_made_once_and_read_ever_after() {
         let directory = Directory::new();
         let path = directory.0.join("key");
-        let made = load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap();
+        let made = load_or_create(&path, &Random::os(), true).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert_eq!(
-            load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap().fingerprint(),
-            made.fingerprint()
-        );
-        assert_eq!(
-            load_or_create(&path, Guard::Owner, &Random::os(), false).unwrap().fingerprint(),
-            made.fingerprint()
-        );
+        assert_eq!(load_or_create(&path, &Random::os(), true).unwrap().fingerprint(), made.fingerprint());
+        assert_eq!(load_or_create(&path, &Random::os(), false).unwrap().fingerprint(), made.fingerprint());
+    }
+
+    /// FAIL-04: a kill during the first start leaves the whole key or none, so the next start is like the first.
+    #[test]
+    fn half_a_key_never_has_the_name_of_the_key() {
+        let directory = Directory::new();
+        let path = directory.0.join("key");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    if let Ok(text) = fs::read_to_string(&path) {
+                        assert_eq!(text.trim_end().len(), 64, "{text:?}");
+                    }
+                }
+            });
+            for _ in 0..200 {
+                load_or_create(&path, &Random::os(), true).unwrap();
+                fs::remove_file(&path).unwrap();
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+        fs::write(directory.0.join("key.tmp"), "half a k").unwrap();
+        let made = load_or_create(&path, &Random::os(), true).unwrap();
+        assert_eq!(load(&path).unwrap().fingerprint(), made.fingerprint());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 1, "nothing is left beside it");
     }
 
     /// KEY-02, FAIL-04: a missing key beside data is an error, never a reason to make a new one.
@@ -217,7 +268,7 @@ mod tests {
     fn a_missing_key_is_not_replaced_unless_allowed() {
         let directory = Directory::new();
         let path = directory.0.join("key");
-        let error = load_or_create(&path, Guard::Owner, &Random::os(), false).unwrap_err();
+        let error = load_or_create(&path, &Random::os(), false).unwrap_err();
         assert!(error.to_string().contains("Put the file back"), "{error}");
         assert!(!path.exists());
     }
@@ -227,15 +278,15 @@ mod tests {
     fn a_key_that_others_can_read_is_refused() {
         let directory = Directory::new();
         let path = directory.0.join("key");
-        load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap();
+        load_or_create(&path, &Random::os(), true).unwrap();
         for mode in [0o640, 0o604, 0o660, 0o644, 0o610] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let error = load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap_err();
+            let error = load_or_create(&path, &Random::os(), true).unwrap_err();
             assert!(matches!(error, KeyFileError::Exposed { .. }));
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        assert!(load(&path, Guard::Owner).is_ok());
+        assert!(load(&path).is_ok());
     }
 
     /// KEY-02: what is there and not a key is never written over.
@@ -247,12 +298,12 @@ mod tests {
             let _ = fs::remove_file(&path);
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            let error = load_or_create(&path, Guard::Owner, &Random::os(), true).unwrap_err();
+            let error = load_or_create(&path, &Random::os(), true).unwrap_err();
             assert!(matches!(error, KeyFileError::Malformed(_)), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         fs::write(&path, b"\xff\xfe").unwrap();
-        assert!(matches!(load(&path, Guard::Owner).unwrap_err(), KeyFileError::Malformed(_)));
-        assert!(matches!(load(&directory.0, Guard::Owner).unwrap_err(), KeyFileError::NotAFile(_)));
+        assert!(matches!(load(&path).unwrap_err(), KeyFileError::Malformed(_)));
+        assert!(matches!(load(&directory.0).unwrap_err(), KeyFileError::NotAFile(_)));
     }
 }

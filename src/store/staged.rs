@@ -94,7 +94,8 @@ pub fn apply(
         return Ok(Applied::Nothing);
     }
     let read_key = |path: &Path, guard: Guard| {
-        key_file::load(path, guard).map_err(|error| OpenError::new(Refusal::WrongKey, error.to_string()))
+        key_file::load_kept_by(guard, path)
+            .map_err(|error| OpenError::new(Refusal::WrongKey, error.to_string()))
     };
     let key_to_come = match directory::exists(&place.join(KEY)).map_err(system)? {
         true => Some(read_key(&place.join(KEY), Guard::Owner)?),
@@ -205,7 +206,7 @@ mod tests {
 
         /// Opens it with the key that lies there.
         fn open(&self) -> Opened {
-            let sealer = Arc::new(Sealer::new(&key_file::load(&self.key_path(), Guard::Owner).unwrap()));
+            let sealer = Arc::new(Sealer::new(&key_file::load(&self.key_path()).unwrap()));
             open::open(&self.settings(), &sealer, &Random::os(), &SystemClock::shared()).unwrap()
         }
 
@@ -237,8 +238,8 @@ mod tests {
         }
 
         fn apply_with(&self, settings: &OpenSettings) -> Result<Applied, OpenError> {
-            let key = (&*self.key_path(), Guard::Owner);
-            apply(settings, key, &Random::os(), &SystemClock::shared(), &is_free)
+            let path = self.key_path();
+            apply(settings, (&path, Guard::Owner), &Random::os(), &SystemClock::shared(), &is_free)
         }
     }
 

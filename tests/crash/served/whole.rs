@@ -10,7 +10,7 @@ use doorward::accounts::records::{
     EmailRecord, PasswordRecord, RecoveryCodeRecord, TotpRecord, UserRecord, UsernameRecord,
 };
 use doorward::audit::{Actor, AuditRecord, Kind};
-use doorward::crypto::key_file::{self, Guard};
+use doorward::crypto::key_file;
 use doorward::crypto::sealed::Sealer;
 use doorward::kernel::ids::UserId;
 use doorward::kernel::random::Random;
@@ -34,8 +34,7 @@ pub(super) fn check(dir: &Path) -> Result<usize, String> {
     settings.free_space_floor = Some(0);
     settings.check_in_background = false;
     let random = Random::os();
-    let master =
-        key_file::load_or_create(&dir.join("master.key"), Guard::Owner, &random, false).map_err(text)?;
+    let master = key_file::load_or_create(&dir.join("master.key"), &random, false).map_err(text)?;
     let opened = store::open(&settings, &Arc::new(Sealer::new(&master)), &random, &SystemClock::shared());
     let opened = opened.map_err(text)?;
     let users = all::<UserRecord>(&opened.store)?;
