@@ -37,13 +37,13 @@ impl fmt::Debug for Rest {
 #[derive(Debug, Default)]
 pub struct Payload {
     whole: Bytes,
-    rest: Option<Rest>,
+    rest: Option<Box<Rest>>,
     /// The request counts as under way as long as there is a rest.
     under_way: Option<UnderWay>,
 }
 
 impl Payload {
-    pub(super) fn new(whole: Bytes, rest: Option<Rest>) -> Self {
+    pub(super) fn new(whole: Bytes, rest: Option<Box<Rest>>) -> Self {
         Payload { whole, rest, under_way: None }
     }
 
@@ -105,7 +105,7 @@ pub struct Reply {
     /// The body, or its beginning.
     pub body: Bytes,
     /// What follows the body, made while it is sent.
-    pub(super) rest: Option<Rest>,
+    pub(super) rest: Option<Box<Rest>>,
     /// Origins that forms of this page may lead to beyond our own (WEB-07), such as the app to return to.
     pub form_targets: Vec<String>,
     /// Origins that scripts of this page may fetch from beyond our own, such as the address the wizard probes.
@@ -209,7 +209,7 @@ impl Reply {
         mut self,
         next: impl FnMut() -> Result<Option<Bytes>, Problem> + Send + Sync + 'static,
     ) -> Self {
-        self.rest = Some(Rest { next: Box::new(next), left: None });
+        self.rest = Some(Box::new(Rest { next: Box::new(next), left: None }));
         self
     }
 
@@ -225,7 +225,7 @@ impl Reply {
             }
             Ok(Some(whole.split_to(whole.len().min(PIECE))))
         };
-        self.rest = Some(Rest { next: Box::new(next), left });
+        self.rest = Some(Box::new(Rest { next: Box::new(next), left }));
         self
     }
 
