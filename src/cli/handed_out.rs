@@ -75,6 +75,9 @@ pub(super) fn run(
         }
         _ => {}
     }
+    if !matches!(command, StoreCommand::Import { .. }) {
+        control::require_data(settings)?;
+    }
     store::run(&command, &serve::store_context(settings)?, out).map_err(Failure::new)
 }
 
