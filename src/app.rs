@@ -26,7 +26,7 @@ use crate::http::{Request, ServerSettings};
 use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 use crate::limits::{LimitSettings, Limits, Rule};
-use crate::metrics::{Metrics, Sample, TokenFault};
+use crate::metrics::{Metrics, Sample};
 use crate::my_account::MyAccount;
 use crate::oidc::{self, Oidc, OidcSettings};
 use crate::operations::doctor::outside::Outside;
@@ -39,7 +39,7 @@ use crate::operations::system::{self, System};
 use crate::routes::Service;
 use crate::sessions::records::HandoffRecord;
 use crate::sessions::tokens::Tokens;
-use crate::sessions::{Lifetimes, Sessions, TokenRefusal};
+use crate::sessions::{Lifetimes, Sessions};
 use crate::setup::{self, Setup};
 use crate::sign_in::registration::Policy;
 use crate::sign_in::{Parts, SignIn, SignInRules};
@@ -185,7 +185,7 @@ impl App {
         .with_decoys(options.master.derive("decoys of foreign passwords"))
         .with_site(site.clone());
         let tokens = Tokens::open(
-            store.clone(),
+            &store,
             clock.clone(),
             random.clone(),
             metrics.clone(),
@@ -287,8 +287,7 @@ impl App {
             opened,
         });
         app.sessions
-            .tokens()
-            .keep_schedule()
+            .keep_key_schedule()
             .await
             .map_err(|error| because("The signing keys could not be made")(&error))?;
         Ok(app)
@@ -368,16 +367,6 @@ impl App {
         })
     }
 
-    pub(crate) fn count_token_refusal(&self, refusal: TokenRefusal) {
-        match refusal {
-            TokenRefusal::Expired => self.metrics.token_expired(),
-            TokenRefusal::Malformed => self.metrics.token_invalid(TokenFault::Malformed),
-            TokenRefusal::BadSignature => self.metrics.token_invalid(TokenFault::BadSignature),
-            TokenRefusal::InvalidClaims => self.metrics.token_invalid(TokenFault::Misplaced),
-            TokenRefusal::Revoked => self.metrics.token_invalid(TokenFault::Revoked),
-        }
-    }
-
     /// Does what [`Running`] does every minute: ends what is over, writes down what changed in memory.
     ///
     /// # Errors
@@ -393,7 +382,7 @@ impl App {
         while store.purge::<LinkRecord>(now, 500).await? == 500 {}
         while store.purge::<PasskeyChallengeRecord>(now, 500).await? == 500 {}
         while store.purge::<HandoffRecord>(now, 500).await? == 500 {}
-        self.sessions.tokens().keep_schedule().await
+        self.sessions.keep_key_schedule().await
     }
 
     /// Writes down that somebody moved the wall clock, which runs along with the monotonic one otherwise (FAIL-03).

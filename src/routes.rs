@@ -5,6 +5,7 @@
 
 mod answers;
 mod between;
+mod entry;
 mod guards;
 mod kinds;
 mod preferences;
@@ -21,20 +22,17 @@ use tokio::sync::Semaphore;
 
 use crate::access::forward_auth::{self, Endpoint};
 use crate::app::App;
-use crate::audit::{Event, Kind};
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Handler, Problem, Reply, Request, RouteLimits};
-use crate::limits::{Rule, Verdict};
 use crate::metrics::Route as RouteClass;
 use crate::oidc::OAuthError;
-use crate::sessions::handoff::PORTAL_PATH;
-use crate::sessions::{Principal, SessionKind, frames};
-use crate::views::Frame;
-use crate::views::errors::WrongHost;
-use crate::words::{Said, Words, english_only, said};
+use crate::sessions::Principal;
+use crate::words::{Said, Words};
 
-use answers::{add_rate_headers, answer_asset, error_page, log, with_rate_headers};
-use guards::{browser, browser_or_program, check_forgery, not_an_admin, not_signed_in};
+use answers::{answer_asset, error_page, log, with_rate_headers};
+use entry::Entry;
+use guards::not_signed_in;
+use kinds::BODY;
 
 pub use table::ROUTES;
 
@@ -231,13 +229,6 @@ fn decode(segment: &str) -> String {
     percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
-/// How often one browser session may change something: far more than people do, and far less than fills a disk with
-/// audit events (RES-04). What only looks is free.
-const PAGES_RULE: Rule = Rule::new("pages", 300, Duration::from_secs(300));
-
-/// How often a forged request is told of, by session.
-const TOLD_OF_FORGERY: Rule = Rule::new("told-of-forgery", 1, Duration::from_secs(60));
-
 /// How long the check of an upload may take: all of it is read, and every seal opened.
 const UPLOAD_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -265,14 +256,15 @@ impl Found {
             _ => face_of(path),
         }
     }
-}
 
-/// How far a request came before its handler.
-enum Entry {
-    /// It was answered on the way.
-    Answered(Reply),
-    /// It may go on: who calls, and what the rate rule says.
-    Open(Option<Principal>, Option<Verdict>),
+    /// Returns the class that answers are counted in.
+    fn class(self) -> RouteClass {
+        match self {
+            Found::Asset => RouteClass::Asset,
+            Found::Route(route) => class_of(route),
+            Found::OtherMethods | Found::Nothing => RouteClass::Unknown,
+        }
+    }
 }
 
 /// What answers requests: the table over the application.
@@ -297,47 +289,6 @@ impl Service {
         drop(turn);
     }
 
-    /// Everything that stands between a request and its handler, in this order.
-    fn enter(&self, route: &'static Route, request: &Request) -> Result<Entry, Problem> {
-        let app = &*self.app;
-        if !is_operations(route.path) {
-            if let Some(reply) = app.setup.gate(request)? {
-                return Ok(Entry::Answered(reply));
-            }
-            if let Some(reply) = self.wrong_host(route, request)? {
-                return Ok(Entry::Answered(reply));
-            }
-            self.refuse_plain_http(route, request)?;
-        }
-        let caller = match route.action {
-            Action::Open(_) | Action::Document(_) => None,
-            Action::Maybe(_) | Action::Browser(_) | Action::AdminBrowser(_) => browser(app, request)?,
-            Action::User(_) | Action::Glance(_) | Action::Admin(_) => browser_or_program(app, request)?,
-            Action::Proxy(_) => None,
-        };
-        // Forged requests must not use up what the person themself may do, so they are not counted.
-        if let Err(problem) = check_forgery(app, route, request, caller.as_ref()) {
-            self.tell_of_forgery(route, request, caller.as_ref());
-            return Err(problem);
-        }
-        let verdict = self.count(route, request, caller.as_ref())?;
-        if let Some(reply) = second_factor::comes_first(app, route, request, caller.as_ref())? {
-            return Ok(Entry::Answered(reply));
-        }
-        Ok(Entry::Open(caller, verdict))
-    }
-
-    /// Writes down that somebody else's page used a person's session, once a minute for each: it may go on all day
-    /// (AUD-01, AUD-06).
-    fn tell_of_forgery(&self, route: &Route, request: &Request, caller: Option<&Principal>) {
-        let (Some(caller), limits) = (caller, &self.app.limits) else { return };
-        let key = limits.key(&TOLD_OF_FORGERY, caller.session.as_bytes());
-        if limits.acquire(&TOLD_OF_FORGERY, &key).allowed {
-            let event = Event::refused(Kind::RequestForged).by(caller.user.id, &caller.user.username);
-            self.app.audit.note(event.on(route.path).from(request.client.ip).request(request.id));
-        }
-    }
-
     async fn through(&self, route: &'static Route, request: &Request) -> Result<Reply, Problem> {
         if route.is_in_turn {
             self.wait_for_turn().await;
@@ -347,7 +298,7 @@ impl Service {
             Entry::Answered(reply) => return Ok(reply),
             Entry::Open(caller, verdict) => (caller, verdict),
         };
-        let reply = match (route.action, caller.as_ref()) {
+        let answer = match (route.action, caller.as_ref()) {
             (Action::Open(handler), _) => handler(app, request).await,
             (Action::Document(handler), _) => handler(app, request),
             (Action::Maybe(handler), caller) => handler(app, request, caller).await,
@@ -356,17 +307,15 @@ impl Service {
             }
             (Action::Glance(handler), Some(caller)) => handler(app, request, caller),
             (Action::AdminBrowser(handler) | Action::Admin(handler), Some(caller)) => {
-                if !caller.user.role.is_admin() {
-                    let event = Event::refused(Kind::AdminRefused).by(caller.user.id, &caller.user.username);
-                    app.audit.note(event.on(route.path).from(request.client.ip).request(request.id));
-                    return Err(not_an_admin(route.face));
+                match self.require_admin(route, request, caller) {
+                    Ok(()) => handler(app, request, caller).await,
+                    Err(problem) => Err(problem),
                 }
-                handler(app, request, caller).await
             }
-            (_, None) => return not_signed_in(route.face, request),
+            (_, None) => not_signed_in(route.face, request),
             (Action::Proxy(_), _) => Err(Problem::not_found()),
         };
-        Ok(with_rate_headers(reply?, verdict))
+        with_rate_headers(answer, verdict)
     }
 
     /// Goes the way of [`Service::through`] for a handler that need not wait.
@@ -378,9 +327,9 @@ impl Service {
     ) -> Result<Reply, Problem> {
         match self.enter(route, request)? {
             Entry::Answered(reply) => Ok(reply),
-            Entry::Open(None, _) => not_signed_in(route.face, request),
+            Entry::Open(None, verdict) => with_rate_headers(not_signed_in(route.face, request), verdict),
             Entry::Open(Some(caller), verdict) => {
-                Ok(with_rate_headers(handler(&self.app, request, &caller)?, verdict))
+                with_rate_headers(handler(&self.app, request, &caller), verdict)
             }
         }
     }
@@ -410,99 +359,6 @@ impl Service {
         reply.for_other_host()
     }
 
-    /// Counts a request of the API (LIM-01). Refused requests never reach the handler.
-    fn count(
-        &self,
-        route: &Route,
-        request: &Request,
-        caller: Option<&Principal>,
-    ) -> Result<Option<Verdict>, Problem> {
-        let browser = caller.filter(|caller| caller.kind == SessionKind::Web);
-        if browser.is_some() && route.method == Method2::Get || browser.is_none() && route.rate == Rate::None
-        {
-            return Ok(None);
-        }
-        let rule = if browser.is_some() { &PAGES_RULE } else { &self.app.api_rule };
-        let verdict = match caller {
-            Some(caller) => {
-                let key = self.app.limits.key(rule, caller.session.as_bytes());
-                self.app.limits.acquire(rule, &key)
-            }
-            None => self.app.limits.acquire_place(rule, request.client.ip, b"").verdict,
-        };
-        if verdict.allowed {
-            return Ok(browser.is_none().then_some(verdict));
-        }
-        self.app.metrics.rate_limited(rule.name);
-        let mut problem = Problem::too_many_requests(
-            "rate_limited",
-            Said::of(Words::errors_too_many_requests),
-            verdict.retry_after,
-        );
-        add_rate_headers(rule.name, &verdict, |name, value| problem.headers.push((name, value)));
-        Err(problem)
-    }
-
-    /// Answers 421 for a host that is not ours (WEB-12): links, cookies and the issuer hold for one origin only.
-    fn wrong_host(&self, route: &Route, request: &Request) -> Result<Option<Reply>, Problem> {
-        // The setup has a rule of its own (SET-03): it is where the address is decided. Once finished it is gone.
-        if route.path.starts_with("/setup") {
-            return Ok(None);
-        }
-        let host = request.client.host.as_deref().unwrap_or_default();
-        if self.app.site.is_own_host(host) || !self.app.site.is_origin_set() && request.client.is_local() {
-            return Ok(None);
-        }
-        // The proxy of the first app was told to come here.
-        if route.path == "/" && self.app.setup.plays_the_app(request) {
-            return Ok(Some(Reply::see_other(crate::setup::echo::PATH).for_other_host()));
-        }
-        let origin = self.app.site.origin();
-        // The portal of another domain is there to set its cookie, and leads on to where people sign in.
-        if self.app.site.domain_of_portal(host).is_some() {
-            match route.path {
-                PORTAL_PATH => return Ok(None),
-                "/" => {
-                    let rest = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-                    return Ok(Some(Reply::see_other(&format!("{}{rest}", origin.text))));
-                }
-                _ => {}
-            }
-        }
-        if route.face != Face::Page {
-            let detail = format!("This is {}; requests for another host are not answered.", origin.text);
-            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", english_only(detail)));
-        }
-        let page = WrongHost {
-            // What is chosen at another host would be lost.
-            frame: Frame {
-                here: String::new(),
-                ..frames::anonymous(&self.app.site, request, request.words().errors_wrong_host())
-            },
-            opened: host.to_owned(),
-            lives_at: origin.text,
-            request_id: request.id.to_string(),
-        };
-        Ok(Some(Reply::html(StatusCode::MISDIRECTED_REQUEST, &page)?))
-    }
-
-    /// Refuses what is not for everybody's eyes over plain HTTP from another machine, unless the owner asked for it
-    /// (SES-06).
-    fn refuse_plain_http(&self, route: &Route, request: &Request) -> Result<(), Problem> {
-        let (site, client) = (&self.app.site, &request.client);
-        if route.is_plain_http_fine || client.is_https || client.is_local() || site.allows_insecure_http() {
-            return Ok(());
-        }
-        let origin = site.origin();
-        let (home, peer) = (origin.text, client.peer);
-        let detail = if origin.is_https && !client.is_trusted_peer {
-            said(move |t| t.errors_insecure_proxy(&home, peer))
-        } else {
-            said(move |t| t.errors_insecure(&home))
-        };
-        Err(Problem::forbidden("insecure_connection", detail))
-    }
-
     fn wrong_method(&self, request: &Request) -> Reply {
         let face = self.routes.of_path(request.path()).next().map_or(Face::Api, |route| route.face);
         let allowed: Vec<&str> =
@@ -525,6 +381,16 @@ impl Service {
             Some(route) if route.path.contains("{secret}") || route.path.contains("{nonce}") => route.path,
             _ => path,
         }
+    }
+
+    /// Gives a refusal its form, and counts the answer.
+    fn counted(&self, found: Found, request: &Request, answer: Result<Reply, Problem>) -> Reply {
+        let reply = match answer {
+            Ok(reply) => reply,
+            Err(problem) => self.refuse_as(found.face(request.path()), request, problem),
+        };
+        self.app.metrics.http_request(found.class(), reply.status);
+        reply
     }
 
     fn refuse_as(&self, face: Face, request: &Request, problem: Problem) -> Reply {
@@ -563,45 +429,42 @@ impl Handler for Service {
         (found, limits)
     }
 
-    fn admit(&self, found: Found, request: &Request) -> Result<(), Problem> {
-        match found {
-            Found::Route(route) if route.is_upload => self.app.setup.admit_upload(request),
-            _ => Ok(()),
-        }
+    fn admit(&self, found: Found, request: &Request) -> Option<Reply> {
+        let Found::Route(route) = found else { return None };
+        let admitted = if route.is_upload {
+            self.app.setup.admit_upload(request).map(|()| None)
+        } else if route.body > BODY {
+            self.admit_large(route, request)
+        } else {
+            return None;
+        };
+        let reply = admitted.unwrap_or_else(|problem| Some(self.refuse_as(route.face, request, problem)))?;
+        self.app.metrics.http_request(found.class(), reply.status);
+        Some(reply)
     }
 
     fn handle_at_once(&self, found: Found, request: &Request) -> Option<Reply> {
-        Some(match found {
-            Found::Asset => answer_asset(request),
-            Found::Route(route @ Route { action: Action::Proxy(endpoint), .. }) => {
+        let answer = match found {
+            Found::Asset => Ok(answer_asset(request)),
+            Found::Route(Route { action: Action::Proxy(endpoint), .. }) => {
                 let reply = self.answer_proxy(request, *endpoint)?;
-                self.app.metrics.http_request(class_of(route), reply.status);
-                reply
+                self.app.metrics.http_request(RouteClass::ForwardAuth, reply.status);
+                return Some(reply);
             }
             Found::Route(route @ Route { action: Action::Glance(handler), .. }) => {
-                let reply = self.glance(route, request, *handler);
-                let reply = reply.unwrap_or_else(|problem| self.refuse(found, request, problem));
-                self.app.metrics.http_request(class_of(route), reply.status);
-                reply
+                self.glance(route, request, *handler)
             }
             Found::Route(route @ Route { action: Action::Document(handler), .. }) => {
-                let entered = self.enter(route, request);
-                let reply = entered.and_then(|entry| match entry {
+                self.enter(route, request).and_then(|entry| match entry {
                     Entry::Answered(reply) => Ok(reply),
                     Entry::Open(..) => handler(&self.app, request),
-                });
-                let reply = reply.unwrap_or_else(|problem| self.refuse(found, request, problem));
-                self.app.metrics.http_request(class_of(route), reply.status);
-                reply
+                })
             }
             Found::Route(_) => return None,
-            Found::OtherMethods => self.wrong_method(request),
-            Found::Nothing => self
-                .app
-                .outside
-                .note_app(request)
-                .unwrap_or_else(|| self.refuse(found, request, Problem::not_found())),
-        })
+            Found::OtherMethods => Ok(self.wrong_method(request)),
+            Found::Nothing => self.app.outside.note_app(request).ok_or_else(Problem::not_found),
+        };
+        Some(self.counted(found, request, answer))
     }
 
     async fn handle(&self, found: Found, request: &mut Request) -> Reply {
@@ -609,19 +472,15 @@ impl Handler for Service {
         if route.path.contains('{') {
             request.params = self.routes.params(request.path());
         }
-        let reply = match route.action {
-            Action::Proxy(endpoint) => self.answer_proxy_in_time(request, endpoint).await,
-            _ => match self.through(route, request).await {
-                Ok(reply) => reply,
-                Err(problem) => self.refuse(found, request, problem),
-            },
+        let answer = match route.action {
+            Action::Proxy(endpoint) => Ok(self.answer_proxy_in_time(request, endpoint).await),
+            _ => self.through(route, request).await,
         };
-        self.app.metrics.http_request(class_of(route), reply.status);
-        reply
+        self.counted(found, request, answer)
     }
 
     fn refuse(&self, found: Found, request: &Request, problem: Problem) -> Reply {
-        self.refuse_as(found.face(request.path()), request, problem)
+        self.counted(found, request, Err(problem))
     }
 }
 

@@ -102,7 +102,6 @@ pub(super) fn exported(room: &Admin, actor: &Principal, mut export: Export) -> R
 pub async fn rotate_keys(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     room.require_fresh(actor)?;
     let event = room.event(Kind::KeysRotated, actor, &visit(room, request)?);
-    let tokens = room.sessions.tokens();
-    tokens.replace_keys(|batch| room.audit.write(batch, event)).await?;
-    Ok(Reply::json(StatusCode::OK, &tokens.public_keys()))
+    room.sessions.replace_keys(|batch| room.audit.write(batch, event)).await?;
+    Ok(Reply::json(StatusCode::OK, &room.sessions.tokens().public_keys()))
 }

@@ -56,7 +56,7 @@ pub(super) async fn run(app: &App, command: KeysCommand) -> Result<String, Failu
     let event = Event::succeeded(Kind::KeysRotated).by_system("cli");
     match command {
         KeysCommand::Rotate { apps: false } => {
-            tokens.replace_keys(|batch| app.audit.write(batch, event)).await.map_err(failed)?;
+            app.sessions.replace_keys(|batch| app.audit.write(batch, event)).await.map_err(failed)?;
             Ok("New signing keys are in use; every access token issued so far is void.\n".to_owned())
         }
         KeysCommand::Rotate { apps: true } => {

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use super::headers::finish;
 use super::reply::Payload;
-use super::server::{Handler, LARGE_BODY, RouteLimits, Shared};
+use super::server::{Handler, LARGE_BODY, RouteLimits, STRANGERS_BODY, Shared};
 use super::wire::{Flow, Patience, Wire};
 use super::{Client, HAD_UNDERSCORES, Problem, Reply, Request};
 use crate::words::{Said, Words, english_only, said};
@@ -141,17 +141,16 @@ async fn work<H: Handler>(
     is_last: bool,
     under_way: UnderWay,
 ) -> Response<Payload> {
-    let read = match shared.handler.admit(route, &request) {
-        Ok(()) => read_body(&shared, &request.headers, body, limits).await,
-        Err(problem) => Err(problem),
-    };
-    let (reply, must_close) = match read {
-        Ok(body) => {
-            request.body = body;
-            (answer(&*shared.handler, route, &mut request, limits.deadline).await, is_last)
-        }
+    let (reply, must_close) = match shared.handler.admit(route, &request) {
         // What is left of the body is not worth reading.
-        Err(problem) => (shared.handler.refuse(route, &request, problem), true),
+        Some(reply) => (reply, true),
+        None => match read_body(&shared, &request.headers, body, limits).await {
+            Ok(body) => {
+                request.body = body;
+                (answer(&*shared.handler, route, &mut request, limits.deadline).await, is_last)
+            }
+            Err(problem) => (shared.handler.refuse(route, &request, problem), true),
+        },
     };
     let mut response = finish(reply, request.client.is_https);
     response.body_mut().keep(under_way);
@@ -237,7 +236,9 @@ async fn read_body<H>(
     }
     let expected = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(limits.body);
     let _place = if expected > LARGE_BODY {
-        match tokio::time::timeout(Duration::from_secs(2), shared.large_bodies.acquire()).await {
+        let places =
+            if limits.body > STRANGERS_BODY { &shared.large_bodies } else { &shared.strangers_bodies };
+        match tokio::time::timeout(Duration::from_secs(2), places.acquire()).await {
             Ok(Ok(place)) => Some(place),
             _ => {
                 return Err(Problem::unavailable(

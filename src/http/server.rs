@@ -32,12 +32,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Finds the route of a request, and its limits.
     fn route(&self, method: &Method, path: &str) -> (Self::Route, RouteLimits);
 
-    /// Refuses a request before its body is read, where a stranger's large body would be a burden.
-    ///
-    /// # Errors
-    /// The refusal.
-    fn admit(&self, _route: Self::Route, _request: &Request) -> Result<(), Problem> {
-        Ok(())
+    /// Answers a request before its body is read, where a stranger's large body would be a burden; `None` lets it in.
+    fn admit(&self, _route: Self::Route, _request: &Request) -> Option<Reply> {
+        None
     }
 
     /// Answers a request that needs no body and nothing to wait for; `None` if it does need it. Asked only if there is
@@ -135,8 +132,12 @@ impl ServerSettings {
     }
 }
 
-/// Bodies larger than this wait for one of [`LARGE_BODIES`] places, which bounds the memory of all uploads together.
+/// Bodies larger than this wait for one of [`LARGE_BODIES`] places while they arrive, so that slow ones cannot fill the
+/// memory.
 pub(super) const LARGE_BODY: usize = 16 * 1024;
+/// The most that strangers may send anywhere. Such bodies have places of their own, so that those of administrators find
+/// some whatever strangers do.
+pub(super) const STRANGERS_BODY: usize = 64 * 1024;
 const LARGE_BODIES: usize = 16;
 
 /// What all connections of a server share.
@@ -144,6 +145,7 @@ pub(super) struct Shared<H> {
     pub handler: Arc<H>,
     pub settings: ServerSettings,
     pub large_bodies: Semaphore,
+    pub strangers_bodies: Semaphore,
     id_prefix: [u8; 8],
     next_id: AtomicUsize,
     places: Places,
@@ -174,6 +176,7 @@ pub async fn serve<H: Handler>(
         id_prefix: settings.random.bytes(),
         next_id: AtomicUsize::new(0),
         large_bodies: Semaphore::new(LARGE_BODIES),
+        strangers_bodies: Semaphore::new(LARGE_BODIES),
         places: Places::default(),
         settings,
     });

@@ -68,6 +68,8 @@ pub(super) struct Wire<S> {
     /// How much of `buffer` has been searched for the end of the head.
     scanned: usize,
     mode: Mode,
+    /// Why the head at the front of `buffer` is refused, while an answer is under way.
+    waiting_refusal: Option<Refusal>,
     phase: Phase,
     deadline: Instant,
     timer: Option<Pin<Box<Sleep>>>,
@@ -87,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             approved: 0,
             scanned: 0,
             mode: Mode::Head,
+            waiting_refusal: None,
             phase: Phase::Head,
             deadline: Instant::now() + patience.head,
             timer: None,
@@ -186,6 +189,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Pending
     }
 
+    /// Tells whether an answer is being made, or waits for the peer to take it.
+    fn is_answering(&self) -> bool {
+        self.flow.in_flight.load(Ordering::Relaxed) > 0 || self.write_timer.is_some()
+    }
+
     /// Answers a refused head as far as the socket takes it at once, and drains what the peer has sent so far, so
     /// that closing does not cut the answer off.
     fn refuse(&mut self, refusal: Refusal, cx: &mut Context<'_>) {
@@ -250,9 +258,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Wire<S> {
             if wire.mode == Mode::Refused {
                 return Poll::Ready(Ok(()));
             }
-            match wire.approve() {
+            match wire.waiting_refusal.take().map_or_else(|| wire.approve(), Err) {
                 Ok(true) => continue,
                 Ok(false) => {}
+                // It is answered in its turn: when all that came before has been.
+                Err(refusal) if wire.is_answering() => {
+                    wire.waiting_refusal = Some(refusal);
+                    ready!(wire.poll_clock(cx));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
                 Err(refusal) => {
                     wire.refuse(refusal, cx);
                     return Poll::Ready(Ok(()));

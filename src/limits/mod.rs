@@ -301,17 +301,36 @@ impl Limits {
     /// the limit, first. If one level refuses, nothing is counted at the others. `extra` is a further subject, such
     /// as a user id, or empty.
     pub fn acquire_place(&self, rule: &Rule, address: IpAddr, extra: &[u8]) -> PlaceVerdict {
-        self.apply_place(rule, address, extra, Action::Acquire)
-    }
-
-    /// Says what [`Limits::acquire_place`] would say, and changes nothing.
-    pub fn peek_place(&self, rule: &Rule, address: IpAddr, extra: &[u8]) -> PlaceVerdict {
-        self.apply_place(rule, address, extra, Action::Peek)
-    }
-
-    /// Counts an attempt that has happened at every level of the place, whether within the limits or not.
-    pub fn record_place(&self, rule: &Rule, address: IpAddr, extra: &[u8]) -> PlaceVerdict {
-        self.apply_place(rule, address, extra, Action::Record)
+        let mut levels = [None; LEVELS];
+        let finest = Place::of(address);
+        for (slot, place) in
+            levels.iter_mut().zip(std::iter::successors(Some(finest), |place| place.coarser()))
+        {
+            *slot = Some(place);
+        }
+        let mut held = PlaceReservation([None; LEVELS]);
+        let mut tightest: Option<Verdict> = None;
+        for (slot, place) in held.0.iter_mut().zip(levels.into_iter().rev().flatten()) {
+            let level_rule = rule.times(place.weight());
+            let key = self.place_key(rule, place, extra);
+            // Each level is a subject of its own, because the bits of the prefix are part of the key.
+            let verdict = self.apply(&level_rule, &key, Action::Acquire);
+            *slot = Some((key, place.weight(), verdict.reservation));
+            if tightest
+                .is_none_or(|seen| (verdict.allowed, verdict.remaining) <= (seen.allowed, seen.remaining))
+            {
+                tightest = Some(verdict);
+            }
+            if !verdict.allowed {
+                break;
+            }
+        }
+        let verdict = tightest.unwrap_or_else(|| self.peek(rule, &self.place_key(rule, finest, extra)));
+        if !verdict.allowed {
+            self.release_place(rule, held);
+            held = PlaceReservation([None; LEVELS]);
+        }
+        PlaceVerdict { verdict, reservation: held }
     }
 
     /// Gives back what [`Limits::acquire_place`] took, at every level.
@@ -319,11 +338,6 @@ impl Limits {
         for (key, weight, held) in reservation.0.into_iter().flatten() {
             self.release(&rule.times(weight), &key, held);
         }
-    }
-
-    /// Forgets what was counted for the finest place of `address`. What the wider places owe, they keep (LIM-11).
-    pub fn clear_place(&self, rule: &Rule, address: IpAddr, extra: &[u8]) {
-        self.clear(rule, &self.place_key(rule, Place::of(address), extra));
     }
 
     /// Returns what the tables hold and have done.
@@ -344,39 +358,6 @@ impl Limits {
             stats.bytes += table.bytes();
         }
         stats
-    }
-
-    fn apply_place(&self, rule: &Rule, address: IpAddr, extra: &[u8], action: Action) -> PlaceVerdict {
-        let mut levels = [None; LEVELS];
-        let finest = Place::of(address);
-        for (slot, place) in
-            levels.iter_mut().zip(std::iter::successors(Some(finest), |place| place.coarser()))
-        {
-            *slot = Some(place);
-        }
-        let mut held = PlaceReservation([None; LEVELS]);
-        let mut tightest: Option<Verdict> = None;
-        for (slot, place) in held.0.iter_mut().zip(levels.into_iter().rev().flatten()) {
-            let level_rule = rule.times(place.weight());
-            let key = self.place_key(rule, place, extra);
-            // Each level is a subject of its own, because the bits of the prefix are part of the key.
-            let verdict = self.apply(&level_rule, &key, action);
-            *slot = Some((key, place.weight(), verdict.reservation));
-            if tightest
-                .is_none_or(|seen| (verdict.allowed, verdict.remaining) <= (seen.allowed, seen.remaining))
-            {
-                tightest = Some(verdict);
-            }
-            if !verdict.allowed && action == Action::Acquire {
-                break;
-            }
-        }
-        let verdict = tightest.unwrap_or_else(|| self.peek(rule, &self.place_key(rule, finest, extra)));
-        if !verdict.allowed && action == Action::Acquire {
-            self.release_place(rule, held);
-            held = PlaceReservation([None; LEVELS]);
-        }
-        PlaceVerdict { verdict, reservation: held }
     }
 
     fn apply(&self, rule: &Rule, key: &Key, action: Action) -> Verdict {

@@ -205,12 +205,10 @@ fn a_place_reservation_gives_every_level_back() {
     }
     assert_eq!(limits.stats().exact_keys + limits.stats().paced_keys, 0);
     for _ in 0..5 {
-        let _ = limits.record_place(&LOGIN, address, b"ada");
+        assert!(limits.acquire_place(&LOGIN, address, b"ada").verdict.allowed);
     }
-    assert!(!limits.peek_place(&LOGIN, address, b"ada").verdict.allowed);
-    assert!(limits.peek_place(&LOGIN, address, b"bob").verdict.allowed);
-    limits.clear_place(&LOGIN, address, b"ada");
-    assert!(limits.peek_place(&LOGIN, address, b"ada").verdict.allowed);
+    assert!(!limits.acquire_place(&LOGIN, address, b"ada").verdict.allowed);
+    assert!(limits.acquire_place(&LOGIN, address, b"bob").verdict.allowed);
 }
 
 /// LIM-08: loopback and private addresses have no exemption.

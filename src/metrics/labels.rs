@@ -54,14 +54,12 @@ label!(
 label!(
     /// Why a refresh token was refused.
     RefreshFault("reason") {
-        /// It is none that we issued, or long gone.
+        /// It is none that we issued, or its session is over.
         Unknown = "unknown",
         /// It expired.
         Expired = "expired",
         /// It had been used before; its family is revoked.
         Reused = "reused",
-        /// Its session was ended, or its user may not sign in any more.
-        Revoked = "revoked",
         /// The store took no writes.
         Unavailable = "unavailable",
     }
@@ -106,7 +104,7 @@ label!(
         Admin = "admin",
         /// Health and readiness.
         Health = "health",
-        /// Nothing that exists.
+        /// Nothing that exists, or not with this method.
         Unknown = "unknown",
     }
 );

@@ -11,11 +11,32 @@ use crate::sessions::frames;
 use crate::views::errors::ErrorPage;
 use crate::views::{Wait, assets};
 
-pub(super) fn with_rate_headers(mut reply: Reply, verdict: Option<Verdict>) -> Reply {
-    if let Some(verdict) = verdict {
-        add_rate_headers("api", &verdict, |name, value| reply.set(name, value));
+/// Says what the rate rule has left.
+pub(super) fn with_rate_headers(
+    answer: Result<Reply, Problem>,
+    verdict: Option<Verdict>,
+) -> Result<Reply, Problem> {
+    match answer {
+        Ok(mut reply) => {
+            if let Some(verdict) = &verdict {
+                add_rate_headers("api", verdict, |name, value| reply.set(name, value));
+            }
+            Ok(reply)
+        }
+        Err(problem) => Err(refused_with(problem, verdict)),
     }
-    reply
+}
+
+/// Says it in a refusal, which was counted like any other answer. What a stricter rule says comes first.
+pub(super) fn refused_with(mut problem: Problem, verdict: Option<Verdict>) -> Problem {
+    if let Some(verdict) = &verdict {
+        add_rate_headers("api", verdict, |name, value| {
+            if !problem.headers.iter().any(|(own, _)| *own == name) {
+                problem.headers.push((name, value));
+            }
+        });
+    }
+    problem
 }
 
 pub(super) fn add_rate_headers(

@@ -73,7 +73,7 @@ pub(super) async fn arrive(app: &App, request: &Request) -> Result<Reply, Proble
         domain: &domain,
         redirect: StatusCode::SEE_OTHER,
     };
-    Ok(handoff::arrive(&app.sessions, arrival).await)
+    handoff::arrive(&app.sessions, arrival).await
 }
 
 /// The doctor, with where proxies reach Doorward.

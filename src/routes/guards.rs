@@ -44,7 +44,7 @@ pub(super) fn browser_or_program(app: &App, request: &Request) -> Result<Option<
     match app.sessions.identify_bearer(token, request.now) {
         Ok(principal) => Ok(Some(principal)),
         Err(refusal) => {
-            app.count_token_refusal(refusal);
+            refusal.count(&app.metrics);
             Err(refusal.into())
         }
     }

@@ -20,6 +20,8 @@ const MOST_PER_USER: usize = 50;
 const LAST_SEEN_LAG: Duration = Duration::from_secs(60);
 /// How many sessions that ran out are ended in one commit.
 const ENDED_AT_ONCE: usize = 50;
+/// How many last uses are written in one commit.
+const WRITTEN_AT_ONCE: usize = 200;
 
 /// Why a signed-in stay is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,25 +195,41 @@ impl Sessions {
                 }
             }
         }
-        for chunk in unwritten.chunks(200) {
-            let mut batch = self.0.store.batch();
-            for (id, last_seen) in chunk {
-                if let Some(seen) = self.record(id).map_err(CommitError::Store)? {
-                    let mut record = seen.value.clone();
-                    record.last_seen = *last_seen;
-                    batch.replace(id.as_bytes(), &seen, &record);
+        for chunk in unwritten.chunks(WRITTEN_AT_ONCE) {
+            if !self.write_last_uses(chunk).await? {
+                // One of them was refreshed or ended meanwhile.
+                for one in chunk {
+                    self.write_last_uses(std::slice::from_ref(one)).await?;
                 }
-            }
-            match self.0.store.commit(batch).await {
-                // Someone rotated or ended one of them meanwhile; the next sweep writes the rest.
-                Ok(()) | Err(CommitError::Conflict) => {}
-                Err(error) => return Err(error),
             }
         }
         self.sweep_app_tokens(now).await?;
         while self.0.store.purge::<SessionRecord>(now, 500).await? == 500 {}
         while self.0.store.purge::<RevokedRecord>(now, 500).await? == 500 {}
         Ok(())
+    }
+
+    /// Writes down when sessions were last used, in one commit. Tells whether nothing came in between.
+    async fn write_last_uses(&self, used: &[(SessionId, Arc<Live>)]) -> Result<bool, CommitError> {
+        let mut batch = self.0.store.batch();
+        for (id, live) in used {
+            let Some(seen) = self.record(id).map_err(CommitError::Store)? else { continue };
+            let mut record = seen.value.clone();
+            record.last_seen = live.last_seen().max(record.last_seen);
+            batch.replace(id.as_bytes(), &seen, &record);
+            let live = live.clone();
+            batch.after(move || live.note_written(record.last_seen));
+        }
+        self.commit_unless_changed(batch).await
+    }
+
+    /// Commits, and tells whether nothing came in between.
+    async fn commit_unless_changed(&self, batch: Batch) -> Result<bool, CommitError> {
+        match self.0.store.commit(batch).await {
+            Ok(()) => Ok(true),
+            Err(CommitError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Tells whether the account is gone, or everything that began when the session did was ended. A disabled account
@@ -242,10 +260,6 @@ impl Sessions {
             let (sessions, id) = (self.clone(), *id);
             batch.after(move || sessions.0.live.remove(&id));
         }
-        match self.0.store.commit(batch).await {
-            Ok(()) => Ok(true),
-            Err(CommitError::Conflict) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.commit_unless_changed(batch).await
     }
 }

@@ -114,26 +114,29 @@ pub struct Arrival<'a> {
 /// Answers a browser at another host: gives it a mark and sends it for a ticket, or takes its ticket and gives it the
 /// cookie of the host or domain. What cannot be done is tried once more from the start; then the public address explains.
 /// An answer sets one cookie at most, because nginx hands on no more.
-pub async fn arrive(sessions: &Sessions, arrival: Arrival<'_>) -> Reply {
+///
+/// # Errors
+/// If the store does not give the ticket out.
+pub async fn arrive(sessions: &Sessions, arrival: Arrival<'_>) -> Result<Reply, Problem> {
     if arrival.method != Method::GET.as_str() || !is_door(&arrival) {
-        return Reply::empty(StatusCode::FORBIDDEN);
+        return Ok(Reply::empty(StatusCode::FORBIDDEN));
     }
     let site = sessions.0.tokens.site();
     let asked = Query::of(arrival.query);
     let Some(target) = asked.rd.and_then(|rd| target_of(site, &arrival, &rd)) else {
-        return to(arrival.redirect, &format!("{}/", site.origin().text));
+        return Ok(to(arrival.redirect, &format!("{}/", site.origin().text)));
     };
-    let Some(ticket) = &asked.ticket else { return fetch(sessions, &arrival, &target, asked.is_again) };
-    match sessions.take_ticket(&arrival, ticket).await {
+    let Some(ticket) = &asked.ticket else { return Ok(fetch(sessions, &arrival, &target, asked.is_again)) };
+    Ok(match sessions.take_ticket(&arrival, ticket).await {
         Ok(session) => {
             let cookie = sessions.forward_cookie(&session, arrival.domain, arrival.host, arrival.request.now);
-            let Some(cookie) = cookie else { return fetch(sessions, &arrival, &target, true) };
+            let Some(cookie) = cookie else { return Ok(fetch(sessions, &arrival, &target, true)) };
             grant_forward(site, to(arrival.redirect, target.as_str()), arrival.domain, &cookie)
         }
-        Err(Refused::Store) => Reply::empty(StatusCode::FORBIDDEN),
+        Err(Refused::Store(problem)) => return Err(problem),
         Err(Refused::Ticket) if asked.is_again => stuck(site, &arrival, &target),
         Err(Refused::Ticket) => fetch(sessions, &arrival, &target, true),
-    }
+    })
 }
 
 /// Tells whether a ticket of this domain is taken under this path.
@@ -223,8 +226,8 @@ fn decode(text: &str) -> Option<[u8; 32]> {
 enum Refused {
     /// It is unknown, used, too old, for another host, or of another browser; or its session has ended.
     Ticket,
-    /// The store could not be asked.
-    Store,
+    /// The store does not read or write.
+    Store(Problem),
 }
 
 impl Sessions {
@@ -251,7 +254,7 @@ impl Sessions {
         let site = self.0.tokens.site();
         let mark = Cookie::Handoff.read(site, arrival.request).ok().flatten().ok_or(Refused::Ticket)?;
         let row = sha256(ticket);
-        let found = self.0.store.get::<HandoffRecord>(&row).map_err(|_| Refused::Store)?;
+        let found = self.0.store.get::<HandoffRecord>(&row).map_err(|error| Refused::Store(error.into()))?;
         let seen = found.ok_or(Refused::Ticket)?;
         let (record, now) = (&seen.value, self.0.clock.now());
         let is_good = decode(ticket).is_some()
@@ -268,7 +271,7 @@ impl Sessions {
         match self.0.store.commit(batch).await {
             Ok(()) => Ok(record.session),
             Err(CommitError::Conflict) => Err(Refused::Ticket),
-            Err(_) => Err(Refused::Store),
+            Err(error) => Err(Refused::Store(error.into())),
         }
     }
 }

@@ -85,15 +85,15 @@ impl Live {
         self.ends_at <= now || (can_be_idle && idle_until <= now.as_millis())
     }
 
-    /// Returns the newest use if the store is more than `lag_ms` behind it, and remembers that it is being written.
-    pub(super) fn take_unwritten(&self, lag_ms: u64) -> Option<Timestamp> {
-        let seen = self.last_seen.load(Ordering::Relaxed);
+    /// Tells whether the store is more than `lag_ms` behind the newest use.
+    fn is_unwritten(&self, lag_ms: u64) -> bool {
         let stored = self.stored_last_seen.load(Ordering::Relaxed);
-        if seen <= stored.saturating_add(lag_ms) {
-            return None;
-        }
-        self.stored_last_seen.store(seen, Ordering::Relaxed);
-        Some(Timestamp::from_millis(seen))
+        self.last_seen.load(Ordering::Relaxed) > stored.saturating_add(lag_ms)
+    }
+
+    /// Remembers which use the store knows now.
+    pub(super) fn note_written(&self, last_seen: Timestamp) {
+        self.stored_last_seen.fetch_max(last_seen.as_millis(), Ordering::Relaxed);
     }
 }
 
@@ -169,15 +169,15 @@ impl LiveSessions {
         now: Timestamp,
         lag_ms: u64,
         is_over: impl Fn(&Live) -> bool,
-    ) -> (Vec<SessionId>, Vec<(SessionId, Timestamp)>) {
+    ) -> (Vec<SessionId>, Vec<(SessionId, Arc<Live>)>) {
         let mut over = Vec::new();
         let mut unwritten = Vec::new();
         for shard in &self.shards {
             for (id, live) in shard.read().iter() {
                 if is_over(live) {
                     over.push(*id);
-                } else if let Some(seen) = live.take_unwritten(lag_ms) {
-                    unwritten.push((*id, seen));
+                } else if live.is_unwritten(lag_ms) {
+                    unwritten.push((*id, live.clone()));
                 }
             }
         }

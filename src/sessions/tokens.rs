@@ -1,7 +1,7 @@
 //! Access tokens: signing, verification with a cache of verified ones, and the ring of signing keys.
 //!
 //! Verifying an Ed25519 signature costs as much as a hundred cache hits, so a token that was verified once is
-//! remembered under its SHA-256. A hit still checks expiry here, and session, user and revocation in `Sessions`.
+//! remembered by the end of its signature. A hit still checks expiry here, and session, user and revocation in `Sessions`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::Sessions;
 use super::principal::Factors;
 use crate::accounts::User;
 use crate::crypto::jws::{self, Expected, SigningKey, TokenError};
@@ -23,7 +24,7 @@ use crate::kernel::ids::{SessionId, UserId};
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::{SharedClock, Timestamp};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TokenFault};
 use crate::site::Site;
 use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
 use crate::words::english_only;
@@ -136,6 +137,17 @@ impl TokenRefusal {
         }
     }
 
+    /// Counts the refusal.
+    pub(crate) fn count(self, metrics: &Metrics) {
+        match self {
+            TokenRefusal::Expired => metrics.token_expired(),
+            TokenRefusal::Malformed => metrics.token_invalid(TokenFault::Malformed),
+            TokenRefusal::BadSignature => metrics.token_invalid(TokenFault::BadSignature),
+            TokenRefusal::InvalidClaims => metrics.token_invalid(TokenFault::Misplaced),
+            TokenRefusal::Revoked => metrics.token_invalid(TokenFault::Revoked),
+        }
+    }
+
     /// Returns a sentence that says what to do.
     pub fn detail(self) -> &'static str {
         match self {
@@ -186,7 +198,6 @@ pub struct Tokens {
     verified: Cache<[u8; 32], Arc<Verified>>,
     lifetime: Duration,
     schedule: Schedule,
-    store: Store,
     clock: SharedClock,
     random: Random,
     metrics: Arc<Metrics>,
@@ -205,7 +216,7 @@ impl Tokens {
     /// Reads the ring from the store; `cache_entries` bounds the cache of verified tokens.
     #[expect(clippy::too_many_arguments, reason = "the composition root names every part once")]
     pub fn open(
-        store: Store,
+        store: &Store,
         clock: SharedClock,
         random: Random,
         metrics: Arc<Metrics>,
@@ -225,7 +236,6 @@ impl Tokens {
             verified: Cache::new(cache_entries),
             lifetime,
             schedule,
-            store,
             clock,
             random,
             metrics,
@@ -235,14 +245,9 @@ impl Tokens {
     /// Signs an access token of an app: same keys, other claims.
     pub(crate) fn sign(&self, claims: &impl Serialize) -> Result<SecretText, Problem> {
         let started = self.clock.monotonic();
-        let ring = self.ring.load();
-        let key = ring
-            .signing_key(self.clock.now())
-            .ok_or_else(|| Problem::internal("there is no signing key; run `doorward keys rotate`"))?;
-        let token =
-            jws::sign(key, ACCESS_TYPE, claims).map_err(|error| Problem::internal(error.to_string()))?;
+        let token = self.sign_as(ACCESS_TYPE, claims)?;
         self.metrics.token_created(self.clock.monotonic().saturating_sub(started));
-        Ok(SecretText::new(token))
+        Ok(token)
     }
 
     /// Signs a token of another kind than access tokens, so that it can never pass for one (TOK-04).
@@ -369,39 +374,8 @@ impl Tokens {
         self.ring.load().public_jwks()
     }
 
-    /// Makes, publishes and retires keys as the schedule wants. Run at start and every hour.
-    pub async fn keep_schedule(&self) -> Result<(), CommitError> {
-        let make = || SigningKey::random(&self.random);
-        let plan = self.ring.load().plan_rotation(self.clock.now(), &self.schedule, make);
-        self.carry_out(plan, |_| {}).await
-    }
-
-    /// Replaces every key at once, for a key that became known to others: every access token is void after it, and
-    /// clients get new ones with their refresh tokens (TOK-15). `also` adds the audit event to the same commit.
-    pub async fn replace_keys(&self, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
-        let fresh = SigningKey::random(&self.random);
-        let plan = self.ring.load().plan_replacement(self.clock.now(), Some(fresh));
-        self.carry_out(plan, also).await
-    }
-
-    async fn carry_out(
-        &self,
-        plan: Plan<SigningKey>,
-        also: impl FnOnce(&mut Batch),
-    ) -> Result<(), CommitError> {
-        if plan.is_empty() {
-            return Ok(());
-        }
-        let mut batch = self.store.batch();
-        for kid in &plan.remove {
-            batch.remove::<SigningKeyRecord>(kid.as_bytes());
-        }
-        for key in &plan.add {
-            batch.put(key.kid().as_bytes(), &SigningKeyRecord(key.to_record()));
-        }
-        also(&mut batch);
-        self.store.commit(batch).await?;
-        // Two changes at once (the schedule and an administrator) both count.
+    /// Puts a change of the keys in force. Two at once (the schedule and an administrator) both count.
+    fn apply(&self, plan: &Plan<SigningKey>) {
         self.ring.rcu(|ring| {
             let mut ring = KeyRing::clone(ring);
             ring.apply(plan.clone());
@@ -409,6 +383,52 @@ impl Tokens {
         });
         self.changes.fetch_add(1, Ordering::Release);
         self.verified.clear();
-        Ok(())
+    }
+}
+
+impl Sessions {
+    /// Makes, publishes and retires keys of access tokens as the schedule wants. Run at start and every hour.
+    ///
+    /// # Errors
+    /// As [`crate::store::Store::commit`].
+    pub async fn keep_key_schedule(&self) -> Result<(), CommitError> {
+        let tokens = self.tokens();
+        let make = || SigningKey::random(&tokens.random);
+        let plan = tokens.ring.load().plan_rotation(tokens.clock.now(), &tokens.schedule, make);
+        self.change_keys(plan, |_| {}).await
+    }
+
+    /// Replaces every key of access tokens at once, for a key that became known to others: every access token is void
+    /// after it, and clients get new ones with their refresh tokens (TOK-15). `also` adds the audit event to the same
+    /// commit.
+    ///
+    /// # Errors
+    /// As [`crate::store::Store::commit`].
+    pub async fn replace_keys(&self, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
+        let tokens = self.tokens();
+        let fresh = SigningKey::random(&tokens.random);
+        let plan = tokens.ring.load().plan_replacement(tokens.clock.now(), Some(fresh));
+        self.change_keys(plan, also).await
+    }
+
+    async fn change_keys(
+        &self,
+        plan: Plan<SigningKey>,
+        also: impl FnOnce(&mut Batch),
+    ) -> Result<(), CommitError> {
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.0.store.batch();
+        for kid in &plan.remove {
+            batch.remove::<SigningKeyRecord>(kid.as_bytes());
+        }
+        for key in &plan.add {
+            batch.put(key.kid().as_bytes(), &SigningKeyRecord(key.to_record()));
+        }
+        also(&mut batch);
+        let sessions = self.clone();
+        batch.after(move || sessions.tokens().apply(&plan));
+        self.0.store.commit(batch).await
     }
 }

@@ -13,9 +13,9 @@ use crate::accounts::enrolment::{Asker, Enrolment};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{Email, GroupName};
-use crate::metrics::{RefreshFault, TokenFault};
+use crate::metrics::RefreshFault;
 use crate::sessions::cookies::{self, Cookie};
-use crate::sessions::{IssuedTokens, Principal, RefreshRefusal, SessionKind, TokenRefusal};
+use crate::sessions::{IssuedTokens, Principal, RefreshRefusal, SessionKind};
 use crate::words::{Said, Words, english_only};
 
 /// Returns who is knocking.
@@ -453,13 +453,7 @@ pub async fn validate(room: &SignIn, request: &Request) -> Result<Reply, Problem
             Ok(Reply::json(StatusCode::OK, &answer))
         }
         Err(refusal) => {
-            match refusal {
-                TokenRefusal::Expired => room.metrics.token_expired(),
-                TokenRefusal::Malformed => room.metrics.token_invalid(TokenFault::Malformed),
-                TokenRefusal::BadSignature => room.metrics.token_invalid(TokenFault::BadSignature),
-                TokenRefusal::InvalidClaims => room.metrics.token_invalid(TokenFault::Misplaced),
-                TokenRefusal::Revoked => room.metrics.token_invalid(TokenFault::Revoked),
-            }
+            refusal.count(&room.metrics);
             let answer =
                 serde_json::json!({ "active": false, "code": refusal.code(), "detail": refusal.detail() });
             Ok(Reply::json(StatusCode::OK, &answer))

@@ -278,7 +278,10 @@ impl SignIn {
                     self.finish(token.expose(), second, attempt.kind, attempt.with_refresh, visit).await?;
                 Ok(Step::SignedIn(Box::new(signed_in)))
             }
-            _ => Ok(Step::Pending { token, wanted }),
+            _ => {
+                self.metrics.sign_in(SignInResult::SecondFactorWanted);
+                Ok(Step::Pending { token, wanted })
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::ceremonies::{Ceremony, Credential};
 use super::lockout::{Judged, NotNow, Subject};
 use super::{SignIn, SignInError, SignInResult, Visit, devices};
 use crate::accounts::User;
-use crate::accounts::passwords::PasswordProof;
+use crate::accounts::passwords::{PasswordFault, PasswordProof};
 use crate::accounts::totp::SecondFactor;
 use crate::audit::{Event, Kind, Outcome};
 use crate::crypto::password::Ticket;
@@ -94,6 +94,9 @@ impl SignIn {
         let proof = match self.accounts.verify_password_of(id, name, password, ticket).await {
             Ok(proof) => proof,
             Err(fault) => {
+                if matches!(fault, PasswordFault::Busy(_)) {
+                    self.metrics.sign_in(SignInResult::Busy);
+                }
                 self.give_back(&scope, reserved);
                 return Err(fault.into());
             }

@@ -104,6 +104,8 @@ impl SignIn {
             factors = factors.with(second);
             recovery_codes_left = left;
         }
+        // A session that ended while its factors were judged stays dead (SES-08).
+        self.sessions.stage_require_live(&mut batch, principal)?;
         let event = |kind| {
             let event = Event::new(kind, Outcome::Succeeded).by(user.id, &user.username);
             event.from(visit.ip).request(visit.request)

@@ -394,12 +394,6 @@ impl Site {
         state.domains.own(&state.origin.host).cloned()
     }
 
-    /// Returns the origin that people are sent to, who have to sign in to open `host`: always the public one, so that one
-    /// sign-in holds for all domains.
-    pub fn portal_for(&self, _host: &str) -> String {
-        self.origin().text
-    }
-
     /// Returns where the cookie of an app of `domain` can be set.
     pub fn place_of(&self, domain: &ProtectedDomain) -> Place {
         if domain.cookie == CookieScope::Host {

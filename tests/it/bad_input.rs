@@ -1,13 +1,16 @@
 //! Input that nobody sends by accident, to every route: never a 500, never a permit, and always an answer in the form
 //! that the route promises (GEN-05, INP-02 to INP-05, WEB-05).
 
+use std::time::Duration;
+
 use doorward::access::{Dialect, Endpoint};
 use doorward::accounts::records::Role;
 use doorward::routes::{Action, Face, Method2, ROUTES, Route};
 use serde_json::json;
 
-use crate::callers::{WebSession, content_type, path_of, takes_json};
+use crate::callers::{WebSession, content_type, needs_admin, path_of, takes_json};
 use crate::harness::{Answer, Client, ORIGIN, Server, exchange, lift_limits};
+use crate::my_account::events;
 
 fn server() -> Server {
     let server = Server::start_with(lift_limits);
@@ -275,6 +278,65 @@ fn bodies_of_the_wrong_kind_are_refused_everywhere() {
             }
         }
     }
+}
+
+/// RES-04: who may not send a large body is told so before any of it is read, so strangers hold no place where large ones
+/// are read.
+#[test]
+fn large_bodies_of_strangers_are_not_waited_for() {
+    let server = server();
+    let mia = server.add_bare_user("mia", Role::Member);
+    let member = server.web_session(mia);
+    let large = |route: &&Route| route.body > 64 * 1024 && !route.is_upload;
+    assert!(ROUTES.iter().filter(large).count() > 3);
+    for route in ROUTES.iter().filter(large) {
+        assert!(needs_admin(route), "strangers may not send so much: {}", route.path);
+        let head = |more: &str| {
+            format!(
+                "{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{more}\r\n",
+                route.method.as_str(),
+                path_of(route),
+                route.body
+            )
+        };
+        let cookie = format!("Cookie: dw={}\r\n", member.cookie);
+        let own = format!("{cookie}Origin: {ORIGIN}\r\nX-CSRF-Token: {}\r\n", member.csrf);
+        let begun = std::time::Instant::now();
+        let stranger = exchange(server.address, head("").as_bytes());
+        assert_eq!((stranger.status, stranger.code().as_str()), (401, "not_signed_in"), "{}", route.path);
+        let forged = exchange(server.address, head("Authorization: Bearer a.b.c\r\n").as_bytes());
+        assert_eq!((forged.status, forged.code().as_str()), (401, "token_malformed"), "{}", route.path);
+        let member = exchange(server.address, head(&own).as_bytes());
+        assert_eq!((member.status, member.code().as_str()), (403, "not_allowed"), "{}", route.path);
+        for answer in [stranger, forged, member] {
+            assert_eq!(answer.header("connection"), Some("close"));
+        }
+        assert!(begun.elapsed() < Duration::from_secs(8), "{}: {:?}", route.path, begun.elapsed());
+    }
+    assert!(events(&server, "admin.refused", "mia") > 0);
+}
+
+/// RES-04: nor do the places of what strangers may send, such as forms, keep an administrator from a long list of rules.
+#[test]
+fn strangers_with_long_forms_keep_nobody_from_sending_a_large_body() {
+    let server = server();
+    let ada = server.add_bare_user("ada", Role::Admin);
+    let head = "POST /signin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 32000\r\n\r\nusername=";
+    let held: Vec<_> = (0..40)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+            std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let rules = format!("{{\"rules\": [], \"padding\": \"{}\"}}", "x".repeat(40_000));
+    let mut ada = server.client().with_bearer(&server.access_token(ada));
+    let answer =
+        ada.send("PUT", "/api/v1/admin/rules", &[("Content-Type", "application/json")], rules.as_bytes());
+    assert_eq!(answer.expect(400).code(), "unknown_field", "it was read");
+    drop(held);
 }
 
 /// INP-05: forms with two readings are refused by every page that reads one.

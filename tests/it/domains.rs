@@ -435,6 +435,22 @@ fn a_mark_of_somebody_else_lets_nobody_else_in() {
     assert!(victim.trail.iter().any(|url| url.contains("again=1")), "{:#?}", victim.trail);
 }
 
+/// FAIL-02: at the portal of a domain a person is told that the store takes nothing; a proxy understands only a refusal.
+#[test]
+fn a_ticket_that_cannot_be_taken_is_a_page_of_its_own() {
+    let server = server();
+    server.add_user("ada", Role::Member, &[]);
+    let mut browser = Browser::new(&server, Proxy::Nginx);
+    browser.sign_in("ada", PHOTOS, false);
+    let at_the_portal = fetch_ticket(&mut browser, NOTES);
+    let at_an_app = fetch_ticket(&mut browser, FIRST);
+    server.block_on(server.app().close());
+    let page = browser.look(&at_the_portal).expect(503);
+    assert!(page.text().contains("<h1"), "{}", page.text());
+    assert!(page.header("retry-after").is_some());
+    browser.look(&at_an_app).expect(403);
+}
+
 fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

@@ -484,6 +484,61 @@ fn a_refused_administrative_request_is_an_event() {
     assert_eq!(events(&server, "admin.refused", "mia"), 2);
 }
 
+/// AUD-06, RES-04: but not as often as somebody likes to, or one member's script fills the log and the disk.
+#[test]
+fn a_member_does_not_fill_the_log_with_refusals() {
+    let server = Server::start();
+    let mia = server.add_bare_user("mia", Role::Member);
+    let mut browser = server.web_session(mia).client(&server);
+    for _ in 0..200 {
+        browser.get("/admin/people").expect(403);
+    }
+    assert_eq!(events(&server, "admin.refused", "mia"), 5);
+    server.clock.advance(Duration::from_secs(60));
+    browser.get("/admin/people").expect(403);
+    assert_eq!(events(&server, "admin.refused", "mia"), 6, "and a minute later it is news again");
+}
+
+/// LIM-01, RES-04: whoever tries bad tokens is counted as whoever brings none, and told to wait.
+#[test]
+fn bad_tokens_do_not_escape_the_limit_of_strangers() {
+    let server = Server::start_with(|options| options.api_rule.limit = 20);
+    let ada = server.add_bare_user("ada", Role::Member);
+    let good = server.access_token(ada);
+    let forged = format!("{}AAAA", &good[..good.len() - 4]);
+    let mut forger = server.client().with_bearer(&forged);
+    for _ in 0..20 {
+        let refused = forger.get_json("/api/v1/users/me").expect(401);
+        assert_eq!(refused.code(), "token_bad_signature");
+    }
+    let answer = forger.get_json("/api/v1/users/me").expect(429);
+    assert!(answer.header("retry-after").is_some() && answer.header("ratelimit").is_some());
+    // Who brings a good one from the same place has a count of their own.
+    let mut ada = server.client().with_bearer(&good);
+    for _ in 0..20 {
+        ada.get_json("/api/v1/users/me").expect(200);
+    }
+    ada.get_json("/api/v1/users/me").expect(429);
+}
+
+/// LIM-01: a refusal was counted like any answer, and says so.
+#[test]
+fn a_refusal_tells_what_is_left() {
+    let server = Server::start();
+    let ada = server.add_bare_user("ada", Role::Member);
+    let mut ada = server.client().with_bearer(&server.access_token(ada));
+    let answers = [
+        ada.json("PATCH", "/api/v1/users/me", &json!({"display_name": ""})).expect(422),
+        ada.get_json("/api/v1/admin/users").expect(403),
+        ada.get_json("/api/v1/users/me").expect(200),
+        server.client().get_json("/api/v1/users/me").expect(401),
+    ];
+    for answer in answers {
+        assert!(answer.header("ratelimit").is_some(), "{} {:?}", answer.status, answer.headers);
+        assert!(answer.header("ratelimit-policy").is_some(), "{}", answer.status);
+    }
+}
+
 /// AUD-01, FAIL-03: a clock that was moved is written down, and one that runs is not.
 #[test]
 fn a_step_of_the_clock_is_written_down() {

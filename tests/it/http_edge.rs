@@ -413,6 +413,18 @@ async fn pipelined_requests_are_answered_in_order() {
     );
 }
 
+/// INP-03: a head that is refused waits for its turn like any other, or the client takes the refusal for the answer to
+/// what it asked before.
+#[tokio::test]
+async fn a_refused_head_is_answered_after_what_came_before_it() {
+    let server = Server::start(|_| {}).await;
+    let answer =
+        server.say(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nBad Name: x\r\n\r\n").await;
+    let [first, second] = ["HTTP/1.1 200 OK", "HTTP/1.1 400 Bad Request"].map(|line| answer.find(line));
+    assert!(first == Some(0) && second > answer.find("\r\n\r\nslow") && second.is_some(), "{answer}");
+    assert_protected(&answer);
+}
+
 /// WEB-08: random heads never get an answer of the library's own making.
 #[tokio::test]
 async fn no_head_gets_an_answer_without_our_headers() {

@@ -4,6 +4,8 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use doorward::accounts::records::Role;
+use doorward::kernel::time::Clock;
+use doorward::sessions::SessionKind;
 use serde_json::json;
 
 use crate::harness::{Answer, Authenticator, Client, PASSWORD, Server, in_parallel};
@@ -546,7 +548,7 @@ fn no_token_outlives_the_replacement_of_its_key() {
         })
         .collect();
     barrier.wait();
-    server.block_on(server.app().sessions.tokens().replace_keys(|_| {})).unwrap();
+    server.block_on(server.app().sessions.replace_keys(|_| {})).unwrap();
     for thread in verifying {
         thread.join().unwrap();
     }
@@ -554,4 +556,52 @@ fn no_token_outlives_the_replacement_of_its_key() {
         let refusal = server.app().sessions.validate(token, now).unwrap_err();
         assert_eq!(refusal.code(), "token_bad_signature");
     }
+}
+
+/// SES-07: when a session was last used is on disk within a minute or two, also if another one of the same commit changed
+/// meanwhile: what the disk does not know is gone with the next restart.
+#[test]
+fn a_last_use_is_written_though_another_session_changes_meanwhile() {
+    let server = Server::start();
+    let ada = server.add_bare_user("ada", Role::Member);
+    let [first, second] = [(); 2].map(|()| server.web_session(ada));
+    server.clock.advance(Duration::from_secs(300));
+    let used = server.clock.now();
+    for session in [&first, &second] {
+        session.client(&server).get_json("/api/v1/users/me").expect(200);
+    }
+    let app = server.app();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    server.block_on(async {
+        // The writer is held, so that a refresh of one session waits in front of what the sweep writes.
+        let mut batch = app.store().batch();
+        app.site.stage_set(&mut batch, doorward::site::Setting::InstanceName, "Busy");
+        batch.after(move || drop(held.recv()));
+        let mut busy = std::pin::pin!(app.store().commit(batch));
+        begin(busy.as_mut()).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut refresh = std::pin::pin!(app.sessions.refresh(&first.refresh, SessionKind::Web));
+        begin(refresh.as_mut()).await;
+        let mut sweep = std::pin::pin!(app.sessions.sweep());
+        begin(sweep.as_mut()).await;
+        release.send(()).unwrap();
+        busy.await.unwrap();
+        assert!(refresh.await.is_ok());
+        sweep.await.unwrap();
+    });
+    let server = server.restart();
+    let views = server.app().sessions.list(&ada).unwrap();
+    assert_eq!(views.len(), 2);
+    for view in views {
+        assert_eq!(view.last_seen, used, "{}", if view.id == first.id { "refreshed" } else { "the other" });
+    }
+}
+
+/// Lets a future do what it does before it first waits.
+async fn begin<F: Future>(mut future: std::pin::Pin<&mut F>) {
+    std::future::poll_fn(|cx| {
+        assert!(future.as_mut().poll(cx).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
 }

@@ -266,6 +266,47 @@ fn a_browser_that_signs_in_twice_at_once_has_one_stay_and_one_end() {
     assert!(app.sessions.identify_cookie(&cookie(&second.1), app.now()).is_none(), "no orphan stays behind");
 }
 
+/// How often a race has to be met, and how often it is tried.
+const ROUNDS: u32 = 3;
+const MOST_ROUNDS: u32 = 30;
+
+/// SES-08: a step-up that is under way when its session ends is refused, and gives no session in place of the dead one.
+#[test]
+fn a_step_up_under_way_wakes_no_session_that_ended() {
+    let (server, _) = start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let mut refused = 0;
+    for _ in 0..MOST_ROUNDS {
+        let mut desk = browser(&server, "ada");
+        let mut racer = desk.clone();
+        let proving = std::thread::spawn(move || {
+            (racer.post("/api/v1/auth/step-up", json!({"password": PASSWORD})), racer)
+        });
+        server.until_hashing();
+        let ended = desk.post("/api/v1/auth/logout", json!({})).status;
+        let (proven, mut racer) = proving.join().unwrap();
+        if ended == 204 {
+            assert_eq!(
+                server.app().sessions.list(&ada).unwrap().len(),
+                0,
+                "{} {}",
+                proven.status,
+                proven.text()
+            );
+            racer.get_json("/api/v1/users/me").expect(401);
+            assert_eq!(proven.status, 401, "{}", proven.text());
+            refused += 1;
+        } else {
+            racer.post("/api/v1/auth/logout", json!({})).expect(204);
+        }
+        server.clock.advance(Duration::from_secs(1));
+        if refused == ROUNDS {
+            break;
+        }
+    }
+    assert!(refused > 0, "the race was never met");
+}
+
 /// SES-07: what runs out is told by the next sweep, once; a session that a refresh token can wake has not run out.
 #[test]
 fn a_stay_that_runs_out_is_told_by_the_sweep() {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use doorward::accounts::records::Role;
+use doorward::accounts::users::SecondFactorPolicy;
 use doorward::audit::{Event, Kind};
 use doorward::config::{Settings, Sources};
+use doorward::metrics::Sample;
 use doorward::operations::system::certificate::Certificate;
 use doorward::operations::system::settings::SettingsReport;
 use doorward::operations::system::warnings;
@@ -440,4 +442,35 @@ fn the_command_line_does_the_same() {
     let support = installation.run(["doctor", "--support"]).succeed().out;
     assert!(support.starts_with("doorward ") && !support.contains("Linden"), "{support}");
     server.stop();
+}
+
+/// Every value of a label can be counted: what no route answers, files, and what the server refuses by itself too.
+#[test]
+fn metrics_count_every_answer() {
+    let server = Server::start_with(|options| options.second_factor = SecondFactorPolicy::Everyone);
+    let ada = server.add_user("ada", Role::Member, &[]);
+    server.enrol_totp(ada);
+    let counted = |line: &str| {
+        let text = server.app().metrics.render(Sample::default(), 0);
+        let found = text.lines().find_map(|one| one.strip_prefix(line)?.trim().parse::<u64>().ok());
+        found.unwrap_or_else(|| panic!("no {line} in {text}"))
+    };
+    let requests = |route: &str, class: &str| {
+        counted(&format!("doorward_http_requests_total{{route=\"{route}\",status=\"{class}\"}}"))
+    };
+    let mut client = server.client();
+    client.get("/nothing").expect(404);
+    client.send("PATCH", "/signin", &[], b"").expect(405);
+    assert_eq!(requests("unknown", "4xx"), 2);
+    let page = client.get("/signin").expect(200).text();
+    let name = page.split('"').find(|part| part.starts_with("/assets/")).unwrap().to_owned();
+    client.get(&name).expect(200);
+    client.get("/assets/nothing").expect(404);
+    assert_eq!((requests("asset", "2xx"), requests("asset", "4xx")), (1, 1));
+    let before = requests("sign_in", "4xx");
+    let sent = client.send("POST", "/api/v1/auth/login/api", &[], &[b' '; 20_000]);
+    sent.expect(413);
+    assert_eq!(requests("sign_in", "4xx"), before + 1);
+    client.post("/api/v1/auth/login/api", json!({"username": "ada", "password": PASSWORD})).expect(200);
+    assert_eq!(counted("doorward_sign_ins_total{result=\"second_factor_wanted\"}"), 1);
 }

@@ -598,3 +598,29 @@ fn other_secrets_of_ours_are_no_access_tokens() {
         client.post("/api/v1/auth/refresh/web", json!({})).expect(401);
     }
 }
+
+/// TOK-15: a replacement that is on disk is in force, though nobody waits for it any more.
+#[test]
+fn a_replacement_holds_when_whoever_asked_is_gone() {
+    let forge = Forge::new();
+    let app = forge.server.app();
+    assert_eq!(forge.ask(&forge.honest), "active");
+    forge.server.block_on(async {
+        {
+            let mut replacing = std::pin::pin!(app.sessions.replace_keys(|_| {}));
+            std::future::poll_fn(|cx| {
+                let _ = replacing.as_mut().poll(cx);
+                std::task::Poll::Ready(())
+            })
+            .await;
+        }
+        let mut batch = app.store().batch();
+        app.site.stage_set(&mut batch, doorward::site::Setting::InstanceName, "Later");
+        app.store().commit(batch).await.unwrap();
+    });
+    forge.refuses("the old key is out of force", &forge.honest, SIGNATURE);
+    let keys = app.sessions.tokens().public_keys();
+    let kids: Vec<_> = keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str()).collect();
+    assert_eq!(kids.len(), 1);
+    assert_ne!(kids, [Some(&*forge.kid)]);
+}

@@ -129,7 +129,8 @@ async fn arrive(
             Dialect::ForwardAuth | Dialect::ExtAuthz | Dialect::Legacy => StatusCode::FOUND,
         },
     };
-    handoff::arrive(sessions, arrival).await
+    // A proxy understands no more than that.
+    handoff::arrive(sessions, arrival).await.unwrap_or_else(|_| Reply::empty(StatusCode::FORBIDDEN))
 }
 
 /// Reads and judges the question, or refuses it and complains.
@@ -249,7 +250,7 @@ impl Turn<'_> {
             // The old endpoint leads to a page only if the proxy says where it is.
             None if dialect == Dialect::Legacy => None,
             None => {
-                own = format!("{}/", self.access.shared.site.portal_for(&admitted.inquiry.host));
+                own = format!("{}/", self.access.shared.site.origin().text);
                 Some(own.as_str())
             }
         };

@@ -61,9 +61,7 @@ pub(super) fn judge(site: &Site, inquiry: &Inquiry<'_>, address: &str) -> Option
     }
     let app = &inquiry.host;
     let below = |host: &str| site.share_domain(host, app) || site.is_portal_of(host, app);
-    let mut url = [site.origin().text, site.portal_for(&inquiry.host)]
-        .iter()
-        .find_map(|own| safe_return_target(address, own, below))?;
+    let mut url = safe_return_target(address, &site.origin().text, below)?;
     url.set_query(None);
     url.set_fragment(None);
     Some(url.into())

@@ -1,5 +1,7 @@
 //! When a certificate ends (RFC 5280 section 4.1.2.5), read from its DER. Whether it is to be believed was decided before.
 
+use std::time::Duration;
+
 use crate::kernel::time::Timestamp;
 
 const SEQUENCE: u8 = 0x30;
@@ -77,17 +79,11 @@ fn moment(year: u64, text: &[u8]) -> Option<Timestamp> {
     at(year, month, day, (hour, minute, second))
 }
 
-/// Returns a moment of the Gregorian calendar.
-pub fn at(year: u64, month: u64, day: u64, (hour, minute, second): (u64, u64, u64)) -> Option<Timestamp> {
-    if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Years that begin in March have their odd day at the end.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    // Days from March 1 of the year 0 to 1970.
-    let days = days.checked_sub(719_468)?;
-    Some(Timestamp::from_secs(days * 86_400 + hour * 3_600 + minute * 60 + second))
+/// Returns a moment of the calendar; `None` if there is none such. A leap second is the next one.
+fn at(year: u64, month: u64, day: u64, (hour, minute, second): (u64, u64, u64)) -> Option<Timestamp> {
+    let midnight = Timestamp::of_civil_date(year, month, day)?;
+    let is_time = hour < 24 && minute < 60 && second <= 60;
+    is_time.then(|| midnight.plus(Duration::from_secs(hour * 3_600 + minute * 60 + second)))
 }
 
 /// Reads a date of HTTP in the form that servers must write (RFC 9110 section 5.6.7).
@@ -152,9 +148,18 @@ mod tests {
     fn a_date_of_http_is_read() {
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Timestamp::from_secs(784_111_777)));
         assert_eq!(http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(Timestamp::from_secs(1_709_164_800)));
-        for bad in
-            ["", "Sun, 06 Nov 1994 08:49:37", "06 Nov 1994 08:49:37 GMT", "Sun, 06 Foo 1994 08:49:37 GMT"]
-        {
+        for bad in [
+            "",
+            "Sun, 06 Nov 1994 08:49:37",
+            "06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Foo 1994 08:49:37 GMT",
+            "Fri, 30 Feb 2024 00:00:00 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 1994 08:60:00 GMT",
+            "Sun, 06 Nov 1994 18446744073709551615:00:00 GMT",
+            "Sun, 06 Nov 18446744073709551615 08:49:37 GMT",
+            "Sun, 18446744073709551615 Nov 1994 08:49:37 GMT",
+        ] {
             assert_eq!(http_date(bad), None, "{bad}");
         }
     }

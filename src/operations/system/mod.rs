@@ -170,7 +170,6 @@ impl System {
     /// If they cannot be stored.
     pub async fn rotate_token_keys(&self, event: crate::audit::Event) -> Result<(), Problem> {
         let audit = self.audit.clone();
-        let tokens = self.sessions.tokens();
-        tokens.replace_keys(|batch| audit.write(batch, event)).await.map_err(Problem::from)
+        self.sessions.replace_keys(|batch| audit.write(batch, event)).await.map_err(Problem::from)
     }
 }

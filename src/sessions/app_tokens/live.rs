@@ -66,16 +66,16 @@ impl AppToken {
         }
     }
 
-    /// Tells whether the store does not know the newest use and its own is more than `lag` milliseconds older; if so,
-    /// remembers that it is being written.
-    fn take_unwritten(&self, lag: u64) -> bool {
+    /// Tells whether the store does not know the newest use and its own is more than `lag` milliseconds older.
+    fn is_unwritten(&self, lag: u64) -> bool {
         let used = self.last_used.load(Ordering::Relaxed);
         let stored = self.stored_last_used.load(Ordering::Relaxed);
-        if used == 0 || (stored > 0 && used <= stored.saturating_add(lag)) {
-            return false;
-        }
-        self.stored_last_used.store(used, Ordering::Relaxed);
-        true
+        used > 0 && (stored == 0 || used > stored.saturating_add(lag))
+    }
+
+    /// Remembers which use the store knows now.
+    pub(super) fn note_written(&self, last_used: Timestamp) {
+        self.stored_last_used.fetch_max(last_used.as_millis(), Ordering::Relaxed);
     }
 }
 
@@ -141,7 +141,7 @@ impl LiveAppTokens {
         for token in index.by_digest.values() {
             if is_over(token) {
                 over.push(token.clone());
-            } else if token.take_unwritten(lag) {
+            } else if token.is_unwritten(lag) {
                 unwritten.push(token.clone());
             }
         }

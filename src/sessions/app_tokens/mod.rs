@@ -255,9 +255,11 @@ impl Sessions {
             let row = token_row(&token.owner, &token.id);
             let Some(seen) = self.0.store.get::<AppTokenRow>(&row)? else { continue };
             let AppTokenRow::Token(record) = &seen.value else { continue };
-            let record = AppTokenRecord { last_used: token.last_used(), ..AppTokenRecord::clone(record) };
+            let Some(last_used) = token.last_used() else { continue };
+            let record = AppTokenRecord { last_used: Some(last_used), ..AppTokenRecord::clone(record) };
             let mut batch = self.0.store.batch();
             batch.replace(&row, &seen, &AppTokenRow::Token(Box::new(record)));
+            batch.after(move || token.note_written(last_used));
             match self.0.store.commit(batch).await {
                 // It was revoked meanwhile.
                 Ok(()) | Err(CommitError::Conflict) => {}
