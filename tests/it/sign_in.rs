@@ -576,7 +576,9 @@ fn a_last_use_is_written_though_another_session_changes_meanwhile() {
         // The writer is held, so that a refresh of one session waits in front of what the sweep writes.
         let mut batch = app.store().batch();
         app.site.stage_set(&mut batch, doorward::site::Setting::InstanceName, "Busy");
-        batch.after(move || drop(held.recv()));
+        batch.after(move || {
+            let _ = held.recv();
+        });
         let mut busy = std::pin::pin!(app.store().commit(batch));
         begin(busy.as_mut()).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
