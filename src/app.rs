@@ -43,7 +43,7 @@ use crate::sessions::{Lifetimes, Sessions};
 use crate::setup::{self, Setup};
 use crate::sign_in::registration::Policy;
 use crate::sign_in::{Parts, SignIn, SignInRules};
-use crate::site::{Fixed, Site};
+use crate::site::{Fixed, Site, SiteError};
 use crate::store::clock_mark::ClockMark;
 use crate::store::{self, CommitError, Keeper, OpenSettings, Opened};
 
@@ -161,10 +161,15 @@ impl App {
         let opened = store::open(&options.store, &sealer, &random, &clock)
             .map_err(|error| StartError(error.to_string()))?;
         let store = opened.store.clone();
-        let reading = because("The store could not be read");
+        let reading = |error: &dyn std::fmt::Display| {
+            StartError(format!("The store could not be read: {error}. {}", opened.remedy()))
+        };
         let clock_mark = Arc::new(ClockMark::load(&store).map_err(|error| reading(&error))?);
         let not_before = store::meta::not_before(&store).map_err(|error| reading(&error))?;
-        let site = Site::open(&store, options.site.clone()).map_err(|error| StartError(error.to_string()))?;
+        let site = Site::open(&store, options.site.clone()).map_err(|error| match error {
+            SiteError::Store(error) => reading(&error),
+            refused @ SiteError::Refused { .. } => StartError(refused.to_string()),
+        })?;
         let audit = Audit::open(store.clone(), clock.clone(), random.clone(), options.audit_retention)
             .map_err(|error| reading(&error))?;
         let mut hashing = options.hashing.clone();
@@ -249,7 +254,10 @@ impl App {
             key_file: options.key_file.clone(),
             listen: options.listen,
         })
-        .map_err(|error| because("The setup could not be prepared")(&error))?;
+        .map_err(|error| match error {
+            setup::OpenError::Store(error) => reading(&error),
+            error @ setup::OpenError::Token(_) => because("The setup could not be prepared")(&error),
+        })?;
         setup.keep_closed().await;
         let outside = Outside::new(site.clone(), outgoing.clone(), sign_in.random.clone(), clock.clone());
         let admin = Admin::new(sign_in.clone(), access.clone(), oidc.clone());
@@ -259,6 +267,7 @@ impl App {
             settings: options.settings.clone(),
             keys: options.keys,
             engine: opened.engine.clone(),
+            check: opened.check.clone(),
             clock_mark: clock_mark.clone(),
             directory: options.data_directory.clone(),
             outgoing: outgoing.clone(),
@@ -410,6 +419,7 @@ impl App {
             hash_queue: self.hasher.stats().queued as u64,
             audit_queue: self.audit.queued() as u64,
             store_bytes: engine.size_on_disk(),
+            store_integrity_errors: self.opened.check.report().damaged,
             store_is_writable: engine.write_refusal().is_none(),
         }
     }

@@ -16,6 +16,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::as_owner::AsOwner;
 use super::{
     Failure, app, audit, config, doctor, domain, group, handed_out, import, keys, proxy_snippet, rules,
     serve, user,
@@ -149,8 +150,9 @@ fn ask(mut stream: UnixStream, order: &Order) -> Result<Answer, Failure> {
     serde_json::from_str(&answer).map_err(|_| Failure::new("The server gave no answer; look at its log."))
 }
 
-/// Opens the application for one command, and closes it again.
+/// Opens the application for one command, as the owner of the data, and closes it again.
 pub(super) fn run_here<T>(settings: &Settings, work: impl AsyncFnOnce(&App) -> T) -> Result<T, Failure> {
+    let _owner = AsOwner::of(&settings.data_directory)?;
     let random = Random::os();
     let options = serve::options(settings, &random, false)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::as_owner::AsOwner;
 use super::{Failure, control, serve};
 use crate::access::snippet::Proxy;
 use crate::app::App;
 use crate::config::{Settings, WebOrigin};
-use crate::crypto::key_file;
+use crate::crypto::key_file::{self, Guard};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::random::Random;
 use crate::kernel::time::{SystemClock, Timestamp};
@@ -166,6 +167,8 @@ pub(super) async fn look_outside(app: &App, order: LookOrder) -> Result<String, 
 #[derive(Serialize, Deserialize)]
 struct Inside {
     process: u32,
+    #[serde(default)]
+    user_id: Option<u32>,
     clock_mark: Option<Timestamp>,
     progress: Option<u64>,
     public_origin: Option<String>,
@@ -177,6 +180,7 @@ impl Inside {
     fn of(store: &Store, site: &Site) -> Inside {
         Inside {
             process: std::process::id(),
+            user_id: Some(look::user_id()),
             clock_mark: ClockMark::load(store).ok().map(|mark| mark.at()),
             progress: progress::reached(store).ok(),
             public_origin: site.is_origin_set().then(|| site.origin().text),
@@ -209,7 +213,8 @@ fn gather(settings: &Settings) -> Facts {
     let directory = &settings.data_directory;
     let clock = SystemClock::shared();
     let key_path = settings.master_key_file();
-    let sealer = key_file::load(&key_path).ok().map(|key| Arc::new(Sealer::new(&key)));
+    let guard = serve::key_guard(settings);
+    let sealer = key_file::load_kept_by(guard, &key_path).ok().map(|key| Arc::new(Sealer::new(&key)));
     // Opening the store writes it down again.
     let written = progress::written(directory).ok().flatten();
     let Seen { state, inside, refused_setting } = look_at_store(settings, sealer.as_ref());
@@ -220,6 +225,12 @@ fn gather(settings: &Settings) -> Facts {
         written,
         reached: inside.as_ref().and_then(|inside| inside.progress),
     });
+    // Root may look at the data of a service that has a user of its own; which one, that service alone can say.
+    let user_id = match (&state, look::user_id()) {
+        (StoreState::InUse(_), _) => inside.as_ref().and_then(|inside| inside.user_id),
+        (_, 0) => None,
+        (_, own) => Some(own),
+    };
     let clock_mark = inside.as_ref().and_then(|inside| inside.clock_mark);
     // Without a look inside only the configuration is known.
     let (public_origin, trusted_proxies, protected_domain) = match inside {
@@ -234,9 +245,9 @@ fn gather(settings: &Settings) -> Facts {
         ),
     };
     Facts {
-        user_id: look::user_id(),
+        user_id,
         data_dir: look::path(directory),
-        key_file: look::path(&key_path),
+        key_file: if guard == Guard::Owner { look::path(&key_path) } else { None },
         store: Some(state),
         progress,
         refused_setting,
@@ -260,7 +271,8 @@ fn snapshot_facts(listed: &snapshots::Listed) -> Option<SnapshotFacts> {
     let modified = std::fs::metadata(&listed.path).ok()?.modified().ok()?;
     let since_epoch = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
     let taken_at = Timestamp::from_secs(since_epoch.as_secs());
-    Some(SnapshotFacts { taken_at, is_verified: listed.state.is_ok() })
+    let is_verified = listed.state.as_ref().is_ok_and(|(_, report)| report.left_out == 0);
+    Some(SnapshotFacts { taken_at, is_verified })
 }
 
 fn look_at_store(settings: &Settings, sealer: Option<&Arc<Sealer>>) -> Seen {
@@ -275,6 +287,10 @@ fn look_at_store(settings: &Settings, sealer: Option<&Arc<Sealer>>) -> Seen {
     }
     let Some(sealer) = sealer else {
         return StoreState::Broken("the master key cannot be read".to_owned()).into();
+    };
+    let _owner = match AsOwner::of(&settings.data_directory) {
+        Ok(owner) => owner,
+        Err(failure) => return StoreState::Broken(failure.text).into(),
     };
     let random = Random::os();
     match store::open(&serve::open_settings(settings), sealer, &random, &SystemClock::shared()) {

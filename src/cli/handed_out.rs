@@ -13,6 +13,7 @@ use super::{Failure, control, serve, told};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::config::Settings;
+use crate::store::leftovers;
 
 /// What the server wrote.
 #[derive(Serialize, Deserialize)]
@@ -65,7 +66,9 @@ pub(super) fn run(
         StoreCommand::Export { file } => {
             is_new(file)?;
             if let Some(answer) = control::ask_server(&control::Order::ExportStore, settings) {
-                return take_over(&answer?, file, settings, out);
+                let written =
+                    serde_json::from_str(&answer?).map_err(|error| Failure::new(error.to_string()))?;
+                return take_over(written, file, settings, out);
             }
         }
         StoreCommand::Fetch { name, file } => {
@@ -78,7 +81,17 @@ pub(super) fn run(
     if !matches!(command, StoreCommand::Import { .. }) {
         control::require_data(settings)?;
     }
-    store::run(&command, &serve::store_context(settings)?, out).map_err(Failure::new)
+    let (context, owner) = serve::owned_store_context(settings)?;
+    match &command {
+        // The owner of the data may not write where root wants the file.
+        StoreCommand::Export { file } if owner.is_other() && file.as_os_str() != "-" => {
+            let laid = leftovers::hand_out_place(&settings.data_directory, context.clock.now());
+            let records = store::export_file(&context, &laid).map_err(Failure::new)?;
+            drop(owner);
+            take_over(Written { name: name_of(&laid), records }, file, settings, out)
+        }
+        command => store::run(command, &context, out).map_err(Failure::new),
+    }
 }
 
 /// Refuses to write over a file, before anything is made.
@@ -89,9 +102,8 @@ fn is_new(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes what the server wrote to where it is wanted.
-fn take_over(answer: &str, file: &Path, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
-    let written: Written = serde_json::from_str(answer).map_err(|error| Failure::new(error.to_string()))?;
+/// Takes what was laid into the data directory to where it is wanted.
+fn take_over(written: Written, file: &Path, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
     let source = settings.data_directory.join(name_of(&written.name));
     let copied = copy(&source, file, out);
     let removed = fs::remove_file(&source);

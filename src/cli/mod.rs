@@ -5,6 +5,7 @@
 //! opens the store itself ([`control`]).
 
 mod app;
+mod as_owner;
 mod audit;
 mod config;
 mod control;

@@ -21,9 +21,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// If the data directory cannot be read or written; nothing is lost then.
 pub(super) fn apply(settings: &Settings, random: &Random) -> Result<(), Failure> {
     let (store, clock) = (serve::open_settings(settings), SystemClock::shared());
+    let (key_path, guard) = (settings.master_key_file(), serve::key_guard(settings));
     let mut tries = 0;
     let applied = loop {
-        match staged::apply(&store, &settings.master_key_file(), random, &clock, &is_free) {
+        match staged::apply(&store, (&key_path, guard), random, &clock, &is_free) {
             Err(error) if error.refusal == Refusal::Locked && tries < TRIES => {
                 tries += 1;
                 std::thread::sleep(PAUSE);

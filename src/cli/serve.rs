@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::as_owner::AsOwner;
 use super::{Failure, Global, control};
 use crate::access::ForwardAuthSettings;
 use crate::accounts::users::SecondFactorPolicy;
 use crate::app::{Options, Running};
-use crate::config::{LogFormat, LogLevel, Rate, Registration, SecondFactor, Settings, UnknownAuthorization};
-use crate::crypto::key_file;
+use crate::config::{
+    LogFormat, LogLevel, Origin, Rate, Registration, SecondFactor, Settings, UnknownAuthorization,
+};
+use crate::crypto::key_file::{self, Guard};
 use crate::crypto::key_ring::Schedule;
 use crate::crypto::keys::MasterKey;
 use crate::crypto::password::HashSettings;
@@ -24,7 +27,7 @@ use crate::kernel::time::SystemClock;
 use crate::limits::{LimitSettings, Rule};
 use crate::oidc::OidcSettings;
 use crate::operations::lifecycle;
-use crate::operations::notify::Notify;
+use crate::operations::notify::{Notify, Waiting};
 use crate::operations::system::settings::SettingsReport;
 use crate::sessions::Lifetimes;
 use crate::setup::{Bootstrap, BootstrapPassword, KeyFile};
@@ -69,6 +72,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure
     let random = Random::os();
     let mut accept_new_store = args.accept_new_store;
     loop {
+        let waiting = Notify::from_env().ask_to_wait();
         super::restore::apply(&settings, &random)?;
         let mut options = options(&settings, &random, accept_new_store)?;
         options.metrics_listen = settings.metrics_listen;
@@ -78,7 +82,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure
             Ok(settings.shown_all())
         }));
         let runtime = runtime()?;
-        let ended = runtime.block_on(serve(options, &settings, random.clone()))?;
+        let ended = runtime.block_on(serve(options, &settings, random.clone(), waiting))?;
         // Whatever still holds the store lets go of it.
         runtime.shutdown_timeout(Duration::from_secs(2));
         if ended == Ended::Stopped {
@@ -111,7 +115,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(format!("The runtime did not start: {error}")))
 }
 
-async fn serve(options: Options, settings: &Settings, random: Random) -> Result<Ended, Failure> {
+async fn serve(
+    options: Options,
+    settings: &Settings,
+    random: Random,
+    waiting: Waiting,
+) -> Result<Ended, Failure> {
     let notify = Notify::from_env();
     let mut stopping = lifecycle::on_signals()
         .map_err(|error| Failure::new(format!("Signals cannot be caught: {error}")))?;
@@ -125,6 +134,7 @@ async fn serve(options: Options, settings: &Settings, random: Random) -> Result<
     greet(&running, settings);
     notify.ready();
     let watchdog = tokio::spawn(feed_watchdog(running.app.clone(), notify.watchdog_interval()));
+    drop(waiting);
     let ended = tokio::select! {
         () = lifecycle::stop_requested(&mut stopping) => Ended::Stopped,
         () = running.app.setup.restart_wanted() => Ended::ToRestore,
@@ -340,9 +350,20 @@ fn master_key(settings: &Settings, random: &Random) -> Result<(MasterKey, bool),
     if is_new || (!has_data && !is_own_key(settings)) {
         store::begin(&open_settings(settings)).map_err(|error| Failure::new(error.to_string()))?;
     }
-    let key = key_file::load_or_create(&path, random, !has_data)
-        .map_err(|error| Failure::new(error.to_string()))?;
+    let key = match key_guard(settings) {
+        Guard::Owner => key_file::load_or_create(&path, random, !has_data),
+        Guard::Systemd => key_file::load_kept_by(Guard::Systemd, &path),
+    };
+    let key = key.map_err(|error| Failure::new(error.to_string()))?;
     Ok((key, is_new))
+}
+
+/// Tells who keeps the master key from others.
+pub(super) fn key_guard(settings: &Settings) -> Guard {
+    match settings.origin("keys.master_key_file") {
+        Some(Origin::Credential(_)) => Guard::Systemd,
+        _ => Guard::Owner,
+    }
 }
 
 /// Tells whether the key lies where Doorward makes it itself; a key that an administrator provides may be there
@@ -358,6 +379,14 @@ fn prepare_directory(directory: &Path) -> Result<(), Failure> {
         .mode(0o700)
         .create(directory)
         .map_err(|error| Failure::new(format!("{} cannot be made: {error}", directory.display())))
+}
+
+/// What `doorward store` works with, as the owner of the data.
+pub(super) fn owned_store_context(
+    settings: &Settings,
+) -> Result<(super::store::StoreContext, AsOwner), Failure> {
+    let owner = AsOwner::of(&settings.data_directory)?;
+    Ok((store_context(settings)?, owner))
 }
 
 /// What `doorward store` works with. A missing key is not made: it is that of the store, or of the file to import.

@@ -10,9 +10,9 @@ use clap::Subcommand;
 use crate::audit::{Audit, DEFAULT_RETENTION, Event, Kind};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::random::Random;
-use crate::kernel::time::SharedClock;
+use crate::kernel::time::{SharedClock, Timestamp};
 use crate::store::clock_mark::ClockMark;
-use crate::store::export::{Counts, Leniency};
+use crate::store::export::{Counts, ExportError, Leniency};
 use crate::store::snapshots::{self, Reason};
 use crate::store::{self, ImportOptions, OpenError, OpenSettings, Opened, Refusal, Store, wait};
 
@@ -133,19 +133,30 @@ fn note(store: &Store, context: &StoreContext, kind: Kind) -> Result<(), String>
 }
 
 fn export(context: &StoreContext, file: &Path, out: &mut dyn Write) -> Result<(), String> {
+    if file == Path::new("-") {
+        let mut out = io::BufWriter::new(out);
+        return exported(context, |store, now| snapshots::export_to(store, &mut out, now)).map(|_| ());
+    }
+    let records = export_file(context, file)?;
+    writeln!(out, "{records} records written to {} and verified", file.display()).map_err(text)
+}
+
+/// Writes everything to a new file, and returns how many records that are.
+pub(super) fn export_file(context: &StoreContext, file: &Path) -> Result<u64, String> {
+    let report = exported(context, |store, now| snapshots::export_file(store, file, now))?;
+    Ok(total(&report.counts))
+}
+
+fn exported<T>(
+    context: &StoreContext,
+    write: impl FnOnce(&Store, Timestamp) -> Result<T, ExportError>,
+) -> Result<T, String> {
     let opened = open(context)?;
-    let now = context.clock.now();
     // The way out of a full disk stays open: an export goes on even if nothing can be written down.
     let _ = note(&opened.store, context, Kind::StoreExported);
-    if file == Path::new("-") {
-        snapshots::export_to(&opened.store, &mut io::BufWriter::new(out), now).map_err(text)?;
-    } else {
-        let report = snapshots::export_file(&opened.store, file, now).map_err(text)?;
-        let records = total(&report.counts);
-        writeln!(out, "{records} records written to {} and verified", file.display()).map_err(text)?;
-    }
+    let written = write(&opened.store, context.clock.now()).map_err(text)?;
     opened.close();
-    Ok(())
+    Ok(written)
 }
 
 fn import(
@@ -231,6 +242,13 @@ fn list_snapshots(context: &StoreContext, take: bool, out: &mut dyn Write) -> Re
     }
     for snapshot in listed {
         let state = match snapshot.state {
+            Ok((header, report)) if report.left_out > 0 => {
+                let (records, left_out) = (total(&report.counts), report.left_out);
+                format!(
+                    "INCOMPLETE  {}  {records} records; damaged and not in it: {left_out}",
+                    header.created
+                )
+            }
             Ok((header, report)) => {
                 format!("verified  {}  {} records", header.created, total(&report.counts))
             }

@@ -16,6 +16,16 @@ use crate::kernel::random::Random;
 /// More than any key file holds.
 const MAX_LENGTH: u64 = 256;
 
+/// Who keeps a key file from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Its owner alone may open it.
+    Owner,
+    /// systemd, which lets a service into a credential by an access control list: its mask stands where the rights of the
+    /// group do (systemd issue 29435), so these say nothing.
+    Systemd,
+}
+
 /// Why there is no key. Every text says what to do.
 #[derive(Debug)]
 pub enum KeyFileError {
@@ -28,6 +38,8 @@ pub enum KeyFileError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The credential, or the directory that it lies in, can be read by more than the service.
+    ExposedCredential(PathBuf),
     /// The file holds no key.
     Malformed(PathBuf),
     /// The file is a directory, a device or the like.
@@ -52,6 +64,11 @@ impl fmt::Display for KeyFileError {
             KeyFileError::Exposed { path, mode } => write!(
                 f,
                 "The key file {0} can be read by others (mode {mode:04o}). Run: chmod 600 {0}",
+                path.display()
+            ),
+            KeyFileError::ExposedCredential(path) => write!(
+                f,
+                "The credential {} can be read by others, because of its permissions or those of its directory. Let systemd hand it over: LoadCredential=master-key:FILE in the unit.",
                 path.display()
             ),
             KeyFileError::Malformed(path) => write!(
@@ -87,11 +104,19 @@ pub fn load_or_create(path: &Path, random: &Random, may_create: bool) -> Result<
     }
 }
 
-/// Reads the key at `path`.
+/// Reads the key at `path`, which its owner alone may open.
 ///
 /// # Errors
 /// [`KeyFileError`], whose text tells the operator what to do.
 pub fn load(path: &Path) -> Result<MasterKey, KeyFileError> {
+    load_kept_by(Guard::Owner, path)
+}
+
+/// Reads the key at `path`, which `guard` keeps from others.
+///
+/// # Errors
+/// [`KeyFileError`], whose text tells the operator what to do.
+pub fn load_kept_by(guard: Guard, path: &Path) -> Result<MasterKey, KeyFileError> {
     let fail = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
         _ => KeyFileError::Io { path: path.to_owned(), error },
@@ -105,8 +130,14 @@ pub fn load(path: &Path) -> Result<MasterKey, KeyFileError> {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
     let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
+    match guard {
+        Guard::Owner if mode & 0o077 != 0 => {
+            return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
+        }
+        Guard::Systemd if mode & 0o037 != 0 || is_open(directory_of(path)).map_err(fail)? => {
+            return Err(KeyFileError::ExposedCredential(path.to_owned()));
+        }
+        Guard::Owner | Guard::Systemd => {}
     }
     let mut text = Zeroizing::new(String::with_capacity(MAX_LENGTH as usize));
     match file.take(MAX_LENGTH).read_to_string(&mut text) {
@@ -117,6 +148,18 @@ pub fn load(path: &Path) -> Result<MasterKey, KeyFileError> {
         Err(error) => return Err(fail(error)),
     }
     MasterKey::parse_file(&text).map_err(|_| KeyFileError::Malformed(path.to_owned()))
+}
+
+/// Tells whether others may enter the directory of a credential, or a group change it.
+fn is_open(directory: &Path) -> io::Result<bool> {
+    Ok(std::fs::metadata(directory)?.mode() & 0o027 != 0)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn create(path: &Path, random: &Random) -> Result<MasterKey, KeyFileError> {
@@ -132,11 +175,7 @@ fn create(path: &Path, random: &Random) -> Result<MasterKey, KeyFileError> {
             return Err(fail(error));
         }
     }
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)?;
+    File::open(directory_of(path)).and_then(|directory| directory.sync_all()).map_err(fail)?;
     // Read, not remembered: what counts is what the next start will find.
     load(path)
 }

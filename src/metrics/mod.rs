@@ -68,6 +68,8 @@ pub struct Sample {
     pub audit_queue: u64,
     /// Bytes of the store on disk.
     pub store_bytes: u64,
+    /// Stored values that failed a check since the start.
+    pub store_integrity_errors: u64,
     /// Whether the store takes writes.
     pub store_is_writable: bool,
 }
@@ -79,6 +81,7 @@ struct Gauges {
     hash_queue: Gauge<i64>,
     audit_queue: Gauge<i64>,
     store_bytes: Gauge<i64>,
+    store_integrity_errors: Gauge<i64>,
     store_writable: Gauge<i64>,
     resident_bytes: Gauge<i64>,
     /// Seconds since the epoch.
@@ -230,6 +233,7 @@ impl Metrics {
             (&gauges.hash_queue, sample.hash_queue),
             (&gauges.audit_queue, sample.audit_queue),
             (&gauges.store_bytes, sample.store_bytes),
+            (&gauges.store_integrity_errors, sample.store_integrity_errors),
             (&gauges.store_writable, u64::from(sample.store_is_writable)),
             (&gauges.resident_bytes, resident_bytes),
         ] {
@@ -277,6 +281,10 @@ fn gauges(root: &mut Registry) -> Gauges {
         hash_queue: gauge("hash_queue_length", "Password checks that wait"),
         audit_queue: gauge("audit_queue_length", "Audit events that wait to be written"),
         store_bytes: gauge("store_bytes", "Bytes of the store on disk"),
+        store_integrity_errors: gauge(
+            "store_integrity_errors",
+            "Stored values that failed the check after the start",
+        ),
         store_writable: gauge("store_writable", "Whether the store takes writes (1) or not (0)"),
         resident_bytes,
         process_start,

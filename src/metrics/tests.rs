@@ -44,6 +44,7 @@ fn what_is_counted_is_shown() {
         ("doorward_token_validation_seconds_bucket{le=\"0.000005\"}", 1.0),
         ("doorward_users", 3.0),
         ("doorward_store_writable", 1.0),
+        ("doorward_store_integrity_errors", 0.0),
         ("process_resident_memory_bytes", 1024.0),
     ] {
         assert_eq!(value(&text, series), Some(expected), "{series} in\n{text}");

@@ -4,7 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
+
+/// How often the service manager is asked to wait, for how long it then does, and how often at most: half an hour.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+const WAIT_FOR: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(1800);
 
 /// The way to the service manager, if there is one.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +62,32 @@ impl Notify {
         self.watchdog.map(|allowed| allowed / 2)
     }
 
+    /// Asks the service manager to wait for as long as what this returns lives, half an hour at most: to bring a large backup
+    /// back takes longer than a watchdog does, and there is no store yet to look at.
+    pub fn ask_to_wait(&self) -> Waiting {
+        let (end, ended) = channel();
+        if self.address.is_none() {
+            return Waiting { _end: end };
+        }
+        let every = self.watchdog_interval().map_or(ASK_EVERY, |interval| (interval / 2).min(ASK_EVERY));
+        let every = every.max(Duration::from_millis(10));
+        let message = format!("WATCHDOG=1\nEXTEND_TIMEOUT_USEC={}", WAIT_FOR.as_micros());
+        self.send(&message);
+        let (notify, times) = (self.clone(), LONGEST_WAIT.as_millis() / every.as_millis());
+        let started = std::thread::Builder::new().name("notify-waiting".to_owned()).spawn(move || {
+            for _ in 0..times {
+                if ended.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                notify.send(&message);
+            }
+        });
+        if let Err(error) = started {
+            tracing::warn!(%error, "systemd is not asked to wait");
+        }
+        Waiting { _end: end }
+    }
+
     fn send(&self, message: &str) {
         let Some(address) = &self.address else { return };
         let sent = UnixDatagram::unbound().and_then(|socket| {
@@ -66,6 +98,12 @@ impl Notify {
             tracing::warn!(%error, message, "systemd was not told");
         }
     }
+}
+
+/// The service manager waits until this is dropped.
+#[derive(Debug)]
+pub struct Waiting {
+    _end: Sender<()>,
 }
 
 #[cfg(test)]

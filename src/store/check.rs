@@ -55,7 +55,7 @@ pub struct CheckReport {
     pub is_finished: bool,
 }
 
-/// A check that runs beside the server; its counts are the metric `store_integrity_errors`.
+/// A check that runs beside the server; what it finds damaged is the metric `store_integrity_errors` and a warning.
 #[derive(Debug, Default)]
 pub struct BackgroundCheck {
     checked: AtomicU64,

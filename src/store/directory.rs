@@ -22,6 +22,8 @@ use crate::kernel::time::Timestamp;
 
 pub(super) const STORE: &str = "store";
 pub(super) const STORE_NEW: &str = "store.new";
+/// A copy of the store that was opened and is on disk; it takes the store's place if that is moved away.
+pub(super) const STORE_PROVEN: &str = "store.proven";
 pub(super) const SWAP_MARKER: &str = "store.swap";
 pub(super) const INSTANCE: &str = "instance-id";
 pub(super) const PROGRESS: &str = "progress";

@@ -75,8 +75,11 @@ fn retry_without_snapshots(
         }
     }
     directory::sync_tree(&copy).map_err(text)?;
+    // A crash from here on leaves the store, or the proven copy, which the next start puts in its place.
+    let proven = dir.join(directory::STORE_PROVEN);
+    directory::rename(&copy, &proven).map_err(text)?;
     let damaged = directory::quarantine(dir, path, now).map_err(text)?;
-    directory::rename(&copy, path).map_err(text)?;
+    directory::rename(&proven, path).map_err(text)?;
     tracing::warn!(kept = %damaged.display(), "the store opened without sled's snapshots; the damaged one was kept");
     let db = try_open(path, settings).map_err(Refusal::text)?;
     directory::sync_tree(path).map_err(text)?;

@@ -160,6 +160,7 @@ pub struct Opened {
     /// The check that runs in the background.
     pub check: Arc<BackgroundCheck>,
     dir: PathBuf,
+    program: String,
     clock: SharedClock,
     is_closed: AtomicBool,
     check_thread: Mutex<Option<JoinHandle<()>>>,
@@ -190,6 +191,19 @@ impl Opened {
 }
 
 impl Opened {
+    /// Says what to run when a record that is read at the start is damaged: what keeps all others, and what brings the newest
+    /// verified snapshot back.
+    pub fn remedy(&self) -> String {
+        let file = self.dir.join(format!("sound-{}", self.clock.now().as_millis()));
+        format!(
+            "Nothing was deleted. These two commands keep every record but the damaged ones; look at people, groups and \
+             access rules afterwards:\n  {program} store export {file}\n  {program} store import --replace {file}\n{}",
+            snapshots::remedy(&self.dir, self.store.sealer(), &self.program),
+            program = self.program,
+            file = file.display(),
+        )
+    }
+
     /// Waits for the check, which would otherwise hold the directory a moment longer than we do.
     fn end_check(&self) {
         self.check.cancel();
@@ -268,6 +282,7 @@ pub fn open(
         was_clean,
         check,
         dir: settings.dir.clone(),
+        program: settings.program.clone(),
         clock: clock.clone(),
         is_closed: AtomicBool::new(false),
         check_thread: Mutex::new(check_thread),
@@ -545,23 +560,8 @@ impl Opening<'_> {
         OpenError::new(refusal, format!("{text} {remedy}"))
     }
 
-    /// Names the newest verified snapshot and the command that restores it.
     fn remedy(&self) -> String {
-        match snapshots::newest_verified(self.dir(), Some(self.sealer)) {
-            Some(snapshot) => {
-                let created = snapshot.state.map(|(header, _)| header.created).unwrap_or_default();
-                format!(
-                    "The newest verified snapshot was made at {created}. To restore it: {} store import --replace {}",
-                    self.settings.program,
-                    snapshot.path.display()
-                )
-            }
-            None => format!(
-                "There is no verified snapshot in {}. If you have one elsewhere: {} store import --replace FILE",
-                self.dir().join(directory::SNAPSHOTS).display(),
-                self.settings.program
-            ),
-        }
+        snapshots::remedy(self.dir(), self.sealer, &self.settings.program)
     }
 }
 

@@ -108,8 +108,13 @@ fn open_export(source: &Path, leniency: Leniency) -> Result<Reader<BufReader<Fil
 }
 
 fn bad_export(source: &Path, error: &ExportError) -> OpenError {
+    let refusal = match error {
+        // A full disk, say: that tells nothing of the export.
+        ExportError::Io(_) | ExportError::Store(_) => Refusal::System,
+        _ => Refusal::BadExport,
+    };
     OpenError::new(
-        Refusal::BadExport,
+        refusal,
         format!("{} was not imported, and nothing was changed: {error}.", source.display()),
     )
 }

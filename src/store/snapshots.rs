@@ -14,6 +14,8 @@ use crate::crypto::sealed::Sealer;
 use crate::kernel::time::Timestamp;
 
 pub(super) const EXTENSION: &str = "doorward-export";
+/// Stands in the name of a snapshot that lacks records, because they were damaged in the store.
+const INCOMPLETE: &str = "-incomplete";
 /// Daily snapshots that are kept.
 const DAYS: usize = 7;
 /// Weekly snapshots that are kept.
@@ -74,6 +76,8 @@ pub struct Stored {
     pub taken_at: Timestamp,
     /// Why.
     pub reason: Reason,
+    /// Whether no record was damaged when it was taken; such records are not in it.
+    pub is_complete: bool,
 }
 
 /// Lists the snapshots of `dir` by their names, newest first, without reading them. Files that were put there under
@@ -87,7 +91,10 @@ pub fn stored(dir: &Path) -> io::Result<Vec<Stored>> {
     for name in names(&place)?.into_iter().rev() {
         let (Some(taken_at), Some(reason)) = (stamped(&name), Reason::of(&name)) else { continue };
         match fs::metadata(place.join(&name)) {
-            Ok(metadata) => stored.push(Stored { bytes: metadata.len(), name, taken_at, reason }),
+            Ok(metadata) => {
+                let (bytes, is_complete) = (metadata.len(), is_complete(&name));
+                stored.push(Stored { name, bytes, taken_at, reason, is_complete });
+            }
             // It was thinned out in this moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -149,20 +156,28 @@ pub fn export_file(store: &Store, path: &Path, now: Timestamp) -> Result<ReadRep
     if directory::exists(path)? {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} exists", path.display())).into());
     }
+    export_as(store, path, now, |_| Ok(path.to_owned())).map(|(_, report)| report)
+}
+
+/// Writes an export beside `path`, reads it back, and gives it the name that `name` finds for it.
+fn export_as(
+    store: &Store,
+    path: &Path,
+    now: Timestamp,
+    name: impl FnOnce(&ReadReport) -> io::Result<PathBuf>,
+) -> Result<(PathBuf, ReadReport), ExportError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(HALF_WRITTEN);
     let temporary = PathBuf::from(temporary);
-    let written = write_and_verify(store, &temporary, now);
-    match written {
-        Ok(report) => {
-            directory::rename(&temporary, path)?;
-            Ok(report)
-        }
-        Err(error) => {
-            let _ = fs::remove_file(&temporary);
-            Err(error)
-        }
+    let done = write_and_verify(store, &temporary, now).and_then(|report| {
+        let path = name(&report)?;
+        directory::rename(&temporary, &path)?;
+        Ok((path, report))
+    });
+    if done.is_err() {
+        let _ = fs::remove_file(&temporary);
     }
+    done
 }
 
 fn write_and_verify(store: &Store, temporary: &Path, now: Timestamp) -> Result<ReadReport, ExportError> {
@@ -195,19 +210,30 @@ pub fn take(store: &Store, dir: &Path, reason: Reason, now: Timestamp) -> Result
     }
     let place = dir.join(directory::SNAPSHOTS);
     directory::make_dir(&place)?;
-    let mut number = 0_u32;
-    let path = loop {
-        let suffix = if number == 0 { String::new() } else { format!("-{number}") };
-        let path = place.join(format!("{}-{}{suffix}.{EXTENSION}", directory::stamp(now), reason.word()));
-        if !directory::exists(&path)? {
-            break path;
-        }
-        number += 1;
-    };
-    let report = export_file(store, &path, now)?;
+    let stem = format!("{}-{}", directory::stamp(now), reason.word());
+    let (path, report) = export_as(store, &place.join(format!("{stem}.{EXTENSION}")), now, |report| {
+        free_name(&place, &stem, if report.left_out == 0 { "" } else { INCOMPLETE })
+    })?;
     tracing::info!(path = %path.display(), records = report.counts.values().sum::<u64>(), "a snapshot was taken and verified");
     thin_out(&place)?;
     Ok(path)
+}
+
+/// Returns a path in `place` that is not taken.
+fn free_name(place: &Path, stem: &str, mark: &str) -> io::Result<PathBuf> {
+    let mut number = 0_u32;
+    loop {
+        let suffix = if number == 0 { String::new() } else { format!("-{number}") };
+        let path = place.join(format!("{stem}{mark}{suffix}.{EXTENSION}"));
+        if !directory::exists(&path)? {
+            return Ok(path);
+        }
+        number += 1;
+    }
+}
+
+fn is_complete(name: &str) -> bool {
+    !name.contains(INCOMPLETE)
 }
 
 /// Returns whether the newest daily snapshot is from another day than `now`.
@@ -236,13 +262,30 @@ pub fn list(dir: &Path, sealer: Option<&Sealer>) -> io::Result<Vec<Listed>> {
 }
 
 /// Returns the newest snapshot of `dir` that is whole and known to this program, if there is one.
-pub(super) fn newest_verified(dir: &Path, sealer: Option<&Sealer>) -> Option<Listed> {
+fn newest_verified(dir: &Path, sealer: Option<&Sealer>) -> Option<Listed> {
     let place = dir.join(directory::SNAPSHOTS);
     let names = names(&place).ok()?;
     let is_usable = |listed: &Listed| {
         listed.state.as_ref().is_ok_and(|(header, _)| header.schema <= super::meta::SCHEMA_VERSION)
     };
     names.into_iter().rev().filter_map(|name| look_at(place.join(name), sealer).ok()).find(is_usable)
+}
+
+/// Names the newest verified snapshot and the command that restores it.
+pub(super) fn remedy(dir: &Path, sealer: &Sealer, program: &str) -> String {
+    match newest_verified(dir, Some(sealer)) {
+        Some(snapshot) => {
+            let created = snapshot.state.map(|(header, _)| header.created).unwrap_or_default();
+            format!(
+                "The newest verified snapshot was made at {created}. To restore it: {program} store import --replace {}",
+                snapshot.path.display()
+            )
+        }
+        None => format!(
+            "There is no verified snapshot in {}. If you have one elsewhere: {program} store import --replace FILE",
+            dir.join(directory::SNAPSHOTS).display()
+        ),
+    }
 }
 
 /// Returns whether `dir` holds any snapshot at all.
@@ -275,8 +318,11 @@ fn names(place: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Complete snapshots make room for complete ones alone: damage must not push out what was whole before it.
 fn thin_out(place: &Path) -> io::Result<()> {
-    for name in superfluous(&names(place)?) {
+    let (complete, incomplete): (Vec<String>, Vec<String>) =
+        names(place)?.into_iter().partition(|name| is_complete(name));
+    for name in superfluous(&complete).into_iter().chain(superfluous(&incomplete)) {
         fs::remove_file(place.join(name))?;
     }
     directory::sync_dir(place)
@@ -393,6 +439,8 @@ mod tests {
         assert_eq!(Reason::of("20261122T010203Z-daily.doorward-export"), Some(Reason::Daily));
         assert_eq!(Reason::of("20261122T010203Z-precaution-1.doorward-export"), Some(Reason::Precaution));
         assert_eq!(Reason::of("20261122T010203Z-asked.doorward-export"), Some(Reason::Asked));
+        assert_eq!(Reason::of("20261122T010203Z-daily-incomplete.doorward-export"), Some(Reason::Daily));
+        assert!(!is_complete("20261122T010203Z-daily-incomplete-1.doorward-export"));
         assert_eq!(Reason::of("holiday.doorward-export"), None);
         assert_eq!(Reason::of("a-dailyx"), None);
     }

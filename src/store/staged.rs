@@ -19,7 +19,7 @@ use super::export::{ExportError, Header, Leniency, ReadReport, Reader};
 use super::open::{self, OpenError, OpenSettings, Refusal};
 use super::restore::{self, ImportOptions, ImportReport};
 use super::{Store, StoreError};
-use crate::crypto::key_file;
+use crate::crypto::key_file::{self, Guard};
 use crate::crypto::keys::MasterKey;
 use crate::crypto::sealed::Sealer;
 use crate::kernel::random::Random;
@@ -80,7 +80,7 @@ pub enum Applied {
 /// If the directory cannot be read or written; the next start tries again.
 pub fn apply(
     settings: &OpenSettings,
-    key_path: &Path,
+    (key_path, guard): (&Path, Guard),
     random: &Random,
     clock: &SharedClock,
     is_free: &dyn Fn(&Store) -> Result<bool, StoreError>,
@@ -93,14 +93,15 @@ pub fn apply(
     if !directory::exists(&place).map_err(system)? {
         return Ok(Applied::Nothing);
     }
-    let read_key = |path: &Path| {
-        key_file::load(path).map_err(|error| OpenError::new(Refusal::WrongKey, error.to_string()))
+    let read_key = |path: &Path, guard: Guard| {
+        key_file::load_kept_by(guard, path)
+            .map_err(|error| OpenError::new(Refusal::WrongKey, error.to_string()))
     };
     let key_to_come = match directory::exists(&place.join(KEY)).map_err(system)? {
-        true => Some(read_key(&place.join(KEY))?),
+        true => Some(read_key(&place.join(KEY), Guard::Owner)?),
         false => None,
     };
-    let sealer_now = Arc::new(Sealer::new(&read_key(key_path)?));
+    let sealer_now = Arc::new(Sealer::new(&read_key(key_path, guard)?));
     let sealer_then =
         key_to_come.as_ref().map_or_else(|| sealer_now.clone(), |key| Arc::new(Sealer::new(key)));
     let put_away = || {
@@ -233,8 +234,12 @@ mod tests {
         }
 
         fn apply(&self) -> Applied {
-            let (random, clock) = (Random::os(), SystemClock::shared());
-            apply(&self.settings(), &self.key_path(), &random, &clock, &is_free).unwrap()
+            self.apply_with(&self.settings()).unwrap()
+        }
+
+        fn apply_with(&self, settings: &OpenSettings) -> Result<Applied, OpenError> {
+            let path = self.key_path();
+            apply(settings, (&path, Guard::Owner), &Random::os(), &SystemClock::shared(), &is_free)
         }
     }
 
@@ -316,5 +321,20 @@ mod tests {
         let Applied::Kept(kept) = new.apply() else { panic!("it was not kept") };
         assert!(!kept.join(KEY).exists(), "no key lies about");
         assert!(new.is_marked() && digest(&new) == before);
+    }
+
+    /// FAIL-02: a full disk says nothing about the backup, which waits until there is room.
+    #[test]
+    fn a_full_disk_does_not_put_a_good_backup_away() {
+        let (old, new) = (Place::new(1), Place::new(2));
+        old.mark();
+        stage(&new.dir, &old.export(), Some(&old.key)).unwrap();
+        let mut full = new.settings();
+        full.free_space_floor = Some(u64::MAX);
+        let refused = new.apply_with(&full).unwrap_err();
+        assert!(refused.refusal == Refusal::System && refused.to_string().contains("disk"), "{refused}");
+        assert!(new.dir.join(PLACE).join(KEY).exists());
+        assert!(matches!(new.apply(), Applied::Restored(_)));
+        assert!(new.is_marked() && digest(&new) == digest(&old));
     }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::{self, INSTANCE, STORE, STORE_NEW, SWAP_MARKER};
+use super::directory::{self, INSTANCE, STORE, STORE_NEW, STORE_PROVEN, SWAP_MARKER};
 use crate::kernel::ids::InstanceId;
 use crate::kernel::time::Timestamp;
 
@@ -47,7 +47,11 @@ pub(super) fn resume(dir: &Path) -> io::Result<()> {
     let decision = match fs::read_to_string(&marker) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            for unfinished in [new, dir.join(STORE_OLD), dir.join(STORE_RETRY)] {
+            let proven = dir.join(STORE_PROVEN);
+            if directory::exists(&proven)? && !directory::exists(&store)? {
+                directory::rename(&proven, &store)?;
+            }
+            for unfinished in [new, dir.join(STORE_OLD), dir.join(STORE_RETRY), proven] {
                 directory::remove_tree(&unfinished)?;
             }
             return Ok(());

@@ -96,6 +96,8 @@ pub struct SnapshotRow {
     pub reason: String,
     /// Such as `1.2 MiB`.
     pub size: String,
+    /// Whether no record was damaged when it was taken; such records are not in it.
+    pub is_complete: bool,
 }
 
 /// `GET /admin/system`.

@@ -1,5 +1,8 @@
 //! FAIL-05: what the configuration or the store says about names and addresses is understood, or nothing starts.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use doorward::access::validate_parent_domain;
@@ -10,6 +13,7 @@ use doorward::kernel::time::{TestClock, Timestamp};
 use doorward::site::{Setting, SettingRecord};
 
 use crate::harness::{Server, TempDir, options};
+use crate::trouble::program::Installation;
 
 /// Starts over `dir` and returns why it refused, if it did.
 fn refusal(dir: &TempDir, change: impl FnOnce(&mut Options)) -> Option<String> {
@@ -151,4 +155,47 @@ fn the_wizard_and_the_configuration_judge_a_domain_alike() {
         let by_wizard = validate_parent_domain(domain, &host).ok().map(|domain| domain.to_string());
         assert_eq!(parse_cookie_domain(domain).ok(), by_wizard, "{domain}");
     }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// KEY-01, KEY-02: systemd lets a service into a credential by an access control list, whose mask stands where the rights of
+/// the group do (0440, in a directory of 0550). Such a file is a key; the same file named by a setting is open to a group.
+#[test]
+fn a_credential_of_systemd_may_be_the_key() {
+    let mut installation = Installation::new();
+    let place = installation.dir.0.join("credentials");
+    let key = place.join("master-key");
+    fs::create_dir(&place).unwrap();
+    fs::rename(installation.data.join("master.key"), &key).unwrap();
+    let modes = |of_place: u32, of_key: u32| {
+        set_mode(&place, of_place);
+        set_mode(&key, of_key);
+    };
+    modes(0o550, 0o440);
+    installation.settings.push(format!("keys.master_key_file={}", key.display()));
+    let refused = installation.refuse_to_serve();
+    assert!(
+        refused.err.contains("can be read by others") && refused.err.contains("chmod 600"),
+        "{refused:?}"
+    );
+    installation.settings.pop();
+    installation.environment.push(("CREDENTIALS_DIRECTORY".to_owned(), place.display().to_string()));
+    let process = installation.serve();
+    process.sign_in().expect(200);
+    process.stop();
+    let findings = installation.run(["doctor", "--json"]).out;
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&findings).unwrap();
+    let finding = findings.iter().find(|finding| finding["code"] == "key_file_mode").unwrap();
+    assert_eq!(finding["severity"], "skipped", "{finding}");
+    for (of_place, of_key) in [(0o550, 0o444), (0o550, 0o460), (0o550, 0o450), (0o555, 0o440), (0o570, 0o440)]
+    {
+        modes(of_place, of_key);
+        let refused = installation.refuse_to_serve();
+        let says = refused.err.contains("can be read by others") && !refused.err.contains("chmod");
+        assert!(says, "{of_place:o} {of_key:o}: {refused:?}");
+    }
+    set_mode(&place, 0o700);
 }

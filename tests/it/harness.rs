@@ -209,12 +209,22 @@ impl Server {
     }
 
     /// Stops in order and starts again over the same data.
-    pub(crate) fn restart(mut self) -> Server {
+    pub(crate) fn restart(self) -> Server {
+        self.restart_with(|_| {})
+    }
+
+    pub(crate) fn restart_with(mut self, change: impl FnOnce(&mut Options)) -> Server {
         let running = self.running.take().unwrap();
         self.runtime.block_on(running.stop());
         let (dir, clock) = (self.dir.clone(), self.clock.clone());
         drop(self);
-        Server::start_at(dir, clock, |_| {})
+        Server::start_at(dir, clock, change)
+    }
+
+    /// Asks the listener of the metrics, if the options want one.
+    pub(crate) fn metrics_client(&self) -> Client {
+        let address = self.running.as_ref().unwrap().metrics_address.unwrap();
+        Client { address, cookies: Vec::new(), bearer: None, headers: Vec::new() }
     }
 
     pub(crate) fn app(&self) -> &Arc<App> {

@@ -1,7 +1,9 @@
 //! Restoring a backup in the setup: over HTTP with everything that somebody could send, and with the real program, which
 //! starts again by itself.
 
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use doorward::accounts::Role;
@@ -197,6 +199,45 @@ fn a_sound_backup_waits_for_the_next_start() {
     server.block_on(async { tokio::time::timeout(PATIENCE, wanted).await.unwrap() });
 }
 
+/// The service manager of the program, which hears its messages (sd_notify(3)).
+struct Manager {
+    socket: UnixDatagram,
+    heard: JoinHandle<Vec<String>>,
+}
+
+impl Manager {
+    fn of(installation: &mut Installation) -> Manager {
+        let path = installation.dir.0.join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let environment =
+            [("NOTIFY_SOCKET", path.display().to_string()), ("WATCHDOG_USEC", "30000000".into())];
+        installation.environment.extend(environment.map(|(name, value)| (name.to_owned(), value)));
+        let hears = socket.try_clone().unwrap();
+        let heard = std::thread::spawn(move || {
+            let (mut heard, mut buffer) = (Vec::new(), [0; 256]);
+            while let Ok(length @ 1..) = hears.recv(&mut buffer) {
+                heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            }
+            heard
+        });
+        Manager { socket, heard }
+    }
+
+    /// Before the first READY and between it and that of the second start, the manager was told to wait: a large backup takes
+    /// longer than a watchdog does.
+    fn waits_while_it_is_not_ready(self) {
+        self.socket.shutdown(std::net::Shutdown::Read).unwrap();
+        let heard = self.heard.join().unwrap();
+        let starts: Vec<&[String]> = heard.split_inclusive(|message| message == "READY=1").collect();
+        assert!(starts.len() >= 2, "{heard:?}");
+        for start in &starts[..2] {
+            let waits =
+                |message: &String| message.contains("WATCHDOG=1") && message.contains("EXTEND_TIMEOUT_USEC=");
+            assert!(start.iter().any(waits), "{heard:?}");
+        }
+    }
+}
+
 /// The whole way with the real program: the other installation's key comes along, the server starts again by itself, its
 /// people sign in as before, and the setup is over, also after the next start.
 #[test]
@@ -209,7 +250,8 @@ fn a_backup_takes_the_place_of_an_empty_doorward() {
 
     let dir = TempDir::new();
     let data = dir.0.join("data");
-    let new = Installation::bare(dir, data);
+    let mut new = Installation::bare(dir, data);
+    let manager = Manager::of(&mut new);
     let mut server = new.serve();
     let token = claim::read(&new.data).unwrap().unwrap().expose().to_owned();
     let mut client = server.client();
@@ -230,6 +272,7 @@ fn a_backup_takes_the_place_of_an_empty_doorward() {
     is_over(&server);
     assert!(!claim::path(&new.data).exists());
     server.stop();
+    manager.waits_while_it_is_not_ready();
     let server = new.serve();
     is_over(&server);
     server.stop();

@@ -10,10 +10,11 @@ use doorward::metrics::Sample;
 use doorward::operations::system::certificate::Certificate;
 use doorward::operations::system::settings::SettingsReport;
 use doorward::operations::system::warnings;
+use doorward::store::{RawBatch, Table, Write};
 use serde_json::{Value, json};
 
 use crate::admin::{later, login, refuses};
-use crate::harness::{Answer, Client, PASSWORD, Server};
+use crate::harness::{Answer, Client, PASSWORD, Server, until};
 use crate::my_account::{browser, events, program};
 use crate::outgoing::{Host, say, tls};
 use crate::trouble::program::Installation;
@@ -96,6 +97,47 @@ fn warnings_name_what_they_depend_on() {
     assert!(
         page.contains("id=\"warning-tokens_reused\"") && page.contains("/admin/audit?kind=refresh.reused")
     );
+}
+
+/// Damage that nobody stumbled over is found by the check after the start and by every snapshot, and told to administrators
+/// and to Prometheus until it is gone.
+#[test]
+fn damage_in_the_store_is_told() {
+    let server = Server::start();
+    server.add_user("olga", Role::Owner, &[]);
+    let row = Table::PASSWORD.key(b"spoiled");
+    let commit = |server: &Server, write: Write| {
+        let batch = RawBatch { preconditions: Vec::new(), writes: vec![write], after: Vec::new() };
+        server.block_on(server.app().store().engine().commit(batch)).unwrap();
+    };
+    let is_told = |olga: &mut Client| {
+        let seen = get(olga, "overview");
+        seen["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "store_damaged")
+    };
+    let mut olga = browser(&server, "olga");
+    commit(&server, Write::Put(row.clone(), b"no envelope".to_vec()));
+    assert!(!is_told(&mut olga));
+    let made = olga.post(&format!("{ADMIN}/backups"), json!({})).expect(201).json();
+    assert_eq!(made["is_complete"], false, "{made}");
+    assert!(is_told(&mut olga));
+    let page = olga.get("/admin/system").expect(200).text();
+    assert!(page.contains("Damaged records are missing"), "{page}");
+    let server = server.restart_with(|options| options.metrics_listen = Some("127.0.0.1:0".parse().unwrap()));
+    let metrics = || {
+        let text = server.metrics_client().get("/metrics").expect(200).text();
+        let line = text.lines().find(|line| line.starts_with("doorward_store_integrity_errors "));
+        line.map(|line| line.rsplit(' ').next().unwrap().to_owned())
+    };
+    until("the check is done", || metrics().as_deref() == Some("1"));
+    std::fs::remove_dir_all(server.dir.0.join("snapshots")).unwrap();
+    let mut olga = browser(&server, "olga");
+    assert!(is_told(&mut olga), "without a snapshot too");
+    commit(&server, Write::Remove(row));
+    let server = server.restart();
+    let mut olga = browser(&server, "olga");
+    assert!(!is_told(&mut olga));
+    let made = olga.post(&format!("{ADMIN}/backups"), json!({})).expect(201).json();
+    assert_eq!(made["is_complete"], true, "{made}");
 }
 
 /// The export holds what the filter shows, and nothing in it is a formula (OWASP, CSV injection).

@@ -89,12 +89,10 @@ fn data_dir_mode(facts: &Facts) -> Finding {
         return answer.skipped("There is no data directory yet; the first start makes it.");
     };
     let path = quoted(&dir.path);
-    if dir.owner != facts.user_id {
-        let sentence = format!(
-            "{} belongs to user {}, but Doorward runs as user {}.",
-            dir.path, dir.owner, facts.user_id
-        );
-        return answer.fix(sentence, format!("chown -R {} {path}", facts.user_id));
+    if let Some(user) = facts.user_id.filter(|user| *user != dir.owner) {
+        let sentence =
+            format!("{} belongs to user {}, but Doorward runs as user {user}.", dir.path, dir.owner);
+        return answer.fix(sentence, format!("chown -R {user} {path}"));
     }
     if is_open_to_others(dir) {
         let sentence =

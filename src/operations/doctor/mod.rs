@@ -107,8 +107,8 @@ pub struct RefusedSetting {
 /// Everything the checks look at. What could not be seen is `None`, and its check is skipped.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The user id that runs the server.
-    pub user_id: u32,
+    /// The user id that runs the server; `None` if nobody here knows.
+    pub user_id: Option<u32>,
     /// The data directory, if it exists.
     pub data_dir: Option<PathFacts>,
     /// The file of the master key, if there is one.

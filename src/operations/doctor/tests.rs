@@ -9,7 +9,7 @@ const MIB: u64 = 1024 * 1024;
 /// An installation with nothing wrong.
 fn sound() -> Facts {
     Facts {
-        user_id: 990,
+        user_id: Some(990),
         data_dir: Some(PathFacts { path: "/var/lib/doorward".into(), mode: 0o700, owner: 990 }),
         key_file: Some(PathFacts { path: "/var/lib/doorward/master.key".into(), mode: 0o600, owner: 990 }),
         store: Some(StoreState::Opens),

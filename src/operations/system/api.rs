@@ -91,6 +91,7 @@ fn dto(stored: &Stored) -> serde_json::Value {
         "bytes": stored.bytes,
         "taken_at": stored.taken_at.to_rfc3339(),
         "reason": stored.reason.word(),
+        "is_complete": stored.is_complete,
     })
 }
 

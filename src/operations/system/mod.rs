@@ -25,7 +25,7 @@ use crate::kernel::time::Timestamp;
 use crate::operations::doctor::look;
 use crate::setup::Setup;
 use crate::store::clock_mark::ClockMark;
-use crate::store::{Engine as _, SledEngine, snapshots};
+use crate::store::{BackgroundCheck, Engine as _, SledEngine, snapshots};
 
 use backups::Backups;
 use settings::SettingsReport;
@@ -47,6 +47,8 @@ pub struct Parts {
     pub keys: Schedule,
     /// The engine of the store.
     pub engine: Arc<SledEngine>,
+    /// The check of what is stored that runs beside the server.
+    pub check: Arc<BackgroundCheck>,
     /// The high-water mark of the clock.
     pub clock_mark: Arc<ClockMark>,
     /// The data directory.
@@ -109,11 +111,11 @@ impl System {
     /// Looks at everything that warnings are made of. Reads a directory and asks the system for the free space, and
     /// nothing of the log.
     pub fn facts(&self) -> Facts {
-        let Parts { engine, clock_mark, directory, .. } = &self.0.parts;
+        let Parts { engine, check, clock_mark, directory, .. } = &self.0.parts;
         let now = self.clock.now();
         let origin = self.site.origin();
-        let newest =
-            snapshots::stored(directory).ok().and_then(|stored| stored.first().map(|one| one.taken_at));
+        let newest = snapshots::stored(directory).ok().and_then(|stored| stored.into_iter().next());
+        let is_incomplete = newest.as_ref().is_some_and(|newest| !newest.is_complete);
         Facts {
             now,
             started: self.0.started,
@@ -124,7 +126,8 @@ impl System {
             floor_bytes: engine.free_space_floor(),
             is_clock_behind: clock_mark.is_clock_behind(now),
             has_signing_key: self.sessions.tokens().has_signing_key(),
-            newest_snapshot: newest,
+            damaged: check.report().damaged.max(u64::from(is_incomplete)),
+            newest_snapshot: newest.map(|newest| newest.taken_at),
             is_address_safe: origin.is_https || crate::http::address::is_loopback_name(&origin.host),
             allows_plain_http: self.site.allows_insecure_http(),
             has_domains: !self.site.protected_domains().is_empty(),

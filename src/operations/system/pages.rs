@@ -196,6 +196,7 @@ fn snapshot_row(stored: &Stored, t: Words) -> views::SnapshotRow {
         when: When::from(stored.taken_at),
         reason: reason.to_owned(),
         size: size(stored.bytes),
+        is_complete: stored.is_complete,
     }
 }
 

@@ -125,6 +125,8 @@ pub struct Facts {
     pub is_clock_behind: bool,
     /// Whether there is a key to sign with.
     pub has_signing_key: bool,
+    /// Damaged values that the check after the start found, or that the newest snapshot lacks.
+    pub damaged: u64,
     /// The newest verified snapshot.
     pub newest_snapshot: Option<Timestamp>,
     /// Whether the public address is https, or this machine itself.
@@ -194,7 +196,10 @@ impl Facts {
             Code::StoreReadOnly => when(!self.store_writes, 0),
             Code::ClockBehind => when(self.is_clock_behind, 0),
             Code::NoSigningKey => when(!self.has_signing_key, 0),
-            Code::StoreDamaged => counted(day.damaged),
+            Code::StoreDamaged => {
+                let number = self.damaged.max(day.damaged.into());
+                when(number > 0, number)
+            }
             Code::DiskLow => self.free_bytes.filter(|free| *free < wanted).map(|free| free / MIB),
             Code::NoSnapshot => match self.newest_snapshot {
                 Some(newest) => {
@@ -290,9 +295,8 @@ impl Warning {
     /// Returns the page that helps, if one does: its address, and which events to look at.
     pub fn page(&self) -> Option<&'static str> {
         Some(match self.code {
-            Code::NoSnapshot => "/admin/system#backups",
+            Code::StoreDamaged | Code::NoSnapshot => "/admin/system#backups",
             Code::NoProxy => "/admin/doctor",
-            Code::StoreDamaged => "/admin/audit?kind=store.damaged",
             Code::EventsDropped => "/admin/audit?kind=audit.events_dropped",
             Code::TokensReused => "/admin/audit?kind=refresh.reused",
             Code::PasskeySuspicious => "/admin/audit?kind=passkey.suspicious",
@@ -331,6 +335,7 @@ mod tests {
             floor_bytes: 32 * MIB,
             is_clock_behind: false,
             has_signing_key: true,
+            damaged: 0,
             newest_snapshot: Some(now.minus(Duration::from_secs(3600))),
             is_address_safe: true,
             allows_plain_http: false,
@@ -374,6 +379,7 @@ mod tests {
             (Facts { store_writes: false, ..sound() }, "store_read_only"),
             (Facts { has_signing_key: false, ..sound() }, "no_signing_key"),
             (Facts { free_bytes: Some(70 * MIB), ..sound() }, "disk_low"),
+            (Facts { damaged: 1, ..sound() }, "store_damaged"),
             (Facts { newest_snapshot: None, ..sound() }, "no_snapshot"),
             (
                 Facts { newest_snapshot: Some(now.minus(Duration::from_secs(300_000))), ..sound() },

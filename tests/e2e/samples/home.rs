@@ -193,6 +193,7 @@ fn system(is_well: bool) -> System {
         when: at(day, "03:15"),
         reason: reason.into(),
         size: "1.4 MiB".into(),
+        is_complete: true,
     };
     System {
         frame: shell(words().system_title(), "system"),
@@ -224,7 +225,7 @@ fn system(is_well: bool) -> System {
             vec![
                 snapshot(12, words().system_reason_daily()),
                 snapshot(11, words().system_reason_daily()),
-                snapshot(10, words().system_reason_asked()),
+                SnapshotRow { is_complete: false, ..snapshot(10, words().system_reason_asked()) },
             ]
         } else {
             Vec::new()

@@ -96,6 +96,32 @@ fn an_interrupted_swap_is_finished_at_the_next_start() {
     }
 }
 
+/// A store that opens only without sled's snapshots is exchanged for a copy that was opened before. A crash between the
+/// steps of that leaves the store, or the proven copy in its place; an unproven one never gets there.
+#[test]
+fn an_interrupted_exchange_for_a_proven_copy_is_finished() {
+    let copy = |place: &Place, name: &str| {
+        let (store, copy) = (place.dir.join("store"), place.dir.join(name));
+        assert!(std::process::Command::new("cp").arg("-a").args([store, copy]).status().unwrap().success());
+    };
+    for name in ["store.retry", "store.proven"] {
+        for is_moved in [false, true] {
+            let place = filled(3);
+            copy(&place, name);
+            if is_moved {
+                fs::create_dir(place.dir.join("quarantine")).unwrap();
+                fs::rename(place.dir.join("store"), place.dir.join("quarantine/store")).unwrap();
+            }
+            if is_moved && name == "store.retry" {
+                assert_eq!(place.refusal().refusal, Refusal::DataMissing);
+            } else {
+                assert_eq!(get(&place.open(), "row2"), Some("x".repeat(200)), "{name} {is_moved}");
+            }
+            assert!(!place.dir.join(name).exists(), "{name} {is_moved}");
+        }
+    }
+}
+
 #[test]
 fn snapshots_are_listed_with_what_reading_them_showed() {
     let (place, first) = with_snapshot();
@@ -140,6 +166,44 @@ fn the_check_in_the_background_counts_what_is_damaged() {
     let listed = snapshots::list(&place.dir, Some(&place.sealer())).unwrap();
     let (_, report) = listed[0].state.as_ref().unwrap();
     assert_eq!(report.left_out, 3, "one damaged value does not end the making of backups");
+}
+
+/// BAK-01: whole snapshots make room for whole ones alone, so damage that nobody saw does not push out the last good ones.
+#[test]
+fn whole_snapshots_outlive_those_of_a_damaged_store() {
+    let place = filled(3);
+    let opened = place.open();
+    let take = |day: u64| {
+        let at = Timestamp::from_secs(NOW + day * 86_400);
+        snapshots::take(&opened.store, &place.dir, Reason::Daily, at).unwrap()
+    };
+    let whole: Vec<_> = (0..7).map(take).collect();
+    let wrong = Write::Put(Table::SETTING.key(b"row1"), b"no envelope".to_vec());
+    wait(opened.engine.commit(raw(Vec::new(), vec![wrong]))).unwrap();
+    (7..45).for_each(|day| drop(take(day)));
+    for path in &whole {
+        assert!(path.exists(), "{}", path.display());
+    }
+    let all = snapshots::list(&place.dir, Some(&place.sealer())).unwrap();
+    let left_out: Vec<u64> = all.iter().map(|one| one.state.as_ref().unwrap().1.left_out).collect();
+    assert!(left_out.len() <= whole.len() + 11, "those of the damaged store are thinned out: {left_out:?}");
+    assert_eq!(left_out.iter().filter(|count| **count == 0).count(), whole.len());
+    let context = doorward::cli::store::StoreContext {
+        settings: place.settings(),
+        sealer: place.sealer(),
+        random: Random::os(),
+        clock: place.clock(),
+    };
+    let mut out = Vec::new();
+    let command = doorward::cli::store::StoreCommand::Snapshots { take: false };
+    doorward::cli::store::run(&command, &context, &mut out).unwrap();
+    let lines = String::from_utf8(out).unwrap();
+    assert!(lines.lines().next().unwrap().contains("damaged and not in it: 1"), "{lines}");
+    assert_eq!(lines.matches("  verified  ").count(), whole.len(), "{lines}");
+    let mended = Write::Remove(Table::SETTING.key(b"row1"));
+    wait(opened.engine.commit(raw(Vec::new(), vec![mended]))).unwrap();
+    (45..85).for_each(|day| drop(take(day)));
+    assert!(whole.iter().all(|path| !path.exists()), "they have made room for whole ones");
 }
 
 /// FAIL-03

@@ -2,8 +2,15 @@
 //! exactly that command brings everybody back (FAIL-04).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use doorward::crypto::keys::MasterKey;
+use doorward::crypto::sealed::Sealer;
+use doorward::kernel::random::Random;
+use doorward::kernel::time::SystemClock;
+use doorward::store::{self, Engine, OpenSettings, RawBatch, Table, Write, wait};
 
 use super::program::{Installation, Outcome, give, is_root, skip};
 use crate::harness::{PASSWORD, TempDir};
@@ -40,6 +47,25 @@ fn must_be_restored_by_the_printed_command(installation: &Installation, snapshot
     assert_eq!(answer.json()["status"], "mfa_enrolment_required", "an owner as before");
     process.stop();
     refused
+}
+
+/// Returns an installation that runs as another user, as the service does; `None` where that cannot be done.
+pub(super) fn of_nobody() -> Option<Installation> {
+    if !is_root() {
+        skip("only root can run Doorward as somebody else");
+        return None;
+    }
+    if std::process::Command::new("setpriv").arg("--version").output().is_err() {
+        skip("setpriv is not installed");
+        return None;
+    }
+    let dir = TempDir::new();
+    fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o755)).unwrap();
+    let data = dir.0.join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    give(&data, NOBODY);
+    Some(Installation::at(dir, data, Some(NOBODY)))
 }
 
 fn database(installation: &Installation) -> PathBuf {
@@ -128,19 +154,7 @@ fn a_missing_store_is_restored_by_the_printed_command() {
 /// FAIL-04: files that belong to somebody else, as after a restore by root.
 #[test]
 fn an_unreadable_store_says_whom_it_belongs_to_and_how_to_go_on() {
-    if !is_root() {
-        return skip("only root can run Doorward as somebody else");
-    }
-    if std::process::Command::new("setpriv").arg("--version").output().is_err() {
-        return skip("setpriv is not installed");
-    }
-    let dir = TempDir::new();
-    fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o755)).unwrap();
-    let data = dir.0.join("data");
-    fs::create_dir(&data).unwrap();
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
-    give(&data, NOBODY);
-    let installation = Installation::at(dir, data, Some(NOBODY));
+    let Some(installation) = of_nobody() else { return };
     let snapshot = take_snapshot(&installation);
     give(&database(&installation), 0);
     fs::set_permissions(database(&installation), fs::Permissions::from_mode(0o600)).unwrap();
@@ -164,4 +178,78 @@ fn a_store_without_its_key_does_not_start() {
     let body = serde_json::json!({"username": "ada", "password": PASSWORD});
     process.client().post("/api/v1/auth/login/api", body).expect(200);
     process.stop();
+}
+
+/// Returns whom everything in a directory belongs to, the directory too.
+fn owners(path: &Path, found: &mut Vec<(PathBuf, u32)>) {
+    let metadata = fs::symlink_metadata(path).unwrap();
+    found.push((path.to_owned(), metadata.uid()));
+    if metadata.is_dir() {
+        fs::read_dir(path).unwrap().for_each(|entry| owners(&entry.unwrap().path(), found));
+    }
+}
+
+/// Whatever root runs beside a stopped service leaves nothing that the service cannot open. The data lies behind a directory
+/// that is closed to the service's user outside of its own view, as `/var/lib/private` is.
+#[test]
+fn commands_of_root_leave_the_data_to_the_service() {
+    let Some(mut installation) = of_nobody() else { return };
+    let root = installation.dir.0.clone();
+    let file = root.join("all");
+    let file = file.to_str().unwrap();
+    let enter = |mode: u32| fs::set_permissions(&root, fs::Permissions::from_mode(mode)).unwrap();
+    fs::remove_file(installation.data.join("progress")).unwrap();
+    (installation.uid, _) = (None, enter(0o700));
+    installation.run(["user", "add", "bob"]).succeed();
+    installation.run(["store", "snapshots", "--take"]).succeed();
+    installation.run(["store", "export", file]).succeed();
+    installation.run(["store", "compact"]).succeed();
+    installation.run(["store", "import", "--replace", file]).succeed();
+    installation.run(["doctor"]);
+    let mut found = Vec::new();
+    owners(&installation.data, &mut found);
+    found.retain(|(_, owner)| *owner != NOBODY);
+    assert!(found.is_empty(), "{found:?}");
+    let export = fs::metadata(file).unwrap();
+    assert_eq!((export.uid(), export.mode() & 0o777), (0, 0o600), "what root asked for is root's");
+    (installation.uid, _) = (Some(NOBODY), enter(0o755));
+    let process = installation.serve();
+    process.sign_in().expect(200);
+    assert!(installation.run(["user", "list"]).succeed().out.contains("bob"));
+    process.stop();
+}
+
+/// Writes a value that fails its check into a table.
+fn spoil(installation: &Installation, table: Table) {
+    let key = fs::read_to_string(installation.data.join("master.key")).unwrap();
+    let sealer = Arc::new(Sealer::new(&MasterKey::parse_file(&key).unwrap()));
+    let mut settings = OpenSettings::new(&installation.data);
+    settings.check_in_background = false;
+    settings.free_space_floor = Some(0);
+    let opened = store::open(&settings, &sealer, &Random::os(), &SystemClock::shared()).unwrap();
+    let writes = vec![Write::Put(table.key(b"spoiled"), b"no envelope".to_vec())];
+    wait(opened.engine.commit(RawBatch { preconditions: Vec::new(), writes, after: Vec::new() })).unwrap();
+    opened.close();
+}
+
+/// FAIL-04: a damaged record that is read at the start. The refusal names the commands that keep all others, and the
+/// snapshot.
+#[test]
+fn damaged_records_are_left_out_by_the_printed_commands() {
+    let installation = Installation::new();
+    let snapshot = take_snapshot(&installation);
+    for table in [Table::SESSION, Table::USER, Table::CLIENT] {
+        spoil(&installation, table);
+        let refused = installation.refuse_to_serve();
+        assert!(refused.err.contains(table.name) && refused.err.contains(&snapshot), "{refused:?}");
+        let commands: Vec<_> = refused.err.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+        assert_eq!(commands.len(), 2, "{refused:?}");
+        for command in commands {
+            installation.run_line(command).succeed();
+        }
+        let process = installation.serve();
+        process.sign_in().expect(200);
+        assert_eq!(installation.run(["user", "list"]).succeed().out.lines().count(), 3);
+        process.stop();
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use super::damage::of_nobody;
 use super::program::Installation;
 use crate::harness::TempDir;
 
@@ -85,4 +86,28 @@ fn the_doctor_names_the_setting_that_is_refused() {
     assert!(refused.err.contains("auth.home.example"), "{refused:?}");
     let (severity, sentence) = finding(&findings(&installation), "settings");
     assert!(severity == "fix" && sentence.contains("other.example"), "{severity}: {sentence}");
+}
+
+/// The service has a user of its own, and root asks: that the data are the service's is right.
+#[test]
+fn the_doctor_of_root_does_not_want_the_data_for_itself() {
+    let Some(mut installation) = of_nobody() else { return };
+    for is_running in [false, true] {
+        let process = is_running.then(|| installation.serve());
+        let uid = installation.uid.take();
+        let (severity, sentence) = finding(&findings(&installation), "data_dir_mode");
+        assert_eq!(severity, "ok", "{sentence}");
+        installation.uid = uid;
+        if let Some(process) = process {
+            process.stop();
+        }
+    }
+    // Data that the running server does not own are told of.
+    let process = installation.serve();
+    installation.uid = None;
+    std::os::unix::fs::chown(&installation.data, Some(0), Some(0)).unwrap();
+    let (severity, sentence) = finding(&findings(&installation), "data_dir_mode");
+    assert!(severity == "fix" && sentence.contains("65534"), "{severity}: {sentence}");
+    std::os::unix::fs::chown(&installation.data, Some(65_534), Some(65_534)).unwrap();
+    process.stop();
 }

@@ -20,6 +20,8 @@ pub(crate) struct Installation {
     pub(crate) settings: Vec<String>,
     /// Runs everything as this user id.
     pub(crate) uid: Option<u32>,
+    /// Variables that every command gets.
+    pub(crate) environment: Vec<(String, String)>,
     /// How many files a process may have open.
     pub(crate) most_files: Option<u32>,
 }
@@ -59,13 +61,8 @@ impl Installation {
         fs::copy(env!("CARGO_BIN_EXE_doorward"), dir.0.join("bin/doorward")).unwrap();
         // Many programs share the machine with each other's tests, so nobody waits for an idle core.
         let settings = ["data.free_space_floor_mib=1", "password.idle_priority=false"];
-        Installation {
-            dir,
-            data,
-            settings: settings.map(str::to_owned).to_vec(),
-            uid: None,
-            most_files: None,
-        }
+        let settings = settings.map(str::to_owned).to_vec();
+        Installation { dir, data, settings, uid: None, environment: Vec::new(), most_files: None }
     }
 
     pub(crate) fn add(&self, name: &str) -> Outcome {
@@ -112,7 +109,8 @@ impl Installation {
             }
         };
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.dir.0.join("bin").display());
-        command.env_clear().env("PATH", path).stdin(Stdio::null());
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        command.env_clear().env("PATH", path).envs(environment).stdin(Stdio::null());
         command
     }
 
