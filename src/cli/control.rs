@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
 use crate::kernel::time::SystemClock;
+use crate::store;
 
 /// The longest order.
 const LONGEST_ORDER: u64 = 4 * 1024 * 1024;
@@ -87,11 +88,29 @@ pub(super) fn socket_path(settings: &Settings) -> PathBuf {
     settings.data_directory.join("control.sock")
 }
 
+/// Refuses if there is no installation: only `serve` and `setup` make one, and a command in the wrong directory would.
+pub(super) fn require_data(settings: &Settings) -> Result<(), Failure> {
+    let named = &settings.data_directory;
+    let place = std::path::absolute(named).unwrap_or_else(|_| named.clone());
+    match store::has_data(named) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::new(format!(
+            "There is no Doorward in {}. Name its directory with --data, or begin one with `doorward serve` or \
+             `doorward setup`.",
+            place.display()
+        ))),
+        Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", place.display()))),
+    }
+}
+
 /// Runs a command in the running server, or here if none runs.
 pub(super) fn run(order: Order, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
     let answer = match UnixStream::connect(socket_path(settings)) {
         Ok(stream) => ask(stream, &order)?,
-        Err(_) => run_here(settings, async |app: &App| carry_out(app, order).await)?,
+        Err(_) => {
+            require_data(settings)?;
+            run_here(settings, async |app: &App| carry_out(app, order).await)?
+        }
     };
     write!(out, "{}", answer.into_text()?).map_err(|error| Failure::new(error.to_string()))
 }
@@ -100,6 +119,7 @@ pub(super) fn run(order: Order, settings: &Settings, out: &mut dyn Write) -> Res
 pub(super) fn run_all(orders: Vec<Order>, settings: &Settings) -> Result<Vec<String>, Failure> {
     let connect = || UnixStream::connect(socket_path(settings));
     if connect().is_err() {
+        require_data(settings)?;
         return run_here(settings, async |app: &App| {
             let mut answers = Vec::with_capacity(orders.len());
             for order in orders {

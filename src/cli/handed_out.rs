@@ -78,6 +78,9 @@ pub(super) fn run(
         }
         _ => {}
     }
+    if !matches!(command, StoreCommand::Import { .. }) {
+        control::require_data(settings)?;
+    }
     let (context, owner) = serve::owned_store_context(settings)?;
     match &command {
         // The owner of the data may not write where root wants the file.

@@ -389,13 +389,14 @@ pub(super) fn owned_store_context(
     Ok((store_context(settings)?, owner))
 }
 
+/// What `doorward store` works with. A missing key is not made: it is that of the store, or of the file to import.
 pub(super) fn store_context(settings: &Settings) -> Result<super::store::StoreContext, Failure> {
-    let random = Random::os();
-    let (master, _) = master_key(settings, &random)?;
+    let master =
+        key_file::load(&settings.master_key_file()).map_err(|error| Failure::new(error.to_string()))?;
     Ok(super::store::StoreContext {
         settings: open_settings(settings),
         sealer: Arc::new(Sealer::new(&master)),
-        random,
+        random: Random::os(),
         clock: SystemClock::shared(),
     })
 }

@@ -131,7 +131,7 @@ fn a_command_makes_no_installation() {
         &["rules", "export"],
         &["config", "set", "instance.name", "Linden Street"],
         &["import", "tinyauth", &users, "--apply"],
-        &["proxy-snippet", "nginx", "--host", "photos.home.example"],
+        &["proxy-snippet", "nginx", "--host", "photos.home.example", "--app", "http://127.0.0.1:3000"],
         &["store", "check"],
         &["store", "compact"],
         &["store", "snapshots", "--take"],

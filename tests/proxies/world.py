@@ -214,8 +214,12 @@ class World:
             ("ada", "Ada Lövelace", "family", "owner"), ("carl", "Carl", "family", "member"), ("eve", "Eve", "guests", "member"),
         ]
         for name, full, group, role in people:
-            self.doorward("user", "add", name, "--name", full, "--email", f"{name}@example.org", "--group", group, "--role",
-                          role, "--password-stdin", stdin=PASSWORD + "\n")
+            person = ["--name", full, "--email", f"{name}@example.org", "--password-stdin"]
+            if role == "owner":
+                self.doorward("setup", "--non-interactive", "--owner", name, *person, stdin=PASSWORD + "\n")
+                self.doorward("user", "change", name, "--group", group)
+            else:
+                self.doorward("user", "add", name, "--group", group, *person, stdin=PASSWORD + "\n")
         self.doorward("rules", "apply", "-", stdin=self.rules)
         try:
             self.doorward("rules", "add", "allow", "one_factor", "domain=mail.home.example", "programs=basic")

@@ -45,7 +45,7 @@ impl Place {
         let password = Path::new(dir).join("password");
         std::fs::write(&password, format!("{PASSWORD}\n")).map_err(text)?;
         let mut command = place.command(&place.data);
-        command.args(["user", "add", "root", "--role", "owner", "--password-stdin"]);
+        command.args(["setup", "--non-interactive", "--owner", "root", "--password-stdin"]);
         command.stdin(File::open(&password).map_err(text)?);
         finish(command)?;
         Ok(place)

@@ -66,7 +66,7 @@ impl Installation {
     }
 
     pub(crate) fn add(&self, name: &str) -> Outcome {
-        self.run_with_password(["user", "add", name, "--role", "owner", "--password-stdin"])
+        self.run_with_password(["setup", "--non-interactive", "--owner", name, "--password-stdin"])
     }
 
     /// Runs a command that reads a password.
