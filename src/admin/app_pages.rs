@@ -182,7 +182,7 @@ fn app_page(
         head: head(client, "settings", t),
         secret: shown.secret.map(|secret| secret.expose().clone()),
         secrets: client.secret_count(),
-        has_secret: client.secret_count() > 0,
+        has_secret: client.settings.has_secret(),
         is_disabled: client.settings.is_disabled,
         facts: facts(room, client, t),
         name: settings.name.clone(),

@@ -230,7 +230,7 @@ fn row(room: &Admin, row: Row, t: Words) -> views::AuditRow {
 pub async fn export(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let (question, format) = (Question::of(request), Format::of(request)?);
     match room.export_audit(actor, &question, format, &visit(room, request)?).await {
-        Ok(export) => Ok(exported(export)),
+        Ok(export) => exported(room, actor, export),
         Err(problem) if problem.code == "step_up_required" => {
             Ok(step_up_first(&address(PATH, &question.to_query(), "")))
         }

@@ -82,18 +82,19 @@ pub async fn list_events(room: &Admin, request: &Request, _actor: &Principal) ->
 /// (RFC 8288) leads to the rest of a long log.
 pub async fn export_events(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let (question, format) = (Question::of(request), Format::of(request)?);
-    Ok(exported(room.export_audit(actor, &question, format, &visit(room, request)?).await?))
+    exported(room, actor, room.export_audit(actor, &question, format, &visit(room, request)?).await?)
 }
 
-/// Answers an export as a file to keep, which is read while it is sent.
-pub(super) fn exported(mut export: Export) -> Reply {
+/// Answers an export as a file to keep, which is read while it is sent, and no longer than the caller may.
+pub(super) fn exported(room: &Admin, actor: &Principal, mut export: Export) -> Result<Reply, Problem> {
     let (content_type, attachment) = match export.format {
         Format::Jsonl => ("application/x-ndjson", "attachment; filename=\"doorward-audit.jsonl\""),
         Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"doorward-audit.csv\""),
     };
-    Reply::bytes(StatusCode::OK, content_type, Bytes::new())
+    let reply = Reply::bytes(StatusCode::OK, content_type, Bytes::new())
         .with(header::CONTENT_DISPOSITION, HeaderValue::from_static(attachment))
-        .followed_by(move || export.read_on().map(|lines| lines.map(Bytes::from)))
+        .followed_by(move || export.read_on().map(|lines| lines.map(Bytes::from)));
+    room.sessions.only_for_admin(actor, reply)
 }
 
 /// `POST /api/v1/admin/keys/rotate`: replaces all signing keys at once; every access token is void after it, refresh

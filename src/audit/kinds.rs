@@ -88,6 +88,7 @@ kinds! {
     AppSignedIn = "app.signed_in", events_app_signed_in;
     AppRefused = "app.refused", events_app_refused;
     AppTokenReused = "app.token_reused", events_app_token_reused;
+    AppNotProven = "app.not_proven", events_app_not_proven;
     AppAdded = "app.added", events_app_added;
     AppChanged = "app.changed", events_app_changed;
     AppSecretMade = "app.secret_made", events_app_secret_made;

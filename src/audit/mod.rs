@@ -88,7 +88,7 @@ impl Audit {
     ) -> Result<Audit, StoreError> {
         let reserved =
             store.get::<SequenceRecord>(SequenceRecord::ROW)?.map_or(0, |record| record.value.reserved);
-        let newest = store.engine().scan(&Table::AUDIT.key(&[]), None, 1, true)?;
+        let newest = store.engine().scan(&Table::AUDIT.key(&[]), None, 1)?;
         let newest = newest
             .first()
             .and_then(|(key, _)| Table::AUDIT.row(key))
@@ -116,10 +116,11 @@ impl Audit {
     /// starting.
     fn count_last_day(&self) {
         let day = Duration::from_secs(HOURS as u64 * 3600);
-        let start = self.shared.clock.now().minus(day);
+        let now = self.shared.clock.now();
+        let start = now.minus(day);
         let counted = self.visit_back(MOST_COUNTED_AT_START, |at, record| {
             if let Some(kind) = Kind::parse(&record.kind) {
-                self.shared.tally.count(at, kind, record.outcome);
+                self.shared.tally.count(now, at, kind, record.outcome);
             }
             at >= start
         });
@@ -211,18 +212,15 @@ impl Audit {
     /// # Errors
     /// If the store cannot be read or takes no writes.
     pub async fn purge(&self, now: Timestamp) -> Result<usize, CommitError> {
-        let horizon = now.minus(self.shared.retention);
+        let horizon = Table::AUDIT.key(&records::row(now.minus(self.shared.retention), 0));
         let mut deleted = 0;
         loop {
-            let page =
-                self.shared.store.engine().scan(&Table::AUDIT.key(&[]), None, LARGEST_COMMIT, false)?;
+            // Keys alone decide, so that a damaged event goes like any other.
+            let older =
+                self.shared.store.engine().scan(&Table::AUDIT.key(&[]), Some(&horizon), LARGEST_COMMIT)?;
             let mut batch = self.shared.store.batch();
             let mut found = 0;
-            // Keys alone decide, so that a damaged event goes like any other.
-            for row in page.iter().filter_map(|(key, _)| Table::AUDIT.row(key)) {
-                if records::split_row(row).is_some_and(|(at, _)| at >= horizon) {
-                    break;
-                }
+            for row in older.iter().filter_map(|(key, _)| Table::AUDIT.row(key)) {
                 batch.remove::<AuditRecord>(row);
                 found += 1;
             }
@@ -299,7 +297,7 @@ impl Audit {
         batch.put(&records::row(at, sequence), &record);
         let (shared, kind) = (self.shared.clone(), event.kind);
         batch.after(move || {
-            shared.tally.count(at, kind, record.outcome);
+            shared.tally.count(shared.clock.now(), at, kind, record.outcome);
             log(&record);
         });
     }

@@ -28,9 +28,6 @@ const LOCAL: &str = "local network";
 /// How long one key is used.
 const EPOCH: Duration = Duration::from_secs(7 * 86_400);
 
-/// The largest number of keys read at start; with a retention of 30 days there are six.
-const MOST_KEYS: usize = 256;
-
 /// The key of one epoch.
 #[derive(Clone)]
 struct EpochKey {
@@ -50,15 +47,14 @@ impl Pseudonyms {
     /// Reads the keys that are still kept.
     pub(super) fn open(store: &Store, clock: SharedClock, random: Random) -> Result<Self, StoreError> {
         let mut keys = BTreeMap::new();
-        for (row, record) in store.scan::<PseudonymKeyRecord>(&[], None, MOST_KEYS)? {
+        store.for_each::<PseudonymKeyRecord>(|row, record| {
             let epoch: [u8; 8] =
                 row.try_into().map_err(|_| StoreError::Corrupt { table: "pseudonym_key" })?;
-            let key = EpochKey {
-                key: SecretKey::new(record.value.key),
-                is_stored: Arc::new(AtomicBool::new(true)),
-            };
+            let key =
+                EpochKey { key: SecretKey::new(record.key), is_stored: Arc::new(AtomicBool::new(true)) };
             keys.insert(u64::from_be_bytes(epoch), key);
-        }
+            Ok(())
+        })?;
         Ok(Pseudonyms { keys: Arc::new(Mutex::new(keys)), clock, random })
     }
 

@@ -163,7 +163,8 @@ impl Audit {
         let limit = limit.clamp(1, LARGEST_PAGE);
         let end = filter.until.map(|until| records::row(until, 0));
         let mut before = match (before.and_then(parse_cursor), end) {
-            (Some(cursor), Some(end)) => Some(cursor.min(end)),
+            // The older of the two.
+            (Some(cursor), Some(end)) => Some(cursor.max(end)),
             (cursor, end) => cursor.or(end),
         };
         let mut rows = Vec::new();
@@ -254,10 +255,11 @@ impl Audit {
         Ok(())
     }
 
+    /// Returns the newest events that are older than the row `before`.
     fn read_back(&self, before: Option<[u8; 16]>, limit: usize) -> Result<Vec<Found>, StoreError> {
         let before = before.as_ref().map(<[u8; 16]>::as_slice);
         let mut found = Vec::new();
-        for (row, record) in self.shared.store.scan_back::<AuditRecord>(&[], before, limit)? {
+        for (row, record) in self.shared.store.scan::<AuditRecord>(&[], before, limit)? {
             let damaged = StoreError::Corrupt { table: "audit" };
             let (at, sequence) = records::split_row(&row).ok_or(damaged.clone())?;
             found.push((row.try_into().map_err(|_| damaged)?, at, sequence, record.value));

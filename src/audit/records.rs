@@ -8,7 +8,8 @@ use crate::kernel::text::Username;
 use crate::kernel::time::Timestamp;
 use crate::store::{Record, Table};
 
-/// One event. Row: time in ms (u64 BE), sequence (u64 BE).
+/// One event. Row: the complements of the time in ms (u64 BE) and of the sequence (u64 BE), so that the newest event
+/// comes first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuditRecord {
     /// The name of the kind, so that the event outlives its place in the register.
@@ -62,12 +63,12 @@ impl Record for PseudonymKeyRecord {
     const VERSION: u8 = 1;
 }
 
-/// Returns the row of an event.
+/// Returns the row of an event. With sequence 0 it is the border of `at`: what happened before that moment comes after it.
 pub(super) fn row(at: Timestamp, sequence: u64) -> [u8; 16] {
     let mut row = [0; 16];
     let (time, rest) = row.split_at_mut(8);
-    time.copy_from_slice(&at.as_millis().to_be_bytes());
-    rest.copy_from_slice(&sequence.to_be_bytes());
+    time.copy_from_slice(&(!at.as_millis()).to_be_bytes());
+    rest.copy_from_slice(&(!sequence).to_be_bytes());
     row
 }
 
@@ -75,5 +76,5 @@ pub(super) fn row(at: Timestamp, sequence: u64) -> [u8; 16] {
 pub(super) fn split_row(row: &[u8]) -> Option<(Timestamp, u64)> {
     let (time, rest) = row.split_first_chunk::<8>()?;
     let sequence: [u8; 8] = rest.try_into().ok()?;
-    Some((Timestamp::from_millis(u64::from_be_bytes(*time)), u64::from_be_bytes(sequence)))
+    Some((Timestamp::from_millis(!u64::from_be_bytes(*time)), !u64::from_be_bytes(sequence)))
 }

@@ -29,14 +29,16 @@ impl Tally {
         Tally(Mutex::new(VecDeque::with_capacity(HOURS + 1)))
     }
 
-    /// Counts an event. One of an hour that is over by more than a day, or of a kind that this version does not know, is
-    /// passed over.
-    pub(super) fn count(&self, at: Timestamp, kind: Kind, outcome: Outcome) {
-        let hour = at.as_secs() / HOUR;
-        let mut hours = self.0.lock();
-        let newest = hours.back().map_or(0, |counted| counted.hour);
-        if hour.saturating_add(HOURS as u64) <= newest {
+    /// Counts an event at `now`. One of an hour that is over by more than a day, or that has not begun, is passed over.
+    pub(super) fn count(&self, now: Timestamp, at: Timestamp, kind: Kind, outcome: Outcome) {
+        let (running, hour) = (now.as_secs() / HOUR, at.as_secs() / HOUR);
+        if hour > running || hour.saturating_add(HOURS as u64) <= running {
             return;
+        }
+        let mut hours = self.0.lock();
+        // The clock was ahead and is right again.
+        while hours.back().is_some_and(|counted| counted.hour > running) {
+            hours.pop_back();
         }
         let place = hours.partition_point(|counted| counted.hour < hour);
         if hours.get(place).is_none_or(|counted| counted.hour != hour) {
@@ -88,10 +90,10 @@ mod tests {
     #[test]
     fn events_are_counted_by_hour_kind_and_outcome() {
         let tally = Tally::new();
-        tally.count(NOW, Kind::SignInSucceeded, Outcome::Succeeded);
-        tally.count(NOW, Kind::SignInFailed, Outcome::Refused);
-        tally.count(ago(5), Kind::SignInFailed, Outcome::Failed);
-        tally.count(ago(5), Kind::RuleChanged, Outcome::Succeeded);
+        tally.count(NOW, NOW, Kind::SignInSucceeded, Outcome::Succeeded);
+        tally.count(NOW, NOW, Kind::SignInFailed, Outcome::Refused);
+        tally.count(NOW, ago(5), Kind::SignInFailed, Outcome::Failed);
+        tally.count(NOW, ago(5), Kind::RuleChanged, Outcome::Succeeded);
         let all = tally.hours(NOW, |_, _| true);
         assert_eq!(all.len(), HOURS);
         assert_eq!((all[23].succeeded, all[23].refused), (1, 1));
@@ -105,12 +107,12 @@ mod tests {
     fn what_is_over_goes_and_a_clock_that_jumps_fills_no_memory() {
         let tally = Tally::new();
         for hour in (0..200).rev() {
-            tally.count(ago(hour), Kind::SignInSucceeded, Outcome::Succeeded);
+            tally.count(ago(hour), ago(hour), Kind::SignInSucceeded, Outcome::Succeeded);
         }
         assert_eq!(tally.0.lock().len(), HOURS);
         // One that comes late finds its hour; one of last week finds none.
-        tally.count(ago(3), Kind::SignInSucceeded, Outcome::Succeeded);
-        tally.count(ago(150), Kind::SignInSucceeded, Outcome::Succeeded);
+        tally.count(NOW, ago(3), Kind::SignInSucceeded, Outcome::Succeeded);
+        tally.count(NOW, ago(150), Kind::SignInSucceeded, Outcome::Succeeded);
         let hours = tally.hours(NOW, |_, _| true);
         assert_eq!(hours.iter().map(|hour| hour.succeeded).sum::<u32>(), 25);
         assert_eq!(hours[20].succeeded, 2);

@@ -29,11 +29,10 @@ impl Engine for Refusing {
     fn scan(
         &self,
         prefix: &[u8],
-        from: Option<&[u8]>,
+        after: Option<&[u8]>,
         limit: usize,
-        descending: bool,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        self.memory.scan(prefix, from, limit, descending)
+        self.memory.scan(prefix, after, limit)
     }
 
     fn commit(&self, batch: RawBatch) -> CommitFuture {
@@ -216,7 +215,7 @@ fn after_thirty_days_nothing_is_left_of_an_address() {
         assert_eq!(fixture.audit.purge(fixture.clock.now()).await.unwrap(), 1);
         assert!(fixture.rows().is_empty());
         for table in [Table::AUDIT, Table::PSEUDONYM_KEY] {
-            let left = fixture.engine.scan(&table.key(&[]), None, 10, false).unwrap();
+            let left = fixture.engine.scan(&table.key(&[]), None, 10).unwrap();
             assert!(left.is_empty(), "{left:?}");
         }
     });
@@ -388,5 +387,38 @@ fn events_are_found_by_what_they_were_done_to() {
         let rows = fixture.audit.page(&filter, None, 10).unwrap().rows;
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].target.as_deref(), Some("gitea"));
+    });
+}
+
+/// An event that was written while the clock was days ahead does not silence the overview of the days in between.
+#[test]
+fn an_event_of_the_future_does_not_silence_the_overview() {
+    block_on(async {
+        let fixture = Fixture::new();
+        let right = fixture.clock.now();
+        let count =
+            |audit: &Audit| audit.last_day(|_, _| true).iter().map(|hour| hour.succeeded).sum::<u32>();
+        fixture.clock.advance(3 * DAY);
+        fixture.write(Event::succeeded(Kind::SettingChanged)).await;
+        fixture.clock.set_wall(right);
+        fixture.write(Event::succeeded(Kind::SettingChanged)).await;
+        assert_eq!(count(&fixture.audit), 1);
+        assert_eq!(count(&open(&fixture.store, &fixture.clock)), 1);
+    });
+}
+
+/// PRI-01: a place keeps its name for a week, however many keys a long retention keeps.
+#[test]
+fn the_key_of_this_week_is_found_among_many() {
+    block_on(async {
+        let fixture = Fixture::new();
+        let address = "203.0.113.77".parse().unwrap();
+        for _ in 0..300 {
+            fixture.write(Event::succeeded(Kind::SettingChanged).from(address)).await;
+            fixture.clock.advance(7 * DAY);
+        }
+        fixture.write(Event::succeeded(Kind::SettingChanged).from(address)).await;
+        let place = fixture.audit.place(address);
+        assert_eq!(open(&fixture.store, &fixture.clock).place(address), place);
     });
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{
     Failure, app, audit, config, doctor, domain, group, handed_out, import, keys, proxy_snippet, rules,
@@ -27,6 +28,8 @@ use crate::kernel::time::SystemClock;
 /// The longest order.
 const LONGEST_ORDER: u64 = 4 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait when no order can be heard, most likely because no more files can be opened.
+const DEAF: Duration = Duration::from_millis(200);
 
 /// A command as it travels.
 #[derive(Serialize, Deserialize)]
@@ -54,6 +57,16 @@ pub(super) enum Order {
     PublicOrigin,
     /// How a host looks from outside.
     Outside(doctor::LookOrder),
+}
+
+impl Order {
+    /// Returns how long it may take; `None` for a copy of the store, which takes as long as the store is large.
+    fn patience(&self) -> Option<Duration> {
+        match self {
+            Order::TakeSnapshot | Order::ExportStore => None,
+            _ => Some(PATIENCE),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,7 +120,7 @@ pub(super) fn ask_server(order: &Order, settings: &Settings) -> Option<Result<St
 
 fn ask(mut stream: UnixStream, order: &Order) -> Result<Answer, Failure> {
     let lost = |error: std::io::Error| Failure::new(format!("The server did not answer: {error}"));
-    stream.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
+    stream.set_read_timeout(order.patience()).map_err(lost)?;
     let mut line = serde_json::to_vec(order).map_err(|error| Failure::new(error.to_string()))?;
     line.push(b'\n');
     stream.write_all(&line).map_err(lost)?;
@@ -170,11 +183,19 @@ pub(super) fn listen(app: Arc<App>, path: &Path) -> std::io::Result<JoinHandle<(
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let app = app.clone();
-            tokio::spawn(async move {
-                let _ = tokio::time::timeout(PATIENCE, converse(&app, stream)).await;
-            });
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let app = app.clone();
+                    tokio::spawn(async move {
+                        let _ = converse(&app, stream).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot hear a command");
+                    tokio::time::sleep(DEAF).await;
+                }
+            }
         }
     }))
 }
@@ -182,16 +203,27 @@ pub(super) fn listen(app: Arc<App>, path: &Path) -> std::io::Result<JoinHandle<(
 async fn converse(app: &App, stream: tokio::net::UnixStream) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
-    tokio::io::BufReader::new(reader.take(LONGEST_ORDER)).read_line(&mut line).await?;
-    let answer = match serde_json::from_str::<Order>(&line) {
-        Ok(order) => carry_out(app, order).await,
+    let mut reader = tokio::io::BufReader::new(reader.take(LONGEST_ORDER));
+    timeout(PATIENCE, reader.read_line(&mut line)).await??;
+    let order = serde_json::from_str::<Order>(&line);
+    let is_copy = matches!(order, Ok(Order::ExportStore));
+    let answer = match order {
+        Ok(order) => match order.patience() {
+            Some(patience) => timeout(patience, carry_out(app, order)).await?,
+            None => carry_out(app, order).await,
+        },
         Err(_) => Answer {
             is_done: false,
             text: "The server runs another version of Doorward; use the program it was started with."
                 .to_owned(),
         },
     };
-    let mut answer = serde_json::to_vec(&answer).unwrap_or_default();
-    answer.push(b'\n');
-    writer.write_all(&answer).await
+    let mut line = serde_json::to_vec(&answer).unwrap_or_default();
+    line.push(b'\n');
+    let told = timeout(PATIENCE, writer.write_all(&line)).await;
+    // The command was ended meanwhile, so nobody takes its copy along.
+    if is_copy && !matches!(told, Ok(Ok(()))) {
+        handed_out::take_back(app, &answer.text);
+    }
+    told?
 }

@@ -37,6 +37,13 @@ pub(super) async fn export(app: &App) -> Result<String, Failure> {
         .map_err(|error| Failure::new(error.to_string()))
 }
 
+/// Removes what [`export`] wrote, because the command that wanted it is gone.
+pub(super) fn take_back(app: &App, answer: &str) {
+    if let Ok(written) = serde_json::from_str::<Written>(answer) {
+        app.system.take_back_store(&name_of(&written.name));
+    }
+}
+
 /// Writes down that a snapshot is taken along.
 pub(super) async fn fetch(app: &App, name: &str) -> Result<String, Failure> {
     app.system.hand_out_snapshot(name, event()).await.map_err(told)?;
@@ -74,7 +81,7 @@ pub(super) fn run(
 /// Refuses to write over a file, before anything is made.
 fn is_new(file: &Path) -> Result<(), Failure> {
     if file.as_os_str() != "-" && file.symlink_metadata().is_ok() {
-        return Err(Failure::new(format!("{} exists", file.display())));
+        return Err(Failure::new(format!("{} exists; name another file.", file.display())));
     }
     Ok(())
 }

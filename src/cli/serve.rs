@@ -337,6 +337,9 @@ fn master_key(settings: &Settings, random: &Random) -> Result<(MasterKey, bool),
     let has_data = store::has_data(directory)
         .map_err(|error| Failure::new(format!("{} cannot be read: {error}", directory.display())))?;
     let is_new = !has_data && !path.exists();
+    if is_new || (!has_data && !is_own_key(settings)) {
+        store::begin(&open_settings(settings)).map_err(|error| Failure::new(error.to_string()))?;
+    }
     let key = key_file::load_or_create(&path, random, !has_data)
         .map_err(|error| Failure::new(error.to_string()))?;
     Ok((key, is_new))

@@ -35,8 +35,6 @@ pub struct Key {
     pub help: fn(Words) -> &'static str,
     /// Whether its value is never shown. A secret can also be given by file: `NAME_file`, `DOORWARD_…_FILE`.
     pub is_secret: bool,
-    /// Whether an admin may change it in the web interface while file, environment and flags leave it alone.
-    pub is_editable: bool,
 }
 
 impl PartialEq for Key {
@@ -86,7 +84,6 @@ macro_rules! settings {
                 default: $default,
                 help: $help,
                 is_secret: [$(stringify!($attribute)),*].contains(&"secret"),
-                is_editable: [$(stringify!($attribute)),*].contains(&"editable"),
             }
         }),+]);
 
@@ -135,9 +132,9 @@ settings! {
 
     listen: SocketAddr = "server.listen", "127.0.0.1:8080", socket(),
         Words::settings_server_listen;
-    #[editable] public_origin: Option<WebOrigin> = "server.public_origin", "", web_origin().or_none(),
+    public_origin: Option<WebOrigin> = "server.public_origin", "", web_origin().or_none(),
         Words::settings_server_public_origin;
-    #[editable] trusted_proxies: Vec<IpNet> = "server.trusted_proxies", "", networks(),
+    trusted_proxies: Vec<IpNet> = "server.trusted_proxies", "", networks(),
         Words::settings_server_trusted_proxies;
     insecure_http: bool = "server.insecure_http", "false", switch(),
         Words::settings_server_insecure_http;
@@ -153,9 +150,9 @@ settings! {
     outgoing_ca_file: Option<PathBuf> = "outgoing.ca_file", "", path().or_none(),
         Words::settings_outgoing_ca_file;
 
-    #[editable] protect_domains: Vec<ProtectedDomain> = "protect.domains", "", protected_domains(),
+    protect_domains: Vec<ProtectedDomain> = "protect.domains", "", protected_domains(),
         Words::settings_protect_domains;
-    #[editable] protect_domain: Option<String> = "protect.domain", "", cookie_domain().or_none(),
+    protect_domain: Option<String> = "protect.domain", "", cookie_domain().or_none(),
         Words::settings_protect_domain;
 
     forward_auth_empty_headers: bool = "forward_auth.empty_identity_headers", "true", switch(),
@@ -174,24 +171,24 @@ settings! {
     oidc_registration: bool = "oidc.registration", "false", switch(),
         Words::settings_oidc_registration;
 
-    #[editable] session_idle: Duration = "session.idle_minutes", "30", span(MINUTE, 1, 1440),
+    session_idle: Duration = "session.idle_minutes", "30", span(MINUTE, 1, 1440),
         Words::settings_session_idle_minutes;
-    #[editable] session_absolute: Duration = "session.absolute_hours", "24", span(HOUR, 1, 24),
+    session_absolute: Duration = "session.absolute_hours", "24", span(HOUR, 1, 24),
         Words::settings_session_absolute_hours;
-    #[editable] session_remember: Duration = "session.remember_days", "30", span(DAY, 1, 365),
+    session_remember: Duration = "session.remember_days", "30", span(DAY, 1, 365),
         Words::settings_session_remember_days;
-    #[editable] token_access: Duration = "token.access_minutes", "30", span(MINUTE, 1, 1440),
+    token_access: Duration = "token.access_minutes", "30", span(MINUTE, 1, 1440),
         Words::settings_token_access_minutes;
-    #[editable] token_refresh: Duration = "token.refresh_days", "7", span(DAY, 1, 365),
+    token_refresh: Duration = "token.refresh_days", "7", span(DAY, 1, 365),
         Words::settings_token_refresh_days;
-    #[editable] token_refresh_max: Duration = "token.refresh_max_days", "30", span(DAY, 1, 730),
+    token_refresh_max: Duration = "token.refresh_max_days", "30", span(DAY, 1, 730),
         Words::settings_token_refresh_max_days;
     token_refresh_grace: Duration = "token.refresh_grace_seconds", "10", span(1, 0, 60),
         Words::settings_token_refresh_grace_seconds;
 
-    #[editable] registration: Registration = "accounts.registration", "closed", Registration::reader(),
+    registration: Registration = "accounts.registration", "closed", Registration::reader(),
         Words::settings_accounts_registration;
-    #[editable] second_factor: SecondFactor = "accounts.second_factor", "admins", SecondFactor::reader(),
+    second_factor: SecondFactor = "accounts.second_factor", "admins", SecondFactor::reader(),
         Words::settings_accounts_second_factor;
 
     password_memory_kib: u32 = "password.memory_kib", "19456", number(19_456, 1_048_576),
@@ -209,8 +206,6 @@ settings! {
         Words::settings_limits_registration;
     limit_totp: Rate = "limits.totp", "3/5m", rate(),
         Words::settings_limits_totp;
-    limit_upload: Rate = "limits.upload", "10/15m", rate(),
-        Words::settings_limits_upload;
     limit_api: Rate = "limits.api", "100/1h", rate(),
         Words::settings_limits_api;
     suspend_after: u32 = "limits.suspend_after", "5", number(3, 100),
@@ -220,7 +215,7 @@ settings! {
     limit_table_entries: usize = "limits.table_entries", "65536", number(1_024, 16_777_216),
         Words::settings_limits_table_entries;
 
-    #[editable] audit_retention: Duration = "audit.retention_days", "30", span(DAY, 1, 3650),
+    audit_retention: Duration = "audit.retention_days", "30", span(DAY, 1, 3650),
         Words::settings_audit_retention_days;
 
     log_format: LogFormat = "log.format", "text", LogFormat::reader(),

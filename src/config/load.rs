@@ -353,6 +353,6 @@ fn unknown(name: &str, origin: &Origin) -> String {
         .filter(|(distance, _)| *distance <= 3.max(name.len() / 4));
     match nearest {
         Some((_, key)) => format!("There is no setting {name} ({origin}). Did you mean {}?", key.name),
-        None => format!("There is no setting {name} ({origin}). `doorward config show` lists all of them."),
+        None => format!("There is no setting {name} ({origin}). `doorward config list` lists all of them."),
     }
 }

@@ -130,6 +130,7 @@ fn unknown_keys_are_errors_with_a_suggestion() {
     let text = mistakes("[xyzzy]\nplugh = 1\n", &[], &[]);
     assert!(
         text.contains("There is no setting xyzzy.plugh (/etc/doorward/doorward.toml).")
+            && text.contains("`doorward config list`")
             && !text.contains("mean"),
         "{text}"
     );

@@ -1,6 +1,6 @@
 //! What a client assertion must say (private_key_jwt: RFC 7523 section 3, OpenID Connect Core section 9, FAPI 2.0
 //! section 5.3.2). Whether its signature is the client's is [`super::client_jws`]'s part; whether its `jti` was seen
-//! before is [`super::replay`]'s.
+//! before is the store's.
 
 use std::fmt;
 use std::time::Duration;

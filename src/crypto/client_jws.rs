@@ -1,4 +1,4 @@
-//! Tokens that a client signed with a key it registered: client assertions and request objects.
+//! Tokens that a client signed with a key it registered: client assertions.
 //!
 //! The key is looked up among the client's own and nowhere else; the algorithm must be one that the caller allows, and
 //! one that the key was registered for. What the claims mean, times included, is for the caller.

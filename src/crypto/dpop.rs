@@ -16,7 +16,7 @@ use crate::kernel::time::Timestamp;
 /// How proofs may be signed; RS256 is not among them (FAPI 2.0 section 5.4.1).
 pub const ALGORITHMS: [ClientAlgorithm; 3] =
     [ClientAlgorithm::Ps256, ClientAlgorithm::Es256, ClientAlgorithm::EdDsa];
-/// How old a proof may be.
+/// How old a proof may be (RFC 9449 section 11.1).
 pub const MAX_AGE: Duration = Duration::from_secs(60);
 /// How far the clock of the client may be ahead.
 pub const MAX_AHEAD: Duration = Duration::from_secs(15);
@@ -33,12 +33,6 @@ pub struct ExpectedProof<'a> {
     pub access_token: Option<&'a str>,
     /// The wall clock.
     pub now: Timestamp,
-    /// How old the proof may be: [`MAX_AGE`].
-    pub max_age: Duration,
-    /// How far the clock of the client may be ahead: [`MAX_AHEAD`].
-    pub max_ahead: Duration,
-    /// The nonce that it must hold, if we gave one.
-    pub nonce: Option<&'a str>,
 }
 
 /// A proof that is sound. It may be used once: remember `jkt` and `jti` together for as long as `iat` is in time.
@@ -50,11 +44,11 @@ pub struct Proof {
     pub jti: String,
     /// When it was made.
     pub iat: Timestamp,
-    /// The nonce in it.
+    /// The nonce in it, which is the caller's to judge.
     pub nonce: Option<String>,
 }
 
-/// Why a proof was refused; the client learns `invalid_dpop_proof`, or `use_dpop_nonce` for the nonce.
+/// Why a proof was refused; the client learns `invalid_dpop_proof`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProofError {
     /// It is no JWS of the right form.
@@ -77,8 +71,6 @@ pub enum ProofError {
     OutOfTime,
     /// It was made for another access token, or for none.
     WrongToken,
-    /// It lacks the nonce that it must hold.
-    WrongNonce,
 }
 
 impl fmt::Display for ProofError {
@@ -96,7 +88,6 @@ impl fmt::Display for ProofError {
             ProofError::WrongUrl => "The htu of the DPoP proof is not the address of the request.",
             ProofError::OutOfTime => "The iat of the DPoP proof is not now. Check the clock of the client.",
             ProofError::WrongToken => "The ath of the DPoP proof is not the hash of the access token.",
-            ProofError::WrongNonce => "The DPoP proof must hold the nonce of the DPoP-Nonce header.",
         })
     }
 }
@@ -154,7 +145,7 @@ fn check_claims(
     }
     let issued = claims.get("iat").and_then(Value::as_u64).ok_or(ProofError::MissingClaim)?;
     let issued = Timestamp::from_secs(issued);
-    if issued.plus(expected.max_age) < expected.now || issued > expected.now.plus(expected.max_ahead) {
+    if issued.plus(MAX_AGE) < expected.now || issued > expected.now.plus(MAX_AHEAD) {
         return Err(ProofError::OutOfTime);
     }
     if let Some(token) = expected.access_token {
@@ -163,11 +154,7 @@ fn check_claims(
             return Err(ProofError::WrongToken);
         }
     }
-    let nonce = text("nonce");
-    if expected.nonce.is_some() && nonce != expected.nonce {
-        return Err(ProofError::WrongNonce);
-    }
-    Ok(Proof { jkt, jti: jti.to_owned(), iat: issued, nonce: nonce.map(str::to_owned) })
+    Ok(Proof { jkt, jti: jti.to_owned(), iat: issued, nonce: text("nonce").map(str::to_owned) })
 }
 
 /// Compares two addresses without query and fragment, after the normalization of RFC 3986 sections 6.2.2 and 6.2.3

@@ -1,11 +1,13 @@
 //! The master key on disk: one file that only its owner can read (KEY-01, KEY-02).
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::keys::MasterKey;
@@ -119,26 +121,51 @@ pub fn load(path: &Path) -> Result<MasterKey, KeyFileError> {
 
 fn create(path: &Path, random: &Random) -> Result<MasterKey, KeyFileError> {
     let fail = |error| KeyFileError::Io { path: path.to_owned(), error };
-    let key = MasterKey::random(random);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fail)?;
-    let written = file.write_all(key.to_file_text().as_bytes()).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        // Half a key would stop every later start; the file is ours, made a moment ago.
-        let _ = std::fs::remove_file(path);
-        return Err(fail(error));
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".tmp");
+    let fresh = PathBuf::from(fresh);
+    let moved = write_fresh(&fresh, random).and_then(|()| move_to_new(&fresh, path));
+    if let Err(error) = moved {
+        let _ = fs::remove_file(&fresh);
+        // Another start was faster, and its key counts.
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return Err(fail(error));
+        }
     }
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)?;
-    Ok(key)
+    // Read, not remembered: what counts is what the next start will find.
+    load(path)
+}
+
+/// Writes a fresh key to `path`, over what a start that was cut off left there.
+fn write_fresh(path: &Path, random: &Random) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(MasterKey::random(random).to_file_text().as_bytes())?;
+    file.sync_all()
+}
+
+/// Moves a file to a name that nothing has: half a key under the right name would stop every later start.
+fn move_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can promise it.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if !to.exists() => fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Err(io::ErrorKind::AlreadyExists.into()),
+        other => Ok(other?),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -168,6 +195,33 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         assert_eq!(load_or_create(&path, &Random::os(), true).unwrap().fingerprint(), made.fingerprint());
         assert_eq!(load_or_create(&path, &Random::os(), false).unwrap().fingerprint(), made.fingerprint());
+    }
+
+    /// FAIL-04: a kill during the first start leaves the whole key or none, so the next start is like the first.
+    #[test]
+    fn half_a_key_never_has_the_name_of_the_key() {
+        let directory = Directory::new();
+        let path = directory.0.join("key");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    if let Ok(text) = fs::read_to_string(&path) {
+                        assert_eq!(text.trim_end().len(), 64, "{text:?}");
+                    }
+                }
+            });
+            for _ in 0..200 {
+                load_or_create(&path, &Random::os(), true).unwrap();
+                fs::remove_file(&path).unwrap();
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+        fs::write(directory.0.join("key.tmp"), "half a k").unwrap();
+        let made = load_or_create(&path, &Random::os(), true).unwrap();
+        assert_eq!(load(&path).unwrap().fingerprint(), made.fingerprint());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 1, "nothing is left beside it");
     }
 
     /// KEY-02, FAIL-04: a missing key beside data is an error, never a reason to make a new one.

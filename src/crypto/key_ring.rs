@@ -259,11 +259,11 @@ impl<K: RingMember> KeyRing<K> {
         Plan { add, remove }
     }
 
-    /// Returns the plan for a key that became known to others: `fresh` signs at once, and all others go. Every
-    /// token issued so far is void after it.
-    pub fn plan_replacement(&self, now: Timestamp, fresh: K) -> Plan<K> {
+    /// Returns the plan for a key that became known to others: `fresh` signs at once, if there is one, and all others
+    /// go. Every token issued so far is void after it.
+    pub fn plan_replacement(&self, now: Timestamp, fresh: Option<K>) -> Plan<K> {
         Plan {
-            add: vec![RingKey::new(fresh, now, now)],
+            add: fresh.into_iter().map(|key| RingKey::new(key, now, now)).collect(),
             remove: self.keys.iter().map(|key| key.kid().to_owned()).collect(),
         }
     }
@@ -363,7 +363,7 @@ mod tests {
         rotate(&mut ring, day(0));
         rotate(&mut ring, day(89));
         let old: Vec<String> = ring.keys().iter().map(|key| key.kid().to_owned()).collect();
-        ring.apply(ring.plan_replacement(day(89), fresh()));
+        ring.apply(ring.plan_replacement(day(89), Some(fresh())));
         assert_eq!(ring.keys().len(), 1);
         assert!(old.iter().all(|kid| ring.find(kid).is_none()));
         assert_eq!(ring.signing_key(day(89)).unwrap().kid(), ring.keys()[0].kid());

@@ -1,4 +1,4 @@
-//! Remembering what may be used once, in memory and within bounds: `jti` of DPoP proofs and client assertions.
+//! Remembering what may be used once, in memory and within bounds: the `jti` of DPoP proofs.
 //!
 //! After a restart it remembers nothing; what it keeps is dead a few minutes later anyway.
 
@@ -8,6 +8,17 @@ use std::fmt;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+
+/// What a memory says of a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Novelty {
+    /// It is seen for the first time, and remembered.
+    New,
+    /// It was seen before, or is over already.
+    Seen,
+    /// There is no room for it: something new is refused rather than something old forgotten.
+    Full,
+}
 
 /// The things seen so far. At most 100 bytes each.
 pub struct Replay {
@@ -60,21 +71,24 @@ impl Replay {
     }
 
     /// Tells whether `key` is seen for the first time, and remembers it until `until`. Of any number of parallel calls
-    /// with one key exactly one gets `true`. Both times are of [`crate::kernel::time::Clock::monotonic`], so setting
+    /// with one key exactly one gets [`Novelty::New`]. Both times are of [`crate::kernel::time::Clock::monotonic`], so setting
     /// the clock brings nothing back.
     ///
-    /// `false` also if there is no room: then something new is refused rather than something old forgotten. So ask
-    /// only after everything else about the request was found sound, and limit how often one client may ask.
+    /// Ask only after everything else about the request was found sound, and limit how often one client may ask.
     #[must_use]
-    pub fn first_time(&self, key: [u8; 32], until: Duration, now: Duration) -> bool {
+    pub fn first_time(&self, key: [u8; 32], until: Duration, now: Duration) -> Novelty {
         let mut seen = self.seen.lock();
         seen.forget_until(now);
         // What is over already could not be remembered, and would be taken as often as it comes.
-        if until <= now || seen.keys.len() >= self.capacity || !seen.keys.insert(key) {
-            return false;
+        if until <= now || seen.keys.contains(&key) {
+            return Novelty::Seen;
         }
+        if seen.keys.len() >= self.capacity {
+            return Novelty::Full;
+        }
+        seen.keys.insert(key);
         seen.ends.push(Reverse((until, key)));
-        true
+        Novelty::New
     }
 
     /// Returns how many things are remembered, for a metric. Counts what is over until the next question.
@@ -92,6 +106,7 @@ impl Replay {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use super::Novelty::{Full, New, Seen};
     use super::*;
 
     const fn at(seconds: u64) -> Duration {
@@ -106,13 +121,14 @@ mod tests {
     fn a_thing_is_new_once_and_again_when_its_time_is_over() {
         let replay = Replay::default();
         assert!(replay.is_empty());
-        assert!(replay.first_time(key(1), at(60), at(0)));
-        assert!(!replay.first_time(key(1), at(60), at(0)));
-        assert!(!replay.first_time(key(1), at(500), at(59)), "it is not remembered longer by asking again");
-        assert!(replay.first_time(key(2), at(60), at(59)));
-        assert!(replay.first_time(key(1), at(120), at(60)));
+        assert_eq!(replay.first_time(key(1), at(60), at(0)), New);
+        assert_eq!(replay.first_time(key(1), at(60), at(0)), Seen);
+        let again = replay.first_time(key(1), at(500), at(59));
+        assert_eq!(again, Seen, "it is not remembered longer by asking again");
+        assert_eq!(replay.first_time(key(2), at(60), at(59)), New);
+        assert_eq!(replay.first_time(key(1), at(120), at(60)), New);
         assert_eq!(replay.len(), 1, "what was over was forgotten");
-        assert!(!replay.first_time(key(3), at(60), at(60)), "it is over already");
+        assert_eq!(replay.first_time(key(3), at(60), at(60)), Seen, "it is over already");
     }
 
     /// RES: bounded, and a flood makes nobody forget what was seen.
@@ -120,16 +136,16 @@ mod tests {
     fn a_full_memory_refuses_what_is_new_and_forgets_nothing() {
         let replay = Replay::with_capacity(100);
         for number in 0..100 {
-            assert!(replay.first_time(key(number), at(60 + number as u64), at(0)));
+            assert_eq!(replay.first_time(key(number), at(60 + number as u64), at(0)), New);
         }
-        assert!(!replay.first_time(key(100), at(60), at(0)));
+        assert_eq!(replay.first_time(key(100), at(60), at(0)), Full);
         assert_eq!(replay.len(), 100);
         for number in 0..100 {
-            assert!(!replay.first_time(key(number), at(60), at(1)));
+            assert_eq!(replay.first_time(key(number), at(60), at(1)), Seen);
         }
-        assert!(replay.first_time(key(100), at(120), at(60)), "one place became free");
-        assert!(!replay.first_time(key(101), at(120), at(60)));
-        assert!(replay.first_time(key(101), at(1000), at(500)));
+        assert_eq!(replay.first_time(key(100), at(120), at(60)), New, "one place became free");
+        assert_eq!(replay.first_time(key(101), at(120), at(60)), Full);
+        assert_eq!(replay.first_time(key(101), at(1000), at(500)), New);
         assert_eq!(replay.len(), 1);
     }
 
@@ -141,7 +157,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for (number, wins) in wins.iter().enumerate() {
-                        if replay.first_time(key(number), at(60), at(1)) {
+                        if replay.first_time(key(number), at(60), at(1)) == New {
                             wins.fetch_add(1, Ordering::Relaxed);
                         }
                     }

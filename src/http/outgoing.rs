@@ -78,6 +78,11 @@ pub enum OutgoingError {
         /// What it is.
         what: &'static str,
     },
+    /// A stranger's host that is no public one, or is not called by HTTPS.
+    Stranger {
+        /// The address.
+        address: IpAddr,
+    },
     /// Plain HTTP to an address that is not in an allowed network.
     PlainHttp {
         /// The address.
@@ -107,6 +112,7 @@ impl OutgoingError {
             OutgoingError::NotAllowed { address, .. } => {
                 t.errors_away_not_allowed(address, likely_network(*address))
             }
+            OutgoingError::Stranger { address } => t.errors_away_stranger(address),
             OutgoingError::PlainHttp { address } => t.errors_away_plain_http(likely_network(*address)),
             OutgoingError::NotResolved(why) => t.errors_away_not_found(reason(why, t)),
             OutgoingError::NotConnected(why) => t.errors_away_silent(reason(why, t)),
@@ -163,6 +169,8 @@ impl std::error::Error for OutgoingError {}
 pub struct Outgoing {
     settings: Arc<OutgoingSettings>,
     tls: TlsConnector,
+    /// Whether the networks that an administrator allowed are left out.
+    is_for_strangers: bool,
 }
 
 impl Outgoing {
@@ -189,7 +197,17 @@ impl Outgoing {
         let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}."))?;
         let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Outgoing { settings: Arc::new(settings), tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Outgoing {
+            settings: Arc::new(settings),
+            tls: TlsConnector::from(Arc::new(config)),
+            is_for_strangers: false,
+        })
+    }
+
+    /// Returns the way out to hosts that no administrator entered: public addresses alone, by HTTPS alone.
+    #[must_use]
+    pub fn for_strangers(&self) -> Self {
+        Outgoing { is_for_strangers: true, ..self.clone() }
     }
 
     /// Sends a form and returns the status of the answer, whose body is read up to the limit and thrown away.
@@ -248,6 +266,9 @@ impl Outgoing {
 
     /// Judges one address of a host.
     fn judge(&self, address: IpAddr, is_https: bool) -> Result<(), OutgoingError> {
+        if self.is_for_strangers && (special(address).is_some() || !is_https) {
+            return Err(OutgoingError::Stranger { address: address.to_canonical() });
+        }
         if is_allowed(&self.settings.allowed_networks, address) {
             return Ok(());
         }
@@ -418,6 +439,27 @@ mod tests {
                 let refused = refusal(&[], &format!("{scheme}://{host}:9/x"));
                 assert!(matches!(refused, OutgoingError::NotAllowed { .. }), "{scheme} {host}: {refused}");
             }
+        }
+    }
+
+    /// OA-12: what an administrator allowed is not for strangers.
+    #[test]
+    fn strangers_reach_public_addresses_by_https_alone() {
+        let outgoing = Outgoing::new(OutgoingSettings {
+            allowed_networks: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+            ..OutgoingSettings::default()
+        })
+        .unwrap();
+        let judge = |outgoing: &Outgoing, address: &str, is_https| {
+            outgoing.judge(address.parse().unwrap(), is_https).is_ok()
+        };
+        for address in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1", "::ffff:10.0.0.1"] {
+            assert!(judge(&outgoing, address, false), "{address}");
+            assert!(!judge(&outgoing.for_strangers(), address, true), "{address}");
+        }
+        for address in ["93.184.216.34", "2606:2800:220:1::1"] {
+            assert!(judge(&outgoing.for_strangers(), address, true), "{address}");
+            assert!(!judge(&outgoing.for_strangers(), address, false), "{address}");
         }
     }
 

@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 use super::address::is_loopback_name;
 
-/// Longer targets are ignored. Authorization requests with claims or a request object are long.
+/// Longer targets are ignored. Authorization requests with claims are long.
 const MAX_LENGTH: usize = 8192;
 
 /// Checks `rd` and returns the URL to send, re-serialised by the parser that judged it.

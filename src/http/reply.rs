@@ -17,8 +17,15 @@ use super::cookies::SetCookie;
 
 type Next = dyn FnMut() -> Result<Option<Bytes>, Problem> + Send + Sync;
 
+/// What is sent at a time of an answer that may be broken off.
+const PIECE: usize = 256 * 1024;
+
 /// What follows a body.
-pub(super) struct Rest(Box<Next>);
+pub(super) struct Rest {
+    next: Box<Next>,
+    /// How many bytes are still to come, where that is known.
+    left: Option<u64>,
+}
 
 impl fmt::Debug for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,12 +68,15 @@ impl Body for Payload {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.whole)))));
         }
         let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
-        match rest.0() {
+        match (rest.next)() {
             Ok(Some(bytes)) if bytes.is_empty() => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Ok(Some(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Ok(Some(bytes)) => {
+                rest.left = rest.left.map(|left| left.saturating_sub(bytes.len() as u64));
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
             ended => {
                 this.rest = None;
                 this.under_way = None;
@@ -76,14 +86,12 @@ impl Body for Payload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.whole.is_empty() && self.rest.is_none()
+        self.whole.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.left == Some(0))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.rest {
-            None => SizeHint::with_exact(u64::try_from(self.whole.len()).unwrap_or(u64::MAX)),
-            Some(_) => SizeHint::default(),
-        }
+        let left = self.rest.as_ref().map_or(Some(0), |rest| rest.left);
+        left.map_or_else(SizeHint::default, |left| SizeHint::with_exact(left + self.whole.len() as u64))
     }
 }
 
@@ -201,7 +209,23 @@ impl Reply {
         mut self,
         next: impl FnMut() -> Result<Option<Bytes>, Problem> + Send + Sync + 'static,
     ) -> Self {
-        self.rest = Some(Rest(Box::new(next)));
+        self.rest = Some(Rest { next: Box::new(next), left: None });
+        self
+    }
+
+    /// Sends the body and what follows it only as long as `may` says so, which is asked before each piece. An error breaks
+    /// the answer off.
+    pub fn as_long_as(mut self, may: impl Fn() -> Result<(), Problem> + Send + Sync + 'static) -> Self {
+        let (mut whole, mut rest) = (std::mem::take(&mut self.body), self.rest.take());
+        let left = rest.is_none().then_some(whole.len() as u64);
+        let next = move || {
+            may()?;
+            if whole.is_empty() {
+                return rest.as_mut().map_or(Ok(None), |rest| (rest.next)());
+            }
+            Ok(Some(whole.split_to(whole.len().min(PIECE))))
+        };
+        self.rest = Some(Rest { next: Box::new(next), left });
         self
     }
 

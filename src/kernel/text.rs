@@ -32,6 +32,10 @@ impl Eq for TextError {}
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $parse:expr) => {
+        $crate::kernel::text::text!($(#[$doc])* $name, $parse, stored: $parse);
+    };
+    // What was stored by an older rule is still read by it.
+    ($(#[$doc:meta])* $name:ident, $parse:expr, stored: $stored:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -59,7 +63,8 @@ macro_rules! text {
         impl TryFrom<String> for $name {
             type Error = TextError;
             fn try_from(text: String) -> Result<Self, TextError> {
-                Self::parse(&text)
+                let read: fn(&str) -> Result<String, TextError> = $stored;
+                read(&text).map(|text| $name(text.into_boxed_str()))
             }
         }
 
@@ -111,19 +116,46 @@ pub(crate) fn is_deceptive(character: char) -> bool {
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
+/// Tells whether a character leaves no mark of its own: what Unicode lets fonts leave out (Default_Ignorable_Code_Point),
+/// and the empty Braille pattern.
+fn is_unseen(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Tells whether a text holds a character that is not seen. A symbol may be followed by the one that colors it.
+fn has_unseen(text: &str) -> bool {
+    let mut before = ' ';
+    text.chars().any(|character| {
+        let is_symbol = matches!(before, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');
+        before = character;
+        is_unseen(character) && !(character == '\u{fe0f}' && is_symbol)
+    })
+}
+
+/// Returns a display name as it was taken before invisible letters were refused.
+fn display_name(text: &str) -> Result<String, TextError> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() || trimmed.chars().count() > 100 {
+        return Err(TextError(Words::accounts_display_name_length));
+    }
+    if trimmed.chars().any(is_deceptive) {
+        return Err(TextError(Words::accounts_display_name_letters));
+    }
+    Ok(trimmed.to_owned())
+}
+
 text!(
     /// The name shown to people and apps: 1 to 100 characters, no control, invisible or direction-changing ones.
     DisplayName,
     |text| {
-        let trimmed = text.trim();
-        if trimmed.is_empty() || trimmed.chars().count() > 100 {
-            return Err(TextError(Words::accounts_display_name_length));
-        }
-        if trimmed.chars().any(is_deceptive) {
-            return Err(TextError(Words::accounts_display_name_letters));
-        }
-        Ok(trimmed.to_owned())
-    }
+        let name = display_name(text)?;
+        if has_unseen(&name) { Err(TextError(Words::accounts_display_name_letters)) } else { Ok(name) }
+    },
+    stored: display_name
 );
 
 text!(
@@ -181,6 +213,64 @@ mod tests {
         assert_eq!(DisplayName::parse("  Ada Lovelace ").unwrap().as_str(), "Ada Lovelace");
         for bad in ["", "  ", "a\nb", "a\u{202e}b", "\u{feff}"] {
             assert!(DisplayName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    /// INP-06: nobody is called like somebody else but for a letter that is not seen, and nobody is called nothing.
+    #[test]
+    fn display_names_refuse_what_is_not_seen() {
+        let invisible = [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{17b5}',
+            '\u{180b}',
+            '\u{180e}',
+            '\u{180f}',
+            '\u{200d}',
+            '\u{2060}',
+            '\u{2065}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe00}',
+            '\u{fe0f}',
+            '\u{ffa0}',
+            '\u{fff0}',
+            '\u{fff8}',
+            '\u{1bca0}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e0100}',
+            '\u{e0fff}',
+        ];
+        for letter in invisible {
+            for name in
+                [letter.to_string(), format!("Ada{letter}"), format!("A{letter}da"), format!("{letter}Ada")]
+            {
+                assert!(DisplayName::parse(&name).is_err(), "{name:?}");
+            }
+        }
+        // A symbol may say that it wants colors.
+        for good in ["Ada Łovelace", "李 雷", "홍길동", "ศรี", "Oma \u{2764}\u{fe0f}", "عائشة", "Nguyễn", "é"]
+        {
+            assert_eq!(DisplayName::parse(good).unwrap().as_str(), good);
+        }
+        assert!(DisplayName::parse("Oma \u{2764}\u{fe0f}\u{fe0f}").is_err());
+    }
+
+    /// Names of before are read as they were written, or the store would not open.
+    #[test]
+    fn a_stored_display_name_stays_readable() {
+        let read = |text: &str| serde_json::from_value::<DisplayName>(text.into());
+        for old in ["A\u{ad}da", "\u{3164}", "Ada"] {
+            assert_eq!(read(old).unwrap().as_str(), old);
+        }
+        for bad in ["", "a\nb", "a\u{202e}b"] {
+            assert!(read(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -76,3 +76,29 @@ fn the_number_of_series_does_not_grow_with_traffic() {
     assert_eq!(series(&render(&metrics)), before);
     assert!(before < 200, "{before}");
 }
+
+/// Every alert asks for what there is, compares what has the same labels, and can be reached.
+#[test]
+fn alerts_can_fire() {
+    use crate::crypto::password::HashSettings;
+
+    let text = render(&Metrics::new());
+    let rules = include_str!("../../packaging/prometheus/alerts.yml");
+    let mut queue = None;
+    for rule in rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")) {
+        for name in rule.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')) {
+            let family = name.trim_end_matches("_total").trim_end_matches("_bucket");
+            let is_known = !name.starts_with("doorward_") || text.contains(&format!("# TYPE {family} "));
+            assert!(is_known, "{name} in {rule}");
+        }
+        if rule.contains("sum(") {
+            let (all, summed) = (rule.matches("rate(").count(), rule.matches("sum(rate(").count());
+            assert_eq!(all, summed, "sums have no labels, and what they are compared with has: {rule}");
+        }
+        if let Some(least) = rule.strip_prefix("doorward_hash_queue_length > ") {
+            queue = least.parse::<usize>().ok();
+        }
+    }
+    let shortest = HashSettings { threads: 1, ..HashSettings::default() };
+    assert!(queue.is_some_and(|least| least < shortest.threads * shortest.queue_per_thread), "{queue:?}");
+}

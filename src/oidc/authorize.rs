@@ -184,7 +184,7 @@ async fn judge(
         },
         Decision::Grant => match caller {
             Some(principal) => {
-                room.give_code(request, principal, asked, &wanted, consents_now.then_some(&question)).await
+                room.give_code(request, principal, asked, &wanted, (&question, consents_now)).await
             }
             None => Ok(to_sign_in(room, request, asked, false)),
         },
@@ -317,7 +317,7 @@ impl Oidc {
         principal: &Principal,
         asked: &Asked<'_>,
         wanted: &AuthorizationRequest,
-        agreed: Option<&Question>,
+        (question, consents_now): (&Question, bool),
     ) -> Result<Reply, Refusal> {
         let (client, user) = (&asked.client, &principal.user);
         let key = self.limits.key(&SIGN_INS, principal.sid.as_bytes());
@@ -338,7 +338,7 @@ impl Oidc {
             } else {
                 self.stage_use(&mut batch, &client.id, request.now);
             }
-            if let Some(question) = agreed.filter(|_| asked.rehearsal.is_none()) {
+            if consents_now && asked.rehearsal.is_none() {
                 self.stage_consent(&mut batch, &user.id, &client.id, question).map_err(OAuthError::from)?;
             }
             if let Some(pushed) = &asked.pushed
@@ -352,7 +352,7 @@ impl Oidc {
                 sid: principal.sid,
                 scopes: wanted.scopes.clone(),
                 resources: wanted.resources.clone(),
-                claims: wanted.claims.clone(),
+                claims: wanted.claims.within(&question.scopes, &self.custom_scopes()),
                 factors: principal.factors,
                 authenticated_at: principal.authenticated_at,
                 given_at: request.now.max(user.not_before.plus(Duration::from_millis(1))),

@@ -92,6 +92,11 @@ pub trait LogoutTokens: Send + Sync {
     /// Returns the signed token of a notice; `None` if the app is gone or wants to be told no more, which drops the
     /// notice. Must not wait.
     fn make(&self, notice: &LogoutNotice) -> Option<String>;
+
+    /// Tells whether the app entered its address itself (OA-12).
+    fn is_of_stranger(&self, _notice: &LogoutNotice) -> bool {
+        false
+    }
 }
 
 type Row = [u8; 16];
@@ -114,6 +119,7 @@ struct Inner {
     clock: SharedClock,
     random: Random,
     outgoing: Outgoing,
+    to_strangers: Outgoing,
     waiting: Mutex<HashMap<Row, Waiting>>,
     has_news: Notify,
 }
@@ -176,6 +182,7 @@ impl Backchannel {
             audit,
             clock,
             random,
+            to_strangers: outgoing.for_strangers(),
             outgoing,
             waiting: Mutex::new(waiting),
             has_news: Notify::new(),
@@ -375,7 +382,8 @@ async fn call(inner: &Inner, tokens: &dyn LogoutTokens, notice: &LogoutNotice) -
         return Answered::GivenUp("The address of the app is no URL.".to_owned());
     };
     let body = form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
-    match inner.outgoing.post_form(&url, body.into()).await {
+    let outgoing = if tokens.is_of_stranger(notice) { &inner.to_strangers } else { &inner.outgoing };
+    match outgoing.post_form(&url, body.into()).await {
         Ok(status) => judge(status),
         Err(error) => Answered::NotYet(error.to_string()),
     }

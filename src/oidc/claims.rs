@@ -31,6 +31,20 @@ impl ClaimsRequest {
         self
     }
 
+    /// Returns what is left where `scopes` alone are disclosed: an app or an administrator may widen the scopes of a
+    /// client later, and nobody agreed to that (OA-14).
+    pub(super) fn within(&self, scopes: &Scopes, custom: &[CustomScope]) -> Self {
+        let is_covered = |name: &&String| {
+            *name == PHR
+                || BY_SCOPE.iter().any(|(scope, claims)| scopes.has(scope) && claims.contains(&name.as_str()))
+                || custom.iter().any(|(scope, claims)| {
+                    scopes.has(scope) && claims.iter().any(|(claim, _)| claim == *name)
+                })
+        };
+        let kept = |names: &[String]| names.iter().filter(is_covered).cloned().collect();
+        ClaimsRequest { userinfo: kept(&self.userinfo), id_token: kept(&self.id_token) }
+    }
+
     /// Tells whether the level of phishing resistance was asked for.
     pub(super) fn asks_phr(&self) -> bool {
         self.id_token.iter().any(|name| name == PHR)
@@ -259,6 +273,22 @@ mod tests {
         let allowed = scopes("openid email badges profile");
         assert_eq!(disclosed(&scopes("openid"), &request, &allowed, &custom), scopes("openid email badges"));
         assert_eq!(disclosed(&scopes("openid"), &request, &scopes("openid"), &custom), scopes("openid"));
+    }
+
+    /// OA-14: what no disclosed scope covers is forgotten; the mark of `phr` is no claim and stays.
+    #[test]
+    fn claims_by_name_are_kept_within_what_was_disclosed() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let request = ClaimsRequest {
+            userinfo: names(&["email", "badge", "phone_number"]),
+            id_token: names(&["groups", "acr", "email"]),
+        }
+        .and_phr();
+        let custom = [("badges".to_owned(), vec![("badge".to_owned(), "badge".to_owned())])];
+        let kept = request.within(&Scopes::parse("openid email badges").unwrap(), &custom);
+        assert_eq!((kept.userinfo, kept.id_token), (names(&["email", "badge"]), names(&["email", PHR])));
+        let kept = request.within(&Scopes::parse("openid").unwrap(), &custom);
+        assert_eq!((kept.userinfo, kept.id_token), (Vec::new(), names(&[PHR])));
     }
 
     #[test]

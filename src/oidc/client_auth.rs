@@ -18,17 +18,25 @@ use crate::crypto::client_jws::{self, ClientAlgorithm};
 use crate::crypto::dpop::{self, ExpectedProof};
 use crate::crypto::mac::{hmac_sha256, sha256};
 use crate::crypto::password::{Busy, Ticket};
+use crate::crypto::replay::Novelty;
 use crate::http::{Problem, Request};
 use crate::kernel::secret::{SecretText, ct_eq};
 use crate::kernel::time::Timestamp;
-use crate::limits::Place;
+use crate::limits::{Place, Rule};
 use crate::store::CommitError;
+use crate::words::english_only;
 
 /// The type of a signed assertion (RFC 7523 section 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// How old a proof may be, and how far ahead (RFC 9449 section 11.1).
-const PROOF_AGE: Duration = Duration::from_secs(60);
-const PROOF_AHEAD: Duration = Duration::from_secs(15);
+/// Proofs from one place in the name of clients that prove nothing: anybody may send them, and each takes room in memory
+/// for a while (LIM-01).
+const PROOFS: Rule = Rule::new("dpop-proofs", 300, Duration::from_secs(300));
+/// How often it is written down that somebody did not prove to be a client: they may go on all day (AUD-01, AUD-06).
+const UNPROVEN: Rule = Rule::new("app-not-proven", 1, Duration::from_secs(60));
+/// How soon to try again when the memory for proofs is full.
+const FULL_FOR: Duration = Duration::from_secs(10);
+/// How long it is remembered that an assertion was used, beyond its end: the clock may be set back a little.
+const USED_FOR: Duration = Duration::from_secs(60);
 /// How long a nonce is handed out, in seconds; it is taken for as long again.
 const NONCE_WINDOW: u64 = 300;
 /// The longest secret that is compared with a hash from elsewhere.
@@ -61,6 +69,9 @@ impl Oidc {
         let params = Params::of_form(request)?;
         let client = self.authenticated_client(request, &params).await.map_err(|error| {
             let is_by_header = request.headers.contains_key(header::AUTHORIZATION);
+            if error.code == "invalid_client" {
+                self.note_unproven(request, &params);
+            }
             if error.code == "invalid_client" && is_by_header { error.with_basic_challenge() } else { error }
         })?;
         Ok(Authenticated { client, params, is_rehearsal: false })
@@ -88,6 +99,42 @@ impl Oidc {
             return Err(OAuthError::invalid_client());
         }
         Ok(client)
+    }
+
+    /// Writes down that a client did not prove itself, once a minute for each place and client.
+    fn note_unproven(&self, request: &Request, params: &Params) {
+        let named = match read_proof(request, params) {
+            Ok(Proof::Secret { id, .. }) => Some(id),
+            Ok(Proof::Assertion(assertion)) => client_jws::unverified_issuer(assertion),
+            Ok(Proof::Nothing(id)) => Some(id.to_owned()),
+            Err(_) => None,
+        };
+        // Names that nobody registered are a stranger's words, and count as one.
+        let client = named.and_then(|id| self.client(&id));
+        let name = client.as_ref().map_or("", |client| client.id.as_str());
+        if !self.limits.acquire_place(&UNPROVEN, request.client.ip, name.as_bytes()).verdict.allowed {
+            return;
+        }
+        let mut event = Event::refused(Kind::AppNotProven).from(request.client.ip).request(request.id);
+        if client.is_some() {
+            event = event.on(name);
+        }
+        self.audit.note(event);
+    }
+
+    /// Takes a place in the budget of the caller's place for what anybody may ask.
+    pub(super) fn limit_place(
+        &self,
+        rule: &Rule,
+        request: &Request,
+        subject: &str,
+        why: &'static str,
+    ) -> Result<(), OAuthError> {
+        let verdict = self.limits.acquire_place(rule, request.client.ip, subject.as_bytes()).verdict;
+        if verdict.allowed {
+            return Ok(());
+        }
+        Err(Problem::too_many_requests("rate_limited", english_only(why), verdict.retry_after).into())
     }
 
     async fn client_of_secret(
@@ -182,7 +229,7 @@ impl Oidc {
         let expected = Expected { client_id: client.id.as_str(), issuer: &issuer, audiences: others, now };
         let checked = client_assertion::check(&token, &expected).map_err(|_| wrong())?;
         let row = sha256([client.id.as_str().as_bytes(), b"\0", checked.jti.as_bytes()].concat());
-        self.use_once(row, checked.expires_at.plus(PROOF_AGE)).await.map_err(|error| match error {
+        self.use_once(row, checked.expires_at.plus(USED_FOR)).await.map_err(|error| match error {
             CommitError::Conflict => wrong(),
             other => other.into(),
         })?;
@@ -194,6 +241,21 @@ impl Oidc {
         let mut batch = self.store.batch();
         batch.insert_new(&row, &UsedOnceRecord { until }).expire::<UsedOnceRecord>(&row, until);
         self.store.commit(batch).await
+    }
+
+    /// Reads the DPoP proof that a client sends to an endpoint of its own, as [`Oidc::read_dpop`] does.
+    ///
+    /// # Errors
+    /// `invalid_dpop_proof`, and 429 for too many in the name of clients that prove nothing.
+    pub(super) fn read_client_dpop(
+        &self,
+        request: &Request,
+        client: &Client,
+    ) -> Result<Option<String>, OAuthError> {
+        if client.settings.auth_method == AuthMethod::None && request.headers.contains_key(&DPOP) {
+            self.limit_place(&PROOFS, request, "", "Too many proofs at once. Wait a moment.")?;
+        }
+        self.read_dpop(request, request.path(), None)
     }
 
     /// Reads the DPoP proof of a request to one of our endpoints, if it has one (RFC 9449 section 4.3). Returns the
@@ -211,15 +273,8 @@ impl Oidc {
         let header = request.header(&DPOP).map_err(|_| refuse("Send one DPoP header."))?;
         let Some(proof) = header else { return Ok(None) };
         let url = format!("{}{path}", self.issuer());
-        let expected = ExpectedProof {
-            method: request.method.as_str(),
-            url: &url,
-            access_token,
-            now: request.now,
-            max_age: PROOF_AGE,
-            max_ahead: PROOF_AHEAD,
-            nonce: None,
-        };
+        let expected =
+            ExpectedProof { method: request.method.as_str(), url: &url, access_token, now: request.now };
         let proof = dpop::verify_proof(proof, &expected).map_err(|error| refuse(&error.to_string()))?;
         if self.settings.dpop_nonce && !self.is_nonce(proof.nonce.as_deref(), request.now) {
             return Err(self.wants_nonce(request.now));
@@ -228,11 +283,14 @@ impl Oidc {
         let is_from_before = proof.iat.plus(Duration::from_secs(1)) < self.started_at;
         let key = sha256([proof.jkt.as_bytes(), b"\0", proof.jti.as_bytes()].concat());
         let now = self.clock.monotonic();
-        let is_first = self.proofs.first_time(key, now + PROOF_AGE + PROOF_AHEAD + PROOF_AHEAD, now);
-        if is_from_before || !is_first {
-            return Err(refuse("This proof was used before. Make a new one."));
+        match self.proofs.first_time(key, now + dpop::MAX_AGE + dpop::MAX_AHEAD + dpop::MAX_AHEAD, now) {
+            Novelty::New if !is_from_before => Ok(Some(proof.jkt)),
+            Novelty::New | Novelty::Seen => Err(refuse("This proof was used before. Make a new one.")),
+            Novelty::Full => {
+                let why = english_only("Too many proofs at once. Wait a moment.");
+                Err(Problem::unavailable("busy", why, FULL_FOR).into())
+            }
         }
-        Ok(Some(proof.jkt))
     }
 }
 

@@ -6,11 +6,6 @@ use crate::kernel::text::GroupName;
 use crate::store::Batch;
 
 impl Oidc {
-    /// Returns how many apps are only for certain groups, this one among them.
-    pub fn count_clients_for(&self, group: &GroupName) -> usize {
-        self.clients().iter().filter(|client| client.settings.groups.contains(group)).count()
-    }
-
     /// Adds to `batch` that every app that names the group `from` names `to` instead.
     ///
     /// # Errors

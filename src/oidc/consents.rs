@@ -3,12 +3,13 @@
 use super::Oidc;
 use super::claims::{self, ClaimsRequest};
 use super::client::{Client, ClientId, ConsentMode};
+use super::clients::FORGOTTEN_AT_ONCE;
 use super::records::{ConsentRecord, Permission};
 use super::scopes::Scopes;
 use crate::crypto::mac::sha256;
 use crate::kernel::ids::UserId;
 use crate::kernel::time::Timestamp;
-use crate::store::{Batch, StoreError, Versioned};
+use crate::store::{Batch, CommitError, StoreError, Versioned};
 
 /// The most sets of scopes that are remembered for one app; the oldest makes room.
 const MOST_SETS: usize = 16;
@@ -172,21 +173,22 @@ impl Oidc {
         });
     }
 
-    /// Adds the end of everything that was agreed to with a client to `batch`.
-    pub(super) fn stage_forget_consents_of(
-        &self,
-        batch: &mut Batch,
-        client: &ClientId,
-    ) -> Result<(), StoreError> {
+    /// Forgets everything that was agreed to with a client, a part at a time.
+    pub(super) async fn forget_consents_of(&self, client: &ClientId) -> Result<(), CommitError> {
         let mut rows = Vec::new();
-        self.store.for_each::<ConsentRecord>(|row, _| {
+        let found = self.store.for_each::<ConsentRecord>(|row, _| {
             if row.get(16..) == Some(client.as_str().as_bytes()) {
                 rows.push(row.to_vec());
             }
             Ok(())
-        })?;
-        for row in rows {
-            batch.remove::<ConsentRecord>(&row);
+        });
+        found.map_err(CommitError::Store)?;
+        for chunk in rows.chunks(FORGOTTEN_AT_ONCE) {
+            let mut batch = self.store.batch();
+            for row in chunk {
+                batch.remove::<ConsentRecord>(row);
+            }
+            self.store.commit(batch).await?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use crate::sessions::{Level, Principal, frames};
 use crate::sign_in::step_up_first;
 use crate::store::{CommitError, Versioned};
 use crate::views::oidc as views;
-use crate::words::{Said, Words, english_only};
+use crate::words::{Said, Words};
 
 /// How long a device waits.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -160,17 +160,7 @@ impl Oidc {
         if !client.settings.may(GrantType::DeviceCode) {
             return Err(OAuthError::new("unauthorized_client", "This client may not let devices in."));
         }
-        let verdict =
-            self.limits.acquire_place(&STARTS, request.client.ip, client.id.as_str().as_bytes()).verdict;
-        if !verdict.allowed {
-            let wait = verdict.retry_after;
-            return Err(Problem::too_many_requests(
-                "rate_limited",
-                english_only("Too many devices at once."),
-                wait,
-            )
-            .into());
-        }
+        self.limit_place(&STARTS, request, client.id.as_str(), "Too many devices at once.")?;
         let asked = Scopes::parse(call.params.get("scope").unwrap_or_default()).ok_or_else(|| {
             OAuthError::new("invalid_scope", "The parameter scope holds what is not allowed.")
         })?;
@@ -179,7 +169,7 @@ impl Oidc {
             return Err(OAuthError::new("invalid_scope", "This client may ask for none of these scopes."));
         }
         let resources = read_resources(client, &call.params)?;
-        let jkt = self.read_dpop(request, request.path(), None)?;
+        let jkt = self.read_client_dpop(request, client)?;
         for _ in 0..TRIES {
             let device_code = SecretText::new(BASE64URL_NOPAD.encode(&self.random.bytes::<32>()));
             let user_code = fresh_user_code(&self.random);
@@ -289,7 +279,9 @@ impl Oidc {
             user_code: shown(&device.user_code),
             place: place_in_words(&device.place, request.words()),
             display_name: principal.user.display_name.to_string(),
+            registered_itself: client.registered_itself,
             items: self.items(request.words(), &principal.user, &device.scopes)?,
+            resources: device.resources.clone(),
         };
         Reply::html(StatusCode::OK, &page)
     }

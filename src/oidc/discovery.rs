@@ -15,6 +15,7 @@ use super::scopes::KNOWN;
 use crate::crypto::jwe::KeyManagement;
 use crate::crypto::mac::sha256;
 use crate::http::{Problem, Reply, Request};
+use crate::words::Lang;
 
 /// How long apps may keep the documents, in seconds; new keys are published a day before they sign.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=600");
@@ -125,7 +126,7 @@ impl Oidc {
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "display_values_supported": ["page"],
             "claim_types_supported": ["normal"],
-            "ui_locales_supported": ["en"],
+            "ui_locales_supported": Lang::ALL.map(Lang::code),
         });
         let authentication = json!({
             "token_endpoint_auth_methods_supported": with_none,

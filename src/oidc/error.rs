@@ -76,9 +76,12 @@ impl OAuthError {
     }
 
     /// What is wrong with a DPoP proof, as a protected resource says it (RFC 9449 sections 7.1 and 9): with 401 and a
-    /// challenge.
+    /// challenge. What is no fault of the proof stays as it is.
     #[must_use]
     pub fn for_resource(mut self) -> Self {
+        if self.status != StatusCode::BAD_REQUEST {
+            return self;
+        }
         self.status = StatusCode::UNAUTHORIZED;
         let challenge = match self.code {
             "use_dpop_nonce" => "DPoP error=\"use_dpop_nonce\", algs=\"ES256 EdDSA PS256\"",

@@ -10,12 +10,12 @@ use parking_lot::RwLock;
 use super::Oidc;
 use super::client::{Client, ClientId, ConsentMode};
 use super::my_apps::LiveSignIn;
-use super::records::{GrantRecord, Permission};
+use super::records::{GrantRecord, Permission, UsedOnceRecord};
 use crate::accounts::User;
 use crate::audit::{Event, Kind, Outcome};
+use crate::crypto::mac::sha256;
 use crate::kernel::ids::{GrantId, IdMap, SessionId, UserId};
 use crate::kernel::time::Timestamp;
-use crate::sessions::records::RevokedRecord;
 use crate::sessions::{EndReason, EndedSession, Level, OnEnd};
 use crate::store::{Batch, CommitError, Store, StoreError};
 
@@ -26,6 +26,11 @@ const MOST_IN_ALL: usize = 200_000;
 /// How long it is remembered that a session ended: a grant that was being written in that moment does not come back to
 /// life at the next start.
 const ENDED_FOR: Duration = Duration::from_secs(3600);
+
+/// Where it is remembered that a stay ended. Not the row of a session: one that another took the place of ends alone.
+fn ended_row(sid: &SessionId) -> [u8; 32] {
+    sha256([b"stay ended ".as_slice(), sid.as_bytes()].concat())
+}
 
 struct Live {
     permission: Arc<Permission>,
@@ -59,7 +64,7 @@ impl LiveGrants {
             Ok(())
         })?;
         for (id, record) in records {
-            if store.get::<RevokedRecord>(record.permission.sid.as_bytes())?.is_none() {
+            if store.get::<UsedOnceRecord>(&ended_row(&record.permission.sid))?.is_none() {
                 index.put(id, &record);
             } else {
                 index.given_up.push(id);
@@ -327,9 +332,8 @@ impl OnEnd for Oidc {
         if ended.reason == EndReason::Expired {
             return;
         }
-        let until = self.clock.now().plus(ENDED_FOR);
-        batch.put(ended.sid.as_bytes(), &RevokedRecord { until });
-        batch.expire::<RevokedRecord>(ended.sid.as_bytes(), until);
+        let (row, until) = (ended_row(&ended.sid), self.clock.now().plus(ENDED_FOR));
+        batch.put(&row, &UsedOnceRecord { until }).expire::<UsedOnceRecord>(&row, until);
         let (room, sid) = (self.clone(), ended.sid);
         batch.after(move || {
             // What was committed after the grants were listed above.

@@ -139,14 +139,16 @@ impl Oidc {
     }
 
     /// Replaces every key at once, for keys that became known to others (TOK-15). Apps fetch the new ones when they meet
-    /// a name that they do not know.
+    /// a name that they do not know. Keys of a kind that no client uses at the moment go without a successor: they would
+    /// sign again for the next client that wants that kind.
     ///
     /// # Errors
     /// As [`Store::commit`].
     pub async fn replace_keys(&self, also: impl Fn(&mut Batch)) -> Result<(), CommitError> {
-        for algorithm in self.used_algorithms() {
+        let used = self.used_algorithms();
+        for algorithm in SigningAlgorithm::ALL {
             let _maker = self.keys.maker.lock().await;
-            let fresh = self.make_key(algorithm).await?;
+            let fresh = if used.contains(&algorithm) { Some(self.make_key(algorithm).await?) } else { None };
             let ring = self.keys.rings.load().get(&algorithm).cloned().unwrap_or_default();
             let plan = ring.plan_replacement(self.clock.now(), fresh);
             self.carry_out(algorithm, plan, &also).await?;

@@ -212,4 +212,8 @@ impl LogoutTokens for Oidc {
         let token = self.sign(client.settings.id_token_alg, Some("logout+jwt"), &claims);
         token.map_err(|error| tracing::error!(cause = error.private, "a logout token cannot be signed")).ok()
     }
+
+    fn is_of_stranger(&self, notice: &LogoutNotice) -> bool {
+        self.client(&notice.client_id).is_none_or(|client| client.registered_itself)
+    }
 }

@@ -20,7 +20,6 @@ use crate::http::{Problem, Reply, Request};
 use crate::kernel::time::Timestamp;
 use crate::limits::Rule;
 use crate::store::{Batch, CommitError, StoreError};
-use crate::words::english_only;
 
 const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long a reference waits for a browser.
@@ -65,24 +64,15 @@ impl Oidc {
         let call = self.authenticate(request).await?;
         let (client, params) = (&*call.client, &call.params);
         if client.settings.auth_method == AuthMethod::None {
-            let name = client.id.as_str().as_bytes();
-            let verdict = self.limits.acquire_place(&PUSHES, request.client.ip, name).verdict;
-            if !verdict.allowed {
-                let why = "Too many requests at once. Wait a moment.";
-                return Err(Problem::too_many_requests(
-                    "rate_limited",
-                    english_only(why),
-                    verdict.retry_after,
-                )
-                .into());
-            }
+            let why = "Too many requests at once. Wait a moment.";
+            self.limit_place(&PUSHES, request, client.id.as_str(), why)?;
         }
         if params.get("request_uri").is_some() {
             return Err(OAuthError::invalid_request(
                 "A pushed request holds no request_uri (RFC 9126 section 2.1).",
             ));
         }
-        let jkt = self.read_dpop(request, request.path(), None)?;
+        let jkt = self.read_client_dpop(request, client)?;
         let mut pairs: Vec<(String, String)> = params
             .pairs()
             .filter(|(name, _)| !NOT_KEPT.contains(name))

@@ -3,7 +3,7 @@
 //! A parameter without a value counts as absent, and one that comes twice is refused (RFC 6749 section 3.1), except
 //! `resource` (RFC 8707 section 2).
 
-use crate::http::{Problem, form, json};
+use crate::http::{form, json};
 
 use super::error::OAuthError;
 
@@ -109,11 +109,6 @@ impl Drop for Params {
             value.zeroize();
         }
     }
-}
-
-/// Turns a problem of the HTTP edge into an OAuth error.
-pub fn refused(problem: Problem) -> OAuthError {
-    problem.into()
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ use serde::Deserialize;
 pub use check::check_against_discovery;
 pub use template::{Pasted, Values, render};
 
+use super::client::{AuthMethod, ClientKind, GrantType};
+use crate::crypto::signing::SigningAlgorithm;
 use crate::kernel::near::distance;
 use crate::kernel::secret::SecretText;
 use crate::words::{Lang, Said, Words, said};
@@ -52,30 +54,6 @@ macro_rules! words {
 }
 
 words! {
-    /// Whether the app can keep a secret (RFC 6749 section 2.1).
-    Kind {
-        /// It can: a server.
-        Confidential = "confidential",
-        /// It cannot: a page in the browser, an app on a phone, a command line.
-        Public = "public",
-    }
-}
-
-words! {
-    /// How the app says who it is at the token endpoint (OpenID Connect Core section 9).
-    AuthMethod {
-        /// In the `Authorization` header.
-        ClientSecretBasic = "client_secret_basic",
-        /// In the form.
-        ClientSecretPost = "client_secret_post",
-        /// Either, by version or setting of the app.
-        Any = "any",
-        /// Not at all: public clients.
-        None = "none",
-    }
-}
-
-words! {
     /// What the app does about PKCE (RFC 7636).
     Pkce {
         /// It sends a challenge with S256; a request without one is refused.
@@ -84,30 +62,6 @@ words! {
         Optional = "optional",
         /// It sends none; demanding one would lock everybody out.
         Off = "off",
-    }
-}
-
-words! {
-    /// What the app may exchange for tokens.
-    Grant {
-        /// A code (RFC 6749 section 4.1).
-        AuthorizationCode = "authorization_code",
-        /// A refresh token (RFC 6749 section 6).
-        RefreshToken = "refresh_token",
-        /// A device code (RFC 8628).
-        DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
-    }
-}
-
-words! {
-    /// What signs the id_token (RFC 7518, RFC 8037).
-    Algorithm {
-        /// RSA with SHA-256: the default, because every app can check it.
-        Rs256 = "RS256",
-        /// ECDSA on P-256.
-        Es256 = "ES256",
-        /// Ed25519.
-        EdDsa = "EdDSA",
     }
 }
 
@@ -170,14 +124,14 @@ pub struct Parameter {
 #[serde(deny_unknown_fields)]
 pub struct Client {
     /// Whether it can keep a secret.
-    pub kind: Kind,
+    pub kind: ClientKind,
     /// How it says who it is at the token endpoint.
     pub auth_method: AuthMethod,
     /// What it does about PKCE.
     pub pkce: Pkce,
     /// What it exchanges for tokens.
     #[serde(default = "code_only")]
-    pub grants: Vec<Grant>,
+    pub grants: Vec<GrantType>,
     /// The scopes it asks for.
     pub scopes: Vec<String>,
     /// Where codes go: paths of the app (`/callback`), `{app_url}…`, or whole native and web addresses.
@@ -189,7 +143,7 @@ pub struct Client {
     pub backchannel_logout_path: Option<String>,
     /// What signs its id_tokens.
     #[serde(default = "rs256")]
-    pub id_token_alg: Algorithm,
+    pub id_token_alg: SigningAlgorithm,
     /// Whether it looks for profile, e-mail and groups in the id_token itself instead of at userinfo.
     #[serde(default)]
     pub claims_in_id_token: bool,
@@ -201,12 +155,12 @@ pub struct Client {
     pub needs_email_verified: bool,
 }
 
-fn code_only() -> Vec<Grant> {
-    vec![Grant::AuthorizationCode]
+fn code_only() -> Vec<GrantType> {
+    vec![GrantType::AuthorizationCode]
 }
 
-fn rs256() -> Algorithm {
-    Algorithm::Rs256
+fn rs256() -> SigningAlgorithm {
+    SigningAlgorithm::Rs256
 }
 
 fn first_party() -> Consent {

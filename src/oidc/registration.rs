@@ -212,6 +212,15 @@ pub async fn remove(room: &Oidc, request: &Request) -> Result<Reply, Problem> {
     Ok(room.remove_registration(request).await.unwrap_or_else(OAuthError::reply))
 }
 
+/// Answers with the description of a client, and with its secret if it was just made.
+fn described(status: StatusCode, mut document: Value, secret: Option<&SecretText>) -> Reply {
+    if let (Some(secret), Some(members)) = (secret, document.as_object_mut()) {
+        members.insert("client_secret".to_owned(), secret.expose().as_str().into());
+        members.insert("client_secret_expires_at".to_owned(), 0.into());
+    }
+    Reply::json(status, &document).with(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+}
+
 fn bearer(request: &Request) -> Result<&str, OAuthError> {
     let refused =
         || OAuthError::invalid_token("Bearer", "Send Authorization: Bearer with the token for this.");
@@ -279,16 +288,7 @@ impl Oidc {
 
     async fn register(&self, request: &Request) -> Result<Reply, OAuthError> {
         self.refuse_if_off()?;
-        let verdict = self.limits.acquire_place(&REGISTRATIONS, request.client.ip, b"").verdict;
-        if !verdict.allowed {
-            let wait = verdict.retry_after;
-            return Err(Problem::too_many_requests(
-                "rate_limited",
-                english_only("Too many apps at once."),
-                wait,
-            )
-            .into());
-        }
+        self.limit_place(&REGISTRATIONS, request, "", "Too many apps at once.")?;
         let (row, seen) = self.initial_token(request)?;
         let settings = Metadata::read(request)?.settings()?;
         let token = fresh_secret(&self.random);
@@ -317,13 +317,8 @@ impl Oidc {
         let mut document = self.describe(&added.client);
         if let Some(members) = document.as_object_mut() {
             members.insert("registration_access_token".to_owned(), token.expose().as_str().into());
-            if let Some(secret) = &added.secret {
-                members.insert("client_secret".to_owned(), secret.expose().as_str().into());
-                members.insert("client_secret_expires_at".to_owned(), 0.into());
-            }
         }
-        let no_store = HeaderValue::from_static("no-store");
-        Ok(Reply::json(StatusCode::CREATED, &document).with(header::CACHE_CONTROL, no_store))
+        Ok(described(StatusCode::CREATED, document, added.secret.as_ref()))
     }
 
     /// Returns the client whose registration a request manages. An unknown client and a wrong token look alike.
@@ -344,8 +339,16 @@ impl Oidc {
             return Err(bad_metadata("Send the client_id with the rest (RFC 7592 section 2.2)."));
         }
         let mut settings = metadata.settings()?;
-        // What an administrator decided about the app stays decided.
+        // What an administrator decided about the app stays decided. Who took a scope or a grant type away is not kept, so
+        // the app cannot take either back.
         let own = &client.settings;
+        settings.scopes = settings.scopes.within(&own.scopes);
+        settings.grants.retain(|grant| own.may(*grant));
+        settings.claims_in_id_token = own.claims_in_id_token;
+        settings.launch_url.clone_from(&own.launch_url);
+        if own.initials != crate::views::initials(&own.name) {
+            settings.initials.clone_from(&own.initials);
+        }
         settings.groups.clone_from(&own.groups);
         settings.level = own.level;
         settings.is_disabled = own.is_disabled;
@@ -359,9 +362,13 @@ impl Oidc {
         settings.pkce = settings.pkce.min(own.pkce);
         settings.dpop = settings.dpop.min(own.dpop);
         let event = self.registration_event(Kind::AppChanged, request, &client.id);
-        let changed =
-            self.change_seen_client(&client, settings, |batch| self.audit.write(batch, event)).await?;
-        Ok(Reply::json(StatusCode::OK, &self.describe(&changed)))
+        // Whoever proved itself by a key, or not at all, has none yet.
+        let needs_secret = settings.has_secret() && client.secret_count() == 0;
+        let secret = needs_secret.then(|| fresh_secret(&self.random));
+        let digest = secret.as_ref().map(|secret| sha256(secret.expose()));
+        let audited = |batch: &mut Batch| self.audit.write(batch, event);
+        let changed = self.change_client_with(&client, settings, digest, audited).await?;
+        Ok(described(StatusCode::OK, self.describe(&changed), secret.as_ref()))
     }
 
     async fn remove_registration(&self, request: &Request) -> Result<Reply, OAuthError> {

@@ -235,11 +235,6 @@ impl AuthorizationRequest {
             dpop_jkt,
         })
     }
-
-    /// Tells whether this is OpenID Connect or plain OAuth 2.0.
-    pub fn is_openid(&self) -> bool {
-        self.scopes.has("openid")
-    }
 }
 
 /// Requests by object or by reference are refused and never fetched (OA-11).

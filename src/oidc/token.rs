@@ -23,11 +23,14 @@ use crate::http::{Problem, Reply, Request};
 use crate::kernel::ids::GrantId;
 use crate::kernel::secret::{SecretText, ct_eq};
 use crate::kernel::time::Timestamp;
+use crate::sessions::records::RefreshFamily;
 use crate::sessions::refresh::{self, Presented, Standing};
 use crate::store::{CommitError, Versioned};
 
 /// How often a change is tried again when another request changed the same grant.
 const TRIES: usize = 4;
+/// How often the life of a refresh token that is not rotated is drawn out: not at every use, because each is a write.
+const DRAWN_OUT_EVERY: Duration = Duration::from_secs(3600);
 
 /// What the endpoint answers (RFC 6749 section 5.1).
 #[derive(Serialize)]
@@ -65,7 +68,7 @@ pub async fn exchange(room: &Oidc, request: &Request) -> Result<Reply, Problem> 
 
 async fn answer(room: &Oidc, request: &Request) -> Result<Reply, OAuthError> {
     let call = room.authenticate(request).await?;
-    let jkt = room.read_dpop(request, request.path(), None)?;
+    let jkt = room.read_client_dpop(request, &call.client)?;
     if call.client.settings.dpop == Demand::Required && jkt.is_none() {
         // RFC 9449 section 5 has a name for proofs that are wrong, but none for those that are missing.
         return Err(OAuthError::invalid_request("This client must send a DPoP proof (RFC 9449)."));
@@ -118,6 +121,11 @@ impl Oidc {
             Some(seconds) => Duration::from_secs(seconds.into()),
             None => self.lifetimes.refresh,
         }
+    }
+
+    /// Returns when an access token of now is surely over.
+    fn tokens_end(&self, client: &Client, now: Timestamp) -> Timestamp {
+        now.plus(self.access_lifetime(client)).plus(Duration::from_secs(60))
     }
 
     /// A grant outlives its tokens where the app wants to be told of the end of the session: its own session goes on.
@@ -316,7 +324,7 @@ impl Oidc {
         } else {
             (None, None)
         };
-        let tokens_end = now.plus(self.access_lifetime(client)).plus(Duration::from_secs(60));
+        let tokens_end = self.tokens_end(client, now);
         let until = refresh.as_ref().map_or(tokens_end, |family| family.expires_at.max(tokens_end));
         let until = self.kept_until(client, until, now);
         let record = GrantRecord { permission, refresh, until };
@@ -371,7 +379,13 @@ impl Oidc {
                 Standing::Grace => return Ok(self.refreshed(&presented, record, user)),
                 // FAPI 2.0 section 5.3.2.1: tokens that are bound to a key are not rotated.
                 Standing::Current if call.client.is_fapi() => {
-                    return Ok(self.kept(record, user, SecretText::new(token.to_owned()), id, now));
+                    match self.draw_out(&seen, (id, family), &call.client, &agreement, now).await {
+                        Ok(()) => {
+                            return Ok(self.kept(record, user, SecretText::new(token.to_owned()), id, now));
+                        }
+                        Err(CommitError::Conflict) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 Standing::Current => {
                     match self.rotate(&presented, &seen, &call.client, &agreement, now).await {
@@ -394,14 +408,43 @@ impl Oidc {
         now: Timestamp,
     ) -> Result<GrantRecord, CommitError> {
         let id = GrantId(presented.family);
-        let mut record = seen.value.clone();
-        let Some(family) = &record.refresh else { return Err(CommitError::Conflict) };
+        let Some(family) = &seen.value.refresh else { return Err(CommitError::Conflict) };
         let salt: [u8; 16] = self.random.bytes();
         let successor = presented.successor(&self.refresh_key, &salt);
         let rotated = presented.rotated(family, &successor, salt, now, self.refresh_lifetime(client));
-        let tokens_end = now.plus(self.access_lifetime(client)).plus(Duration::from_secs(60));
-        record.until = self.kept_until(client, rotated.expires_at.max(tokens_end), now);
-        record.refresh = Some(rotated);
+        self.put_family(seen, (id, rotated), client, agreement, now).await
+    }
+
+    /// Draws the life of a refresh token out that is used and not rotated, every hour at most.
+    async fn draw_out(
+        &self,
+        seen: &Versioned<GrantRecord>,
+        (id, family): (GrantId, &RefreshFamily),
+        client: &Client,
+        agreement: &Agreement,
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
+        let sliding = self.refresh_lifetime(client);
+        let outlives = self.tokens_end(client, now) > seen.value.until;
+        if outlives || now.since(family.rotated_at) >= DRAWN_OUT_EVERY.min(sliding / 4) {
+            let family = refresh::drawn_out(family, now, sliding);
+            self.put_family(seen, (id, family), client, agreement, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the new state of the refresh tokens of a grant.
+    async fn put_family(
+        &self,
+        seen: &Versioned<GrantRecord>,
+        (id, family): (GrantId, RefreshFamily),
+        client: &Client,
+        agreement: &Agreement,
+        now: Timestamp,
+    ) -> Result<GrantRecord, CommitError> {
+        let mut record = seen.value.clone();
+        record.until = self.kept_until(client, family.expires_at.max(self.tokens_end(client, now)), now);
+        record.refresh = Some(family);
         let mut batch = self.store.batch();
         batch.require(id.as_bytes(), seen);
         agreement.stage_require(&mut batch);

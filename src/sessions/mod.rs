@@ -8,6 +8,7 @@ mod forward;
 pub mod frames;
 pub mod handoff;
 pub mod labels;
+mod lasting;
 mod live;
 pub mod principal;
 pub mod records;

@@ -118,6 +118,17 @@ pub(crate) fn hash(secret: &[u8; SECRET]) -> [u8; 32] {
     sha256(secret)
 }
 
+/// Returns the family of a token that is not rotated, with its life drawn out (REF-06).
+pub(crate) fn drawn_out(family: &RefreshFamily, now: Timestamp, sliding: Duration) -> RefreshFamily {
+    RefreshFamily {
+        // No window of grace opens for what a rotation before this spent.
+        previous: None,
+        rotated_at: now,
+        expires_at: now.plus(sliding).min(family.ends_at),
+        ..family.clone()
+    }
+}
+
 impl Presented {
     /// Returns the session whose family it is, for tokens of Doorward's own API.
     pub(crate) fn session(&self) -> SessionId {

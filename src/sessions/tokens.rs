@@ -380,7 +380,7 @@ impl Tokens {
     /// clients get new ones with their refresh tokens (TOK-15). `also` adds the audit event to the same commit.
     pub async fn replace_keys(&self, also: impl FnOnce(&mut Batch)) -> Result<(), CommitError> {
         let fresh = SigningKey::random(&self.random);
-        let plan = self.ring.load().plan_replacement(self.clock.now(), fresh);
+        let plan = self.ring.load().plan_replacement(self.clock.now(), Some(fresh));
         self.carry_out(plan, also).await
     }
 

@@ -72,8 +72,10 @@ impl Setup {
     }
 }
 
-fn file(backup: Backup) -> Reply {
-    Reply::file(&backup.name, "application/x-ndjson", backup.bytes)
+/// Answers the copy as a file, as long as the caller may have it.
+fn file(room: &Setup, principal: &Principal, backup: Backup) -> Result<Reply, Problem> {
+    let reply = Reply::file(&backup.name, "application/x-ndjson", backup.bytes);
+    room.sign_in.sessions.only_for_admin(principal, reply)
 }
 
 /// `GET /admin/backup`.
@@ -103,10 +105,10 @@ pub async fn take(room: &Setup, request: &Request, principal: &Principal) -> Res
     if room.sign_in.require_fresh(principal).is_err() {
         return Ok(step_up_first("/admin/backup"));
     }
-    Ok(file(room.take_backup(principal, &visit(&room.sign_in, request)?).await?))
+    file(room, principal, room.take_backup(principal, &visit(&room.sign_in, request)?).await?)
 }
 
 /// `POST /api/v1/admin/backup`: answers with the file.
 pub async fn take_by_api(room: &Setup, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    Ok(file(room.take_backup(principal, &visit(&room.sign_in, request)?).await?))
+    file(room, principal, room.take_backup(principal, &visit(&room.sign_in, request)?).await?)
 }

@@ -5,6 +5,7 @@ use http::header::HeaderMap;
 use http::{HeaderName, StatusCode};
 
 use super::Setup;
+use super::pages::SEC_FETCH_SITE;
 use crate::http::address::without_port;
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::frames;
@@ -52,15 +53,23 @@ impl Setup {
     }
 }
 
+/// Tells whether a page of this host asks, which is what a browser says and no other page can: a stranger could say
+/// otherwise that nothing comes through.
+fn is_asked_by_own_page(headers: &HeaderMap) -> bool {
+    headers.get(&SEC_FETCH_SITE).is_some_and(|value| value.as_bytes() == b"same-origin")
+}
+
 /// `GET /setup/echo`: what an app is told here. With `forged`, whether the name came through that the script of this page
-/// made up.
+/// made up; the live test takes note if it is that script that tried.
 pub async fn echo(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     let host = room.played_host(request).ok_or_else(Problem::not_found)?;
     let headers = &request.headers;
     if request.query("forged").is_some() {
         let came_through =
             headers.get_all(&REMOTE_USER).iter().any(|value| value.as_bytes() == MADE_UP.as_bytes());
-        room.watch.app_told(&host, |told| told.is_forgeable = Some(came_through));
+        if is_asked_by_own_page(headers) {
+            room.watch.app_told(&host, |told| told.is_forgeable = Some(came_through));
+        }
         let answer = serde_json::json!({ "came_through": came_through });
         return Ok(Reply::json(StatusCode::OK, &answer).for_other_host());
     }

@@ -32,7 +32,7 @@ use crate::words::{Lang, Said, Words};
 /// How long the choice of a language is kept.
 const LANGUAGE_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
-static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A browser at a step of the wizard that it may see.
 pub(super) struct Here<'a> {

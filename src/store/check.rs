@@ -96,7 +96,7 @@ pub(super) fn run(
     let mut last: Option<Vec<u8>> = None;
     // The engine is let go of between slices, and the check ends with it.
     while let Some(engine) = engine() {
-        let slice = engine.scan(b"", last.as_deref(), SLICE, false)?;
+        let slice = engine.scan(b"", last.as_deref(), SLICE)?;
         for (key, value) in &slice {
             check.checked.fetch_add(1, Ordering::Relaxed);
             if soundness(key, value, Some(sealer)) != Soundness::Sound {

@@ -4,8 +4,10 @@
 //! lock                 held by the one process that uses the directory
 //! instance-id          the installation that the store must belong to
 //! progress             how far the store must have come at least
+//! first-start          only until the first start has made its store
 //! store/               the engine's files
 //! snapshots/           verified exports
+//! handed-out-*         copies that a command takes along at once
 //! quarantine/          whatever was moved out of the way; nothing is ever deleted from here by Doorward
 //! ```
 

@@ -107,15 +107,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Returns the value of `key`.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Returns at most `limit` pairs whose key starts with `prefix`, ascending and after `from`, or (if `descending`)
-    /// descending and before `from`; `from` itself is excluded.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        from: Option<&[u8]>,
-        limit: usize,
-        descending: bool,
-    ) -> Result<Vec<Pair>, StoreError>;
+    /// Returns at most `limit` pairs whose key starts with `prefix`, ascending and after `after`, which is excluded.
+    /// There is no descending scan: a table that is read newest first has rows that count down.
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, StoreError>;
 
     /// Applies `batch` all or nothing and answers after the data is on disk.
     fn commit(&self, batch: RawBatch) -> CommitFuture;
@@ -141,23 +135,12 @@ pub trait Engine: Send + Sync + 'static {
 pub(super) type Span = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// The keys that a scan may return, as bounds for an ordered map; `None` if there can be none.
-pub(super) fn span(prefix: &[u8], from: Option<&[u8]>, descending: bool) -> Option<Span> {
-    let end = successor(prefix);
-    let (lower, upper) = if descending {
-        let upper = match (from, end) {
-            (Some(from), Some(end)) => Bound::Excluded(from.min(&end).to_vec()),
-            (Some(from), None) => Bound::Excluded(from.to_vec()),
-            (None, Some(end)) => Bound::Excluded(end),
-            (None, None) => Bound::Unbounded,
-        };
-        (Bound::Included(prefix.to_vec()), upper)
-    } else {
-        let lower = match from {
-            Some(from) if from >= prefix => Bound::Excluded(from.to_vec()),
-            _ => Bound::Included(prefix.to_vec()),
-        };
-        (lower, end.map_or(Bound::Unbounded, Bound::Excluded))
+pub(super) fn span(prefix: &[u8], after: Option<&[u8]>) -> Option<Span> {
+    let lower = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after.to_vec()),
+        _ => Bound::Included(prefix.to_vec()),
     };
+    let upper = successor(prefix).map_or(Bound::Unbounded, Bound::Excluded);
     let is_empty = match (&lower, &upper) {
         (Bound::Included(lower) | Bound::Excluded(lower), Bound::Excluded(upper)) => lower >= upper,
         _ => false,

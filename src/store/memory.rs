@@ -19,17 +19,10 @@ impl Engine for MemoryEngine {
         Ok(self.map.lock().get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        from: Option<&[u8]>,
-        limit: usize,
-        descending: bool,
-    ) -> Result<Vec<Pair>, StoreError> {
-        let Some(span) = span(prefix, from, descending) else { return Ok(Vec::new()) };
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, StoreError> {
+        let Some(span) = span(prefix, after) else { return Ok(Vec::new()) };
         let map = self.map.lock();
-        let range = map.range(span).map(|(key, value)| (key.clone(), value.clone()));
-        Ok(if descending { range.rev().take(limit).collect() } else { range.take(limit).collect() })
+        Ok(map.range(span).take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     fn commit(&self, batch: RawBatch) -> CommitFuture {

@@ -8,7 +8,9 @@ use crate::kernel::random::Random;
 use crate::kernel::time::Timestamp;
 
 /// The schema that this program reads and writes. Raised together with a migration.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
+/// The first schema there was; every migration from it is known.
+pub(super) const OLDEST_SCHEMA: u32 = 1;
 
 /// A record that exists once.
 pub trait Single: Record {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::meta::{self, Schema};
 use super::snapshots::{self, Reason};
-use super::{Store, wait};
+use super::{RawBatch, Store, Table, Write, wait};
 use crate::kernel::time::Timestamp;
 
 /// One step. It may be interrupted and run again, so it must not mind records that are already in the new form.
@@ -18,7 +18,30 @@ pub(super) struct Migration {
 }
 
 /// Every step there is, in order.
-pub(super) const ALL: &[Migration] = &[];
+pub(super) const ALL: &[Migration] =
+    &[Migration { to: 2, title: "events lie newest first", run: turn_events_round }];
+
+/// Rows of events counted up until schema 2: time in ms (u64 BE), sequence (u64 BE). Since then both are complements.
+fn turn_events_round(store: &Store) -> Result<u64, String> {
+    const PAGE: usize = 256;
+    let engine = store.engine();
+    let mut moved = 0;
+    loop {
+        // A time of old begins with this byte for two million years, its complement never does.
+        let page = engine.scan(&Table::AUDIT.key(&[0]), None, PAGE).map_err(|error| error.to_string())?;
+        if page.is_empty() {
+            return Ok(moved);
+        }
+        let mut batch = RawBatch::default();
+        for (key, value) in page {
+            let row: Vec<u8> = Table::AUDIT.row(&key).unwrap_or_default().iter().map(|byte| !byte).collect();
+            batch.writes.push(Write::Put(Table::AUDIT.key(&row), value));
+            batch.writes.push(Write::Remove(key));
+            moved += 1;
+        }
+        wait(engine.commit(batch)).map_err(|error| error.to_string())?;
+    }
+}
 
 /// Takes a snapshot and runs the steps that the store still needs.
 ///
@@ -52,7 +75,7 @@ mod tests {
     use crate::crypto::keys::MasterKey;
     use crate::crypto::sealed::Sealer;
     use crate::kernel::random::Random;
-    use crate::store::{MemoryEngine, StoreError, Table};
+    use crate::store::{MemoryEngine, StoreError};
 
     fn store() -> Store {
         let sealer = Arc::new(Sealer::new(&MasterKey::from_bytes([1; 32])));
@@ -77,6 +100,28 @@ mod tests {
         };
         wait(store.engine().commit(batch)).map_err(|error| error.to_string())?;
         Ok(1)
+    }
+
+    #[test]
+    fn events_of_old_are_turned_round_once() {
+        let store = store();
+        let row = |at: u64, sequence: u64| [at.to_be_bytes(), sequence.to_be_bytes()].concat();
+        let old: Vec<(Vec<u8>, Vec<u8>)> =
+            (0..600_u64).map(|n| (row(1_790_000_000_000 + n / 3, n), vec![n as u8, 7])).collect();
+        let put = |(row, value): &(Vec<u8>, Vec<u8>)| Write::Put(Table::AUDIT.key(row), value.clone());
+        let batch = RawBatch { writes: old.iter().map(put).collect(), ..Default::default() };
+        wait(store.engine().commit(batch)).unwrap();
+        assert_eq!(turn_events_round(&store), Ok(600));
+        let now = store.engine().scan(&Table::AUDIT.key(&[]), None, 1000).unwrap();
+        let expected: Vec<(Vec<u8>, Vec<u8>)> = old
+            .iter()
+            .rev()
+            .map(|(row, value)| {
+                (Table::AUDIT.key(&row.iter().map(|byte| !byte).collect::<Vec<u8>>()), value.clone())
+            })
+            .collect();
+        assert_eq!(now, expected, "newest first, with their values");
+        assert_eq!(turn_events_round(&store), Ok(0));
     }
 
     const TO_2: Migration = Migration { to: 2, title: "second", run: |store| add(store, b"second") };

@@ -6,6 +6,7 @@
 //! checksummed envelopes.
 
 mod batch;
+mod beginning;
 mod check;
 pub mod clock_mark;
 mod directory;
@@ -15,6 +16,7 @@ mod envelope;
 pub mod export;
 mod guarded;
 mod keeper;
+pub mod leftovers;
 mod memory;
 pub mod meta;
 mod migrations;
@@ -29,6 +31,7 @@ mod tables;
 mod writer;
 
 pub use batch::Batch;
+pub use beginning::begin;
 pub use check::{BackgroundCheck, CheckReport, check_now};
 pub use durability::syncs;
 pub use engine::{
@@ -107,7 +110,7 @@ impl Store {
         let prefix = R::TABLE.key(prefix);
         let after = after.map(|row| R::TABLE.key(row));
         let mut found = Vec::new();
-        for (key, raw) in self.engine.scan(&prefix, after.as_deref(), limit, false)? {
+        for (key, raw) in self.engine.scan(&prefix, after.as_deref(), limit)? {
             let row = R::TABLE.row(&key).ok_or(StoreError::Corrupt { table: R::TABLE.name })?.to_vec();
             let record = envelope::open(&self.sealer, &row, raw)?;
             found.push((row, record));
@@ -139,24 +142,6 @@ impl Store {
         }
     }
 
-    /// Like [`Store::scan`], newest row first: in descending order, starting before the row `before`.
-    pub fn scan_back<R: Record>(
-        &self,
-        prefix: &[u8],
-        before: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Row<R>>, StoreError> {
-        let prefix = R::TABLE.key(prefix);
-        let before = before.map(|row| R::TABLE.key(row));
-        let mut found = Vec::new();
-        for (key, raw) in self.engine.scan(&prefix, before.as_deref(), limit, true)? {
-            let row = R::TABLE.row(&key).ok_or(StoreError::Corrupt { table: R::TABLE.name })?.to_vec();
-            let record = envelope::open(&self.sealer, &row, raw)?;
-            found.push((row, record));
-        }
-        Ok(found)
-    }
-
     /// Starts a batch that is committed with [`Store::commit`].
     pub fn batch(&self) -> Batch {
         Batch::new(self.sealer.clone(), self.random.clone())
@@ -173,7 +158,7 @@ impl Store {
         let prefix = tables::expiry_prefix(R::TABLE);
         let mut raw = RawBatch::default();
         let mut visited = 0;
-        for (index_key, _) in self.engine.scan(&prefix, None, limit, false).map_err(CommitError::Store)? {
+        for (index_key, _) in self.engine.scan(&prefix, None, limit).map_err(CommitError::Store)? {
             let Some((at, row)) = tables::split_expiry_key(&index_key) else { continue };
             if at > now {
                 break;

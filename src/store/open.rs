@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::beginning;
 use super::check::{self, BackgroundCheck};
 use super::directory::{self, DirectoryLock, LockError};
 use super::engine::{CommitError, StoreError};
 use super::guarded::{self, SledSettings};
+use super::leftovers;
 use super::meta::{self, Canary, CleanStop, Instance, SCHEMA_VERSION, Schema, Single as _};
 use super::migrations;
 use super::progress;
@@ -215,6 +217,9 @@ pub fn has_data(dir: &Path) -> std::io::Result<bool> {
 }
 
 pub(super) fn has_store(dir: &Path) -> std::io::Result<bool> {
+    if beginning::is_unfinished(dir)? {
+        return Ok(false);
+    }
     for name in [directory::STORE, directory::INSTANCE, directory::SWAP_MARKER] {
         if directory::exists(&dir.join(name))? {
             return Ok(true);
@@ -249,6 +254,7 @@ pub fn open(
         .ok_or_else(|| opening.damaged("the store does not name its installation"))?
         .id;
     opening.write_instance_file(instance)?;
+    beginning::finish(&settings.dir).map_err(|error| opening.system(&error))?;
     if !was_clean {
         tracing::warn!("the last process did not close the store; what it acknowledged is there");
     }
@@ -329,7 +335,10 @@ impl Opening<'_> {
                 return Err(self.refuse_with_remedy(Refusal::Permissions, &why));
             }
         };
-        swap::resume(self.dir()).map_err(|error| self.system(&error))?;
+        swap::resume(self.dir())
+            .and_then(|()| leftovers::remove(self.dir()))
+            .and_then(|()| beginning::clear(self.dir()))
+            .map_err(|error| self.system(&error))?;
         Ok(lock)
     }
 
@@ -356,6 +365,9 @@ impl Opening<'_> {
         })?;
         let open_db =
             || guarded::open(self.dir(), &self.settings.sled(), self.now).map_err(|why| self.damaged(&why));
+        if !directory::exists(&place).map_err(|error| self.system(&error))? {
+            beginning::require_room(self.settings)?;
+        }
         let mut db = open_db()?;
         let floor = self.settings.free_space_floor.unwrap_or_else(|| default_floor(&db));
         if restore::is_worth_compacting(&db, self.dir(), floor) {
@@ -370,6 +382,9 @@ impl Opening<'_> {
 
     /// Returns a `NotFound` error if there was a store here once; nobody may make a new one by accident.
     fn refuse_to_start_over(&self) -> std::io::Result<()> {
+        if beginning::is_unfinished(self.dir())? {
+            return Ok(());
+        }
         let expects = self.settings.expect_data
             || directory::exists(&self.dir().join(directory::INSTANCE))?
             || snapshots::any(self.dir())?;
@@ -561,8 +576,10 @@ fn readable(place: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The bytes of the disk that stay free beside a small store.
+pub(super) const SMALLEST_FLOOR: u64 = 64 * 1024 * 1024;
+
 fn default_floor(db: &sled::Db) -> u64 {
-    const LEAST: u64 = 64 * 1024 * 1024;
     const MOST: u64 = 1024 * 1024 * 1024;
-    db.size_on_disk().unwrap_or(LEAST).clamp(LEAST, MOST)
+    db.size_on_disk().unwrap_or(SMALLEST_FLOOR).clamp(SMALLEST_FLOOR, MOST)
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::beginning;
 use super::directory::{self, DirectoryLock, STORE, STORE_NEW};
 use super::engine::{Engine, RawBatch, StoreError, Write};
 use super::export::{self, Counts, ExportError, Leniency, Reader};
 use super::guarded;
-use super::meta::{self, Canary, Instance, NotBefore, SCHEMA_VERSION, Schema};
+use super::meta::{self, Canary, Instance, NotBefore, OLDEST_SCHEMA, Schema};
 use super::open::{OpenError, OpenSettings, Opening, Refusal};
 use super::sled_engine::SledEngine;
 use super::swap::{self, Old};
@@ -97,6 +98,7 @@ pub fn import(
     let instance = rebuilt.make_ours(&opening, imported.instance).map_err(|error| bad(error.into()))?;
     rebuilt.finish(sealer).map_err(bad)?;
     let kept = swap::commit(&settings.dir, Old::Keep, instance, opening.now)
+        .and_then(|kept| beginning::finish(&settings.dir).map(|()| kept))
         .map_err(|error| opening.system(&error))?;
     Ok(ImportReport { instance, kept, ..imported })
 }
@@ -176,7 +178,8 @@ impl Rebuild {
         if meta::read::<Schema>(&self.store)?.is_none() {
             meta::put(
                 &mut batch,
-                &Schema { version: SCHEMA_VERSION, app: env!("CARGO_PKG_VERSION").to_owned() },
+                // Migrations do not mind what is in the new form already.
+                &Schema { version: OLDEST_SCHEMA, app: env!("CARGO_PKG_VERSION").to_owned() },
             );
         }
         if meta::read::<Canary>(&self.store)?.is_none() {

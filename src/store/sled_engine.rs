@@ -191,25 +191,13 @@ impl Engine for SledEngine {
         self.read(|db| Ok(db.get(key)?.map(|value| value.to_vec())))
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        from: Option<&[u8]>,
-        limit: usize,
-        descending: bool,
-    ) -> Result<Vec<Pair>, StoreError> {
-        let Some(span) = span(prefix, from, descending) else { return Ok(Vec::new()) };
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, StoreError> {
+        let Some(span) = span(prefix, after) else { return Ok(Vec::new()) };
         let pair = |pair: sled::Result<(sled::IVec, sled::IVec)>| {
             pair.map(|(key, value)| (key.to_vec(), value.to_vec()))
         };
-        self.read(|db| {
-            let range = db.range::<Vec<u8>, _>(span);
-            if descending {
-                range.rev().take(limit).map(pair).collect()
-            } else {
-                range.take(limit).map(pair).collect()
-            }
-        })
+        // Forward alone: sled's iterator backwards brings a constant of 1 MiB into the binary.
+        self.read(|db| db.range::<Vec<u8>, _>(span).take(limit).map(pair).collect())
     }
 
     fn commit(&self, batch: RawBatch) -> CommitFuture {

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::directory;
 use super::export::{self, ExportError, Header, ReadReport};
+use super::leftovers::HALF_WRITTEN;
 use super::meta::{self, Instance, Schema};
 use super::{Store, StoreError};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::time::Timestamp;
 
-const EXTENSION: &str = "doorward-export";
+pub(super) const EXTENSION: &str = "doorward-export";
 /// Daily snapshots that are kept.
 const DAYS: usize = 7;
 /// Weekly snapshots that are kept.
@@ -149,7 +150,7 @@ pub fn export_file(store: &Store, path: &Path, now: Timestamp) -> Result<ReadRep
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} exists", path.display())).into());
     }
     let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
+    temporary.push(HALF_WRITTEN);
     let temporary = PathBuf::from(temporary);
     let written = write_and_verify(store, &temporary, now);
     match written {

@@ -116,8 +116,12 @@ pub struct DeviceConfirm {
     pub place: String,
     /// Who is signed in.
     pub display_name: String,
+    /// Whether the app registered itself, so that nobody here vouches for it.
+    pub registered_itself: bool,
     /// What the app would learn or may do.
     pub items: Vec<Item>,
+    /// The APIs where it would act for the person.
+    pub resources: Vec<String>,
 }
 
 /// The device is in, or not.

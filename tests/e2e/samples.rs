@@ -1180,7 +1180,9 @@ fn app_pages() -> Vec<Sample> {
         user_code: "WDJB-MJHT".into(),
         place: "192.168.1.x".into(),
         display_name: NASTY.into(),
+        registered_itself: true,
         items: vec![words().oidc_profile().into()],
+        resources: vec!["https://api.linden.example/v1".into()],
     };
     vec![
         sample("app-consent", consent()),

@@ -258,9 +258,6 @@ fn dpop_proof(bytes: &[u8]) {
         url: "https://auth.example.org/oauth2/token",
         access_token: Some("token"),
         now: NOW,
-        max_age: dpop::MAX_AGE,
-        max_ahead: dpop::MAX_AHEAD,
-        nonce: None,
     };
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = dpop::verify_proof(text, &expected);

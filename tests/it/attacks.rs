@@ -560,7 +560,7 @@ fn reading_changes_nothing() {
     let server = Server::start();
     let ada = server.add_bare_user("ada", Role::Admin);
     let session = server.web_session(ada);
-    let count = || server.app().store().engine().scan(b"", None, 100_000, false).unwrap();
+    let count = || server.app().store().engine().scan(b"", None, 100_000).unwrap();
     server.block_on(server.app().audit.flush()).unwrap();
     let before = count();
     let events = || server.app().audit.page(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
@@ -638,7 +638,7 @@ fn foreign_hosts_are_misdirected() {
 fn anonymous_visitors_leave_nothing_behind() {
     let server = Server::start_with(|options| options.api_rule.limit = 1_000_000);
     server.add_bare_user("keeper", Role::Admin);
-    let rows = || server.app().store().engine().scan(b"", None, 1_000_000, false).unwrap().len();
+    let rows = || server.app().store().engine().scan(b"", None, 1_000_000).unwrap().len();
     server.block_on(server.app().audit.flush()).unwrap();
     let before = rows();
     for round in 0..40 {

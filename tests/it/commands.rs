@@ -1,6 +1,9 @@
 //! `doorward user` as an administrator types it, beside a running server.
 
-use crate::harness::PASSWORD;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
+use crate::harness::{PASSWORD, TempDir, until};
 use crate::trouble::program::{Installation, Outcome, Process, give, is_root, skip};
 
 /// Returns the path of the link that a command printed.
@@ -110,6 +113,84 @@ fn domains_are_protected_from_the_command_line() {
     assert_eq!(all, "home.example\nthird.example cookie=host\nother.example portal=auth.other.example\n");
     let left = installation.run(["domain", "remove", "home.example"]).succeed().out;
     assert!(!left.contains("home.example"), "{left}");
+}
+
+/// FAIL-04: a command in the wrong directory makes no new installation, nor anything else.
+#[test]
+fn a_command_makes_no_installation() {
+    let dir = TempDir::new();
+    let data = dir.0.join("data");
+    let installation = Installation::bare(dir, data);
+    let named = |name: &str| installation.dir.0.join(name).to_str().unwrap().to_owned();
+    let (file, users) = (named("all.jsonl"), named("users"));
+    std::fs::write(&users, "mia:$2a$10$UdLYoJ5lgPsC0RKqYH/jMua7zIn0g9kPqWmhYayJYLaZQ/FTmH2/u\n").unwrap();
+    let commands: [&[&str]; 12] = [
+        &["user", "list"],
+        &["user", "add", "eve"],
+        &["group", "list"],
+        &["rules", "export"],
+        &["config", "set", "instance.name", "Linden Street"],
+        &["import", "tinyauth", &users, "--apply"],
+        &["proxy-snippet", "nginx", "--host", "photos.home.example"],
+        &["store", "check"],
+        &["store", "compact"],
+        &["store", "snapshots", "--take"],
+        &["store", "export", &file],
+        &["store", "fetch", "20261126T050000Z-asked.doorward-export", &file],
+    ];
+    for is_there in [false, true] {
+        for words in commands {
+            let outcome = installation.run(words.iter().copied());
+            let place = installation.data.to_str().unwrap();
+            let is_told = outcome.err.contains(&format!("There is no Doorward in {place}"));
+            assert!(
+                outcome.code == Some(1) && is_told && outcome.err.contains("--data"),
+                "{words:?}: {outcome:?}"
+            );
+            let made = std::fs::read_dir(&installation.data).map(|entries| entries.count());
+            assert_eq!(made.ok(), is_there.then_some(0), "{words:?}");
+        }
+        let _ = std::fs::create_dir(&installation.data);
+        std::fs::set_permissions(&installation.data, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .unwrap();
+    }
+    // An import needs the key of the installation that it comes from, and makes none.
+    std::fs::write(&file, "x").unwrap();
+    let outcome = installation.run(["store", "import", &file]);
+    assert!(outcome.code == Some(1) && outcome.err.contains("key"), "{outcome:?}");
+    assert_eq!(std::fs::read_dir(&installation.data).unwrap().count(), 0);
+}
+
+/// A first start that was refused can be tried again: what it left is not taken for an installation that lost its data.
+#[test]
+fn a_first_start_that_was_refused_can_be_tried_again() {
+    let dir = TempDir::new();
+    let data = dir.0.join("data");
+    let installation = Installation::bare(dir, data);
+    let mode = |bits| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(bits);
+        std::fs::set_permissions(&installation.data, permissions).unwrap();
+    };
+    std::fs::create_dir(&installation.data).unwrap();
+    mode(0o755);
+    let refused = installation.refuse_to_serve().err;
+    assert!(refused.contains("chmod 700"), "{refused}");
+    assert_eq!(std::fs::read_dir(&installation.data).unwrap().count(), 0);
+    mode(0o700);
+    installation.serve().stop();
+    // Killed with the key made and the store half made.
+    std::fs::remove_dir_all(installation.data.join("store")).unwrap();
+    std::fs::remove_file(installation.data.join("instance-id")).unwrap();
+    let _ = std::fs::remove_dir_all(installation.data.join("snapshots"));
+    let refused = installation.refuse_to_serve().err;
+    assert!(refused.contains("belongs to an installation"), "a store that was lost: {refused}");
+    std::fs::create_dir(installation.data.join("store")).unwrap();
+    for name in ["first-start", "store/conf", "store/db"] {
+        std::fs::write(installation.data.join(name), "x").unwrap();
+    }
+    installation.serve().stop();
+    assert!(!installation.data.join("first-start").exists());
+    installation.serve().stop();
 }
 
 /// App tokens from the machine itself: printed once, refused as soon as they are removed.
@@ -286,7 +367,9 @@ fn copies_are_taken_beside_a_running_server() {
     let said = installation.run(["store", "export", &all]).succeed().out;
     assert!(said.contains("records written to") && said.contains("and verified"), "{said}");
     let twice = installation.run(["store", "export", &all]);
-    assert!(twice.code == Some(1) && twice.err.contains("exists"), "{twice:?}");
+    let takes_another =
+        |outcome: &Outcome| outcome.err.contains("exists") && outcome.err.contains("another file");
+    assert!(twice.code == Some(1) && takes_another(&twice), "{twice:?}");
     let printed = installation.run(["store", "export", "-"]).succeed().out;
     assert_eq!(printed.lines().next().unwrap().contains("doorward"), read(&all).contains("doorward"));
     let listed = installation.run(["store", "snapshots", "--take"]).succeed().out;
@@ -294,7 +377,7 @@ fn copies_are_taken_beside_a_running_server() {
     installation.run(["store", "fetch", name, &one]).succeed();
     let kept = installation.data.join("snapshots").join(name);
     assert_eq!(read(&one), read(kept.to_str().unwrap()));
-    assert!(installation.run(["store", "fetch", name, &one]).err.contains("exists"));
+    assert!(takes_another(&installation.run(["store", "fetch", name, &one])));
     for wrong in ["../master.key", "nonsense", ""] {
         let outcome = installation.run(["store", "fetch", wrong, "-"]);
         assert!(outcome.code != Some(0) && outcome.out.is_empty(), "{wrong}: {outcome:?}");
@@ -303,13 +386,62 @@ fn copies_are_taken_beside_a_running_server() {
         let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(file).unwrap());
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
-    let left = std::fs::read_dir(&installation.data).unwrap().map(|entry| entry.unwrap().file_name());
-    assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with("export-")));
+    assert!(left_behind(&installation).is_empty());
     server.stop();
     // Without a server the snapshot is there too, and what was exported takes the place of everything.
     assert_eq!(installation.run(["store", "fetch", name, "-"]).succeed().out, read(&one));
     installation.run(["store", "import", "--replace", &all]).succeed();
     assert!(installation.run(["user", "list"]).succeed().out.contains("ada"));
+}
+
+/// Returns the copies that a command has not taken from the data directory, and those that are half written.
+fn left_behind(installation: &Installation) -> Vec<String> {
+    let names = |place: &std::path::Path| {
+        let entries = std::fs::read_dir(place).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let mut left = names(&installation.data);
+    left.retain(|name| name.starts_with("export-") || name.starts_with("handed-out-"));
+    left.extend(
+        names(&installation.data.join("snapshots")).into_iter().filter(|name| name.ends_with(".tmp")),
+    );
+    left
+}
+
+/// A command that is ended while the server makes its copy leaves none; and what a killed server left is gone after the
+/// next start. What somebody put there under a name of their own stays.
+#[test]
+fn no_copy_is_left_behind() {
+    let installation = Installation::new();
+    let server = installation.serve();
+    let mut stream = UnixStream::connect(installation.data.join("control.sock")).unwrap();
+    stream.write_all(b"\"ExportStore\"\n").unwrap();
+    drop(stream);
+    let all = installation.dir.0.join("all.jsonl");
+    // One copy is made at a time, so that one is done once this is.
+    until("the first copy is done", || {
+        installation.run(["store", "export", all.to_str().unwrap()]).code == Some(0)
+    });
+    until("nothing is left", || left_behind(&installation).is_empty());
+    server.stop();
+
+    let snapshots = installation.data.join("snapshots");
+    std::fs::create_dir_all(&snapshots).unwrap();
+    let killed = [
+        installation.data.join("handed-out-1800000000000.tmp"),
+        installation.data.join("handed-out-1800000000001"),
+        snapshots.join("20261126T050000Z-daily.doorward-export.tmp"),
+    ];
+    let own = [
+        installation.data.join("export-1800000000"),
+        installation.data.join("handed-out-notes.tmp"),
+        snapshots.join("mine.tmp"),
+    ];
+    for file in killed.iter().chain(&own) {
+        std::fs::write(file, "x").unwrap();
+    }
+    installation.serve().stop();
+    assert!(killed.iter().all(|file| !file.exists()) && own.iter().all(|file| file.exists()));
 }
 
 fn read(file: &str) -> String {

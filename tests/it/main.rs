@@ -52,6 +52,8 @@ mod log_canary;
 #[cfg(test)]
 mod logout_notices;
 #[cfg(test)]
+mod long_answers;
+#[cfg(test)]
 mod my_account;
 #[cfg(test)]
 mod my_apps;

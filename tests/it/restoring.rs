@@ -9,6 +9,7 @@ use doorward::app::Options;
 use doorward::kernel::time::{Clock, SystemClock, TestClock, Timestamp};
 use doorward::setup::claim;
 use doorward::setup::restore::LARGEST_UPLOAD;
+use doorward::store::meta::SCHEMA_VERSION;
 use doorward::store::snapshots;
 
 use crate::harness::{Answer, Client, PATIENCE, Server, TempDir, exchange};
@@ -138,7 +139,11 @@ fn foreign_and_damaged_backups_are_refused() {
             (first.replace("\"version\":2", "\"version\":1") + "\n").as_bytes(),
             "before backups were signed",
         ),
-        ("a newer one", (first.replace("\"schema\":1", "\"schema\":9") + "\n" + rest).as_bytes(), "newer"),
+        (
+            "a newer one",
+            (first.replace(&format!("\"schema\":{SCHEMA_VERSION}"), "\"schema\":9") + "\n" + rest).as_bytes(),
+            "newer",
+        ),
         ("another signature", changed.as_bytes(), "somebody has changed it"),
     ] {
         let answer = restore(&mut client, bytes, "").expect(422);

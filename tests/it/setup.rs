@@ -190,9 +190,16 @@ fn doorward_plays_the_app(server: &Server, client: &mut Client) {
         ("ana", false, "and it did not come through"),
         ("doorward-made-up", true, "and it came through: anybody could claim to be you"),
     ] {
-        let answer = app().with_header("Remote-User", name).get_json("/setup/echo?forged").expect(200);
-        assert_eq!(answer.json()["came_through"], came_through);
+        let mut page = app().with_header("Remote-User", name).with_header("Sec-Fetch-Site", "same-origin");
+        assert_eq!(page.get_json("/setup/echo?forged").expect(200).json()["came_through"], came_through);
         assert!(tested().contains(sentence), "{name}");
+    }
+    // Only the script of the page itself tries: whoever else asks, by hand or by another page, changes nothing.
+    for site in [None, Some("none"), Some("cross-site"), Some("same-site")] {
+        let mut stranger = app();
+        stranger.headers.extend(site.map(|site| ("Sec-Fetch-Site".to_owned(), site.to_owned())));
+        stranger.get_json("/setup/echo?forged").expect(200);
+        assert!(tested().contains("and it came through"), "{site:?}");
     }
 }
 

@@ -21,11 +21,9 @@ pub fn check_against_discovery(preset: &'static Preset, discovery: &Value) -> Ve
         }
     };
     need("response_types_supported", "code", &[]);
-    let methods: &[AuthMethod] = match client.auth_method {
-        AuthMethod::Any => &[AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost],
-        AuthMethod::ClientSecretBasic => &[AuthMethod::ClientSecretBasic],
-        AuthMethod::ClientSecretPost => &[AuthMethod::ClientSecretPost],
-        AuthMethod::None => &[AuthMethod::None],
+    let methods = match &client.auth_method {
+        AuthMethod::Any => &[AuthMethod::Basic, AuthMethod::Post][..],
+        one => std::slice::from_ref(one),
     };
     for method in methods {
         need("token_endpoint_auth_methods_supported", method.as_str(), &["client_secret_basic"]);

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::address::AppAddress;
-use super::{Algorithm, AuthMethod, Consent, Grant, Kind, Pkce, Preset};
-use crate::crypto::signing::SigningAlgorithm;
-use crate::oidc::client::{self, ClientKind, ClientSettings, ConsentMode, Demand, GrantType};
+use super::{Consent, Pkce, Preset};
+use crate::oidc::client::{ClientSettings, ConsentMode, Demand};
 use crate::oidc::scopes::Scopes;
 use crate::words::{Said, english_only};
 
@@ -33,31 +32,19 @@ impl Preset {
         Ok(ClientSettings {
             name: self.name.clone(),
             initials: self.logo.clone(),
-            kind: match own.kind {
-                Kind::Confidential => ClientKind::Confidential,
-                Kind::Public => ClientKind::Public,
-            },
+            kind: own.kind,
             is_native: own.redirect_paths.iter().any(is_loopback),
             redirect_uris: distinct(self.redirect_uris_with(app_url, parameters)?),
             post_logout_redirect_uris: distinct(self.post_logout_uris(app_url, parameters)?),
             backchannel_logout_uri: self.backchannel_logout_uri(app_url, parameters)?,
-            auth_method: match own.auth_method {
-                AuthMethod::ClientSecretBasic => client::AuthMethod::Basic,
-                AuthMethod::ClientSecretPost => client::AuthMethod::Post,
-                AuthMethod::Any => client::AuthMethod::Any,
-                AuthMethod::None => client::AuthMethod::None,
-            },
+            auth_method: own.auth_method,
             pkce: match own.pkce {
                 Pkce::Required => Demand::Required,
                 Pkce::Optional | Pkce::Off => Demand::Optional,
             },
-            grants: own.grants.iter().map(|grant| grant_type(*grant)).collect(),
+            grants: own.grants.clone(),
             scopes: Scopes::new(own.scopes.iter().cloned()),
-            id_token_alg: match own.id_token_alg {
-                Algorithm::Rs256 => SigningAlgorithm::Rs256,
-                Algorithm::Es256 => SigningAlgorithm::Es256,
-                Algorithm::EdDsa => SigningAlgorithm::EdDsa,
-            },
+            id_token_alg: own.id_token_alg,
             claims_in_id_token: own.claims_in_id_token,
             consent: match own.consent {
                 Consent::FirstPartySkip => ConsentMode::Skip,
@@ -66,14 +53,6 @@ impl Preset {
             launch_url: AppAddress::parse(app_url).ok().map(|app| format!("{}/", app.base)),
             ..ClientSettings::default()
         })
-    }
-}
-
-fn grant_type(grant: Grant) -> GrantType {
-    match grant {
-        Grant::AuthorizationCode => GrantType::AuthorizationCode,
-        Grant::RefreshToken => GrantType::RefreshToken,
-        Grant::DeviceCode => GrantType::DeviceCode,
     }
 }
 

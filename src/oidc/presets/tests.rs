@@ -110,7 +110,7 @@ fn every_preset_pastes_without_a_placeholder_left() {
             assert!(!left(text.expose()), "{}: {}", preset.id, text.expose());
         }
         let pastes_secret = preset.paste(&values).iter().any(|row| row.is_secret);
-        assert_eq!(pastes_secret, preset.client.kind == Kind::Confidential, "{}", preset.id);
+        assert_eq!(pastes_secret, preset.client.kind == ClientKind::Confidential, "{}", preset.id);
     }
 }
 
@@ -330,7 +330,7 @@ fn a_preset_that_breaks_a_rule_is_refused() {
 /// OA-05: a public client has PKCE and asks for consent.
 #[test]
 fn public_presets_are_the_strict_kind() {
-    for preset in list().iter().filter(|preset| preset.client.kind == Kind::Public) {
+    for preset in list().iter().filter(|preset| preset.client.kind == ClientKind::Public) {
         let client = &preset.client;
         assert_eq!((client.pkce, client.consent), (Pkce::Required, Consent::Ask), "{}", preset.id);
     }

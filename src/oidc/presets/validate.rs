@@ -1,7 +1,7 @@
 //! What every preset must keep to.
 
 use super::address::{self, AppAddress};
-use super::{AuthMethod, Consent, Grant, Kind, Pkce, Preset, template};
+use super::{AuthMethod, ClientKind, Consent, GrantType, Pkce, Preset, template};
 
 /// The scopes that every provider knows (OpenID Connect Core section 5.4, section 11) and `groups`.
 const SCOPES: &[&str] = &["openid", "profile", "email", "address", "phone", "groups", "offline_access"];
@@ -50,7 +50,7 @@ fn texts(preset: &Preset, found: &mut Vec<String>) {
 
 fn client(preset: &Preset, found: &mut Vec<String>) {
     let client = &preset.client;
-    let is_public = client.kind == Kind::Public;
+    let is_public = client.kind == ClientKind::Public;
     if is_public != (client.auth_method == AuthMethod::None) {
         found.push("public clients have the auth_method none, and only they".to_owned());
     }
@@ -60,13 +60,19 @@ fn client(preset: &Preset, found: &mut Vec<String>) {
     if is_public && client.consent != Consent::Ask {
         found.push("public clients must ask for consent (RFC 8252 section 8.6)".to_owned());
     }
-    if !client.grants.contains(&Grant::AuthorizationCode) {
+    if client.auth_method == AuthMethod::PrivateKeyJwt {
+        found.push("nobody can paste the key that private_key_jwt needs".to_owned());
+    }
+    if client.grants.contains(&GrantType::ClientCredentials) {
+        found.push("client_credentials signs nobody in".to_owned());
+    }
+    if !client.grants.contains(&GrantType::AuthorizationCode) {
         found.push("the grant authorization_code is missing".to_owned());
     }
     if client.scopes.first().map(String::as_str) != Some("openid") {
         found.push("the first scope is not openid".to_owned());
     }
-    let refreshes = client.grants.contains(&Grant::RefreshToken);
+    let refreshes = client.grants.contains(&GrantType::RefreshToken);
     if refreshes != client.scopes.iter().any(|scope| scope == "offline_access") {
         found.push("offline_access and the grant refresh_token go together".to_owned());
     }
@@ -110,7 +116,7 @@ fn placeholders(preset: &Preset, found: &mut Vec<String>) {
             if !template::PLACEHOLDERS.contains(&name) && preset.parameter(name).is_none() {
                 found.push(format!("nothing stands for {{{name}}}"));
             }
-            if name == "client_secret" && preset.client.kind == Kind::Public {
+            if name == "client_secret" && preset.client.kind == ClientKind::Public {
                 found.push("a public client has no secret to paste".to_owned());
             }
         }

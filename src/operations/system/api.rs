@@ -111,12 +111,18 @@ pub async fn read_backup(room: &System, request: &Request, actor: &Principal) ->
     room.require_fresh(actor)?;
     let event = room.event(Kind::StoreExported, actor, &visit(room, request)?);
     let name = request.param("name");
-    Ok(as_file(name, room.read_snapshot(name, event).await?))
+    as_file(room, actor, name, room.read_snapshot(name, event).await?)
 }
 
-/// Answers a snapshot as a file to keep.
-pub(super) fn as_file(name: &str, bytes: Vec<u8>) -> Reply {
-    Reply::file(&format!("doorward-{name}"), "application/octet-stream", bytes)
+/// Answers a snapshot as a file to keep, as long as the caller may have it.
+pub(super) fn as_file(
+    room: &System,
+    actor: &Principal,
+    name: &str,
+    bytes: Vec<u8>,
+) -> Result<Reply, Problem> {
+    let reply = Reply::file(&format!("doorward-{name}"), "application/octet-stream", bytes);
+    room.sessions.only_for_admin(actor, reply)
 }
 
 /// `GET /api/v1/admin/support`: the text for people who help.

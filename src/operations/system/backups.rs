@@ -1,6 +1,6 @@
 //! Snapshots of the store: which there are, one more, and one to take along.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::audit::{Event, Outcome};
@@ -8,6 +8,7 @@ use crate::http::Problem;
 use crate::http::copies::Copies;
 use crate::kernel::time::Timestamp;
 use crate::store::Store;
+use crate::store::leftovers::hand_out_place;
 use crate::store::snapshots::{self, Reason, Stored};
 use crate::words::{Said, Words, english_only, said};
 
@@ -41,7 +42,7 @@ impl Backups {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Store, &std::path::Path) -> T + Send + 'static,
+        work: impl FnOnce(&Store, &Path) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let (store, directory) = (self.store.clone(), self.directory.clone());
         self.copies.work(move || work(&store, &directory)).await
@@ -126,12 +127,20 @@ impl System {
     pub async fn hand_out_store(&self, event: Event) -> Result<(PathBuf, u64), Problem> {
         let now = self.setup().note_backup(event).await?;
         let written = self.backups().run(move |store, dir| {
-            let file = dir.join(format!("export-{}", now.as_millis()));
+            let file = hand_out_place(dir, now);
             snapshots::export_file(store, &file, now).map(|report| (file, report.counts.values().sum()))
         });
         written.await?.map_err(|error| {
             let text = english_only("The copy could not be written; the log of the server says why.");
             Problem::unavailable("export_failed", text, Duration::from_secs(60)).because(error.to_string())
         })
+    }
+
+    /// Removes a copy that [`System::hand_out_store`] wrote under `name` and nobody took along.
+    pub fn take_back_store(&self, name: &Path) {
+        let file = self.backups().directory.join(name);
+        if let Err(error) = std::fs::remove_file(&file) {
+            tracing::warn!(%error, file = %file.display(), "a copy that nobody wants could not be removed");
+        }
     }
 }

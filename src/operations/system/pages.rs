@@ -278,7 +278,7 @@ pub async fn read_backup(room: &System, request: &Request, actor: &Principal) ->
     }
     let name = request.param("name");
     let event = event(room, request, actor, EventKind::StoreExported)?;
-    Ok(super::api::as_file(name, room.read_snapshot(name, event).await?))
+    super::api::as_file(room, actor, name, room.read_snapshot(name, event).await?)
 }
 
 /// `GET /admin/system/settings`.

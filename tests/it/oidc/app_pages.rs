@@ -115,3 +115,26 @@ fn what_gives_power_over_an_app_needs_a_fresh_proof() {
     }
     browser.get(&url).expect(200);
 }
+
+/// An app that proves itself by secret and has none, because it proved itself by a key before, can be given one.
+#[test]
+fn an_app_without_a_secret_can_be_given_one() {
+    let provider = Provider::start();
+    let key = PrivateKey::generate(
+        doorward::crypto::signing::SigningAlgorithm::Es256,
+        &doorward::kernel::random::Random::os(),
+    );
+    let keys = json!({ "keys": [key.unwrap().public_jwk()] });
+    let app = provider
+        .add_app(json!({ "auth_method": "private_key_jwt", "jwks": keys, "grants": steps::ALL_GRANTS }));
+    let mut browser = admin(&provider);
+    let url = format!("/admin/apps/{}", app.id);
+    assert!(!browser.get(&url).expect(200).text().contains("id=\"new-secret\""));
+    provider.change_app(&app, json!({ "auth_method": "any" }));
+    let page = browser.get(&url).expect(200).text();
+    assert!(page.contains("id=\"new-secret\"") && page.contains("There is none yet"), "{page}");
+    let shown = submit(&mut browser, &url, &format!("{url}/secret"), &[]).expect(200).text();
+    let secret = unescape(between(&shown, "aria-label=\"The client secret\">", "</pre>"));
+    let app = App { secret: Some(secret), ..app };
+    provider.post_as(&app, "/oauth2/token", &[("grant_type", "client_credentials")]).expect(200);
+}

@@ -94,3 +94,68 @@ fn being_refused_over_and_over_is_one_event() {
     }
     assert_eq!(crate::my_account::events(&provider.server, "app.refused", "ada"), 1);
 }
+
+/// TOK-15: an emergency replacement takes the keys along that no app uses at the moment: they would sign for the next one.
+#[test]
+fn replacing_the_keys_leaves_none_of_the_old_ones() {
+    let provider = Provider::start();
+    let app = provider.add_app(json!({ "id_token_alg": "ES256" }));
+    let kid_of = |tokens: &Value| header(text(tokens, "id_token"))["kid"].as_str().unwrap().to_owned();
+    let leaked = kid_of(&provider.tokens(&app, &[]));
+    provider.change_app(&app, json!({ "id_token_alg": "RS256" }));
+    let oidc = &provider.server.app().oidc;
+    provider.server.block_on(oidc.replace_keys(|_| {})).unwrap();
+    assert!(!oidc.has_key(&leaked));
+    provider.change_app(&app, json!({ "id_token_alg": "ES256" }));
+    assert_ne!(kid_of(&provider.tokens(&app, &[])), leaked);
+    let published = provider.browser().get_json("/jwks.json").expect(200).text();
+    assert!(!published.contains(&leaked), "{published}");
+    let provider = provider.restart();
+    assert!(!provider.server.app().oidc.has_key(&leaked));
+}
+
+/// A scope that is there can be changed when there may be no more of them.
+#[test]
+fn a_scope_can_be_changed_among_as_many_as_there_may_be() {
+    let provider = Provider::start();
+    let put = |name: &str, claim: &str| {
+        let path = format!("/api/v1/admin/scopes/{name}");
+        provider.admin().json("PUT", &path, &json!({ "claims": { claim: claim } })).status
+    };
+    for number in 0..100 {
+        assert_eq!(put(&format!("scope-{number}"), "badge"), 204);
+    }
+    assert_eq!(put("scope-100", "badge"), 409);
+    assert_eq!(put("scope-99", "floor"), 204);
+    let shown = provider.admin().get_json("/api/v1/admin/scopes").expect(200).text();
+    assert!(shown.contains("floor") && !shown.contains("scope-100"), "{shown}");
+}
+
+/// An app that everybody agreed to can be removed, and one that is added under its name later starts with nothing.
+#[test]
+fn an_app_that_many_agreed_to_can_be_removed() {
+    use doorward::oidc::records::ConsentRecord;
+    let provider = Provider::start();
+    provider.add_app(json!({ "id": "popular" }));
+    let store = provider.server.app().store().clone();
+    let agree = |client: &str, people: u64| {
+        let numbers: Vec<u64> = (0..people).collect();
+        for chunk in numbers.chunks(1000) {
+            let mut batch = store.batch();
+            for number in chunk {
+                let row = [&u128::from(*number).to_be_bytes()[..], client.as_bytes()].concat();
+                batch.put(&row, &ConsentRecord { sets: vec![[7; 32]], ..ConsentRecord::default() });
+            }
+            provider.server.block_on(store.commit(batch)).unwrap();
+        }
+    };
+    let left = || store.scan::<ConsentRecord>(&[], None, 30_000).unwrap().len();
+    agree("popular", 20_000);
+    agree("other", 1);
+    provider.admin().json("DELETE", "/api/v1/admin/clients/popular", &json!({})).expect(204);
+    assert_eq!(left(), 1);
+    // As if a stop had come in between.
+    agree("popular", 3);
+    provider.add_app(json!({ "id": "popular" }));
+    assert_eq!(left(), 1);
+}

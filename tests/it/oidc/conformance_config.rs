@@ -132,6 +132,7 @@ fn discovery_endpoint_verification(suite: &Suite) {
     assert!(scopes.contains(&"openid"));
     let is_scope = |letter: char| matches!(letter, '!' | '#'..='[' | ']'..='~');
     assert!(scopes.iter().all(|scope| scope.chars().all(is_scope)), "RFC 6749 section 3.3: {scopes:?}");
+    assert_eq!(list("ui_locales_supported"), ["en", "de"]);
     for name in ["ui_locales_supported", "claims_locales_supported"] {
         let Some(locales) = metadata.get(name) else { continue };
         let is_language = |locale: &str| {

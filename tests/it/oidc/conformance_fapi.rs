@@ -528,6 +528,23 @@ fn fapi2_security_profile_final_refresh_token() {
         checks::refusal(&unproven, 400, &["invalid_request", "invalid_grant"]);
         kept.push(again);
     }
+    // REF-06: who uses it keeps it, although it stays the same; the access tokens of the end live as long as others.
+    let rp = fapi.first.clone();
+    for _ in 0..5 {
+        fapi.suite.wait(5 * 86_400);
+        let answer = refresh(&mut fapi, &rp, kept[0].text("refresh_token"), true);
+        let body = checks::tokens(&answer, "DPoP");
+        fapi.suite.wait(60);
+        let again = Tokens { id_token: kept[0].id_token.clone(), body };
+        fapi.userinfo(&rp, &again);
+    }
+    fapi.suite.wait(5 * 86_400 - 660);
+    let answer = refresh(&mut fapi, &rp, kept[0].text("refresh_token"), true);
+    let last = Tokens { id_token: kept[0].id_token.clone(), body: checks::tokens(&answer, "DPoP") };
+    fapi.suite.wait(600);
+    fapi.userinfo(&rp, &last);
+    let late = refresh(&mut fapi, &rp, kept[0].text("refresh_token"), true);
+    checks::refusal(&late, 400, &["invalid_grant"]);
     // The second client's tokens in the hands of the first.
     let first = fapi.first.clone();
     let token = kept[1].access_token().to_owned();

@@ -174,3 +174,28 @@ fn a_client_starts_only_so_many_devices_from_one_place() {
     assert!(answer.header("retry-after").is_some());
     assert_eq!(error_of(&answer), "temporarily_unavailable");
 }
+
+/// OA-13, RFC 8707: the page tells what the consent page tells: where the app would act, and that nobody vouches for it.
+#[test]
+fn the_page_tells_where_the_app_would_act_and_who_vouches_for_it() {
+    let provider = Provider::start_with(|options| options.oidc.registration = true);
+    let token = provider.admin().post("/api/v1/admin/registration-tokens", json!({ "uses": 1 })).expect(201);
+    let mut newcomer = provider.server.client().with_bearer(token.json()["token"].as_str().unwrap());
+    let metadata = json!({ "client_name": "Some tool", "grant_types": [DEVICE] });
+    let registered = newcomer.json("POST", "/oauth2/register", &metadata).expect(201).json();
+    let stranger = App {
+        id: text(&registered, "client_id").to_owned(),
+        secret: Some(text(&registered, "client_secret").to_owned()),
+    };
+    let own = provider.add_app(json!({ "grants": ALL_GRANTS, "consent": "once" }));
+    let api = "https://api.example.org/v1";
+    for (app, is_stranger) in [(&stranger, true), (&own, false)] {
+        provider.change_app(app, json!({ "audiences": [api] }));
+        let device = provider.device(app, &[("scope", "openid"), ("resource", api)]);
+        let code = text(&device, "user_code");
+        let page =
+            provider.ada().get(&format!("/device?{}", query(&[("user_code", code)]))).expect(200).text();
+        assert!(page.contains(api), "{page}");
+        assert_eq!(page.contains("registered itself"), is_stranger, "{page}");
+    }
+}

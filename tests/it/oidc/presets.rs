@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use doorward::oidc::client::ClientKind;
 use doorward::oidc::presets::{self, check_against_discovery};
 use doorward::oidc::{AddError, ClientId};
 use serde_json::Value;
@@ -28,7 +29,7 @@ fn every_preset_makes_a_client_and_finds_what_it_needs() {
             let added = provider.server.block_on(oidc.add_client(Some(id), settings, |_, _| {}));
             match added {
                 Ok(added) => {
-                    let is_public = preset.client.kind == presets::Kind::Public;
+                    let is_public = preset.client.kind == ClientKind::Public;
                     assert_eq!(added.secret.is_none(), is_public, "{}", preset.id);
                     let settings = &added.client.settings;
                     assert_eq!(settings.initials, preset.logo);

@@ -344,3 +344,62 @@ fn proofs_hold_a_fresh_nonce_where_that_is_wanted() {
     provider.server.clock.advance(std::time::Duration::from_secs(300));
     look(Some(&nonce)).expect(401);
 }
+
+/// LIM-01, RES-03: anybody may send proofs in the name of a client that proves nothing; from one place that ends soon, and
+/// other clients go on.
+#[test]
+fn proofs_in_the_name_of_a_client_that_proves_nothing_are_limited() {
+    let provider = Provider::start();
+    let (app, other) = (public(&provider), public(&provider));
+    let holder = Holder::new();
+    let ask = |app: &App| {
+        let proof = holder.proof(&provider, "POST", "/oauth2/token", None);
+        send(&provider, app, &[("grant_type", "nonsense")], &[&proof])
+    };
+    for _ in 0..300 {
+        assert_eq!(error_of(&ask(&app).expect(400)), "unsupported_grant_type");
+    }
+    for app in [&app, &other] {
+        let answer = ask(app).expect(429);
+        assert_eq!(error_of(&answer), "temporarily_unavailable");
+        assert!(answer.header("retry-after").is_some());
+    }
+    send(&provider, &app, &[("grant_type", "nonsense")], &[]).expect(400);
+    let own = provider.add_app(json!({ "grants": ALL_GRANTS }));
+    let proof = holder.proof(&provider, "POST", "/oauth2/token", None);
+    let basic = basic(&own.id, own.secret.as_deref().unwrap());
+    let headers = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Authorization", &*basic),
+        ("DPoP", &*proof),
+    ];
+    let body = query(&[("grant_type", "client_credentials")]);
+    provider.browser().send("POST", "/oauth2/token", &headers, body.as_bytes()).expect(200);
+}
+
+/// AUD-01, AUD-06: who does not prove to be a client leaves a trace, and going on all day leaves no more of them.
+#[test]
+fn a_client_that_did_not_prove_itself_is_written_down_once_a_minute() {
+    use doorward::audit::Filter;
+    let provider = Provider::start();
+    let holder = Holder::new();
+    let (app, key_app) = (provider.add_app(json!({})), key_client(&provider, &holder));
+    let count = |target: Option<&str>| {
+        let server = &provider.server;
+        server.block_on(server.app().audit.flush()).unwrap();
+        let kind_prefix = Some("app.not_proven".to_owned());
+        let filter = Filter { kind_prefix, target: target.map(str::to_owned), ..Filter::default() };
+        server.app().audit.page(&filter, None, 200).unwrap().rows.len()
+    };
+    for _ in 0..5 {
+        let fields = [("grant_type", "client_credentials")];
+        for id in [&app.id, "unheard-of", "another"] {
+            refused(&provider.post_form("/oauth2/token", &fields, Some(&basic(id, "wrong"))));
+        }
+        refused(&prove(&provider, &Holder::new().assertion(&provider, &key_app.id, json!({})), &[]));
+    }
+    assert_eq!((count(Some(&app.id)), count(Some(&key_app.id)), count(None)), (1, 1, 3));
+    provider.server.clock.advance(std::time::Duration::from_secs(60));
+    refused(&provider.post_form("/oauth2/revoke", &[("token", "x")], Some(&basic(&app.id, "wrong"))));
+    assert_eq!(count(Some(&app.id)), 2);
+}

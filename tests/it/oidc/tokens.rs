@@ -372,3 +372,28 @@ fn an_app_of_the_same_name_inherits_nothing() {
     let answer = provider.exchange(&app, &code, &[]).expect(401);
     assert_eq!(error_of(&answer), "invalid_client", "nor is the old secret good");
 }
+
+/// REF-07: proving oneself again puts a new session in the place of the old one, and what apps hold goes on, also after a
+/// stop a minute later.
+#[test]
+fn proving_oneself_again_leaves_apps_signed_in_after_a_restart() {
+    let provider = Provider::start();
+    let app = provider.add_app(json!({}));
+    let mut browser = provider.ada();
+    let [access, refresh] = tokens_of(&provider.tokens_in(&mut browser, &app, &[OFFLINE]));
+    provider.server.clock.advance(Duration::from_secs(2));
+    let csrf = browser.get("/step-up").expect(200).input("csrf").unwrap();
+    browser.form("/step-up", &[("csrf", &csrf), ("password", crate::harness::PASSWORD)]).expect(303);
+    assert!(provider.is_active(&app, &access));
+    let provider = provider.restart();
+    assert!(provider.is_active(&app, &access));
+    provider.refresh(&app, &refresh, &[]).expect(200);
+    // Signing out ends them, also in that very minute.
+    let mut browser = provider.ada();
+    let [access, refresh] = tokens_of(&provider.tokens_in(&mut browser, &app, &[OFFLINE]));
+    let csrf = browser.get("/signout").expect(200).input("csrf").unwrap();
+    browser.form("/signout", &[("csrf", &csrf)]).expect(200);
+    let provider = provider.restart();
+    assert!(!provider.is_active(&app, &access));
+    provider.refresh(&app, &refresh, &[]).expect(400);
+}

@@ -283,13 +283,13 @@ fn purge_removes_what_expired_and_follows_what_slid() {
     assert_eq!(wait(opened.store.purge::<Passing>(at(500), 100)).unwrap(), 1);
     assert_eq!(rows(), ["later"]);
     assert_eq!(wait(opened.store.purge::<Passing>(at(900), 100)).unwrap(), 1);
-    assert!(opened.engine.scan(b"x", None, 10, false).unwrap().is_empty());
+    assert!(opened.engine.scan(b"x", None, 10).unwrap().is_empty());
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Commit { preconditions: Vec<(u8, Option<u8>)>, writes: Vec<(u8, Option<u8>)> },
-    Scan { prefix: Vec<u8>, from: Option<Vec<u8>>, limit: usize, descending: bool },
+    Scan { prefix: Vec<u8>, after: Option<Vec<u8>>, limit: usize },
 }
 
 /// Keys that share prefixes and end in the bytes that are awkward for ranges.
@@ -306,8 +306,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (pairs(3), pairs(6)).prop_map(|(preconditions, writes)| Step::Commit { preconditions, writes });
     let bound = || proptest::option::of((0..24_u8).prop_map(key));
     let prefix = prop_oneof![Just(Vec::new()), (0..24_u8).prop_map(key)];
-    let scan = (prefix, bound(), 0..20_usize, any::<bool>())
-        .prop_map(|(prefix, from, limit, descending)| Step::Scan { prefix, from, limit, descending });
+    let scan =
+        (prefix, bound(), 0..20_usize).prop_map(|(prefix, after, limit)| Step::Scan { prefix, after, limit });
     proptest::collection::vec(prop_oneof![2 => commit, 1 => scan], 1..60)
 }
 
@@ -347,7 +347,7 @@ fn the_engine_behaves_like_its_model() {
             let model = MemoryEngine::default();
             let clear: Vec<Write> = [b'a', b'c', b's']
                 .iter()
-                .flat_map(|tag| engine.scan(&[*tag], None, 1000, false).unwrap())
+                .flat_map(|tag| engine.scan(&[*tag], None, 1000).unwrap())
                 .map(|(key, _)| Write::Remove(key))
                 .collect();
             wait(engine.commit(raw(Vec::new(), clear))).unwrap();
@@ -363,21 +363,20 @@ fn the_engine_behaves_like_its_model() {
                             waiting.push((answer, expected));
                         }
                     }
-                    Step::Scan { prefix, from, limit, descending } => {
+                    Step::Scan { prefix, after, limit } => {
                         for (answer, expected) in waiting.drain(..) {
                             prop_assert_eq!(wait(answer), expected);
                         }
                         let scan = |engine: &dyn Engine| {
-                            let mut found = engine.scan(prefix, from.as_deref(), 1000, *descending).unwrap();
+                            let mut found = engine.scan(prefix, after.as_deref(), 1000).unwrap();
                             found.retain(|(key, _)| matches!(key.first(), Some(b'a' | b'c' | b's')));
                             found.truncate(*limit);
                             found
                         };
                         prop_assert_eq!(scan(engine), scan(&model));
                         if !prefix.is_empty() {
-                            let limited = |engine: &dyn Engine| {
-                                engine.scan(prefix, from.as_deref(), *limit, *descending).unwrap()
-                            };
+                            let limited =
+                                |engine: &dyn Engine| engine.scan(prefix, after.as_deref(), *limit).unwrap();
                             prop_assert_eq!(limited(engine), limited(&model));
                         }
                     }

@@ -110,6 +110,29 @@ fn a_store_of_a_newer_program_is_refused() {
     assert!(refused.to_string().contains("99.0.0"), "{refused}");
 }
 
+/// Rows of events counted up until schema 2.
+#[test]
+fn a_store_of_an_older_program_is_brought_to_this_schema_behind_a_snapshot() {
+    let place = filled(1);
+    let opened = place.open();
+    let row = |at: u64| Table::AUDIT.key(&[at.to_be_bytes(), 5_u64.to_be_bytes()].concat());
+    let turned = |at: u64| Table::AUDIT.key(&[(!at).to_be_bytes(), (!5_u64).to_be_bytes()].concat());
+    let old = [1_790_000_000_000, 1_790_000_000_001].map(|at| Write::Put(row(at), vec![7]));
+    wait(opened.engine.commit(raw(Vec::new(), old.to_vec()))).unwrap();
+    let mut batch = opened.store.batch();
+    meta::put(&mut batch, &meta::Schema { version: 1, app: "0.1.0".to_owned() });
+    wait(opened.store.commit(batch)).unwrap();
+    drop(opened);
+
+    let opened = place.open();
+    let found = opened.engine.scan(&Table::AUDIT.key(&[]), None, 10).unwrap();
+    let rows: Vec<Vec<u8>> = found.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(rows, [turned(1_790_000_000_001), turned(1_790_000_000_000)], "newest first");
+    let schema = meta::read::<meta::Schema>(&opened.store).unwrap().unwrap();
+    assert_eq!(schema.version, meta::SCHEMA_VERSION);
+    assert_eq!(snapshots::list(&place.dir, None).unwrap().len(), 1);
+}
+
 /// Runs `work` on a thread that acts as the user `nobody`, if we may do that.
 fn as_nobody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {

@@ -65,7 +65,7 @@ fn a_bloated_store_is_compacted_at_start() {
     let opened = place.open();
     assert!(size() < 4 * 1024 * 1024, "{}", size());
     assert_eq!(get(&opened, "a").as_deref(), Some("1"));
-    assert!(opened.engine.scan(&[Table::AUDIT.tag], None, 10, false).unwrap().is_empty());
+    assert!(opened.engine.scan(&[Table::AUDIT.tag], None, 10).unwrap().is_empty());
 }
 
 /// A crash between any two steps of a swap leaves a store that opens, old or new, whole.

@@ -54,8 +54,8 @@ impl Drop for Disk {
     }
 }
 
-/// Returns an installation on a disk of its own, with the floor that is the default or the one given.
-fn on_a_disk(floor: &str) -> Option<(Installation, Disk)> {
+/// Returns a directory, and a disk of its own in it.
+fn disk() -> Option<(TempDir, Disk)> {
     if !is_root() {
         skip("mounting a file system needs root");
         return None;
@@ -65,6 +65,12 @@ fn on_a_disk(floor: &str) -> Option<(Installation, Disk)> {
         skip("no file system can be mounted here");
         return None;
     };
+    Some((dir, disk))
+}
+
+/// Returns an installation on a disk of its own, with the floor that is the default or the one given.
+fn on_a_disk(floor: &str) -> Option<(Installation, Disk)> {
+    let (dir, disk) = disk()?;
     let data = disk.0.join("data");
     let mut installation = Installation::at(dir, data, None);
     installation.settings.push(format!("data.free_space_floor_mib={floor}"));
@@ -153,4 +159,24 @@ fn without_a_floor_a_full_disk_ends_the_process_and_loses_nothing() {
 fn try_refresh(process: &Process, token: &str) -> Option<Answer> {
     let process = std::panic::AssertUnwindSafe(process);
     std::panic::catch_unwind(|| refresh(&process, token)).ok()
+}
+
+/// FAIL-02, KEY-02: a first start that finds no room makes nothing that the next one would take for an installation,
+/// whether the room is missed before the key is made or only by the store itself.
+#[test]
+fn a_first_start_on_a_full_disk_can_be_tried_again() {
+    for (floor, left) in [("auto", 8 << 20), ("0", 300 << 10), ("0", 16 << 10), ("0", 0)] {
+        let Some((dir, disk)) = disk() else { return };
+        let data = disk.0.join("data");
+        let mut installation = Installation::bare(dir, data);
+        installation.settings = vec![format!("data.free_space_floor_mib={floor}")];
+        disk.fill_up_to(left);
+        let outcome = installation.refuse_to_serve();
+        assert!(!outcome.err.contains("belongs to an installation"), "{floor} {left}: {}", outcome.err);
+        for name in ["master.key", "store", "instance-id"] {
+            assert!(!installation.data.join(name).exists(), "{floor} {left}: {name} is left");
+        }
+        disk.make_room();
+        installation.serve().stop();
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Installation {
     pub(crate) settings: Vec<String>,
     /// Runs everything as this user id.
     pub(crate) uid: Option<u32>,
+    /// How many files a process may have open.
+    pub(crate) most_files: Option<u32>,
 }
 
 /// What a command that ended left.
@@ -57,7 +59,13 @@ impl Installation {
         fs::copy(env!("CARGO_BIN_EXE_doorward"), dir.0.join("bin/doorward")).unwrap();
         // Many programs share the machine with each other's tests, so nobody waits for an idle core.
         let settings = ["data.free_space_floor_mib=1", "password.idle_priority=false"];
-        Installation { dir, data, settings: settings.map(str::to_owned).to_vec(), uid: None }
+        Installation {
+            dir,
+            data,
+            settings: settings.map(str::to_owned).to_vec(),
+            uid: None,
+            most_files: None,
+        }
     }
 
     pub(crate) fn add(&self, name: &str) -> Outcome {
@@ -89,6 +97,12 @@ impl Installation {
 
     fn shell_of(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = match self.uid {
+            None if self.most_files.is_some() => {
+                let limit = format!("ulimit -n {}; exec \"$0\" \"$@\"", self.most_files.unwrap());
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", &limit]).arg(program);
+                command
+            }
             None => Command::new(program),
             Some(uid) => {
                 let mut command = Command::new("setpriv");

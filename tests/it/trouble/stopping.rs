@@ -134,3 +134,21 @@ fn a_second_process_on_the_same_data_is_refused_in_a_sentence() {
     assert!(people(&installation).contains("ada"));
     process.stop();
 }
+
+/// RES-01: while no file can be opened no command is heard; once some are closed again, commands are.
+#[test]
+fn commands_are_heard_again_after_a_flood_of_connections() {
+    let mut installation = Installation::new();
+    installation.most_files = Some(64);
+    installation.settings.push("server.max_connections_per_address=1000".to_owned());
+    let server = installation.serve();
+    let flood: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    until("no file is left", || server.log().contains("cannot accept a connection"));
+    let socket = installation.data.join("control.sock");
+    let waiting = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    drop((flood, waiting));
+    installation.most_files = None;
+    until("commands are heard", || installation.run(["user", "list"]).out.contains("ada"));
+    server.stop();
+}
