@@ -90,7 +90,7 @@ fn open_with(dir: &Directory, store: &Store, clock: &Arc<TestClock>, fixed: Fixe
     let metrics = Arc::new(Metrics::new());
     let hour = Duration::from_secs(3600);
     let tokens = Tokens::open(
-        &store,
+        store,
         clock.clone(),
         random.clone(),
         metrics.clone(),
