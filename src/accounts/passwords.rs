@@ -13,7 +13,7 @@ use crate::http::Problem;
 use crate::kernel::ids::UserId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::time::Timestamp;
-use crate::store::{Batch, CommitError, StoreError};
+use crate::store::{Batch, CommitError, StoreError, Versioned};
 use crate::words::{Said, Words};
 
 /// The shortest password when it is the only factor, in code points (PWD-01).
@@ -56,19 +56,10 @@ impl Accounts {
         self.hasher.hash(password, ticket).await
     }
 
-    /// Proves a password. An unknown user costs the same time and is simply wrong (ENU-01).
+    /// Proves a password; `name` is what was typed. An unknown user costs the same time and is simply wrong (ENU-01). While
+    /// some people still have a hash from elsewhere, which takes its own time, so do as many of the names that are
+    /// nobody's, always the same ones.
     pub async fn verify_password(
-        &self,
-        user: Option<UserId>,
-        password: &SecretText,
-        ticket: Ticket,
-    ) -> Result<PasswordProof, PasswordFault> {
-        self.verify_password_of(user, "", password, ticket).await
-    }
-
-    /// As [`Accounts::verify_password`]; `name` is what was typed. While some people still have a hash from elsewhere,
-    /// which takes its own time, so do as many of the names that are nobody's, always the same ones.
-    pub async fn verify_password_of(
         &self,
         user: Option<UserId>,
         name: &str,
@@ -90,7 +81,9 @@ impl Accounts {
             },
         };
         Ok(match (verdict, stored) {
-            (Verdict::Correct { needs_rehash }, Some(_)) => PasswordProof::Correct { needs_rehash },
+            (Verdict::Correct { needs_rehash }, Some(stored)) => {
+                PasswordProof::Correct { outdated: needs_rehash.then_some(Outdated::Own(stored)) }
+            }
             _ => PasswordProof::Wrong,
         })
     }
@@ -102,14 +95,16 @@ impl Accounts {
         ticket: Ticket,
     ) -> Result<PasswordProof, PasswordFault> {
         let stored = self.store.get::<ForeignPasswordRecord>(user.as_bytes())?;
-        let hash = stored.and_then(|stored| ForeignHash::parse(&stored.value.digest).ok());
+        let hash = stored.as_ref().and_then(|stored| ForeignHash::parse(&stored.value.digest).ok());
         let verdict = match hash {
             Some(hash) => self.hasher.verify_foreign(password, &hash, ticket).await?,
             None => self.hasher.verify(password, None, ticket).await?,
         };
-        Ok(match verdict {
-            Verdict::Correct { needs_rehash } => PasswordProof::Correct { needs_rehash },
-            Verdict::Wrong => PasswordProof::Wrong,
+        Ok(match (verdict, stored) {
+            (Verdict::Correct { needs_rehash }, Some(stored)) => {
+                PasswordProof::Correct { outdated: needs_rehash.then_some(Outdated::Foreign(stored)) }
+            }
+            _ => PasswordProof::Wrong,
         })
     }
 
@@ -124,25 +119,28 @@ impl Accounts {
         Ok(matches!(verdict, Verdict::Correct { .. }))
     }
 
-    /// Hashes again with today's parameters after a successful sign-in (PWD-06); a hash from elsewhere goes in the same
-    /// commit. Losing the race to another change is fine: that change is newer.
-    pub async fn rehash_password(&self, user: UserId, password: &SecretText, ticket: Ticket) {
-        let (Ok(seen), Ok(foreign)) = (
-            self.store.get::<PasswordRecord>(user.as_bytes()),
-            self.store.get::<ForeignPasswordRecord>(user.as_bytes()),
-        ) else {
-            return;
-        };
+    /// Hashes again with today's parameters after a successful sign-in (PWD-06), in place of the very hash that the password
+    /// was found right against; one from elsewhere goes in the same commit. Losing the race to another change is fine: that
+    /// change is newer.
+    pub async fn rehash_password(
+        &self,
+        user: UserId,
+        password: &SecretText,
+        outdated: Outdated,
+        ticket: Ticket,
+    ) {
         let Ok(phc) = self.hasher.hash(password, ticket).await else { return };
         let mut batch = self.store.batch();
-        match (&seen, &foreign) {
-            (Some(seen), _) => batch.replace(user.as_bytes(), seen, &PasswordRecord { phc }),
-            (None, Some(_)) => batch.insert_new(user.as_bytes(), &PasswordRecord { phc }),
-            (None, None) => return,
-        };
-        if let Some(foreign) = &foreign {
-            batch.take(user.as_bytes(), foreign);
-            self.after_foreign(&mut batch, user);
+        match &outdated {
+            Outdated::Own(seen) => {
+                batch.replace(user.as_bytes(), seen, &PasswordRecord { phc });
+                self.stage_forget_foreign(&mut batch, user);
+            }
+            Outdated::Foreign(seen) => {
+                batch.insert_new(user.as_bytes(), &PasswordRecord { phc });
+                batch.take(user.as_bytes(), seen);
+                self.after_foreign(&mut batch, user);
+            }
         }
         if let Err(error) = self.store.commit(batch).await {
             tracing::warn!(%error, "a password could not be rehashed");
@@ -186,13 +184,20 @@ pub fn end_of_sessions(before: Timestamp, now: Timestamp) -> Timestamp {
     before.plus(Duration::from_millis(1)).max(now)
 }
 
+/// A hash that a password was found right against, and that should be made anew.
+pub enum Outdated {
+    /// Ours, with older parameters.
+    Own(Versioned<PasswordRecord>),
+    /// One from elsewhere.
+    Foreign(Versioned<ForeignPasswordRecord>),
+}
+
 /// What proving a password came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordProof {
     /// It is right.
     Correct {
-        /// It was hashed with older parameters.
-        needs_rehash: bool,
+        /// The hash, if it was made with older parameters.
+        outdated: Option<Outdated>,
     },
     /// It is wrong, or there is no such user.
     Wrong,

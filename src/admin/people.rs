@@ -420,6 +420,7 @@ impl Admin {
         let id = target.id;
         let also = |batch: &mut Batch, record: &UserRecord| {
             self.stage_end_everything(batch, id);
+            self.sessions.stage_forget_sign_ins(batch, &id);
             self.lockout.stage_lift(batch, id, None);
             let event = by.event(Kind::UserDeleted);
             self.audit.write(batch, event.on_user(id, &record.username));

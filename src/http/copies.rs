@@ -1,4 +1,4 @@
-//! Copies of the whole store on their way to and from browsers.
+//! Work that takes long, such as copies of the whole store on their way to and from browsers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +8,25 @@ use tokio::sync::{Semaphore, oneshot};
 use super::Problem;
 use crate::words::{Said, Words};
 
-/// Does the work with them: one at a time, on a thread where nobody waits (RES-01). Cheap to clone; clones share the turn.
+/// Does it: one piece at a time, on a thread where nobody waits (RES-01). Cheap to clone; clones share the turn.
 #[derive(Clone)]
-pub struct Copies(Arc<Semaphore>);
+pub struct Copies {
+    turn: Arc<Semaphore>,
+    busy: fn(Words) -> &'static str,
+}
 
 impl Default for Copies {
     fn default() -> Self {
-        Copies(Arc::new(Semaphore::new(1)))
+        Copies::new(Words::setup_backup_busy)
     }
 }
 
 impl Copies {
+    /// Makes a turn of its own; `busy` is said to who comes while it is taken.
+    pub fn new(busy: fn(Words) -> &'static str) -> Self {
+        Copies { turn: Arc::new(Semaphore::new(1)), busy }
+    }
+
     /// Does one piece of work and returns what came of it.
     ///
     /// # Errors
@@ -27,9 +35,8 @@ impl Copies {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let busy =
-            |_| Problem::unavailable("busy", Said::of(Words::setup_backup_busy), Duration::from_secs(5));
-        let turn = self.0.clone().try_acquire_owned().map_err(busy)?;
+        let busy = |_| Problem::unavailable("busy", Said::of(self.busy), Duration::from_secs(5));
+        let turn = self.turn.clone().try_acquire_owned().map_err(busy)?;
         let (done, result) = oneshot::channel();
         let started = std::thread::Builder::new().name("copies".to_owned()).spawn(move || {
             let result = work();
@@ -53,7 +60,7 @@ mod tests {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let shared = one.clone();
         let first = tokio::spawn(async move { shared.work(move || wait.recv().is_ok()).await });
-        while one.0.available_permits() > 0 {
+        while one.turn.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         let refused = one.clone().work(|| ()).await.unwrap_err();

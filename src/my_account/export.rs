@@ -1,5 +1,7 @@
 //! One's own data as one document: everything that is kept about a person here, and no secret of it (GEN-07).
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -9,16 +11,20 @@ use super::passkey_api::PasskeyDto;
 use super::{MyAccount, profile_api};
 use crate::audit::Kind;
 use crate::http::{Problem, Reply, Request};
+use crate::limits::Rule;
 use crate::sessions::Principal;
 use crate::sessions::app_tokens::AppToken;
 use crate::sign_in::api::{UserDto, visit};
-use crate::sign_in::{Visit, step_up_first};
+use crate::sign_in::{SignInError, Visit, step_up_first};
 use crate::views::account as views;
 
 /// How many events are read at a time.
 const PAGE: usize = 200;
 /// How many pages of them the document holds at most.
 const MOST_PAGES: usize = 25;
+
+/// How many of them an account gets.
+const EXPORTS: Rule = Rule::new("export", 10, Duration::from_secs(3600));
 
 /// What the document says about itself.
 const FORMAT: &str = "doorward.account/1";
@@ -28,7 +34,7 @@ impl MyAccount {
     /// before anything is handed out.
     ///
     /// # Errors
-    /// `step_up_required`.
+    /// `step_up_required`; 429 after many; 503 while somebody else's is made.
     pub async fn export(
         &self,
         principal: &Principal,
@@ -36,6 +42,10 @@ impl MyAccount {
         visit: &Visit<'_>,
     ) -> Result<Value, Problem> {
         self.require_fresh(principal)?;
+        let verdict = self.limits.acquire(&EXPORTS, &self.limits.key(&EXPORTS, principal.user.id.as_bytes()));
+        if !verdict.allowed {
+            return Err(SignInError::Limited { policy: EXPORTS.name, verdict }.into());
+        }
         let mut batch = self.store.batch();
         self.audit.write(&mut batch, self.event(Kind::DataExported, principal, visit));
         self.store.commit(batch).await?;
@@ -43,7 +53,8 @@ impl MyAccount {
         let profile = self.accounts.profile(&user.id)?.unwrap_or_default();
         let sessions = self.list_sessions(principal)?;
         let tokens = self.sessions.app_tokens_of(&user.id);
-        let (events, is_all) = self.all_activity(principal)?;
+        let (room, of) = (self.clone(), principal.clone());
+        let (events, is_all) = self.exports.work(move || room.all_activity(&of)).await??;
         Ok(json!({
             "format": FORMAT,
             "exported_at": self.clock.now().to_rfc3339(),

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::MyAccount;
 use super::pages::frame;
-use crate::audit::{Filter, place_in_words};
+use crate::audit::place_in_words;
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
 use crate::views::Kind;
@@ -57,12 +57,7 @@ pub async fn show(
 ) -> Result<Reply, Problem> {
     let user = &principal.user;
     let record = room.accounts.record(&user.id)?.value;
-    let filter = Filter {
-        user: Some(user.id),
-        kind_prefix: Some("sign_in.succeeded".to_owned()),
-        ..Filter::default()
-    };
-    let before = room.audit.page(&filter, None, 2)?.rows.into_iter().nth(1);
+    let before = room.sessions.signed_in_before(&principal.session)?;
     let query = request.query("q").unwrap_or_default();
     let query: String = query.trim().chars().take(LONGEST_QUERY).collect();
     let has_search = apps.len() > FEW_APPS;
@@ -76,11 +71,8 @@ pub async fn show(
         apps: if has_search { found(apps, &query) } else { apps },
         has_search,
         query,
-        last_sign_in: before.as_ref().map(|row| row.at.into()),
-        last_sign_in_from: before
-            .and_then(|row| row.place)
-            .map(|place| place_in_words(&place, t))
-            .unwrap_or_default(),
+        last_sign_in: before.as_ref().map(|before| before.at.into()),
+        last_sign_in_from: before.map(|before| place_in_words(&before.place, t)).unwrap_or_default(),
     };
     Reply::html(StatusCode::OK, &page)
 }

@@ -25,6 +25,7 @@ use crate::accounts::wording::of_password;
 use crate::accounts::{ProfileRecord, Role};
 use crate::audit::{Event, Filter, Kind, Page};
 use crate::http::Problem;
+use crate::http::copies::Copies;
 use crate::kernel::ids::SessionId;
 use crate::kernel::secret::SecretText;
 use crate::kernel::text::{DisplayName, Email};
@@ -39,6 +40,8 @@ use crate::words::{Said, Words, said};
 pub struct MyAccount {
     sign_in: SignIn,
     glances: Arc<api::Glances>,
+    /// Exports read much of the log.
+    exports: Copies,
 }
 
 /// The rooms below, as signing in holds them.
@@ -103,7 +106,7 @@ impl<'a> Next<'a> {
 impl MyAccount {
     /// Takes the rooms that signing in is made of.
     pub fn new(sign_in: SignIn) -> Self {
-        MyAccount { sign_in, glances: Arc::default() }
+        MyAccount { sign_in, glances: Arc::default(), exports: Copies::new(Words::account_export_busy) }
     }
 
     fn event(&self, kind: Kind, principal: &Principal, visit: &Visit<'_>) -> Event {
@@ -218,6 +221,7 @@ impl MyAccount {
         self.accounts
             .delete(id, |batch, record| {
                 self.stage_end_everything(batch, id);
+                self.sessions.stage_forget_sign_ins(batch, &id);
                 self.lockout.stage_lift(batch, id, None);
                 let event = self.event(Kind::UserDeleted, principal, visit).on_user(id, &record.username);
                 self.audit.write(batch, event);

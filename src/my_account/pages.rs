@@ -207,7 +207,7 @@ pub async fn show_security(
     security_page(room, request, principal, apps, (StatusCode::OK, FieldErrors::none()))
 }
 
-fn security_page(
+pub(super) fn security_page(
     room: &MyAccount,
     request: &Request,
     principal: &Principal,

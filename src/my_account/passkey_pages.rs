@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::MyAccount;
-use super::pages::{codes_page, field_errors, frame, go_on, needs_step_up};
+use super::pages::{codes_page, field_errors, frame, go_on, needs_step_up, security_page};
 use crate::accounts::passkeys::Passkey;
 use crate::http::{Problem, Reply, Request};
 use crate::sessions::Principal;
@@ -91,11 +91,26 @@ pub async fn add(room: &MyAccount, request: &Request, principal: &Principal) -> 
 }
 
 /// `POST /account/passkeys/rename`: `passkey`, `name`.
-pub async fn rename(room: &MyAccount, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
+pub async fn rename(
+    room: &MyAccount,
+    request: &Request,
+    principal: &Principal,
+    apps: usize,
+) -> Result<Reply, Problem> {
     let form = request.form()?;
     let visit = visit(room, request)?;
-    room.rename_passkey(principal, form.text("passkey"), form.text("name"), &visit).await?;
-    Ok(Reply::see_other("/account/security?done=saved"))
+    match room.rename_passkey(principal, form.text("passkey"), form.text("name"), &visit).await {
+        Ok(()) => Ok(Reply::see_other("/account/security?done=saved")),
+        Err(mut problem) => {
+            // Every passkey has such a field; the message leads to the list of them.
+            for (field, _) in &mut problem.fields {
+                *field = "passkeys";
+            }
+            let status = problem.status;
+            let errors = field_errors(problem, "passkeys", request.words())?;
+            security_page(room, request, principal, apps, (status, errors))
+        }
+    }
 }
 
 /// `POST /account/passkeys/remove`: `passkey`.

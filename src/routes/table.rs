@@ -76,7 +76,7 @@ pub const ROUTES: &[Route] = &[
         open!(sign_in::mfa_web, sign_in),
     )))),
     in_turn(limited_inside(api(Post, "/api/v1/auth/mfa/api", open!(sign_in::mfa_api, sign_in)))),
-    api(Post, "/api/v1/auth/passkey/options", open!(sign_in::passkey_options, sign_in)),
+    limited_inside(api(Post, "/api/v1/auth/passkey/options", open!(sign_in::passkey_options, sign_in))),
     in_turn(from_own_pages(limited_inside(api(
         Post,
         "/api/v1/auth/passkey/web",
@@ -162,7 +162,11 @@ pub const ROUTES: &[Route] = &[
     page(Post, "/account/apps/revoke", signed_in!(Browser, account_app_pages::revoke, oidc)),
     page(Get, "/account/passkeys", signed_in!(Browser, passkey_pages::show, my_account)),
     page(Post, "/account/passkeys", signed_in!(Browser, passkey_pages::add, my_account)),
-    page(Post, "/account/passkeys/rename", signed_in!(Browser, passkey_pages::rename, my_account)),
+    page(
+        Post,
+        "/account/passkeys/rename",
+        signed_in_with!(Browser, passkey_pages::rename, my_account, count_apps),
+    ),
     page(Post, "/account/passkeys/remove", signed_in!(Browser, passkey_pages::remove, my_account)),
     page(Get, "/account/totp", signed_in!(Browser, account_pages::show_totp, my_account)),
     page(Post, "/account/totp", signed_in!(Browser, account_pages::submit_totp, my_account)),

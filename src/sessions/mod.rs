@@ -46,7 +46,7 @@ use crate::store::{Batch, Store, StoreError, Versioned};
 
 use app_tokens::live::LiveAppTokens;
 use live::{Live, LiveSessions};
-use records::{RevokedRecord, SessionRecord};
+use records::{RevokedRecord, SessionRecord, SignedInRecord};
 use tokens::Tokens;
 
 /// The most live sessions of all users (RES-03); beyond it nobody new can sign in.
@@ -340,7 +340,17 @@ impl Sessions {
         } else {
             (None, None)
         };
-        let sid = self.stage_in_place_of(batch, &new).unwrap_or(id);
+        let former = new.in_place_of.map(|former| self.record(&former)).transpose()?.flatten();
+        let last = inner.store.get::<SignedInRecord>(new.user.as_bytes())?.map(|last| last.value);
+        let stay = self.stage_in_place_of(batch, &new);
+        let sid = stay.unwrap_or(id);
+        let before = if stay.is_some() {
+            former.and_then(|former| former.value.before)
+        } else {
+            let signed_in = SignedInRecord { at: now, place: new.place.clone() };
+            batch.put(new.user.as_bytes(), &signed_in);
+            last
+        };
         let record = SessionRecord {
             user: new.user,
             kind: new.kind,
@@ -357,6 +367,7 @@ impl Sessions {
             place: new.place,
             is_remembered: new.is_remembered,
             sid: (sid != id).then_some(sid),
+            before,
         };
         batch.insert_new(id.as_bytes(), &record);
         batch.expire::<SessionRecord>(id.as_bytes(), record.ends_at());
@@ -460,6 +471,19 @@ impl Sessions {
 
     fn record(&self, id: &SessionId) -> Result<Option<Versioned<SessionRecord>>, StoreError> {
         self.0.store.get(id.as_bytes())
+    }
+
+    /// Returns when and from where the person of a session signed in before it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn signed_in_before(&self, id: &SessionId) -> Result<Option<SignedInRecord>, StoreError> {
+        Ok(self.record(id)?.and_then(|found| found.value.before))
+    }
+
+    /// Adds to `batch` that nothing is known of the sign-ins of a user who goes.
+    pub fn stage_forget_sign_ins(&self, batch: &mut Batch, user: &UserId) {
+        batch.remove::<SignedInRecord>(user.as_bytes());
     }
 
     /// Returns for how many days "remember me" keeps a browser signed in.

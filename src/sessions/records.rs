@@ -50,8 +50,24 @@ pub struct SessionRecord {
     /// Whether "remember me" was chosen.
     pub is_remembered: bool,
     /// The id of the first session of the signed-in stay, by which apps know all of it; `None` for the session's own.
-    /// The last field: version 1 ends before it.
+    /// Version 1 ends before it.
     pub sid: Option<SessionId>,
+    /// The sign-in of the same person before this stay, as far as it is known. The last field: version 2 ends before it.
+    pub before: Option<SignedInRecord>,
+}
+
+/// When and from where somebody last signed in. Row: user id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedInRecord {
+    /// When.
+    pub at: Timestamp,
+    /// A pseudonym of the address (PRI-01).
+    pub place: String,
+}
+
+impl Record for SignedInRecord {
+    const TABLE: Table = Table::SIGNED_IN;
+    const VERSION: u8 = 1;
 }
 
 /// The refresh token family of a session. Only the newest token and its predecessor are known, as hashes; older ones
@@ -84,14 +100,16 @@ impl SessionRecord {
 
 impl Record for SessionRecord {
     const TABLE: Table = Table::SESSION;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn upgrade(version: u8, body: &[u8]) -> Option<Self> {
-        const NO_SID: u8 = 0;
-        if version != 1 {
-            return None;
-        }
-        let body = zeroize::Zeroizing::new([body, &[NO_SID]].concat());
+        const NOTHING: u8 = 0;
+        let missing: &[u8] = match version {
+            1 => &[NOTHING; 2],
+            2 => &[NOTHING],
+            _ => return None,
+        };
+        let body = zeroize::Zeroizing::new([body, missing].concat());
         let (record, rest) = postcard::take_from_bytes(&body).ok()?;
         rest.is_empty().then_some(record)
     }
@@ -186,9 +204,16 @@ mod tests {
         let body = postcard::to_allocvec(&first).unwrap();
         let read = SessionRecord::upgrade(1, &body).unwrap();
         assert_eq!((read.user, read.cookie_hash), (first.user, first.cookie_hash));
-        assert!(read.is_remembered && read.place == "place" && read.sid.is_none());
+        assert!(read.is_remembered && read.place == "place" && read.sid.is_none() && read.before.is_none());
         assert!(SessionRecord::upgrade(1, &body[..body.len() - 1]).is_none());
         assert!(SessionRecord::upgrade(1, &[body.as_slice(), &[0]].concat()).is_none());
         assert!(SessionRecord::upgrade(0, &body).is_none());
+        // The second version knew stays, and nothing of the sign-in before.
+        let sid = SessionId::random(&Random::os());
+        let second = postcard::to_allocvec(&(&first, Some(sid))).unwrap();
+        let read = SessionRecord::upgrade(2, &second).unwrap();
+        assert_eq!((read.user, read.sid, read.before), (first.user, Some(sid), None));
+        assert!(SessionRecord::upgrade(2, &body).is_none());
+        assert!(SessionRecord::upgrade(3, &second).is_none());
     }
 }

@@ -11,14 +11,17 @@ use crate::http::address::{is_loopback_name, parse_network};
 use crate::kernel::ids::UserId;
 use crate::sign_in::Visit;
 use crate::site::{Origin, Setting, SettingRecord};
-use crate::store::CommitError;
-use crate::words::{Said, Words, english_only};
+use crate::store::{CommitError, Versioned};
+use crate::words::{Said, Words, english_only, said};
+
+const DOMAINS: Setting = Setting::ProtectedDomain;
 
 /// An address and a domain that fit together.
-#[derive(Debug)]
 pub(super) struct Address {
     pub(super) origin: Origin,
     pub(super) protected_domain: Option<String>,
+    /// The setting of the domains that it was judged by.
+    domains: Option<Versioned<SettingRecord>>,
 }
 
 impl Setup {
@@ -39,6 +42,7 @@ impl Setup {
         accepts_insecure: bool,
     ) -> Result<Address, Problem> {
         let site = &self.sign_in.site;
+        let domains = self.sign_in.store.get(DOMAINS.key().as_bytes()).map_err(CommitError::Store)?;
         let refuse = |field, sentence: Said| Problem::unprocessable(field, "invalid_value", sentence);
         let origin = if site.is_fixed(Setting::PublicOrigin) {
             site.origin()
@@ -56,19 +60,29 @@ impl Setup {
                 check_reach(&site.protected_domains(), &origin.host)
                     .map_err(|why| refuse("origin", as_sentence(why)))?;
             }
-            return Ok(Address { origin, protected_domain: site.protected_domain() });
+            return Ok(Address { origin, protected_domain: site.protected_domain(), domains });
         }
         let domain = domain.trim();
+        // The wizard knows of one domain, and must not drop the others.
+        let has_more = site.protected_domains().len() > 1;
+        let main = site.protected_domain().unwrap_or_default();
+        let refuse_one = || refuse("cookie_domain", said(move |t| t.setup_address_more_domains(&main)));
         if domain.is_empty() {
-            return Ok(Address { origin, protected_domain: None });
+            return if has_more {
+                Err(refuse_one())
+            } else {
+                Ok(Address { origin, protected_domain: None, domains })
+            };
         }
         let domain = validate_parent_domain(domain, &origin.host)
             .map_err(|sentence| refuse("cookie_domain", sentence))?;
         if site.protected_domain().as_deref() == Some(domain.as_str()) {
             check_reach(&site.protected_domains(), &origin.host)
                 .map_err(|why| refuse("origin", as_sentence(why)))?;
+        } else if has_more {
+            return Err(refuse_one());
         }
-        Ok(Address { origin, protected_domain: Some(domain.to_string()) })
+        Ok(Address { origin, protected_domain: Some(domain.to_string()), domains })
     }
 
     /// Keeps an address that was judged.
@@ -96,6 +110,10 @@ impl Setup {
                         let event = self.event(Kind::SettingChanged, by, visit).on(setting.key());
                         self.sign_in.audit.write(batch, event.detail("value", value));
                     }
+                    match &address.domains {
+                        Some(seen) => batch.require(DOMAINS.key().as_bytes(), seen),
+                        None => batch.require_absent::<SettingRecord>(DOMAINS.key().as_bytes()),
+                    };
                     Ok(())
                 },
             )

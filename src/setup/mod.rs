@@ -345,9 +345,10 @@ impl Setup {
         }
         let judged = self.judge(typed);
         match judged {
-            Ok(()) => {
+            Ok(code) => {
                 self.sign_in.limits.release_place(&CLAIM_RULE, place.reservation);
-                let wizard = Wizard::new(None, None, self.sign_in.clock.now());
+                let mut wizard = Wizard::new(None, None, self.sign_in.clock.now());
+                wizard.code = Some(code);
                 Ok(self.wizards.insert(&self.sign_in.random, wizard, self.sign_in.clock.monotonic()))
             }
             Err(error) => {
@@ -359,7 +360,8 @@ impl Setup {
         }
     }
 
-    fn judge(&self, typed: &str) -> Result<(), ClaimError> {
+    /// Returns the hash of the code that was typed, if it is the one of the file.
+    fn judge(&self, typed: &str) -> Result<[u8; 32], ClaimError> {
         let token = claim::read(&self.data_directory)
             .map_err(|error| ClaimError::Problem(Problem::internal(error.to_string())))?;
         let (Some(token), Some(typed)) = (token, claim::normalize(typed)) else {
@@ -368,7 +370,17 @@ impl Setup {
         if !ct_eq(&sha256(typed.as_bytes()), &token.hash()) {
             return Err(ClaimError::Wrong);
         }
-        if self.is_in_time(&token) { Ok(()) } else { Err(ClaimError::Expired) }
+        if self.is_in_time(&token) { Ok(token.hash()) } else { Err(ClaimError::Expired) }
+    }
+
+    /// Tells whether a browser's way into the wizard is still good: before there is an owner, only as long as the code that
+    /// it knew is the one of the file. Its hour may be over meanwhile.
+    fn is_let_in(&self, code: Option<&[u8; 32]>) -> Result<bool, Problem> {
+        let Some(code) = code.filter(|_| !self.is_claimed()) else { return Ok(true) };
+        let token =
+            claim::read(&self.data_directory).map_err(|error| Problem::internal(error.to_string()))?;
+        // Whoever became the owner meanwhile took the file away.
+        Ok(token.map_or_else(|| self.is_claimed(), |token| ct_eq(code, &token.hash())))
     }
 
     /// Tells whether a token's hour is not over. A token of our own is measured by the clock that nobody can step: a

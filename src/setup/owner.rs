@@ -27,7 +27,7 @@ use crate::sign_in::Visit;
 use crate::sign_in::ceremonies::{Ceremony, Credential};
 use crate::store::meta::{self, Single};
 use crate::store::{Batch, CommitError};
-use crate::words::{Said, said};
+use crate::words::{Said, Words, said};
 
 /// What the future owner fills in.
 pub struct OwnerForm<'a> {
@@ -127,11 +127,12 @@ impl Claim<'_> {
 
 impl Setup {
     /// Makes the owner for a browser in the wizard. The account, the fact that there is an owner, and the audit
-    /// events are one commit; the setup token dies with it.
+    /// events are one commit; the setup token dies with it. `code` is the hash of the one that let the browser in.
     pub(super) async fn make_owner(
         &self,
         form: &OwnerForm<'_>,
         password: &SecretText,
+        code: Option<&[u8; 32]>,
         visit: &Visit<'_>,
     ) -> Result<UserId, OwnerError> {
         if self.is_claimed() {
@@ -145,6 +146,9 @@ impl Setup {
         let ip = visit.ip;
         let id = self
             .commit_owner(new, claim, |batch| {
+                if !self.is_let_in(code)? {
+                    return Err(Problem::forbidden("setup_code_renewed", Said::of(Words::setup_form_is_old)));
+                }
                 let setup = self.clone();
                 batch.after(move || *setup.claimed_from.lock() = Some(ip));
                 Ok(())
@@ -269,7 +273,7 @@ impl Setup {
             })
             .await?;
         let Some(codes) = confirmed else { return Ok(None) };
-        self.confirmed(codes, started, ended).map(Some)
+        Ok(Some(self.confirmed(codes, started, ended)))
     }
 
     fn confirmed(
@@ -277,13 +281,20 @@ impl Setup {
         codes: Vec<String>,
         started: Mutex<Option<Result<StartedSession, Problem>>>,
         ended: Mutex<Timestamp>,
-    ) -> Result<Confirmed, Problem> {
-        let started = started.into_inner().transpose()?;
+    ) -> Confirmed {
+        // The factor is on disk, so its recovery codes are shown, with a session or without.
+        let started = started.into_inner().and_then(|staged| {
+            staged
+                .inspect_err(|error| {
+                    tracing::warn!(?error, "no session could begin after a second factor was set up")
+                })
+                .ok()
+        });
         let [choice] = self.sign_in.random.bytes::<1>();
         let ask_for = usize::from(choice) % codes.len().max(1) + 1;
         let codes = Arc::new(codes.into_iter().map(SecretText::new).collect());
         let came_in_at = ended.into_inner().plus(Duration::from_millis(1));
-        Ok(Confirmed { codes: PendingCodes { codes, ask_for }, started, came_in_at })
+        Confirmed { codes: PendingCodes { codes, ask_for }, started, came_in_at }
     }
 
     /// Adds the owner's passkey; what else happens is as with an authenticator app.
@@ -316,6 +327,6 @@ impl Setup {
             }
         };
         let codes = self.sign_in.accounts.add_passkey(user.id, &judged.new, |_| Ok(()), also).await?;
-        self.confirmed(codes, started, ended)
+        Ok(self.confirmed(codes, started, ended))
     }
 }

@@ -52,7 +52,9 @@ impl<'a> Here<'a> {
     pub(super) fn find(room: &'a Setup, request: &'a Request) -> Result<Option<Here<'a>>, Problem> {
         let Some(token) = cookie(request)? else { return Ok(None) };
         let Some(wizard) = room.wizards.find(token, room.sign_in.clock.monotonic()) else { return Ok(None) };
-        if wizard.owner.is_some_and(|id| room.is_ended(&id, &wizard)) {
+        if !room.is_let_in(wizard.code.as_ref())?
+            || wizard.owner.is_some_and(|id| room.is_ended(&id, &wizard))
+        {
             return Ok(None);
         }
         let owner = wizard.owner.and_then(|id| room.sign_in.active_user(&id));
@@ -485,7 +487,7 @@ pub async fn owner(room: &Setup, request: &Request) -> Result<Reply, Problem> {
         email: form.text("email"),
     };
     let visit = visit(&room.sign_in, request)?;
-    let id = match room.make_owner(&filled, &password, &visit).await {
+    let id = match room.make_owner(&filled, &password, here.wizard.code.as_ref(), &visit).await {
         Ok(id) => id,
         Err(OwnerError::Taken) => return taken_page(room, request),
         Err(OwnerError::Problem(problem)) => {

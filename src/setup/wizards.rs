@@ -33,6 +33,8 @@ pub(super) struct PendingCodes {
 /// One browser in the wizard.
 #[derive(Clone)]
 pub(super) struct Wizard {
+    /// The hash of the setup code that let it in; a code that is renewed takes its browsers out, until there is an owner.
+    pub(super) code: Option<[u8; 32]>,
     /// The owner, once this browser made or was the owner.
     pub(super) owner: Option<UserId>,
     /// The ordinary session of the same browser, if it has one.
@@ -54,6 +56,7 @@ pub(super) struct Wizard {
 impl Wizard {
     pub(super) fn new(owner: Option<UserId>, session: Option<SessionId>, now: Timestamp) -> Self {
         Wizard {
+            code: None,
             owner,
             session,
             accepts_insecure: false,

@@ -24,7 +24,7 @@ pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>
     let device = Cookie::Device.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let session = Cookie::Session.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let label = label.unwrap_or("unknown");
-    Ok(Visit { ip: request.client.ip, request: request.id, label, device, session })
+    Ok(Visit { ip: request.client.ip, request: request.id, label, device, session, can_tell: true })
 }
 
 pub(crate) fn ambiguous_cookie() -> Problem {
@@ -243,8 +243,10 @@ pub async fn mfa_web(room: &SignIn, request: &Request) -> Result<Reply, Problem>
     let body: MfaDto = request.json()?;
     let cookie = Cookie::Pending.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let token = cookie.ok_or(SignInError::NothingPending)?;
-    let (signed_in, codes) = mfa(room, request, token, &body, SessionKind::Web).await?;
-    web_answer(room, &signed_in, codes)
+    match mfa(room, request, token, &body, SessionKind::Web).await? {
+        (Some(signed_in), codes) => web_answer(room, &signed_in, codes),
+        (None, codes) => Ok(enrolled_answer(codes)),
+    }
 }
 
 /// `POST /api/v1/auth/mfa/api`: the second factor of an API sign-in.
@@ -253,8 +255,10 @@ pub async fn mfa_api(room: &SignIn, request: &Request) -> Result<Reply, Problem>
     let token = body.pending_token.as_deref().ok_or_else(|| {
         Problem::unprocessable("pending_token", "missing_field", english_only("`pending_token` is missing."))
     })?;
-    let (signed_in, codes) = mfa(room, request, token, &body, SessionKind::Api).await?;
-    api_answer(room, &signed_in, codes)
+    match mfa(room, request, token, &body, SessionKind::Api).await? {
+        (Some(signed_in), codes) => api_answer(room, &signed_in, codes),
+        (None, codes) => Ok(enrolled_answer(codes)),
+    }
 }
 
 async fn mfa(
@@ -263,7 +267,7 @@ async fn mfa(
     token: &str,
     body: &MfaDto,
     kind: SessionKind,
-) -> Result<(SignedIn, Option<Vec<String>>), Problem> {
+) -> Result<(Option<SignedIn>, Option<Vec<String>>), Problem> {
     let visit = visit(room, request)?;
     let wanted = room.waiting(token).map(|(waiting, _)| waiting.wanted);
     let second = match (&body.otp, &body.passkey) {
@@ -282,7 +286,13 @@ async fn mfa(
         };
         return Ok((signed_in, Some(codes)));
     }
-    Ok((room.finish(token, second, kind, true, &visit).await?, None))
+    Ok((Some(room.finish(token, second, kind, true, &visit).await?), None))
+}
+
+/// The factor is set up, and no session could begin: the person signs in again, and has the recovery codes.
+fn enrolled_answer(codes: Option<Vec<String>>) -> Reply {
+    let document = serde_json::json!({ "status": "enrolled", "recovery_codes": codes.unwrap_or_default() });
+    Reply::json(StatusCode::OK, &document)
 }
 
 /// `POST /api/v1/auth/passkey/options`: what a browser needs to sign in with a passkey, without a name.
@@ -498,7 +508,7 @@ pub async fn step_up(room: &SignIn, request: &Request, principal: &Principal) ->
     let password = body.password.map(SecretText::new);
     let proofs =
         Proofs { password: password.as_ref(), code: body.otp.as_deref(), passkey: body.passkey.as_ref() };
-    match room.step_up(principal, proofs, false, &visit(room, request)?).await? {
+    match room.step_up(principal, proofs, &visit(room, request)?).await? {
         Some(signed_in) => web_answer(room, &signed_in, None),
         None => Ok(Reply::no_content()),
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::api::{ambiguous_cookie, visit};
 use super::destinations::Way;
 use super::pending::{self, Wanted};
-use super::{Attempt, Second, SignIn, SignInError, SignedIn, Step};
+use super::{Attempt, Second, SignIn, SignInError, SignedIn, Step, Visit};
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
@@ -160,7 +160,7 @@ pub async fn first_factor(room: &SignIn, request: &Request) -> Result<Reply, Pro
         with_refresh: false,
         return_to: Way::to(room, target).target().map(|url| url.to_string()),
     };
-    match room.attempt(attempt, &visit(room, request)?).await {
+    match room.attempt(attempt, &silent(room, request)?).await {
         Ok(Step::SignedIn(signed_in)) => Ok(signed_in_reply(room, &signed_in, target)),
         Ok(Step::Pending { token, wanted: Wanted::SecondFactor }) => {
             Ok(Cookie::Pending.set(&room.site, ok(None), token.expose(), Some(pending::LIFETIME)))
@@ -180,14 +180,19 @@ pub async fn second_factor_totp(room: &SignIn, request: &Request) -> Result<Repl
     let body: TotpDto = request.json()?;
     let cookie = Cookie::Pending.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let Some(token) = cookie else { return Ok(ko(SignInError::NothingPending.into())) };
-    match room.finish(token, Second::Code(&body.token), SessionKind::Web, false, &visit(room, request)?).await
-    {
+    let visit = silent(room, request)?;
+    match room.finish(token, Second::Code(&body.token), SessionKind::Web, false, &visit).await {
         Ok(signed_in) => {
             let target = body.target_url.as_deref().or(signed_in.return_to.as_deref());
             Ok(signed_in_reply(room, &signed_in, target))
         }
         Err(error) => Ok(ko(error.into())),
     }
+}
+
+/// Who is knocking, by way of answers that have no place for more than they must say.
+fn silent<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>, Problem> {
+    Ok(Visit { can_tell: false, ..visit(room, request)? })
 }
 
 fn signed_in_reply(room: &SignIn, signed_in: &SignedIn, target: Option<&str>) -> Reply {

@@ -29,14 +29,15 @@ pub struct Ending {
 }
 
 impl SignIn {
-    /// Confirms the authenticator app that a waiting sign-in demands, and signs in. Returns the new recovery codes too.
+    /// Confirms the authenticator app that a waiting sign-in demands, and signs in. Returns the new recovery codes too; they
+    /// are there, and nobody has seen them, even if no session could begin.
     pub async fn finish_enrolment(
         &self,
         token: &str,
         code: &str,
         ending: Ending,
         visit: &Visit<'_>,
-    ) -> Result<(SignedIn, Vec<String>), SignInError> {
+    ) -> Result<(Option<SignedIn>, Vec<String>), SignInError> {
         let (mut waiting, user) = self.take_enrolling(token, ending.kind)?;
         let asker = Asker::waiting_sign_in(token).as_of(waiting.epoch);
         let moved = Mutex::new(user.not_before);
@@ -44,26 +45,29 @@ impl SignIn {
             *moved.lock() = record.not_before;
             self.stage_enrolled(batch, &user, Kind::TotpEnrolled, visit);
         };
-        let confirmed = self.accounts.confirm_totp(user.id, asker, code, also).await?;
-        let Some(codes) = confirmed else {
-            self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(&user), visit));
-            waiting.failures += 1;
-            return Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode));
+        let codes = match self.accounts.confirm_totp(user.id, asker, code, also).await {
+            Ok(Some(codes)) => codes,
+            Ok(None) => {
+                self.audit.note(self.refusal(Kind::SecondFactorFailed, Some(&user), visit));
+                waiting.failures += 1;
+                return Err(self.put_back_or_kill(token, waiting, SignInError::WrongCode));
+            }
+            Err(error) => return Err(self.put_back_or_kill(token, waiting, error.into())),
         };
         let user = User { has_totp: true, ..as_changed(&user, moved.into_inner()) };
         let factors = Factors::PASSWORD.with(Factors::TOTP);
-        Ok((self.go_on(user, waiting, factors, ending, visit).await?, codes))
+        Ok((self.go_on(user, waiting, factors, ending, visit).await, codes))
     }
 
-    /// Adds the passkey that a waiting sign-in demands, named after the device, and signs in. Returns the new recovery
-    /// codes too.
+    /// Adds the passkey that a waiting sign-in demands, named after the device, and signs in; the rest is as with an
+    /// authenticator app.
     pub async fn finish_passkey_enrolment(
         &self,
         token: &str,
         credential: &Credential,
         ending: Ending,
         visit: &Visit<'_>,
-    ) -> Result<(SignedIn, Vec<String>), SignInError> {
+    ) -> Result<(Option<SignedIn>, Vec<String>), SignInError> {
         let (mut waiting, user) = self.take_enrolling(token, ending.kind)?;
         let name =
             parse_name(&device_name(visit.label, Words::ENGLISH)).unwrap_or_else(|_| "Passkey".to_owned());
@@ -91,11 +95,11 @@ impl SignIn {
                 waiting.failures += 1;
                 return Err(self.put_back_or_kill(token, waiting, AccountError::PasskeyKnown.into()));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(self.put_back_or_kill(token, waiting, error.into())),
         };
         let user = User { passkeys: 1, ..as_changed(&user, moved.into_inner()) };
         let factors = Factors::PASSWORD.with(judged.factors());
-        Ok((self.go_on(user, waiting, factors, ending, visit).await?, codes))
+        Ok((self.go_on(user, waiting, factors, ending, visit).await, codes))
     }
 
     fn take_enrolling(
@@ -122,6 +126,7 @@ impl SignIn {
         self.audit.write(batch, event.from(visit.ip).request(visit.request));
     }
 
+    /// Begins the session. The factor is on disk already, so a refusal is no reason to keep its recovery codes back.
     async fn go_on(
         &self,
         user: User,
@@ -129,7 +134,7 @@ impl SignIn {
         factors: Factors,
         ending: Ending,
         visit: &Visit<'_>,
-    ) -> Result<SignedIn, SignInError> {
+    ) -> Option<SignedIn> {
         let done = Completion {
             kind: ending.kind,
             in_place_of: None,
@@ -139,7 +144,12 @@ impl SignIn {
             return_to: waiting.return_to,
             recovery_codes_left: None,
         };
-        self.complete(&Arc::new(user), done, self.store.batch(), visit).await
+        let signed_in = self.complete(&Arc::new(user), done, self.store.batch(), visit).await;
+        signed_in
+            .inspect_err(|error| {
+                tracing::warn!(?error, "no session could begin after a second factor was set up")
+            })
+            .ok()
     }
 }
 

@@ -123,6 +123,8 @@ pub enum NotNow {
 
 /// What failures lead to.
 pub struct Rules {
+    /// So many attempts on one account from one place may be judged at a time.
+    pub sign_in: Rule,
     /// So many on one account from one place suspend it there.
     pub suspend: Rule,
     /// So many second factors of one account have to wait.
@@ -176,7 +178,8 @@ impl Lockout {
         Subject(mac.first_chunk::<16>().copied().unwrap_or_default())
     }
 
-    fn handle(&self, subject: Subject, place: &[u8]) -> Handle {
+    /// Returns what stands for a subject at a place.
+    pub(super) fn handle(&self, subject: Subject, place: &[u8]) -> Handle {
         let mac = hmac_sha256(self.0.key.expose(), &[b"suspension", &subject.0, place]);
         mac.first_chunk::<16>().copied().unwrap_or_default()
     }
@@ -238,6 +241,7 @@ impl Lockout {
         let counted = Counted::new(About::Place, handle);
         tally.forget(counted);
         limits.clear(&rules.suspend, &limits.key(&rules.suspend, counted.as_bytes()));
+        limits.clear(&rules.sign_in, &limits.key(&rules.sign_in, &handle));
     }
 
     fn second_factor_of(&self, user: UserId) -> Counted {

@@ -88,6 +88,8 @@ pub struct Visit<'a> {
     pub device: Option<&'a str>,
     /// The session cookie that the browser holds so far.
     pub session: Option<&'a str>,
+    /// Whether the answer can tell the person what an administrator did (OTP-11); else it waits for one that can.
+    pub can_tell: bool,
 }
 
 /// What was typed, and what is wanted.
@@ -221,7 +223,11 @@ impl std::ops::Deref for SignIn {
 impl SignIn {
     /// Reads suspensions and failures from the store.
     pub fn open(parts: Parts, master: &MasterKey) -> Result<Self, StoreError> {
-        let rules = lockout::Rules { suspend: parts.rules.suspend, second_factor: parts.rules.totp_hour };
+        let rules = lockout::Rules {
+            sign_in: parts.rules.sign_in,
+            suspend: parts.rules.suspend,
+            second_factor: parts.rules.totp_hour,
+        };
         let (key, limits) = (master.derive("lockout"), parts.limits.clone());
         let lockout = Lockout::open(&parts.store, key, parts.clock.clone(), limits, rules)?;
         Ok(SignIn(Arc::new(Inner {
@@ -389,7 +395,8 @@ impl SignIn {
         if known.is_none() && is_web {
             self.audit.write(&mut batch, event(Kind::NewDevice).detail("device", visit.label));
         }
-        let notice = self.stage_tell(&mut batch, user, done.recovery_codes_left.is_none())?;
+        let notice =
+            self.stage_tell(&mut batch, user, visit.can_tell && done.recovery_codes_left.is_none())?;
         self.stage_still_as_proven(&mut batch, user)?;
         self.store.commit(batch).await?;
         self.forget_failures(user, visit);

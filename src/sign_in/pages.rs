@@ -50,7 +50,11 @@ pub(super) fn explain(
             Ok((problem.status, Some(problem.detail.in_words(words)), None))
         }
         (
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::CONFLICT | StatusCode::GONE,
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::CONFLICT
+            | StatusCode::GONE
+            | StatusCode::UNPROCESSABLE_ENTITY,
             _,
             _,
         ) => Ok((problem.status, Some(problem.detail.in_words(words)), None)),
@@ -427,21 +431,25 @@ pub async fn submit_enrolment(room: &SignIn, request: &Request) -> Result<Reply,
     };
     match enrolled {
         Ok((signed_in, codes)) => {
-            let way = Way::to(room, signed_in.return_to.as_deref());
+            let way = Way::to(room, before.return_to.as_deref());
             let mut frame = frames::anonymous(&room.site, request, request.words().signin_keep_codes());
-            if let Some(notice) = signed_in.notice {
+            if let Some(notice) = signed_in.as_ref().and_then(|signed_in| signed_in.notice.as_ref()) {
                 frame = frame.with_notice(Kind::Warn, notice.in_words(request.words()));
             }
+            let user = room.accounts.user(&before.user);
             let page = views::NewRecoveryCodes {
                 frame,
                 action_url: "/signin/recovery-codes".to_owned(),
                 hidden: way.hidden(),
-                username: signed_in.user.username.to_string(),
+                username: user.map(|user| user.username.to_string()).unwrap_or_default(),
                 codes,
                 errors: FieldErrors::none(),
             };
             let reply = way.allow(Reply::html(StatusCode::OK, &page)?);
-            Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))
+            Ok(match signed_in {
+                Some(signed_in) => cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device),
+                None => reply,
+            })
         }
         Err(error) if ends_the_waiting(&error) => start_again(room, request, &before, error),
         Err(error) => enrolment_page(room, request, token, &before, Some(error)).await,

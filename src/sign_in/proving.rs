@@ -91,7 +91,7 @@ impl SignIn {
             is_known_device: scope.is_known_device,
         };
         let id = user.as_ref().map(|user| user.id);
-        let proof = match self.accounts.verify_password_of(id, name, password, ticket).await {
+        let proof = match self.accounts.verify_password(id, name, password, ticket).await {
             Ok(proof) => proof,
             Err(fault) => {
                 if matches!(fault, PasswordFault::Busy(_)) {
@@ -102,10 +102,10 @@ impl SignIn {
             }
         };
         match (proof, user) {
-            (PasswordProof::Correct { needs_rehash }, Some(user)) if user.is_active() => {
+            (PasswordProof::Correct { outdated }, Some(user)) if user.is_active() => {
                 self.give_back(&scope, reserved);
-                if needs_rehash {
-                    self.accounts.rehash_password(user.id, password, ticket).await;
+                if let Some(outdated) = outdated {
+                    self.accounts.rehash_password(user.id, password, outdated, ticket).await;
                 }
                 Ok(user)
             }
@@ -215,7 +215,7 @@ impl SignIn {
     }
 
     fn pair_key(&self, rule: &Rule, scope: &Scope) -> Key {
-        self.limits.key(rule, &[scope.subject.as_bytes(), scope.place.as_slice()].concat())
+        self.limits.key(rule, &self.lockout.handle(scope.subject, &scope.place))
     }
 
     fn give_back(&self, scope: &Scope, reserved: Reserved) {
@@ -342,7 +342,6 @@ impl SignIn {
         let scope = self.scope(Some(user), "", visit);
         self.lockout.forgive(scope.subject, &scope.place);
         self.lockout.forgive_second_factor(user.id);
-        self.limits.clear(&self.rules.sign_in, &self.pair_key(&self.rules.sign_in, &scope));
         self.limits.clear(&self.rules.totp, &self.limits.key(&self.rules.totp, user.id.as_bytes()));
     }
 }

@@ -63,10 +63,9 @@ impl SignIn {
         &self,
         principal: &Principal,
         proofs: Proofs<'_>,
-        is_remembered: bool,
         visit: &Visit<'_>,
     ) -> Result<Option<SignedIn>, SignInError> {
-        let result = self.try_step_up(principal, proofs, is_remembered, visit).await;
+        let result = self.try_step_up(principal, proofs, visit).await;
         if let Err(SignInError::Wrong | SignInError::WrongCode | SignInError::WrongPasskey) = &result {
             let user = &principal.user;
             let event = Event::new(Kind::StepUpFailed, Outcome::Refused).by(user.id, &user.username);
@@ -79,7 +78,6 @@ impl SignIn {
         &self,
         principal: &Principal,
         proofs: Proofs<'_>,
-        is_remembered: bool,
         visit: &Visit<'_>,
     ) -> Result<Option<SignedIn>, SignInError> {
         let wrong = if proofs.passkey.is_some() { SignInError::WrongPasskey } else { SignInError::WrongCode };
@@ -127,7 +125,7 @@ impl SignIn {
             kind: SessionKind::Web,
             in_place_of: Some(principal.session),
             factors,
-            is_remembered,
+            is_remembered: self.sessions.is_remembered(&principal.session),
             with_refresh,
             return_to: None,
             recovery_codes_left,

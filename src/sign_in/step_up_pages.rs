@@ -6,7 +6,7 @@ use super::api::visit;
 use super::ceremonies::{Ceremony, Credential};
 use super::destinations::Way;
 use super::pages::{explain, own_passkey};
-use super::{Proofs, SignIn, SignInError};
+use super::{Proofs, SignIn, SignInError, Visit};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
 use crate::sessions::{Principal, cookies, frames};
@@ -47,8 +47,6 @@ fn step_up_page(
         hidden: vec![Hidden { name: "next", value: next_path(room, &way) }],
         continue_to: way.goal(),
         username: principal.user.username.to_string(),
-        purpose: String::new(),
-        asks_password: true,
         passkey: own_passkey(room, &principal.user, &Ceremony::StepUp(principal.user.id, principal.session)),
         has_app: principal.user.has_totp,
         asks_code: principal.user.has_second_factor(),
@@ -74,8 +72,8 @@ pub async fn submit_step_up(
     let form = request.form()?;
     let password = SecretText::new(form.text("password").to_owned());
     let next = form.get("next");
-    let visit = visit(room, request)?;
-    let is_remembered = room.sessions.is_remembered(&principal.session);
+    // It leads on to a page that tells nothing of this.
+    let visit = Visit { can_tell: false, ..visit(room, request)? };
     let passkey = match form.get("credential").filter(|text| !text.is_empty()) {
         None => None,
         Some(text) => match Credential::parse(text) {
@@ -93,7 +91,7 @@ pub async fn submit_step_up(
     };
     let typed = Some(&password).filter(|password| !password.expose().is_empty() || passkey.is_none());
     let proofs = Proofs { password: typed, code: form.get("code"), passkey: passkey.as_ref() };
-    match room.step_up(principal, proofs, is_remembered, &visit).await {
+    match room.step_up(principal, proofs, &visit).await {
         Ok(Some(signed_in)) => {
             let reply = Reply::see_other(&next_path(room, &Way::to_own(room, next)));
             Ok(cookies::grant(&room.site, reply, &signed_in.started, &signed_in.device))

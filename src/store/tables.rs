@@ -79,6 +79,8 @@ tables! {
     LINK = sealed(b'o', "link");
     /// Browser sessions and refresh token families. Row: session id.
     SESSION = sealed(b's', "session");
+    /// When and from where people last signed in. Row: user id.
+    SIGNED_IN = plain(b'N', "signed_in");
     /// Tickets that take a sign-in to another host or domain. Row: digest of the ticket.
     HANDOFF = sealed(b'H', "handoff");
     /// Revoked sessions until their last access token has expired. Row: session id.

@@ -55,6 +55,7 @@ fn texts(t: Words, status: u16) -> (&'static str, &'static str, &'static str) {
         413 => (t.errors_title_413(), t.errors_sentence_413(), t.errors_advice_413()),
         429 => (t.errors_title_429(), t.errors_sentence_429(), t.errors_advice_429()),
         503 => (t.errors_title_503(), t.errors_sentence_503(), t.errors_advice_503()),
+        410..=499 => (t.errors_title_400(), t.errors_sentence_400(), t.errors_advice_400()),
         _ => (t.errors_title_500(), t.errors_sentence_500(), t.errors_advice_500()),
     }
 }

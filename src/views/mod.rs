@@ -1,7 +1,7 @@
 //! The pages: one plain struct per page, filled by a handler, rendered by a template of `web/templates`.
 //!
 //! This room knows strings, numbers and rows; it knows nothing of users, sessions or rules. A handler fills a
-//! struct and calls [`page`]; the template escapes everything, and nothing in it needs JavaScript. The few
+//! struct; the template escapes everything, and nothing in it needs JavaScript. The few
 //! values that reach a page unescaped have a type of their own ([`Svg`]) that only this room can make.
 //!
 //! Every form posts the hidden field `csrf` ([`Frame::csrf`]); the doc comment of each page lists its forms:
@@ -44,11 +44,3 @@ pub use parts::{
     Badge, Check, CheckState, Choice, Event, Fact, FieldErrors, Goal, Hidden, OneTimeLink, Pager, SessionRow,
     Svg, Wait, When, initials,
 };
-
-/// Renders a page to HTML bytes.
-///
-/// # Errors
-/// Only if writing to memory fails, which a caller answers with a 500.
-pub fn page<T: Template>(view: &T) -> Result<Vec<u8>, askama::Error> {
-    view.render().map(String::into_bytes)
-}

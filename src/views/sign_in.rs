@@ -173,10 +173,6 @@ pub struct StepUp {
     pub continue_to: Option<Goal>,
     /// Username, for password managers.
     pub username: String,
-    /// What it is for, lower case, after "To": `change your password`; may be empty.
-    pub purpose: String,
-    /// Whether to ask for the password.
-    pub asks_password: bool,
     /// What a browser needs for a passkey, as JSON; `None` if there is none, or none works here.
     pub passkey: Option<String>,
     /// Whether to ask for a code.
@@ -229,7 +225,7 @@ impl Link {
     }
 }
 
-/// A one-time link that is unknown, used or expired: one answer for all (404).
+/// A one-time link that is unknown, used or expired: one answer for all (410).
 #[derive(Debug, Template)]
 #[template(path = "signin/link_gone.html", config = "web/askama.toml")]
 pub struct LinkGone {

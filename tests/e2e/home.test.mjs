@@ -66,6 +66,13 @@ async function looksAfterTheSystem(person) {
   const file = await person.download(page.locator("#snapshots").getByRole("link").first());
   assert.match(file.name, /^doorward-\d{8}T\d{6}Z-asked\.doorward-export$/);
   assert.ok(file.text.length > 1000);
+  // A file does not take the page away: the button works again.
+  await person.goto("/admin/backup");
+  for (let times = 0; times < 2; times += 1) {
+    const copy = await person.download(page.locator("#take-backup"));
+    assert.ok(copy.text.length > 1000);
+  }
+  await person.goto("/admin/system");
   await page.fill("#instance_name", "   ");
   await person.press("Save");
   await page.locator("#instance_name-error").waitFor();

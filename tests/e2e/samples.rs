@@ -652,9 +652,6 @@ fn sign_in_pages() -> Vec<Sample> {
                 continue_to: None,
                 hidden: vec![Hidden { name: "next", value: "/account/security".into() }],
                 username: "ana".into(),
-                purpose: either("remove your authenticator app", "Ihre Authenticator-App zu entfernen")
-                    .into(),
-                asks_password: true,
                 passkey: None,
                 asks_code: true,
                 has_app: true,
@@ -671,8 +668,6 @@ fn sign_in_pages() -> Vec<Sample> {
                 continue_to: None,
                 hidden: Vec::new(),
                 username: "ana".into(),
-                purpose: String::new(),
-                asks_password: true,
                 passkey: Some(PASSKEY.into()),
                 asks_code: true,
                 has_app: false,

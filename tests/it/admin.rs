@@ -309,6 +309,9 @@ fn a_reset_second_factor_is_told_to_the_person() {
     olga.post(&path(mia, "reset-second-factor"), json!({})).expect(204);
     phone.get_json("/api/v1/users/me").expect(401);
     assert_eq!(events(&server, "second_factor.reset", "mia"), 1);
+    // An answer that has no place for it leaves it for the next one.
+    let body = json!({"username": "mia", "password": PASSWORD});
+    server.client().post("/api/firstfactor", body).expect(200);
     let mut desk = server.client();
     let page = desk.form("/signin", &[("username", "mia"), ("password", PASSWORD)]).expect(200).text();
     assert!(page.contains("olga Person removed your second factor"), "{page}");
@@ -357,7 +360,7 @@ fn sessions_end_suspensions_lift_and_people_go() {
     refuses(olga.post(&path(mia, "lift"), json!({"handle": "nonsense"})), 404, "not_found");
     olga.post(&path(mia, "lift"), json!({"handle": handle})).expect(204);
     refuses(olga.post(&path(mia, "lift"), json!({})), 404, "not_found");
-    server.clock.advance(Duration::from_secs(301));
+    // At once: the attempts that led to it count no more.
     login(&server, "mia", PASSWORD).expect(200);
     later(&server);
     refuses(olga.json("DELETE", &path(mia, ""), &json!({})), 403, "step_up_required");

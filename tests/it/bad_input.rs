@@ -283,6 +283,7 @@ fn bodies_of_the_wrong_kind_are_refused_everywhere() {
 /// RES-04: who may not send a large body is told so before any of it is read, so strangers hold no place where large ones
 /// are read.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
 fn large_bodies_of_strangers_are_not_waited_for() {
     let server = server();
     let mia = server.add_bare_user("mia", Role::Member);

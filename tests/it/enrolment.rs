@@ -4,6 +4,7 @@ use doorward::accounts::enrolment::Asker;
 use doorward::accounts::records::{PendingTotpRecord, Role};
 use doorward::accounts::users::{AccountError, SecondFactorPolicy};
 use doorward::kernel::ids::{SessionId, UserId};
+use doorward::kernel::time::{Clock as _, Timestamp};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, Client, PASSWORD, Server, in_parallel};
@@ -252,4 +253,37 @@ fn a_void_proof_confirms_nothing() {
     server.disable(ada);
     assert!(matches!(confirm(new, &code_of_new), Err(AccountError::ProofIsVoid)));
     assert!(!accounts.user(&ada).unwrap().has_totp);
+}
+
+/// OTP-10: recovery codes that were made are shown, also where no session can begin; the factor is in use by then.
+#[test]
+fn codes_are_shown_even_if_no_session_can_begin() {
+    let server = server();
+    for is_page in [false, true] {
+        let name = if is_page { "bob" } else { "ada" };
+        let id = server.add_user(name, Role::Member, &[]);
+        let mut client = server.client();
+        let (token, secret) = if is_page {
+            client.form("/signin", &[("username", name), ("password", PASSWORD)]).expect(303);
+            (Value::Null, shown(&client.get("/signin/enrol").expect(200)))
+        } else {
+            let body = json!({"username": name, "password": PASSWORD});
+            let answer = client.post("/api/v1/auth/login/api", body).expect(200).json();
+            (answer["pending_token"].clone(), answer["totp"]["secret"].as_str().unwrap().to_owned())
+        };
+        let right = server.clock.now();
+        server.clock.set_wall(Timestamp::from_secs(right.as_secs() - 86_400));
+        let code = Authenticator::new(&secret, server.clock.clone()).code();
+        if is_page {
+            let page = client.form("/signin/enrol", &[("code", &code)]).expect(200).text();
+            assert_eq!(page.matches("<li><code>").count(), 10, "{page}");
+            assert!(client.cookie("dw").is_none());
+        } else {
+            let answer = confirm(&server, &token, &code).expect(200).json();
+            assert_eq!(answer["recovery_codes"].as_array().unwrap().len(), 10, "{answer}");
+            assert_eq!((&answer["status"], &answer["access_token"]), (&json!("enrolled"), &Value::Null));
+        }
+        assert!(server.app().accounts.user(&id).unwrap().has_totp);
+        server.clock.set_wall(right);
+    }
 }

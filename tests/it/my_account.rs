@@ -1,10 +1,11 @@
 //! One's own account, by API and by pages: every change, every refusal, and what it ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use doorward::accounts::records::Role;
 use doorward::accounts::users::{AccountError, SecondFactorPolicy};
-use doorward::audit::Filter;
+use doorward::audit::{Event, Filter, Kind as What};
+use doorward::sessions::records::SignedInRecord;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Authenticator, Client, PASSWORD, Server};
@@ -263,6 +264,65 @@ fn a_required_second_factor_stays() {
     // Also where the other factor goes at the same moment, after that was asked: the commit itself judges.
     let removed = server.block_on(server.app().accounts.remove_totp(id, |_, _| {}));
     assert!(matches!(removed, Err(AccountError::SecondFactorRequired)), "{removed:?}");
+}
+
+/// RES-01: the page that everybody opens first says when the person signed in before, and reads no log for it.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
+fn the_home_knows_the_sign_in_before_without_the_log() {
+    let server = Server::start();
+    let ada = server.add_user("ada", Role::Member, &[]);
+    let mut first = browser(&server, "ada");
+    assert!(!first.get("/").expect(200).text().contains("Last sign-in"));
+    server.clock.advance(Duration::from_secs(3600));
+    let mut second = browser(&server, "ada");
+    for home in [second.get("/"), second.get("/")] {
+        assert!(home.expect(200).text().contains("2027-01-15T08:00:00Z"));
+    }
+    // A step-up is no sign-in.
+    let stepped = second.post("/api/v1/auth/step-up", json!({"password": PASSWORD})).expect(200);
+    adopt(&mut second, &stepped);
+    let app = server.app();
+    for round in 0..10 {
+        let mut batch = app.store().batch();
+        for number in 0..1000 {
+            let event = Event::succeeded(What::SignInFailed).detail("number", round * 1000 + number);
+            app.audit.write(&mut batch, event);
+        }
+        server.block_on(app.store().commit(batch)).unwrap();
+    }
+    let time = |path: &str, client: &mut Client| {
+        let begun = Instant::now();
+        let answer = client.get(path).expect(200);
+        (begun.elapsed(), answer)
+    };
+    let looks: Vec<_> = (0..5).map(|_| time("/", &mut second)).collect();
+    assert!(
+        looks.iter().all(|(_, home)| home.text().contains("2027-01-15T08:00:00Z")),
+        "{}",
+        looks[0].1.text()
+    );
+    let quickest = looks.iter().map(|(took, _)| *took).min().unwrap();
+    let (activity, _) = time("/account/activity", &mut second);
+    assert!(quickest * 4 < activity, "{quickest:?}, and the log takes {activity:?}");
+    // Who goes leaves no trace of it.
+    second.json("DELETE", "/api/v1/users/me", &json!({})).expect(204);
+    assert!(app.store().get::<SignedInRecord>(ada.as_bytes()).unwrap().is_none());
+}
+
+/// SES-02: "remember me" outlives a step-up, whichever way it is asked for.
+#[test]
+fn a_step_up_keeps_a_remembered_session() {
+    let server = Server::start();
+    server.add_user("ada", Role::Member, &[]);
+    let mut desk = server.client();
+    let body = json!({"username": "ada", "password": PASSWORD, "remember": true});
+    let answer = desk.post("/api/v1/auth/login/web", body).expect(200);
+    assert!(answer.headers.iter().any(|(_, value)| value.starts_with("dw=") && value.contains("Max-Age=")));
+    let mut desk = desk.with_header("x-csrf-token", answer.json()["csrf_token"].as_str().unwrap());
+    let stepped = desk.post("/api/v1/auth/step-up", json!({"password": PASSWORD})).expect(200);
+    let cookie = stepped.headers.iter().find(|(_, value)| value.starts_with("dw=")).unwrap();
+    assert!(cookie.1.contains("Max-Age="), "{}", cookie.1);
 }
 
 /// SES-10, ENU-04: one's own sessions end by handle; a foreign one looks like a missing one.

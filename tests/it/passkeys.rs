@@ -233,11 +233,59 @@ fn a_touched_key_is_a_second_factor() {
     client.post("/api/v1/auth/step-up", json!({"passkey": key.get(&options)})).expect(422);
     let both = json!({"passkey": key.get(&options), "password": PASSWORD});
     client.post("/api/v1/auth/step-up", both).expect(204);
+    // The page says so in words, and is no dead end.
+    let mut browser = server.client();
+    leads_by_password(&mut browser);
+    let credential = key.get(&offered(&browser.get("/signin/second-factor").expect(200)));
+    browser.form("/signin/second-factor", &[("credential", &credential.to_string())]).expect(303);
+    let page = browser.get("/step-up").expect(200);
+    let (csrf, credential) = (page.input("csrf").unwrap(), key.get(&offered(&page)).to_string());
+    let alone = browser.form("/step-up", &[("csrf", &csrf), ("credential", &credential)]).expect(422).text();
+    assert!(alone.contains("id=\"problem\"") && alone.contains("id=\"step-up-form\""), "{alone}");
     // The codes that came with it open the account as well.
     let pending = password_step(&server, "ada");
     let code = &added["recovery_codes"][0];
     let body = json!({"pending_token": pending["pending_token"], "otp": code});
     server.client().post("/api/v1/auth/mfa/api", body).expect(200);
+}
+
+fn leads_by_password(browser: &mut Client) {
+    let fields = [("username", "ada"), ("password", PASSWORD)];
+    let answer = browser.form("/signin", &fields).expect(303);
+    assert_eq!(answer.header("location"), Some("/signin/second-factor"));
+}
+
+/// Returns the options that a page offers to a passkey.
+fn offered(page: &Answer) -> Value {
+    let text = page.text();
+    let options = text.split("data-options=\"").nth(1).unwrap().split('"').next().unwrap();
+    serde_json::from_str(&options.replace("&#34;", "\"").replace("&#38;", "&")).unwrap()
+}
+
+/// A name that is none is told beside the passkeys, and nothing is lost.
+#[test]
+fn a_name_that_is_none_is_told_on_the_page() {
+    let server = Server::start();
+    let (_, mut client, _) = with_passkey(&server, "ada", PRESENT | VERIFIED);
+    let handle = client.get_json(MINE).expect(200).json()["passkeys"][0]["id"].as_str().unwrap().to_owned();
+    let id = server.app().accounts.resolve("ada").unwrap().unwrap().id;
+    let session = server.web_session(id);
+    let mut browser = server.client();
+    browser.cookies.push(("dw".to_owned(), session.cookie));
+    let fields = [("csrf", &*session.csrf), ("passkey", &*handle), ("name", "Fam\u{1F468}\u{200D}\u{1F469}")];
+    let page = browser.form("/account/passkeys/rename", &fields).expect(422).text();
+    assert!(page.contains("href=\"#passkeys\"") && page.contains("My key"), "{page}");
+}
+
+/// A page that renews its options now and then takes nothing from what programs of the same place may ask.
+#[test]
+fn options_of_open_pages_cost_a_place_nothing() {
+    let server = Server::start();
+    let mut client = server.client();
+    for _ in 0..150 {
+        client.post("/api/v1/auth/passkey/options", json!({})).expect(200);
+    }
+    client.post("/api/v1/auth/refresh/api", json!({"refresh_token": "nonsense"})).expect(401);
 }
 
 /// PK-06: a counter that falls is a sign, written down, and no refusal.

@@ -585,6 +585,25 @@ fn skipped_steps_are_listed_and_can_be_done_later() {
     leads_to(fill(&mut client, "/setup/address", &fields), "/admin");
     client.get("/setup/owner").expect(404);
     client.get("/setup/second-factor").expect(404);
+    // The wizard knows of one domain, and drops no other.
+    let domains = |value: &str| {
+        let mut batch = server.app().store().batch();
+        server.app().site.stage_set(&mut batch, doorward::site::Setting::ProtectedDomain, value);
+        server.block_on(server.app().store().commit(batch)).unwrap();
+    };
+    let protected = || {
+        let listed = server.app().site.protected_domains();
+        listed.iter().map(|own| own.domain.clone()).collect::<Vec<_>>()
+    };
+    domains("home.example,third.example cookie=host");
+    for domain in ["", "other.example", "third.example"] {
+        leads_to(client.get("/admin/setup/address"), "/setup/address");
+        let fields = [("origin", "https://auth.home.example"), ("cookie_domain", domain), ("action", "save")];
+        let refused = fill(&mut client, "/setup/address", &fields).expect(422).text();
+        assert!(refused.contains("id=\"cookie_domain-error\""), "{domain}: {refused}");
+        assert_eq!(protected(), ["home.example", "third.example"], "{domain}");
+    }
+    domains("");
     // ADM-01: the wizard outlives the proof that opened it, and changes nothing without one.
     leads_to(client.get("/admin/setup/address"), "/setup/address");
     server.clock.advance(Duration::from_secs(601));

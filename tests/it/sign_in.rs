@@ -3,7 +3,13 @@
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use doorward::accounts::ProfileRecord;
+use doorward::accounts::imported::ImportedUser;
+use doorward::accounts::passwords::PasswordProof;
 use doorward::accounts::records::Role;
+use doorward::crypto::password::Ticket;
+use doorward::kernel::secret::SecretText;
+use doorward::kernel::text::{DisplayName, Username};
 use doorward::kernel::time::Clock;
 use doorward::sessions::SessionKind;
 use serde_json::json;
@@ -51,6 +57,37 @@ fn a_program_registers_enrols_signs_in_reads_refreshes_and_signs_out() {
     assert_eq!(dead["code"], "token_revoked");
     let answer = client.post("/api/v1/auth/refresh/api", json!({"refresh_token": refresh})).expect(401);
     assert_eq!(answer.code(), "refresh_invalid");
+}
+
+/// PWD-06, PWD-09: an old password that was being proven while a new one was set does not come back with its new hash.
+#[test]
+fn an_old_password_does_not_come_back_over_a_new_one() {
+    let server = Server::start();
+    let (app, ticket) = (server.app(), Ticket { place: 0, is_known_device: false });
+    let old = SecretText::new("an old password of some length".to_owned());
+    let new = SecretText::new("a new password of some length".to_owned());
+    let hash = |password| server.block_on(app.accounts.hash_password(password, ticket)).unwrap();
+    // A hash from elsewhere is made anew at the first sign-in.
+    let imported = ImportedUser {
+        username: Username::parse("ada").unwrap(),
+        display_name: DisplayName::parse("Ada").unwrap(),
+        email: None,
+        groups: Vec::new(),
+        is_disabled: false,
+        password: Some(hash(&old)),
+        totp: None,
+        profile: ProfileRecord::default(),
+    };
+    let mut batch = app.store().batch();
+    let id = app.accounts.stage_import(&mut batch, imported).unwrap();
+    server.block_on(app.store().commit(batch)).unwrap();
+    let prove =
+        |password| server.block_on(app.accounts.verify_password(Some(id), "ada", password, ticket)).unwrap();
+    let PasswordProof::Correct { outdated: Some(outdated) } = prove(&old) else { panic!("not outdated") };
+    server.block_on(app.accounts.set_password(id, &hash(&new), |_, _| {})).unwrap();
+    server.block_on(app.accounts.rehash_password(id, &old, outdated, ticket));
+    assert!(matches!(prove(&old), PasswordProof::Wrong), "the old password is back");
+    assert!(matches!(prove(&new), PasswordProof::Correct { outdated: None }));
 }
 
 /// GEN-01: a pending sign-in reaches only the second-factor routes.

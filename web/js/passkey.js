@@ -1,4 +1,4 @@
-// Passkey buttons, where the browser knows passkeys. The answer goes into the form as text.
+// Passkey buttons, where the browser knows passkeys.
 const api = window.PublicKeyCredential;
 const LIFE = 240_000;
 const words = document.querySelector("script[data-waiting]").dataset;
@@ -9,9 +9,9 @@ const text = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer)))
     .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-// For browsers before 2025.
+// For older browsers.
 function parse(kind, options) {
-  const native = kind === "create" ? "parseCreationOptionsFromJSON" : "parseRequestOptionsFromJSON";
+  const native = `parse${kind === "create" ? "Creation" : "Request"}OptionsFromJSON`;
   if (api[native]) return api[native](options);
   const read = (one) => one && { ...one, id: bytes(one.id) };
   const { challenge, user, allowCredentials: allow, excludeCredentials: exclude } = options;
@@ -33,8 +33,7 @@ function start(button) {
   const status = form.querySelector("[data-passkey-status]");
   let options = JSON.parse(dataset.options);
   let loaded = Date.now();
-  let running;
-  let busy = false;
+  let running, busy;
 
   async function run(more) {
     running?.abort();
@@ -43,7 +42,9 @@ function start(button) {
     // A page outlives its challenge.
     if (Date.now() - loaded > LIFE) {
       if (!dataset.renew) return location.reload();
-      options = await (await fetch(dataset.renew, { method: "POST" })).json();
+      const answer = await fetch(dataset.renew, { method: "POST" });
+      if (!answer.ok) throw 0;
+      options = await answer.json();
       loaded = Date.now();
     }
     const credential =
@@ -65,11 +66,11 @@ function start(button) {
   });
   button.hidden = false;
 
-  // Passkeys among the suggestions of the name field.
+  // Passkeys among the suggestions for the name.
   async function suggest() {
     if (!(await api.isConditionalMediationAvailable?.())) return;
     setTimeout(suggest, LIFE + 1000);
-    if (!busy) run({ mediation: "conditional" }).catch(() => {});
+    if (!busy && !document.hidden) run({ mediation: "conditional" }).catch(() => {});
   }
   if ("suggest" in dataset) suggest();
 }

@@ -151,7 +151,7 @@ fn visit(request: &Request) -> Visit<'_> {
     let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     let (ip, label) = (request.client.ip, label.unwrap_or("unknown"));
     // Known devices are known by a cookie of ours, which no app gets to see.
-    Visit { ip, request: request.id, label, device: None, session: None }
+    Visit { ip, request: request.id, label, device: None, session: None, can_tell: false }
 }
 
 /// Tells whether one of `patterns`, each `host` or `*.parent`, names `host`; none at all names every host.
