@@ -301,7 +301,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Wire<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
         let result = Pin::new(&mut wire.socket).poll_flush(cx);
-        wire.poll_write_clock(cx, result)
+        let result = wire.poll_write_clock(cx, result);
+        // Nothing else wakes the connection for a refusal whose turn has come: its bytes have been read long ago.
+        if wire.waiting_refusal.is_some() && !wire.is_answering() {
+            cx.waker().wake_by_ref();
+        }
+        result
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

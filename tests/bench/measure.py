@@ -192,7 +192,7 @@ def seed(directory, users):
     """A finished set-up: an owner, a long list of rules, and the crowd."""
     command = [RELEASE / "doorward", "--data", directory, "--set", f"server.public_origin={ORIGIN}",
                "--set", "protect.domain=home.localhost"]
-    sh(*command, "user", "add", "owner", "--role", "owner", "--password-stdin", input=PASSWORD + "\n")
+    sh(*command, "setup", "--non-interactive", "--owner", "owner", "--password-stdin", input=PASSWORD + "\n")
     sh(*command, "rules", "apply", "-", input=rules())
     sh(RELEASE / "examples/seed-users", directory, users, PASSWORD)
 

@@ -418,8 +418,10 @@ async fn pipelined_requests_are_answered_in_order() {
 #[tokio::test]
 async fn a_refused_head_is_answered_after_what_came_before_it() {
     let server = Server::start(|_| {}).await;
+    let started = tokio::time::Instant::now();
     let answer =
         server.say(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nBad Name: x\r\n\r\n").await;
+    assert!(started.elapsed() < Duration::from_secs(5), "its turn was over long ago");
     let [first, second] = ["HTTP/1.1 200 OK", "HTTP/1.1 400 Bad Request"].map(|line| answer.find(line));
     assert!(first == Some(0) && second > answer.find("\r\n\r\nslow") && second.is_some(), "{answer}");
     assert_protected(&answer);

@@ -74,7 +74,11 @@ fn an_old_password_does_not_come_back_over_a_new_one() {
         email: None,
         groups: Vec::new(),
         is_disabled: false,
-        password: Some(hash(&old)),
+        // Of `openssl passwd -6`.
+        password: Some(
+            "$6$abcdefghijklmnop$26yebpN58Yg4RGMCw71enk4ypCRuCHgA27HiIbtiEdWHtzfXastBq.P9O3AeNh7s9GtvTns6Ba.IcyoPEvDe./"
+                .to_owned(),
+        ),
         totp: None,
         profile: ProfileRecord::default(),
     };

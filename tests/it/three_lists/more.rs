@@ -513,7 +513,7 @@ pub(super) const REST: &[Action] = &[
         api: Api::Call("POST", "/api/v1/admin/keys/apps/rotate", ""),
         command: Command::Run(&["keys", "rotate", "--apps"]),
         kinds: &["keys.rotated"],
-        make: world::nothing,
+        make: world::one_kind_of_keys,
         wrong: Wrong::Nothing("there is nothing to choose"),
     },
     // The keys come last: every access token is void after it.

@@ -220,6 +220,7 @@ pub(super) const KINDS_OF_OTHERS: &[(&str, &str)] = &[
     ("link.refused", "is an alarm"),
     ("app.signed_in", "people sign in"),
     ("app.refused", "an app asks"),
+    ("app.not_proven", "an app asks"),
     ("app.token_reused", "is an alarm"),
     ("app.registered", "an app asks"),
     ("program.", "a program asks"),
