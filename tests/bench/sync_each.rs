@@ -19,8 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let begun = clock.monotonic();
     let mut written: u64 = 0;
     while clock.monotonic() < until {
-        // A family of refresh tokens is about this large.
-        database.insert((written % 4096).to_be_bytes(), vec![7_u8; 240])?;
+        // A family of refresh tokens is about this large. It differs each time: sled does not write what is there already.
+        database.insert((written % 4096).to_be_bytes(), written.to_be_bytes().repeat(30))?;
         // One fdatasync(2): src/store/durability.rs is part of this program as well.
         database.flush()?;
         written += 1;
