@@ -72,14 +72,14 @@ impl Service {
         Ok(None)
     }
 
-    /// Finds who calls, where the route asks. Whoever brings a bad token is counted as whoever brings none.
+    /// Finds who calls, where the route asks. Bad tokens are counted by place.
     fn identify(&self, route: &Route, request: &Request) -> Result<Option<Principal>, Problem> {
         match route.action {
             Action::Open(_) | Action::Document(_) | Action::Proxy(_) => Ok(None),
             Action::Maybe(_) | Action::Browser(_) | Action::AdminBrowser(_) => browser(&self.app, request),
             Action::User(_) | Action::Glance(_) | Action::Admin(_) => {
                 match browser_or_program(&self.app, request) {
-                    Err(problem) => Err(refused_with(problem, self.count(route, request, None)?)),
+                    Err(problem) => Err(refused_with(problem, self.count_bad_token(route, request)?)),
                     found => found,
                 }
             }
@@ -154,8 +154,26 @@ impl Service {
             }
             None => self.app.limits.acquire_place(rule, request.client.ip, b"").verdict,
         };
+        self.require_allowed(rule, &verdict)?;
+        Ok(browser.is_none().then_some(verdict))
+    }
+
+    /// Counts a bad token: a place may bring as many of them as requests without one (LIM-01). They have a count of their
+    /// own, or one program with an old token would keep all others of its place from asking for new ones.
+    fn count_bad_token(&self, route: &Route, request: &Request) -> Result<Option<Verdict>, Problem> {
+        if route.rate == Rate::None {
+            return Ok(None);
+        }
+        let rule = Rule { name: "bad-token", ..self.app.api_rule };
+        let verdict = self.app.limits.acquire_place(&rule, request.client.ip, b"").verdict;
+        self.require_allowed(&rule, &verdict)?;
+        Ok(Some(verdict))
+    }
+
+    /// Refuses what a rate rule does not admit.
+    fn require_allowed(&self, rule: &Rule, verdict: &Verdict) -> Result<(), Problem> {
         if verdict.allowed {
-            return Ok(browser.is_none().then_some(verdict));
+            return Ok(());
         }
         self.app.metrics.rate_limited(rule.name);
         let mut problem = Problem::too_many_requests(
@@ -163,7 +181,7 @@ impl Service {
             Said::of(Words::errors_too_many_requests),
             verdict.retry_after,
         );
-        add_rate_headers(rule.name, &verdict, |name, value| problem.headers.push((name, value)));
+        add_rate_headers(rule.name, verdict, |name, value| problem.headers.push((name, value)));
         Err(problem)
     }
 
