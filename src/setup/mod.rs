@@ -376,7 +376,10 @@ impl Setup {
     /// Tells whether a browser's way into the wizard is still good: before there is an owner, only as long as the code that
     /// it knew is the one of the file. Its hour may be over meanwhile.
     fn is_let_in(&self, code: Option<&[u8; 32]>) -> Result<bool, Problem> {
-        let Some(code) = code.filter(|_| !self.is_claimed()) else { return Ok(true) };
+        if self.is_claimed() {
+            return Ok(true);
+        }
+        let Some(code) = code else { return Ok(false) };
         let token =
             claim::read(&self.data_directory).map_err(|error| Problem::internal(error.to_string()))?;
         // Whoever became the owner meanwhile took the file away.

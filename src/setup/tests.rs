@@ -179,6 +179,11 @@ impl Rig {
         Rig { setup, ..self }
     }
 
+    /// The hash of the setup code, which a browser in the wizard brings.
+    fn code(&self) -> [u8; 32] {
+        claim::read(self.dir.path()).unwrap().unwrap().hash()
+    }
+
     fn token(&self) -> String {
         claim::read(self.dir.path()).unwrap().unwrap().expose().to_owned()
     }
@@ -220,7 +225,7 @@ async fn the_token_opens_the_wizard_until_there_is_an_owner() {
     assert!(matches!(rig.setup.claim(&"0".repeat(26), &visit(1)), Err(ClaimError::Wrong)));
     assert!(rig.setup.claim(&token.to_uppercase(), &visit(1)).is_ok());
     assert!(rig.setup.claim(&token.replace('-', " "), &visit(2)).is_ok());
-    rig.setup.make_owner(&form("ada"), &password(), None, &visit(1)).await.unwrap();
+    rig.setup.make_owner(&form("ada"), &password(), Some(&rig.code()), &visit(1)).await.unwrap();
     assert!(rig.setup.is_claimed() && !rig.setup.is_finished());
     assert!(!claim::path(rig.dir.path()).exists());
     assert!(rig.setup.banner().is_none());
@@ -270,6 +275,7 @@ async fn renewing_the_code_takes_out_who_came_in_by_the_old_one() {
     let wizard = rig.setup.wizards.find(cookie.expose(), rig.clock.monotonic()).unwrap();
     let code = wizard.code.as_ref();
     assert!(rig.setup.is_let_in(code).unwrap());
+    assert!(!rig.setup.is_let_in(None).unwrap(), "nobody came in without one");
     rig.clock.advance(Duration::from_secs(3600));
     assert!(rig.setup.is_let_in(code).unwrap(), "the wizard may take longer than the code lasts");
     claim::renew(rig.dir.path(), &Random::os(), rig.clock.now()).unwrap();
@@ -298,13 +304,14 @@ fn a_leap_of_the_clock_does_not_end_the_hour() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_a_hundred_parallel_claims_one_succeeds() {
     let rig = Rig::new();
+    let code = rig.code();
     let claims: Vec<_> = (0..100_u8)
         .map(|number| {
             let setup = rig.setup.clone();
             tokio::spawn(async move {
                 // Half of them want the same name, so that it is not the name that decides.
                 let name = if number % 2 == 0 { "ada".to_owned() } else { format!("ada{number}") };
-                setup.make_owner(&form(&name), &password(), None, &visit(number)).await
+                setup.make_owner(&form(&name), &password(), Some(&code), &visit(number)).await
             })
         })
         .collect();
@@ -330,7 +337,7 @@ async fn of_a_hundred_parallel_claims_one_succeeds() {
 async fn deleting_every_user_does_not_open_the_setup_again() {
     let rig = Rig::new();
     let token = rig.token();
-    let owner = rig.setup.make_owner(&form("ada"), &password(), None, &visit(1)).await.unwrap();
+    let owner = rig.setup.make_owner(&form("ada"), &password(), Some(&rig.code()), &visit(1)).await.unwrap();
     let rig = rig.restart();
     assert!(rig.setup.is_claimed());
     // No use-case lets the last admin go, so a broken store has to play its part.
@@ -345,9 +352,10 @@ async fn deleting_every_user_does_not_open_the_setup_again() {
     assert!(matches!(rig.setup.claim(&token, &visit(1)), Err(ClaimError::Taken)));
     let again = rig.setup.make_owner(&form("eve"), &password(), None, &visit(2)).await;
     assert!(matches!(again, Err(OwnerError::Taken)));
-    // Not even past the flag in memory.
+    // Not even past the flag in memory, with a code of the file.
     rig.setup.is_claimed.store(false, Ordering::Release);
-    let again = rig.setup.make_owner(&form("eve"), &password(), None, &visit(2)).await;
+    claim::renew(rig.dir.path(), &Random::os(), rig.clock.now()).unwrap();
+    let again = rig.setup.make_owner(&form("eve"), &password(), Some(&rig.code()), &visit(2)).await;
     assert!(matches!(again, Err(OwnerError::Taken)));
 }
 
@@ -368,7 +376,8 @@ async fn a_store_with_users_and_without_an_owner_is_not_open() {
 async fn wrong_fields_are_named_all_at_once() {
     let rig = Rig::new();
     let form = OwnerForm { username: "Ada Lovelace", display_name: "\u{202e}", email: "x" };
-    let Err(OwnerError::Problem(problem)) = rig.setup.make_owner(&form, &password(), None, &visit(1)).await
+    let Err(OwnerError::Problem(problem)) =
+        rig.setup.make_owner(&form, &password(), Some(&rig.code()), &visit(1)).await
     else {
         panic!("accepted")
     };
@@ -377,7 +386,8 @@ async fn wrong_fields_are_named_all_at_once() {
     // PWD-01, PWD-04: eight characters are enough beside a second factor; common ones are not.
     for (bad, field) in [("short", "password"), ("password1", "password")] {
         let bad = SecretText::new(bad.to_owned());
-        let result = rig.setup.make_owner(&super::tests::form("ada"), &bad, None, &visit(1)).await;
+        let result =
+            rig.setup.make_owner(&super::tests::form("ada"), &bad, Some(&rig.code()), &visit(1)).await;
         let Err(OwnerError::Problem(problem)) = result else { panic!("accepted") };
         assert_eq!(problem.fields.first().unwrap().0, field);
     }
@@ -434,7 +444,7 @@ async fn an_address_outside_the_configured_domain_is_refused() {
 #[tokio::test]
 async fn a_second_thought_about_the_first_app_changes_its_rule() {
     let rig = Rig::new();
-    let id = rig.setup.make_owner(&form("ada"), &password(), None, &visit(1)).await.unwrap();
+    let id = rig.setup.make_owner(&form("ada"), &password(), Some(&rig.code()), &visit(1)).await.unwrap();
     let owner = rig.setup.sign_in.accounts.user(&id).unwrap();
     let refused = rig.setup.protect("photos.home.example", "everyone", &owner, &visit(1)).await.unwrap_err();
     assert_eq!(refused.fields.first().unwrap().0, "app_host", "there is no domain yet");
