@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::time::Timestamp;
-use crate::views::When;
+use crate::kernel::when::When;
 use crate::words::{Said, Words, english_only, said};
 
 /// Something that an administrator did to an account.

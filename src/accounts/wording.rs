@@ -21,7 +21,7 @@ pub fn of_password(error: &PolicyError) -> Said {
 }
 
 /// Turns a refused text into a problem that names its field.
-pub(crate) fn refused(field: &'static str) -> impl Fn(TextError) -> Problem {
+pub fn refused(field: &'static str) -> impl Fn(TextError) -> Problem {
     move |error| Problem::unprocessable(field, "invalid_value", of_text(error))
 }
 

@@ -49,7 +49,8 @@ use crate::audit::{Event, Kind};
 use crate::http::{Problem, Request};
 use crate::kernel::ids::UserId;
 use crate::oidc::Oidc;
-use crate::sessions::{Principal, frames};
+use crate::sessions::Principal;
+use crate::sign_in::frames;
 use crate::sign_in::{SignIn, Visit};
 use crate::views::Frame;
 

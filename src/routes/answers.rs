@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
 use crate::limits::{Verdict, rate_limit_headers};
-use crate::sessions::frames;
+use crate::sign_in::frames;
 use crate::views::errors::ErrorPage;
 use crate::views::{Wait, assets};
 

@@ -5,14 +5,13 @@ pub mod app_tokens;
 pub mod cookies;
 mod ending;
 mod forward;
-pub mod frames;
 pub mod handoff;
 pub mod labels;
 mod lasting;
 mod live;
 pub mod principal;
 pub mod records;
-pub(crate) mod refresh;
+pub mod refresh;
 mod refreshing;
 mod succession;
 pub mod tokens;
@@ -215,7 +214,7 @@ impl Sessions {
 
     /// Returns the moment at or before which everything is dead for everyone: a restored store forgets what was revoked
     /// after its snapshot.
-    pub(crate) fn not_before(&self) -> Timestamp {
+    pub fn not_before(&self) -> Timestamp {
         self.0.not_before
     }
 
@@ -223,7 +222,7 @@ impl Sessions {
     ///
     /// # Errors
     /// 401 `not_signed_in` if it has ended already.
-    pub(crate) fn stage_require_live(&self, batch: &mut Batch, principal: &Principal) -> Result<(), Problem> {
+    pub fn stage_require_live(&self, batch: &mut Batch, principal: &Principal) -> Result<(), Problem> {
         let found = self.record(&principal.session)?;
         let seen = found
             .ok_or_else(|| Problem::unauthorized("not_signed_in", Said::of(Words::errors_sign_in_first)))?;
@@ -295,7 +294,7 @@ impl Sessions {
 
     /// Like [`Sessions::stage_start`], for a batch that ends all sessions begun at or before `ended`, and for factors
     /// that were proven at `authenticated_at`. Stages nothing if it fails.
-    pub(crate) fn stage_start_after(
+    pub fn stage_start_after(
         &self,
         batch: &mut Batch,
         new: NewSession,

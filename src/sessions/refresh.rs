@@ -21,15 +21,16 @@ const TAG: usize = 16;
 const LENGTH: usize = 16 + 4 + SECRET + TAG;
 
 /// A token as presented, its authenticity already checked.
-pub(crate) struct Presented {
-    pub(crate) family: [u8; 16],
+pub struct Presented {
+    /// The session or grant that the token belongs to.
+    pub family: [u8; 16],
     pub(crate) generation: u32,
     secret: Zeroizing<[u8; SECRET]>,
 }
 
 /// What a presented token is to its family.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// The newest token: rotate.
     Current,
     /// Its predecessor within the grace window: answer the same successor again.
@@ -41,7 +42,7 @@ pub(crate) enum Standing {
 }
 
 /// Starts a family and returns it with its first token.
-pub(crate) fn start(
+pub fn start(
     key: &SecretKey,
     family: &[u8; 16],
     secret: &[u8; SECRET],
@@ -63,12 +64,7 @@ pub(crate) fn start(
 }
 
 /// Writes a token.
-pub(crate) fn format(
-    key: &SecretKey,
-    family: &[u8; 16],
-    generation: u32,
-    secret: &[u8; SECRET],
-) -> SecretText {
+pub fn format(key: &SecretKey, family: &[u8; 16], generation: u32, secret: &[u8; SECRET]) -> SecretText {
     let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH));
     bytes.extend_from_slice(family);
     bytes.extend_from_slice(&generation.to_be_bytes());
@@ -79,7 +75,7 @@ pub(crate) fn format(
 }
 
 /// Reads a token; `None` if it was not made with `key`.
-pub(crate) fn parse(key: &SecretKey, text: &str) -> Option<Presented> {
+pub fn parse(key: &SecretKey, text: &str) -> Option<Presented> {
     if text.len() > 128 {
         return None;
     }
@@ -119,7 +115,7 @@ pub(crate) fn hash(secret: &[u8; SECRET]) -> [u8; 32] {
 }
 
 /// Returns the family of a token that is not rotated, with its life drawn out (REF-06).
-pub(crate) fn drawn_out(family: &RefreshFamily, now: Timestamp, sliding: Duration) -> RefreshFamily {
+pub fn drawn_out(family: &RefreshFamily, now: Timestamp, sliding: Duration) -> RefreshFamily {
     RefreshFamily {
         // No window of grace opens for what a rotation before this spent.
         previous: None,
@@ -136,7 +132,7 @@ impl Presented {
     }
 
     /// Judges the token against its family.
-    pub(crate) fn standing(&self, family: &RefreshFamily, now: Timestamp, grace: Duration) -> Standing {
+    pub fn standing(&self, family: &RefreshFamily, now: Timestamp, grace: Duration) -> Standing {
         let hash = hash(&self.secret);
         if self.generation == family.generation && ct_eq(&hash, &family.current) {
             if now >= family.expires_at || now >= family.ends_at {
@@ -152,12 +148,12 @@ impl Presented {
     }
 
     /// Tells whether this is the newest token of its family.
-    pub(crate) fn is_newest(&self, family: &RefreshFamily) -> bool {
+    pub fn is_newest(&self, family: &RefreshFamily) -> bool {
         self.generation == family.generation && ct_eq(&hash(&self.secret), &family.current)
     }
 
     /// Returns the secret that follows this one. Needs the server key, this token and the family's salt together.
-    pub(crate) fn successor(&self, key: &SecretKey, salt: &[u8; 16]) -> Zeroizing<[u8; SECRET]> {
+    pub fn successor(&self, key: &SecretKey, salt: &[u8; 16]) -> Zeroizing<[u8; SECRET]> {
         let generation = self.generation.wrapping_add(1).to_be_bytes();
         Zeroizing::new(hmac_sha256(
             key.expose(),
@@ -166,7 +162,7 @@ impl Presented {
     }
 
     /// Returns the family after rotation.
-    pub(crate) fn rotated(
+    pub fn rotated(
         &self,
         family: &RefreshFamily,
         successor: &[u8; SECRET],

@@ -30,7 +30,7 @@ use crate::store::{Batch, CommitError, Record, Store, StoreError, Table};
 use crate::words::english_only;
 
 /// The `typ` of an access token (RFC 9068 section 2.1).
-pub(crate) const ACCESS_TYPE: &str = "at+jwt";
+pub const ACCESS_TYPE: &str = "at+jwt";
 /// The `client_id` of tokens that Doorward's own API issues.
 const OWN_CLIENT: &str = "doorward";
 /// What an access token may do.
@@ -138,7 +138,7 @@ impl TokenRefusal {
     }
 
     /// Counts the refusal.
-    pub(crate) fn count(self, metrics: &Metrics) {
+    pub fn count(self, metrics: &Metrics) {
         match self {
             TokenRefusal::Expired => metrics.token_expired(),
             TokenRefusal::Malformed => metrics.token_invalid(TokenFault::Malformed),
@@ -243,7 +243,7 @@ impl Tokens {
     }
 
     /// Signs an access token of an app: same keys, other claims.
-    pub(crate) fn sign(&self, claims: &impl Serialize) -> Result<SecretText, Problem> {
+    pub fn sign(&self, claims: &impl Serialize) -> Result<SecretText, Problem> {
         let started = self.clock.monotonic();
         let token = self.sign_as(ACCESS_TYPE, claims)?;
         self.metrics.token_created(self.clock.monotonic().saturating_sub(started));
@@ -251,7 +251,7 @@ impl Tokens {
     }
 
     /// Signs a token of another kind than access tokens, so that it can never pass for one (TOK-04).
-    pub(crate) fn sign_as(&self, kind: &str, claims: &impl Serialize) -> Result<SecretText, Problem> {
+    pub fn sign_as(&self, kind: &str, claims: &impl Serialize) -> Result<SecretText, Problem> {
         let ring = self.ring.load();
         let key = ring
             .signing_key(self.clock.now())
@@ -262,7 +262,7 @@ impl Tokens {
 
     /// Verifies signature, issuer and times of an access token of an app that is meant for an audience which
     /// `is_audience` accepts. Never one of our own API's (TOK-12).
-    pub(crate) fn check<C: DeserializeOwned>(
+    pub fn check<C: DeserializeOwned>(
         &self,
         token: &str,
         is_audience: impl Fn(&str) -> bool,
@@ -289,7 +289,7 @@ impl Tokens {
     }
 
     /// Counts the changes of the keys: what was verified under another number has to be verified again.
-    pub(crate) fn changes(&self) -> u64 {
+    pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 

@@ -8,7 +8,7 @@ use super::Setup;
 use super::pages::SEC_FETCH_SITE;
 use crate::http::address::without_port;
 use crate::http::{Problem, Reply, Request};
-use crate::sessions::frames;
+use crate::sign_in::frames;
 use crate::views::{Fact, Frame, setup as views};
 
 /// Where it answers.

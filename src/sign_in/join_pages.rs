@@ -9,7 +9,7 @@ use crate::accounts::passwords::MINIMUM_ALONE;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
-use crate::sessions::frames;
+use crate::sign_in::frames;
 use crate::views::sign_in as views;
 use crate::views::{FieldErrors, Hidden, Wait};
 

@@ -11,6 +11,7 @@ mod destinations;
 pub mod devices;
 mod enrolling;
 mod errors;
+pub mod frames;
 mod hops;
 pub mod join_pages;
 pub mod lockout;

@@ -9,7 +9,8 @@ use super::pages::{explain, own_passkey};
 use super::{Proofs, SignIn, SignInError, Visit};
 use crate::http::{Problem, Reply, Request};
 use crate::kernel::secret::SecretText;
-use crate::sessions::{Principal, cookies, frames};
+use crate::sessions::{Principal, cookies};
+use crate::sign_in::frames;
 use crate::views::Hidden;
 use crate::views::sign_in as views;
 

@@ -185,7 +185,7 @@ impl Store {
     }
 
     /// The key that seals secret tables, for checks of whole stores.
-    pub(crate) fn sealer(&self) -> &Sealer {
+    pub fn sealer(&self) -> &Sealer {
         &self.sealer
     }
 

@@ -31,9 +31,9 @@ enum Piece {
 }
 
 fn main() -> Result<(), Failure> {
-    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("web/i18n");
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../web/i18n");
     // Cargo reads what a build script prints.
-    io::Write::write_all(&mut io::stdout(), b"cargo::rerun-if-changed=web/i18n\n")?;
+    io::Write::write_all(&mut io::stdout(), b"cargo::rerun-if-changed=../../web/i18n\n")?;
     let mut languages = Vec::new();
     for (folder, _) in LANGUAGES {
         languages.push(read(&root.join(folder))?);
