@@ -484,7 +484,7 @@ impl Running {
             let shutdown = async move {
                 let _ = stopped.wait_for(|is_stopping| *is_stopping).await;
             };
-            crate::http::serve(listener, settings, service, shutdown).await;
+            crate::http::serve(listener, settings, service, Box::pin(shutdown)).await;
         });
         app.audit.note(Event::succeeded(Kind::ServerStarted).by_system("server"));
         Ok(Running { app, address, metrics_address, stop, server, jobs })

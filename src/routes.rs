@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use crate::access::forward_auth::{self, Endpoint};
 use crate::app::App;
 use crate::http::problem::seconds_rounded_up;
-use crate::http::{Handler, Problem, Reply, Request, RouteLimits};
+use crate::http::{Answering, Handler, Problem, Reply, Request, RouteId, RouteLimits};
 use crate::metrics::Route as RouteClass;
 use crate::oidc::OAuthError;
 use crate::sessions::Principal;
@@ -162,8 +162,8 @@ impl Method2 {
     }
 }
 
-/// The routes of one path, each in the place of its method.
-type PathRoutes = [Option<&'static Route>; Method2::COUNT];
+/// The routes of one path, each in the place of its method, by their place in the table.
+type PathRoutes = [Option<RouteId>; Method2::COUNT];
 
 /// The table, compiled for look-up.
 pub struct Routes {
@@ -174,7 +174,7 @@ impl Routes {
     /// Compiles the table; the sentence says which row is wrong.
     pub fn compile() -> Result<Self, String> {
         let mut by_path: Vec<(&'static str, PathRoutes)> = Vec::new();
-        for route in ROUTES {
+        for (place, route) in ROUTES.iter().enumerate() {
             let index = match by_path.iter().position(|(path, _)| *path == route.path) {
                 Some(index) => index,
                 None => {
@@ -184,7 +184,7 @@ impl Routes {
             };
             let slot = by_path.get_mut(index).and_then(|(_, routes)| routes.get_mut(route.method as usize));
             match slot {
-                Some(slot @ None) => *slot = Some(route),
+                Some(slot @ None) => *slot = Some(RouteId(place)),
                 _ => {
                     return Err(format!(
                         "{} {} stands twice in the table",
@@ -201,21 +201,19 @@ impl Routes {
         Ok(Routes { router })
     }
 
-    fn find(&self, method: &Method, path: &str) -> Found {
+    fn find(&self, method: &Method, path: &str) -> RouteId {
         if path.starts_with(ASSETS) {
-            return Found::Asset;
+            return Found::ASSET;
         }
-        let Ok(matched) = self.router.at(path) else { return Found::Nothing };
+        let Ok(matched) = self.router.at(path) else { return Found::NOTHING };
         let of = |method: Method2| matched.value.get(method as usize).copied().flatten();
-        match Method2::of(method).and_then(of).or_else(|| of(Method2::Any)) {
-            Some(route) => Found::Route(route),
-            None => Found::OtherMethods,
-        }
+        Method2::of(method).and_then(of).or_else(|| of(Method2::Any)).unwrap_or(Found::OTHER_METHODS)
     }
 
     /// Returns the routes of a path, whatever their method.
     fn of_path(&self, path: &str) -> impl Iterator<Item = &'static Route> {
-        self.router.at(path).ok().into_iter().flat_map(|matched| matched.value.iter().copied().flatten())
+        let routes = self.router.at(path).ok().into_iter().flat_map(|matched| matched.value.iter().flatten());
+        routes.filter_map(|route| ROUTES.get(route.0))
     }
 
     /// Returns the values of the `{name}` segments of a path, decoded.
@@ -249,6 +247,19 @@ pub enum Found {
 }
 
 impl Found {
+    const ASSET: RouteId = RouteId(ROUTES.len());
+    const OTHER_METHODS: RouteId = RouteId(ROUTES.len() + 1);
+    const NOTHING: RouteId = RouteId(ROUTES.len() + 2);
+
+    fn of(route: RouteId) -> Self {
+        match ROUTES.get(route.0) {
+            Some(route) => Found::Route(route),
+            None if route == Found::ASSET => Found::Asset,
+            None if route == Found::OTHER_METHODS => Found::OtherMethods,
+            None => Found::Nothing,
+        }
+    }
+
     /// Returns the face that refusals show.
     fn face(self, path: &str) -> Face {
         match self {
@@ -416,11 +427,9 @@ impl Service {
 }
 
 impl Handler for Service {
-    type Route = Found;
-
-    fn route(&self, method: &Method, path: &str) -> (Found, RouteLimits) {
+    fn route(&self, method: &Method, path: &str) -> (RouteId, RouteLimits) {
         let found = self.routes.find(method, path);
-        let limits = match found {
+        let limits = match Found::of(found) {
             Found::Route(Route { action: Action::Proxy(_), .. }) => RouteLimits::without_body(),
             Found::Route(route) if route.is_upload => RouteLimits::body(route.body).within(UPLOAD_DEADLINE),
             Found::Route(route) => RouteLimits::body(route.body),
@@ -429,7 +438,8 @@ impl Handler for Service {
         (found, limits)
     }
 
-    fn admit(&self, found: Found, request: &Request) -> Option<Reply> {
+    fn admit(&self, route: RouteId, request: &Request) -> Option<Reply> {
+        let found = Found::of(route);
         let Found::Route(route) = found else { return None };
         let admitted = if route.is_upload {
             self.app.setup.admit_upload(request).map(|()| None)
@@ -443,7 +453,8 @@ impl Handler for Service {
         Some(reply)
     }
 
-    fn handle_at_once(&self, found: Found, request: &Request) -> Option<Reply> {
+    fn handle_at_once(&self, route: RouteId, request: &Request) -> Option<Reply> {
+        let found = Found::of(route);
         let answer = match found {
             Found::Asset => Ok(answer_asset(request)),
             Found::Route(Route { action: Action::Proxy(endpoint), .. }) => {
@@ -467,20 +478,25 @@ impl Handler for Service {
         Some(self.counted(found, request, answer))
     }
 
-    async fn handle(&self, found: Found, request: &mut Request) -> Reply {
-        let Found::Route(route) = found else { return self.refuse(found, request, Problem::not_found()) };
-        if route.path.contains('{') {
-            request.params = self.routes.params(request.path());
-        }
-        let answer = match route.action {
-            Action::Proxy(endpoint) => Ok(self.answer_proxy_in_time(request, endpoint).await),
-            _ => self.through(route, request).await,
-        };
-        self.counted(found, request, answer)
+    fn handle<'a>(&'a self, route: RouteId, request: &'a mut Request) -> Answering<'a> {
+        Box::pin(async move {
+            let found = Found::of(route);
+            let Found::Route(route) = found else {
+                return self.counted(found, request, Err(Problem::not_found()));
+            };
+            if route.path.contains('{') {
+                request.params = self.routes.params(request.path());
+            }
+            let answer = match route.action {
+                Action::Proxy(endpoint) => Ok(self.answer_proxy_in_time(request, endpoint).await),
+                _ => self.through(route, request).await,
+            };
+            self.counted(found, request, answer)
+        })
     }
 
-    fn refuse(&self, found: Found, request: &Request, problem: Problem) -> Reply {
-        self.counted(found, request, Err(problem))
+    fn refuse(&self, route: RouteId, request: &Request, problem: Problem) -> Reply {
+        self.counted(Found::of(route), request, Err(problem))
     }
 }
 

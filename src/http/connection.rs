@@ -22,16 +22,16 @@ use tokio::sync::watch;
 
 use super::headers::finish;
 use super::reply::Payload;
-use super::server::{Handler, LARGE_BODY, RouteLimits, STRANGERS_BODY, Shared};
+use super::server::{Handler, LARGE_BODY, RouteId, RouteLimits, STRANGERS_BODY, Shared};
 use super::wire::{Flow, Patience, Wire};
 use super::{Client, HAD_UNDERSCORES, Problem, Reply, Request};
 use crate::words::{Said, Words, english_only, said};
 
 /// Serves one connection until it ends, or, once `stopped` says so, until the request under way is answered.
-pub(super) async fn run<H: Handler, S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     socket: S,
     peer: SocketAddr,
-    shared: Arc<Shared<H>>,
+    shared: Arc<Shared>,
     patience: Patience,
     mut stopped: watch::Receiver<()>,
 ) {
@@ -97,8 +97,8 @@ impl Future for Responding {
     }
 }
 
-fn respond<H: Handler>(
-    shared: &Arc<Shared<H>>,
+fn respond(
+    shared: &Arc<Shared>,
     peer: SocketAddr,
     request: http::Request<Incoming>,
     flow: &Arc<Flow>,
@@ -132,9 +132,9 @@ fn respond<H: Handler>(
 }
 
 /// Reads the body, then lets the handler take its time.
-async fn work<H: Handler>(
-    shared: Arc<Shared<H>>,
-    route: H::Route,
+async fn work(
+    shared: Arc<Shared>,
+    route: RouteId,
     mut request: Box<Request>,
     body: Incoming,
     limits: RouteLimits,
@@ -166,7 +166,7 @@ fn close_after(mut response: Response<Payload>, must_close: bool) -> Response<Pa
 }
 
 /// Lets the handler answer without waiting for anything. A panic is one 500 (INP-09).
-fn answer_at_once<H: Handler>(handler: &H, route: H::Route, request: &Request) -> Option<Reply> {
+fn answer_at_once(handler: &dyn Handler, route: RouteId, request: &Request) -> Option<Reply> {
     catch_unwind(AssertUnwindSafe(|| handler.handle_at_once(route, request)))
         .unwrap_or_else(|_| Some(handler.refuse(route, request, panicked())))
 }
@@ -182,9 +182,9 @@ fn too_slow() -> Problem {
 
 /// Runs the handler: a panic is one 500 (INP-09), the deadline one 503. A handler that need not wait never touches a
 /// timer.
-async fn answer<H: Handler>(
-    handler: &H,
-    route: H::Route,
+async fn answer(
+    handler: &dyn Handler,
+    route: RouteId,
     request: &mut Request,
     deadline: Duration,
 ) -> Reply {
@@ -210,8 +210,8 @@ async fn answer<H: Handler>(
 }
 
 /// Reads the body within the route's limits (INP-02).
-async fn read_body<H>(
-    shared: &Shared<H>,
+async fn read_body(
+    shared: &Shared,
     headers: &HeaderMap,
     body: Incoming,
     limits: RouteLimits,

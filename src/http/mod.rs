@@ -33,4 +33,4 @@ pub use form::Form;
 pub use problem::Problem;
 pub use reply::Reply;
 pub use request::{Ambiguous, HAD_UNDERSCORES, Request};
-pub use server::{Handler, RouteLimits, ServerSettings, serve};
+pub use server::{Answering, Handler, RouteId, RouteLimits, ServerSettings, serve};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,30 +23,35 @@ use crate::kernel::time::SharedClock;
 
 pub use super::headers::finish;
 
-/// What answers requests. `routes.rs` implements it once.
+/// What [`Handler::route`] found, as the handler numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteId(pub usize);
+
+/// An answer in the making.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+
+/// What answers requests. `routes.rs` implements it once. Behind a pointer, so that the server is compiled here, where it
+/// is compiled to be fast.
 ///
 /// HEAD must be answered like GET; the body is left out on the way.
-pub trait Handler: Send + Sync + 'static {
-    /// What [`Handler::route`] found, for the steps that follow.
-    type Route: Copy + Send + Sync;
-
+pub trait Handler: Send + Sync {
     /// Finds the route of a request, and its limits.
-    fn route(&self, method: &Method, path: &str) -> (Self::Route, RouteLimits);
+    fn route(&self, method: &Method, path: &str) -> (RouteId, RouteLimits);
 
     /// Answers a request before its body is read, where a stranger's large body would be a burden; `None` lets it in.
-    fn admit(&self, _route: Self::Route, _request: &Request) -> Option<Reply> {
+    fn admit(&self, _route: RouteId, _request: &Request) -> Option<Reply> {
         None
     }
 
     /// Answers a request that needs no body and nothing to wait for; `None` if it does need it. Asked only if there is
     /// no body, or the route ignores it.
-    fn handle_at_once(&self, route: Self::Route, request: &Request) -> Option<Reply>;
+    fn handle_at_once(&self, route: RouteId, request: &Request) -> Option<Reply>;
 
     /// Answers a request whose body has been read.
-    fn handle(&self, route: Self::Route, request: &mut Request) -> impl Future<Output = Reply> + Send;
+    fn handle<'a>(&'a self, route: RouteId, request: &'a mut Request) -> Answering<'a>;
 
     /// Turns a refusal of the server itself (body too large, deadline passed, panic) into an answer.
-    fn refuse(&self, route: Self::Route, request: &Request, problem: Problem) -> Reply;
+    fn refuse(&self, route: RouteId, request: &Request, problem: Problem) -> Reply;
 }
 
 /// The limits of one route.
@@ -141,8 +147,8 @@ pub(super) const STRANGERS_BODY: usize = 64 * 1024;
 const LARGE_BODIES: usize = 16;
 
 /// What all connections of a server share.
-pub(super) struct Shared<H> {
-    pub handler: Arc<H>,
+pub(super) struct Shared {
+    pub handler: Arc<dyn Handler>,
     pub settings: ServerSettings,
     pub large_bodies: Semaphore,
     pub strangers_bodies: Semaphore,
@@ -151,7 +157,7 @@ pub(super) struct Shared<H> {
     places: Places,
 }
 
-impl<H> Shared<H> {
+impl Shared {
     /// Request ids are a random prefix per process and a count: unique and cheap, and no secret.
     pub(super) fn request_id(&self) -> RequestId {
         let count = u64::try_from(self.next_id.fetch_add(1, Ordering::Relaxed)).unwrap_or(u64::MAX);
@@ -165,11 +171,11 @@ impl<H> Shared<H> {
 
 /// Serves `handler` on `listener` until `shutdown` completes, then stops accepting, lets requests under way finish
 /// within the drain time-out, and returns.
-pub async fn serve<H: Handler>(
+pub async fn serve(
     listener: TcpListener,
     settings: ServerSettings,
-    handler: Arc<H>,
-    shutdown: impl Future<Output = ()>,
+    handler: Arc<dyn Handler>,
+    mut shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
 ) {
     let shared = Arc::new(Shared {
         handler,
@@ -182,7 +188,6 @@ pub async fn serve<H: Handler>(
     });
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
             biased;
@@ -210,11 +215,11 @@ pub async fn serve<H: Handler>(
     }
 }
 
-async fn hold<H: Handler>(
+async fn hold(
     socket: TcpStream,
     peer: SocketAddr,
-    shared: Arc<Shared<H>>,
-    place: Place<H>,
+    shared: Arc<Shared>,
+    place: Place,
     stopped: watch::Receiver<()>,
 ) {
     if let Err(error) = socket.set_nodelay(true) {
@@ -234,17 +239,17 @@ struct Places {
 }
 
 /// The right to hold one connection; given back on drop.
-struct Place<H> {
-    shared: Arc<Shared<H>>,
+struct Place {
+    shared: Arc<Shared>,
     address: IpAddr,
     is_proxy: bool,
     is_crowded: bool,
 }
 
-impl<H> Place<H> {
+impl Place {
     /// Takes a place, or `None` if there is none left: the connection is closed at once. Proxies have places of their
     /// own, so a flood of direct connections cannot shut them out.
-    fn take(shared: &Arc<Shared<H>>, peer: SocketAddr) -> Option<Self> {
+    fn take(shared: &Arc<Shared>, peer: SocketAddr) -> Option<Self> {
         let is_proxy = shared.settings.trusted_proxies.contains(peer.ip());
         let address = network_of(peer.ip().to_canonical());
         let limit = shared.settings.max_connections;
@@ -268,7 +273,7 @@ impl<H> Place<H> {
     }
 }
 
-impl<H> Drop for Place<H> {
+impl Drop for Place {
     fn drop(&mut self) {
         let places = &self.shared.places;
         if self.is_proxy {
