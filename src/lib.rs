@@ -1,20 +1,10 @@
 //! Doorward, the sign-in appliance. `src/README.md` is the map of rooms and the list of invariants.
+//!
+//! The rooms are two packages, so that each can be compiled as it needs to be; here they are one again.
 
-pub use doorward_core::{
+pub use doorward_fast::{
     accounts, audit, config, crypto, http, kernel, limits, metrics, sessions, site, store, words,
 };
-
-pub mod views;
-
-pub mod access;
-pub mod admin;
-pub mod import;
-pub mod my_account;
-pub mod oidc;
-pub mod operations;
-pub mod setup;
-pub mod sign_in;
-
-pub mod app;
-pub mod cli;
-pub mod routes;
+pub use doorward_small::{
+    access, admin, app, cli, import, my_account, oidc, operations, routes, setup, sign_in, views,
+};

@@ -182,12 +182,7 @@ fn too_slow() -> Problem {
 
 /// Runs the handler: a panic is one 500 (INP-09), the deadline one 503. A handler that need not wait never touches a
 /// timer.
-async fn answer(
-    handler: &dyn Handler,
-    route: RouteId,
-    request: &mut Request,
-    deadline: Duration,
-) -> Reply {
+async fn answer(handler: &dyn Handler, route: RouteId, request: &mut Request, deadline: Duration) -> Reply {
     let problem = {
         // The call itself happens inside the future too, so its panics are caught as well.
         let mut work = std::pin::pin!(async { handler.handle(route, &mut *request).await });

@@ -30,7 +30,7 @@ use address::AppAddress;
 pub use address::with_scheme;
 
 #[derive(RustEmbed)]
-#[folder = "web/presets"]
+#[folder = "../../web/presets"]
 struct Files;
 
 /// Makes an enum whose variants have one spelling each, in files as in the protocol.

@@ -29,7 +29,7 @@ pub struct Todo {
 ///
 /// Form: POST `/account`, fields `csrf`, `display_name`, `email`. Deleting leads to `/account/delete`.
 #[derive(Debug, Template)]
-#[template(path = "account/profile.html", config = "web/askama.toml")]
+#[template(path = "account/profile.html")]
 pub struct Profile {
     /// Common parts.
     pub frame: Frame,
@@ -55,7 +55,7 @@ pub struct Profile {
 ///
 /// Form: POST `/account/export`, field `csrf`; answers with the file.
 #[derive(Debug, Template)]
-#[template(path = "account/export.html", config = "web/askama.toml")]
+#[template(path = "account/export.html")]
 pub struct Export {
     /// Common parts.
     pub frame: Frame,
@@ -67,7 +67,7 @@ pub struct Export {
 ///
 /// Form: POST `/account/delete`, fields `csrf`, `confirm_username`.
 #[derive(Debug, Template)]
-#[template(path = "account/delete.html", config = "web/askama.toml")]
+#[template(path = "account/delete.html")]
 pub struct Delete {
     /// Common parts.
     pub frame: Frame,
@@ -95,7 +95,7 @@ pub struct TotpState {
 /// Forms: POST `/account/password` (`csrf`, `current_password`, `new_password`); POST `/account/totp/remove` (`csrf`);
 /// POST `/account/recovery-codes` (`csrf`) makes ten new codes. Enrolment starts at GET `/account/totp`.
 #[derive(Debug, Template)]
-#[template(path = "account/security.html", config = "web/askama.toml")]
+#[template(path = "account/security.html")]
 pub struct Security {
     /// Common parts.
     pub frame: Frame,
@@ -150,7 +150,7 @@ pub struct PasskeyRow {
 ///
 /// Form: POST `/account/passkeys`, fields `csrf`, `name`, `credential` (what the browser answered, as JSON).
 #[derive(Debug, Template)]
-#[template(path = "account/passkey.html", config = "web/askama.toml")]
+#[template(path = "account/passkey.html")]
 pub struct NewPasskey {
     /// Common parts.
     pub frame: Frame,
@@ -168,7 +168,7 @@ pub struct NewPasskey {
 ///
 /// Form: POST `/account/totp`, fields `csrf`, `code`.
 #[derive(Debug, Template)]
-#[template(path = "account/totp.html", config = "web/askama.toml")]
+#[template(path = "account/totp.html")]
 pub struct Totp {
     /// Common parts.
     pub frame: Frame,
@@ -188,7 +188,7 @@ pub struct Totp {
 ///
 /// No form: "Done" leads back to `/account/security`.
 #[derive(Debug, Template)]
-#[template(path = "account/recovery_codes.html", config = "web/askama.toml")]
+#[template(path = "account/recovery_codes.html")]
 pub struct RecoveryCodes {
     /// Common parts.
     pub frame: Frame,
@@ -202,7 +202,7 @@ pub struct RecoveryCodes {
 ///
 /// Forms: POST `/account/sessions/end` (`csrf`, `handle`); POST `/account/sessions/end-others` (`csrf`).
 #[derive(Debug, Template)]
-#[template(path = "account/sessions.html", config = "web/askama.toml")]
+#[template(path = "account/sessions.html")]
 pub struct Sessions {
     /// Common parts.
     pub frame: Frame,
@@ -261,7 +261,7 @@ pub struct AppRow {
 ///
 /// Form: POST `/account/apps/revoke` (`csrf`, `client`).
 #[derive(Debug, Template)]
-#[template(path = "account/apps.html", config = "web/askama.toml")]
+#[template(path = "account/apps.html")]
 pub struct AppsWithAccess {
     /// Common parts.
     pub frame: Frame,
@@ -278,7 +278,7 @@ impl Sessions {
 
 /// `GET /account/activity`: what happened with my account.
 #[derive(Debug, Template)]
-#[template(path = "account/activity.html", config = "web/askama.toml")]
+#[template(path = "account/activity.html")]
 pub struct Activity {
     /// Common parts.
     pub frame: Frame,
@@ -323,7 +323,7 @@ pub struct AppTokenRow {
 /// Forms: POST `/account/app-tokens` (`csrf`, `name`, `hosts`, `expires_in_days`); POST `/account/app-tokens/revoke`
 /// (`csrf`, `handle`).
 #[derive(Debug, Template)]
-#[template(path = "account/app_tokens.html", config = "web/askama.toml")]
+#[template(path = "account/app_tokens.html")]
 pub struct AppTokens {
     /// Common parts.
     pub frame: Frame,

@@ -108,7 +108,7 @@ pub struct DraftNote {
 /// Forms, POST below a rule's `url`: `/move` (`csrf`, `direction`: `up` or `down`), `/remove` (`csrf`). Forms, POST below
 /// `/admin/rules/draft`: `/apply`, `/discard` (`csrf`, `version`).
 #[derive(Debug, Template)]
-#[template(path = "admin/rules.html", config = "web/askama.toml")]
+#[template(path = "admin/rules.html")]
 pub struct Rules {
     /// Common parts.
     pub frame: Frame,
@@ -137,7 +137,7 @@ pub struct Rules {
 /// (repeated), `networks`, `who` (radio), `group` (repeated), `users`, `clients`, `subjects` (who is all of a line),
 /// `programs` (box), `policy` (radio), `note`.
 #[derive(Debug, Template)]
-#[template(path = "admin/rule_form.html", config = "web/askama.toml")]
+#[template(path = "admin/rule_form.html")]
 pub struct RuleForm {
     /// Common parts.
     pub frame: Frame,

@@ -28,7 +28,7 @@ pub struct AppCard {
 
 /// `GET /admin/apps`.
 #[derive(Debug, Template)]
-#[template(path = "admin/apps.html", config = "web/askama.toml")]
+#[template(path = "admin/apps.html")]
 pub struct Apps {
     /// Common parts.
     pub frame: Frame,
@@ -55,7 +55,7 @@ pub struct PresetTile {
 
 /// `GET /admin/apps/new?q=…&category=…`: which app is it?
 #[derive(Debug, Template)]
-#[template(path = "admin/app_presets.html", config = "web/askama.toml")]
+#[template(path = "admin/app_presets.html")]
 pub struct AppPresets {
     /// Common parts.
     pub frame: Frame,
@@ -103,7 +103,7 @@ pub enum NewKind {
 /// Form: POST to the same address, fields `csrf`, `name`, `who` (radio), `group` (boxes); `url` and `param-…` for a preset
 /// and behind a proxy, `redirect_uris` (one per line) and `kind` (radio) for any other app, `level` (radio) behind a proxy.
 #[derive(Debug, Template)]
-#[template(path = "admin/app_new.html", config = "web/askama.toml")]
+#[template(path = "admin/app_new.html")]
 pub struct AppNew {
     /// Common parts.
     pub frame: Frame,
@@ -165,7 +165,7 @@ pub struct AppHead {
 
 /// `GET /admin/apps/{id}/values`, and what adding an app answers: what goes into the app's own form.
 #[derive(Debug, Template)]
-#[template(path = "admin/app_values.html", config = "web/askama.toml")]
+#[template(path = "admin/app_values.html")]
 pub struct AppValues {
     /// Common parts.
     pub frame: Frame,
@@ -195,7 +195,7 @@ pub struct AppValues {
 
 /// What an app behind a reverse proxy needs: `GET /admin/apps/new/reverse-proxy?host=…&proxy=…`.
 #[derive(Debug, Template)]
-#[template(path = "admin/app_proxied.html", config = "web/askama.toml")]
+#[template(path = "admin/app_proxied.html")]
 pub struct AppProxied {
     /// Common parts.
     pub frame: Frame,
@@ -216,7 +216,7 @@ pub struct AppProxied {
 /// Forms, POST below `url`: itself (`csrf` and the fields of the settings), `/secret`, `/drop-secret`, `/switch`,
 /// `/remove` (`csrf`).
 #[derive(Debug, Template)]
-#[template(path = "admin/app.html", config = "web/askama.toml")]
+#[template(path = "admin/app.html")]
 pub struct App {
     /// Common parts.
     pub frame: Frame,
@@ -270,7 +270,7 @@ pub struct App {
 
 /// `GET /admin/apps/{id}/remove`. Form: POST to the same address, field `csrf`.
 #[derive(Debug, Template)]
-#[template(path = "admin/app_remove.html", config = "web/askama.toml")]
+#[template(path = "admin/app_remove.html")]
 pub struct AppRemove {
     /// Common parts.
     pub frame: Frame,
@@ -295,7 +295,7 @@ pub struct ClaimRow {
 ///
 /// Form: POST to the same address, fields `csrf`, `redirect_uri` (choice).
 #[derive(Debug, Template)]
-#[template(path = "admin/app_test.html", config = "web/askama.toml")]
+#[template(path = "admin/app_test.html")]
 pub struct AppTest {
     /// Common parts.
     pub frame: Frame,
@@ -315,7 +315,7 @@ pub struct AppTest {
 
 /// `GET /admin/apps/{id}/claims?user=…&scope=…`: what the app would be told of somebody.
 #[derive(Debug, Template)]
-#[template(path = "admin/app_claims.html", config = "web/askama.toml")]
+#[template(path = "admin/app_claims.html")]
 pub struct AppClaims {
     /// Common parts.
     pub frame: Frame,

@@ -10,15 +10,15 @@ use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256, Sha384};
 
 #[derive(RustEmbed)]
-#[folder = "web/css"]
+#[folder = "../../web/css"]
 struct Css;
 
 #[derive(RustEmbed)]
-#[folder = "web/js"]
+#[folder = "../../web/js"]
 struct Js;
 
 #[derive(RustEmbed)]
-#[folder = "web/icons"]
+#[folder = "../../web/icons"]
 struct Icons;
 
 /// One file as it goes to the browser. Its path contains its hash, so it may be cached for ever.

@@ -32,7 +32,7 @@ pub struct AuditRow {
 
 /// `GET /admin/audit`; the filter form sends GET `/admin/audit?who=…&kind=…&app=…&outcome=…&from=…&to=…`.
 #[derive(Debug, Template)]
-#[template(path = "admin/audit.html", config = "web/askama.toml")]
+#[template(path = "admin/audit.html")]
 pub struct Audit {
     /// Common parts.
     pub frame: Frame,

@@ -9,7 +9,7 @@ use super::parts::{Check, CheckState, Choice, FieldErrors};
 ///
 /// Form: POST `/admin/doctor`, fields `csrf`, `host`, `proxy` (one of `proxies`).
 #[derive(Debug, Template)]
-#[template(path = "admin/doctor.html", config = "web/askama.toml")]
+#[template(path = "admin/doctor.html")]
 pub struct Doctor {
     /// Common parts.
     pub frame: Frame,

@@ -20,7 +20,7 @@ pub struct DomainRow {
 ///
 /// Form: POST `/admin/domains`, fields `csrf`, `domain`, `cookie`, `portal`.
 #[derive(Debug, Template)]
-#[template(path = "admin/domains.html", config = "web/askama.toml")]
+#[template(path = "admin/domains.html")]
 pub struct Domains {
     /// Common parts.
     pub frame: Frame,
@@ -44,7 +44,7 @@ pub struct Domains {
 ///
 /// Forms: POST `url` (`csrf`, `cookie`, `portal`) and POST `url/remove` (`csrf`).
 #[derive(Debug, Template)]
-#[template(path = "admin/domain.html", config = "web/askama.toml")]
+#[template(path = "admin/domain.html")]
 pub struct Domain {
     /// Common parts; the title is the domain.
     pub frame: Frame,

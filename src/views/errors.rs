@@ -8,7 +8,7 @@ use crate::words::Words;
 
 /// An error page.
 #[derive(Debug, Template)]
-#[template(path = "errors/error.html", config = "web/askama.toml")]
+#[template(path = "errors/error.html")]
 pub struct ErrorPage {
     /// Common parts; the title is the heading.
     pub frame: Frame,
@@ -62,7 +62,7 @@ fn texts(t: Words, status: u16) -> (&'static str, &'static str, &'static str) {
 
 /// Answer to a request for a host that is not ours (421).
 #[derive(Debug, Template)]
-#[template(path = "errors/wrong_host.html", config = "web/askama.toml")]
+#[template(path = "errors/wrong_host.html")]
 pub struct WrongHost {
     /// Common parts.
     pub frame: Frame,

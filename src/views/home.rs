@@ -36,7 +36,7 @@ impl AppTile {
 ///
 /// Form: GET `/`, field `q`, where there are many apps.
 #[derive(Debug, Template)]
-#[template(path = "home.html", config = "web/askama.toml")]
+#[template(path = "home.html")]
 pub struct Home {
     /// Common parts.
     pub frame: Frame,

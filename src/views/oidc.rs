@@ -24,7 +24,7 @@ impl From<&str> for Item {
 ///
 /// Form: POST `action`, fields `csrf`, `request`, `question`, `decision`: `allow` or `deny`.
 #[derive(Debug, Template)]
-#[template(path = "oidc/consent.html", config = "web/askama.toml")]
+#[template(path = "oidc/consent.html")]
 pub struct Consent {
     /// Common parts; the title is the question.
     pub frame: Frame,
@@ -58,7 +58,7 @@ pub struct Consent {
 
 /// Takes an answer to an app by POST (Form Post Response Mode). Sends itself; without scripts there is a button.
 #[derive(Debug, Template)]
-#[template(path = "oidc/form_post.html", config = "web/askama.toml")]
+#[template(path = "oidc/form_post.html")]
 pub struct FormPost {
     /// Common parts.
     pub frame: Frame,
@@ -72,7 +72,7 @@ pub struct FormPost {
 ///
 /// Form: POST `/logout`, fields `csrf` and everything in `hidden`.
 #[derive(Debug, Template)]
-#[template(path = "oidc/logout.html", config = "web/askama.toml")]
+#[template(path = "oidc/logout.html")]
 pub struct Logout {
     /// Common parts.
     pub frame: Frame,
@@ -88,7 +88,7 @@ pub struct Logout {
 ///
 /// Form: POST `/device`, fields `csrf`, `user_code`.
 #[derive(Debug, Template)]
-#[template(path = "oidc/device_code.html", config = "web/askama.toml")]
+#[template(path = "oidc/device_code.html")]
 pub struct DeviceCode {
     /// Common parts.
     pub frame: Frame,
@@ -102,7 +102,7 @@ pub struct DeviceCode {
 ///
 /// Form: POST `/device`, fields `csrf`, `user_code`, `decision`: `allow` or `deny`.
 #[derive(Debug, Template)]
-#[template(path = "oidc/device_confirm.html", config = "web/askama.toml")]
+#[template(path = "oidc/device_confirm.html")]
 pub struct DeviceConfirm {
     /// Common parts; the title is the question.
     pub frame: Frame,
@@ -126,7 +126,7 @@ pub struct DeviceConfirm {
 
 /// The device is in, or not.
 #[derive(Debug, Template)]
-#[template(path = "oidc/device_done.html", config = "web/askama.toml")]
+#[template(path = "oidc/device_done.html")]
 pub struct DeviceDone {
     /// Common parts.
     pub frame: Frame,

@@ -41,7 +41,7 @@ pub struct PersonRow {
 
 /// `GET /admin/people`. The search form sends GET `/admin/people?q=…&sort=…`, keeping `filter` and `group`.
 #[derive(Debug, Template)]
-#[template(path = "admin/people.html", config = "web/askama.toml")]
+#[template(path = "admin/people.html")]
 pub struct People {
     /// Common parts.
     pub frame: Frame,
@@ -70,7 +70,7 @@ pub struct People {
 /// Form: POST `/admin/people/new`, fields `csrf`, `username`, `display_name`, `email`, `role`, `group` (repeated),
 /// `new_group`.
 #[derive(Debug, Template)]
-#[template(path = "admin/person_new.html", config = "web/askama.toml")]
+#[template(path = "admin/person_new.html")]
 pub struct PersonNew {
     /// Common parts.
     pub frame: Frame,
@@ -94,7 +94,7 @@ pub struct PersonNew {
 ///
 /// Form: POST `/admin/people/invite`, fields `csrf`, `note`, `role`, `group` (repeated), `days`.
 #[derive(Debug, Template)]
-#[template(path = "admin/invite.html", config = "web/askama.toml")]
+#[template(path = "admin/invite.html")]
 pub struct Invite {
     /// Common parts.
     pub frame: Frame,
@@ -127,7 +127,7 @@ pub struct WaitingRow {
 ///
 /// Forms: POST `/admin/people/invitations/withdraw`, fields `csrf`, `handle`.
 #[derive(Debug, Template)]
-#[template(path = "admin/invitations.html", config = "web/askama.toml")]
+#[template(path = "admin/invitations.html")]
 pub struct Invitations {
     /// Common parts.
     pub frame: Frame,
@@ -169,7 +169,7 @@ pub struct Held {
 /// `/claims` (`csrf`, `claim`, `value`); `/disable` (`csrf`, `reason`); `/enable`, `/reset-second-factor`, `/link`,
 /// `/sign-out`, `/delete` (`csrf`); `/lift`, `/passkey`, `/session`, `/app-token`, `/consent` (`csrf`, `handle`).
 #[derive(Debug, Template)]
-#[template(path = "admin/person.html", config = "web/askama.toml")]
+#[template(path = "admin/person.html")]
 pub struct Person {
     /// Common parts.
     pub frame: Frame,
@@ -260,7 +260,7 @@ pub struct GroupRow {
 ///
 /// Form: POST `/admin/groups`, fields `csrf`, `name`.
 #[derive(Debug, Template)]
-#[template(path = "admin/groups.html", config = "web/askama.toml")]
+#[template(path = "admin/groups.html")]
 pub struct Groups {
     /// Common parts.
     pub frame: Frame,
@@ -277,7 +277,7 @@ pub struct Groups {
 /// Forms, all POST below the group's `url`: `/join`, `/leave` (`csrf`, `username`), `/rename` (`csrf`, `name`), `/delete`
 /// (`csrf`).
 #[derive(Debug, Template)]
-#[template(path = "admin/group.html", config = "web/askama.toml")]
+#[template(path = "admin/group.html")]
 pub struct Group {
     /// Common parts.
     pub frame: Frame,

@@ -35,7 +35,7 @@ macro_rules! pieces {
     (@ $($block:tt $name:ident { $($field:ident: $kind:ty),* })*) => {
         $(
             #[derive(Template)]
-            #[template(path = "parts/pieces.html", block = $block, config = "web/askama.toml")]
+            #[template(path = "parts/pieces.html", block = $block)]
             pub(super) struct $name<'a> {
                 $($field: &'a $kind,)*
             }
@@ -90,7 +90,7 @@ pieces! {
 
 /// A labelled line to type into.
 #[derive(Template)]
-#[template(path = "parts/pieces.html", block = "field", config = "web/askama.toml")]
+#[template(path = "parts/pieces.html", block = "field")]
 pub(super) struct Field<'a> {
     frame: &'a Frame,
     errors: &'a FieldErrors,

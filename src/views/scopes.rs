@@ -28,7 +28,7 @@ pub struct Token {
 /// Forms, POST: `/admin/scopes` (`csrf`, `name`, `claims`: one `claim=attribute` a line), `/admin/scopes/remove` (`csrf`,
 /// `name`), `/admin/registration-tokens` (`csrf`, `uses`, `days`), `/admin/registration-tokens/drop` (`csrf`).
 #[derive(Debug, Template)]
-#[template(path = "admin/scopes.html", config = "web/askama.toml")]
+#[template(path = "admin/scopes.html")]
 pub struct Scopes {
     /// Common parts.
     pub frame: Frame,

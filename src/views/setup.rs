@@ -114,7 +114,7 @@ pub struct InsecureVisit {
 ///
 /// Form: POST `/setup`, fields `csrf`, `token`. A script moves a code in the URL fragment into the field.
 #[derive(Debug, Template)]
-#[template(path = "setup/claim.html", config = "web/askama.toml")]
+#[template(path = "setup/claim.html")]
 pub struct Claim {
     /// Common parts.
     pub frame: Frame,
@@ -133,7 +133,7 @@ pub struct Claim {
 /// Forms: POST `/setup/welcome`, fields `csrf`, `language`, `instance_name`; POST `/setup/restore`
 /// (`multipart/form-data`), fields `csrf`, `backup`, `key`, and `accept_insecure` when `is_insecure` is set.
 #[derive(Debug, Template)]
-#[template(path = "setup/welcome.html", config = "web/askama.toml")]
+#[template(path = "setup/welcome.html")]
 pub struct Welcome {
     /// Common parts.
     pub frame: Frame,
@@ -157,7 +157,7 @@ impl Welcome {
 
 /// Answer to a backup that was taken: Doorward starts again and comes back with it.
 #[derive(Debug, Template)]
-#[template(path = "setup/restoring.html", config = "web/askama.toml")]
+#[template(path = "setup/restoring.html")]
 pub struct Restoring {
     /// Common parts.
     pub frame: Frame,
@@ -171,7 +171,7 @@ pub struct Restoring {
 ///
 /// Form: POST `/setup/owner`, fields `csrf`, `username`, `display_name`, `email` (optional), `password`.
 #[derive(Debug, Template)]
-#[template(path = "setup/owner.html", config = "web/askama.toml")]
+#[template(path = "setup/owner.html")]
 pub struct Owner {
     /// Common parts.
     pub frame: Frame,
@@ -206,7 +206,7 @@ pub struct ProxyQuestion {
 /// filled by a script, else empty), `accept_insecure` (`yes` if ticked; only shown when `insecure` is set), and
 /// `action`: `check` (look again), `save` (continue), `skip` or `trust-proxy` (with `peer`).
 #[derive(Debug, Template)]
-#[template(path = "setup/address.html", config = "web/askama.toml")]
+#[template(path = "setup/address.html")]
 pub struct Address {
     /// Common parts.
     pub frame: Frame,
@@ -238,7 +238,7 @@ pub struct Address {
 
 /// `GET /setup/probe/{nonce}` for somebody who followed the link: the request arrived. Says nothing of this Doorward.
 #[derive(Debug, Template)]
-#[template(path = "setup/probed.html", config = "web/askama.toml")]
+#[template(path = "setup/probed.html")]
 pub struct Probed {
     /// Common parts.
     pub frame: Frame,
@@ -246,7 +246,7 @@ pub struct Probed {
 
 /// `GET /setup/echo`: Doorward in the place of the first app shows what it is told. Its script sends a made-up name along.
 #[derive(Debug, Template)]
-#[template(path = "setup/echo.html", config = "web/askama.toml")]
+#[template(path = "setup/echo.html")]
 pub struct Echo {
     /// Common parts.
     pub frame: Frame,
@@ -265,7 +265,7 @@ pub struct Echo {
 /// Forms: POST `/setup/passkey`, fields `csrf`, `name`, `credential`; POST `/setup/second-factor`, fields `csrf`, `code`,
 /// `action`: `confirm` or, if allowed, `skip`.
 #[derive(Debug, Template)]
-#[template(path = "setup/second_factor.html", config = "web/askama.toml")]
+#[template(path = "setup/second_factor.html")]
 pub struct SecondFactor {
     /// Common parts.
     pub frame: Frame,
@@ -293,7 +293,7 @@ pub struct SecondFactor {
 ///
 /// Form: POST `/setup/recovery-codes`, fields `csrf`, `saved` (`yes`), `typed` (the code that was asked for).
 #[derive(Debug, Template)]
-#[template(path = "setup/recovery_codes.html", config = "web/askama.toml")]
+#[template(path = "setup/recovery_codes.html")]
 pub struct RecoveryCodes {
     /// Common parts.
     pub frame: Frame,
@@ -337,7 +337,7 @@ pub struct AddedApp {
 /// and show the snippet), `test` or `skip`; after saving also `finish`. For an app with OpenID Connect: `how` (`oidc`),
 /// `preset`, `app_url`, and `action`: `add-app`, `skip` or `finish`.
 #[derive(Debug, Template)]
-#[template(path = "setup/protect.html", config = "web/askama.toml")]
+#[template(path = "setup/protect.html")]
 pub struct Protect {
     /// Common parts.
     pub frame: Frame,
@@ -422,7 +422,7 @@ pub struct OpenStep {
 
 /// `GET /setup/done`: the summary.
 #[derive(Debug, Template)]
-#[template(path = "setup/done.html", config = "web/askama.toml")]
+#[template(path = "setup/done.html")]
 pub struct Done {
     /// Common parts.
     pub frame: Frame,
@@ -442,7 +442,7 @@ pub struct Done {
 
 /// Answer to somebody who submitted the owner form after another visitor had finished setup (409).
 #[derive(Debug, Template)]
-#[template(path = "setup/taken.html", config = "web/askama.toml")]
+#[template(path = "setup/taken.html")]
 pub struct Taken {
     /// Common parts.
     pub frame: Frame,
@@ -454,7 +454,7 @@ pub struct Taken {
 ///
 /// Form: POST `/admin/backup`, field `csrf`; answers with the file.
 #[derive(Debug, Template)]
-#[template(path = "admin/backup.html", config = "web/askama.toml")]
+#[template(path = "admin/backup.html")]
 pub struct Backup {
     /// Common parts.
     pub frame: Frame,

@@ -9,7 +9,7 @@ use super::parts::{FieldErrors, Goal, Hidden, Svg, Wait};
 ///
 /// Form: POST `/signin`, fields `csrf`, everything in `hidden`, `username`, `password`, `remember` (`yes` if ticked).
 #[derive(Debug, Template)]
-#[template(path = "signin/password.html", config = "web/askama.toml")]
+#[template(path = "signin/password.html")]
 pub struct SignIn {
     /// Common parts.
     pub frame: Frame,
@@ -39,7 +39,7 @@ pub struct SignIn {
 ///
 /// Form: POST `/signin/second-factor`, fields `csrf`, everything in `hidden`, `code`.
 #[derive(Debug, Template)]
-#[template(path = "signin/second_factor.html", config = "web/askama.toml")]
+#[template(path = "signin/second_factor.html")]
 pub struct SecondFactor {
     /// Common parts.
     pub frame: Frame,
@@ -69,7 +69,7 @@ pub struct SecondFactor {
 ///
 /// Form: POST `/signin/recovery`, fields `csrf`, everything in `hidden`, `recovery_code`.
 #[derive(Debug, Template)]
-#[template(path = "signin/recovery.html", config = "web/askama.toml")]
+#[template(path = "signin/recovery.html")]
 pub struct Recovery {
     /// Common parts.
     pub frame: Frame,
@@ -91,7 +91,7 @@ pub struct Recovery {
 ///
 /// Forms: POST `/signin/enrol`, fields `csrf`, everything in `hidden`, and `code` or `credential`.
 #[derive(Debug, Template)]
-#[template(path = "signin/enrol.html", config = "web/askama.toml")]
+#[template(path = "signin/enrol.html")]
 pub struct Enrol {
     /// Common parts.
     pub frame: Frame,
@@ -117,7 +117,7 @@ pub struct Enrol {
 ///
 /// Form: POST `action_url`, fields `csrf`, everything in `hidden`, `saved` (`yes`).
 #[derive(Debug, Template)]
-#[template(path = "signin/recovery_codes.html", config = "web/askama.toml")]
+#[template(path = "signin/recovery_codes.html")]
 pub struct NewRecoveryCodes {
     /// Common parts.
     pub frame: Frame,
@@ -137,7 +137,7 @@ pub struct NewRecoveryCodes {
 ///
 /// Form: POST `/signout`, fields `csrf`, everything in `hidden`, `scope`: `here` or `everywhere`.
 #[derive(Debug, Template)]
-#[template(path = "signin/sign_out.html", config = "web/askama.toml")]
+#[template(path = "signin/sign_out.html")]
 pub struct SignOut {
     /// Common parts.
     pub frame: Frame,
@@ -149,7 +149,7 @@ pub struct SignOut {
 
 /// Shown after signing out.
 #[derive(Debug, Template)]
-#[template(path = "signin/signed_out.html", config = "web/askama.toml")]
+#[template(path = "signin/signed_out.html")]
 pub struct SignedOut {
     /// Common parts.
     pub frame: Frame,
@@ -163,7 +163,7 @@ pub struct SignedOut {
 ///
 /// Form: POST `/step-up`, fields `csrf`, everything in `hidden` (such as `next`), `password`, `code` (only if asked).
 #[derive(Debug, Template)]
-#[template(path = "signin/step_up.html", config = "web/askama.toml")]
+#[template(path = "signin/step_up.html")]
 pub struct StepUp {
     /// Common parts.
     pub frame: Frame,
@@ -202,7 +202,7 @@ pub enum LinkKind {
 ///
 /// Form: POST `action_url`, fields `csrf`, `password`.
 #[derive(Debug, Template)]
-#[template(path = "signin/link.html", config = "web/askama.toml")]
+#[template(path = "signin/link.html")]
 pub struct Link {
     /// Common parts.
     pub frame: Frame,
@@ -227,7 +227,7 @@ impl Link {
 
 /// A one-time link that is unknown, used or expired: one answer for all (410).
 #[derive(Debug, Template)]
-#[template(path = "signin/link_gone.html", config = "web/askama.toml")]
+#[template(path = "signin/link_gone.html")]
 pub struct LinkGone {
     /// Common parts.
     pub frame: Frame,
@@ -237,7 +237,7 @@ pub struct LinkGone {
 ///
 /// Form: POST `/register`, fields `csrf`, `username`, `display_name`, `email` (optional), `password`.
 #[derive(Debug, Template)]
-#[template(path = "signin/register.html", config = "web/askama.toml")]
+#[template(path = "signin/register.html")]
 pub struct Register {
     /// Common parts.
     pub frame: Frame,
@@ -259,7 +259,7 @@ pub struct Register {
 
 /// A short message with one way onward, such as "Your password is set".
 #[derive(Debug, Template)]
-#[template(path = "signin/message.html", config = "web/askama.toml")]
+#[template(path = "signin/message.html")]
 pub struct Message {
     /// Common parts; the title is the heading.
     pub frame: Frame,

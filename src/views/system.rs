@@ -41,7 +41,7 @@ pub struct Warning {
 ///
 /// Form: POST `/admin/checklist/hide` (`csrf`).
 #[derive(Debug, Template)]
-#[template(path = "admin/overview.html", config = "web/askama.toml")]
+#[template(path = "admin/overview.html")]
 pub struct Overview {
     /// Common parts.
     pub frame: Frame,
@@ -105,7 +105,7 @@ pub struct SnapshotRow {
 /// Forms: POST `/admin/system/name` (`csrf`, `instance_name`), POST `/admin/system/keys` (`csrf`, `which`), POST
 /// `/admin/system/backups` (`csrf`).
 #[derive(Debug, Template)]
-#[template(path = "admin/system.html", config = "web/askama.toml")]
+#[template(path = "admin/system.html")]
 pub struct System {
     /// Common parts.
     pub frame: Frame,
@@ -153,7 +153,7 @@ pub struct Section {
 
 /// `GET /admin/system/settings`.
 #[derive(Debug, Template)]
-#[template(path = "admin/settings.html", config = "web/askama.toml")]
+#[template(path = "admin/settings.html")]
 pub struct Settings {
     /// Common parts.
     pub frame: Frame,
@@ -165,7 +165,7 @@ pub struct Settings {
 
 /// `GET /admin/system/support`.
 #[derive(Debug, Template)]
-#[template(path = "admin/support.html", config = "web/askama.toml")]
+#[template(path = "admin/support.html")]
 pub struct Support {
     /// Common parts.
     pub frame: Frame,
@@ -175,7 +175,7 @@ pub struct Support {
 
 /// `GET /whoami`.
 #[derive(Debug, Template)]
-#[template(path = "admin/whoami.html", config = "web/askama.toml")]
+#[template(path = "admin/whoami.html")]
 pub struct Whoami {
     /// Common parts.
     pub frame: Frame,

@@ -1,5 +1,5 @@
-//! The rooms that every request passes, as a package of their own: `Cargo.toml` has it compiled to be fast, and everything
-//! above it to be small. `src/README.md` is the map of all rooms.
+//! The rooms that every request passes, as a package of their own, compiled to be fast. `src/README.md` is the map of all
+//! rooms.
 
 #[path = "../kernel/mod.rs"]
 pub mod kernel;

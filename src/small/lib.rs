@@ -1,0 +1,33 @@
+//! The rooms that few requests pass, as a package of their own, compiled to be small. `src/README.md` is the map of all
+//! rooms.
+
+pub use doorward_fast::{
+    accounts, audit, config, crypto, http, kernel, limits, metrics, sessions, site, store, words,
+};
+
+#[path = "../views/mod.rs"]
+pub mod views;
+
+#[path = "../access/mod.rs"]
+pub mod access;
+#[path = "../admin/mod.rs"]
+pub mod admin;
+#[path = "../import/mod.rs"]
+pub mod import;
+#[path = "../my_account/mod.rs"]
+pub mod my_account;
+#[path = "../oidc/mod.rs"]
+pub mod oidc;
+#[path = "../operations/mod.rs"]
+pub mod operations;
+#[path = "../setup/mod.rs"]
+pub mod setup;
+#[path = "../sign_in/mod.rs"]
+pub mod sign_in;
+
+#[path = "../app.rs"]
+pub mod app;
+#[path = "../cli/mod.rs"]
+pub mod cli;
+#[path = "../routes/mod.rs"]
+pub mod routes;
