@@ -487,6 +487,7 @@ impl Running {
             crate::http::serve(listener, settings, service, Box::pin(shutdown)).await;
         });
         app.audit.note(Event::succeeded(Kind::ServerStarted).by_system("server"));
+        app.opened.begin_check();
         Ok(Running { app, address, metrics_address, stop, server, jobs })
     }
 

@@ -27,7 +27,7 @@ pub struct User {
     /// The address, if any.
     pub email: Option<Email>,
     /// The groups.
-    pub groups: Box<[GroupName]>,
+    pub groups: Arc<[GroupName]>,
     /// The role.
     pub role: Role,
     /// Active or not.
@@ -67,13 +67,14 @@ impl User {
         self.status == Status::Active
     }
 
-    pub(super) fn from_record(id: UserId, record: &UserRecord) -> Self {
+    /// `groups` takes the place of those of the record.
+    fn from_record(id: UserId, record: UserRecord, groups: Arc<[GroupName]>) -> Self {
         User {
             id,
-            username: record.username.clone(),
-            display_name: record.display_name.clone(),
-            email: record.email.clone(),
-            groups: record.groups.clone().into_boxed_slice(),
+            username: record.username,
+            display_name: record.display_name,
+            email: record.email,
+            groups,
             role: record.role,
             status: record.status,
             not_before: record.not_before,
@@ -122,18 +123,28 @@ impl Ord for ByName {
 struct People {
     by_id: IdMap<UserId, Arc<User>>,
     by_name: BTreeSet<ByName>,
-    /// How many are in each group; no group is empty.
-    members: BTreeMap<GroupName, usize>,
+    /// The sets of groups that people are in, with how many share each; nobody's are forgotten. There are far fewer of
+    /// them than people.
+    sets: BTreeMap<Arc<[GroupName]>, usize>,
 }
 
 impl People {
-    fn put(&mut self, user: Arc<User>) {
-        self.remove(&user.id);
-        for group in &user.groups {
-            *self.members.entry(group.clone()).or_default() += 1;
-        }
+    /// Makes a user who shares the set of groups with those who are in the same.
+    fn admit(&mut self, id: UserId, mut record: UserRecord) -> Arc<User> {
+        let groups = std::mem::take(&mut record.groups);
+        let groups = match self.sets.get_key_value(groups.as_slice()) {
+            Some((shared, _)) => shared.clone(),
+            None => groups.into(),
+        };
+        *self.sets.entry(groups.clone()).or_default() += 1;
+        Arc::new(User::from_record(id, record, groups))
+    }
+
+    fn put(&mut self, id: UserId, record: UserRecord) {
+        self.remove(&id);
+        let user = self.admit(id, record);
         self.by_name.replace(ByName(user.clone()));
-        self.by_id.insert(user.id, user);
+        self.by_id.insert(id, user);
     }
 
     fn remove(&mut self, id: &UserId) {
@@ -142,12 +153,10 @@ impl People {
         if self.by_name.get(&former.username).is_some_and(|entry| entry.0.id == *id) {
             self.by_name.remove(&former.username);
         }
-        for group in &former.groups {
-            if let Some(count) = self.members.get_mut(group) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.members.remove(group);
-                }
+        if let Some(count) = self.sets.get_mut(&former.groups) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.sets.remove(&former.groups);
             }
         }
     }
@@ -163,12 +172,15 @@ impl Directory {
     /// Reads every user.
     pub fn load(store: &Store) -> Result<Self, StoreError> {
         let mut people = People::default();
+        let mut users = Vec::new();
         store.for_each::<UserRecord>(|row, record| {
             let id = UserId::from_slice(row).ok_or(StoreError::Corrupt { table: "user" })?;
-            people.put(Arc::new(User::from_record(id, &record)));
+            users.push(people.admit(id, record));
             Ok(())
         })?;
-        people.by_id.shrink_to_fit();
+        // Built at once from all of them: sorted once, and without room to spare.
+        people.by_id = users.iter().map(|user| (user.id, user.clone())).collect();
+        people.by_name = users.into_iter().map(ByName).collect();
         Ok(Directory { people: Arc::new(RwLock::new(people)) })
     }
 
@@ -246,12 +258,19 @@ impl Directory {
 
     /// Returns every group that somebody is in, with how many are.
     pub fn groups(&self) -> BTreeMap<GroupName, usize> {
-        self.people.read().members.clone()
+        let sets: Vec<_> = self.people.read().sets.iter().map(|(set, count)| (set.clone(), *count)).collect();
+        let mut members = BTreeMap::new();
+        for (set, count) in &sets {
+            for group in set.iter() {
+                *members.entry(group.clone()).or_default() += count;
+            }
+        }
+        members
     }
 
     /// Puts the newest state of a user; called from a commit's `after` hook.
-    pub(super) fn put(&self, id: UserId, record: &UserRecord) {
-        self.people.write().put(Arc::new(User::from_record(id, record)));
+    pub(super) fn put(&self, id: UserId, record: UserRecord) {
+        self.people.write().put(id, record);
     }
 
     /// Forgets a user; called from a commit's `after` hook.
@@ -304,7 +323,7 @@ mod tests {
         // More than are looked at in one go, and exactly twice as many.
         for count in [1300_u16, 1024] {
             for number in 0..count {
-                directory.put(id(number), &record(&format!("u{:05}", number.reverse_bits()), &[]));
+                directory.put(id(number), record(&format!("u{:05}", number.reverse_bits()), &[]));
             }
             let found = names(&directory, None);
             assert!(found.len() == directory.len() && found.is_sorted_by(|a, b| a < b));
@@ -333,13 +352,13 @@ mod tests {
         let counts = || -> Vec<(String, usize)> {
             directory.groups().into_iter().map(|(name, count)| (name.to_string(), count)).collect()
         };
-        directory.put(id(1), &record("ann", &["a", "b"]));
-        directory.put(id(2), &record("bob", &["b"]));
+        directory.put(id(1), record("ann", &["a", "b"]));
+        directory.put(id(2), record("bob", &["b"]));
         assert_eq!(counts(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
-        directory.put(id(1), &record("ann", &["b"]));
+        directory.put(id(1), record("ann", &["b"]));
         assert_eq!(counts(), [("b".to_owned(), 2)]);
         // Somebody gets the name of somebody who was deleted.
-        directory.put(id(3), &record("bob", &["b"]));
+        directory.put(id(3), record("bob", &["b"]));
         directory.remove(&id(2));
         assert_eq!(
             (counts(), names(&directory, None)),
@@ -348,5 +367,25 @@ mod tests {
         directory.remove(&id(1));
         directory.remove(&id(3));
         assert!(counts().is_empty());
+    }
+
+    #[test]
+    fn people_share_sets_of_groups_and_sets_of_nobody_are_forgotten() {
+        let directory = Directory::default();
+        let groups = |number| directory.get(&id(number)).unwrap().groups.clone();
+        let sets = || directory.people.read().sets.len();
+        directory.put(id(1), record("ann", &["a", "b"]));
+        directory.put(id(2), record("bob", &["a", "b"]));
+        directory.put(id(3), record("cid", &["a"]));
+        assert!(Arc::ptr_eq(&groups(1), &groups(2)) && sets() == 2);
+        // The same again, and another one.
+        directory.put(id(2), record("bob", &["a", "b"]));
+        directory.put(id(3), record("cid", &["c"]));
+        assert!(Arc::ptr_eq(&groups(1), &groups(2)) && sets() == 2);
+        directory.put(id(3), record("cid", &["a", "b"]));
+        assert!(Arc::ptr_eq(&groups(1), &groups(3)) && sets() == 1);
+        let last = Arc::downgrade(&groups(1));
+        (1..=3).for_each(|number| directory.remove(&id(number)));
+        assert!(sets() == 0 && last.upgrade().is_none());
     }
 }

@@ -325,7 +325,7 @@ impl Accounts {
         record.groups = sorted(record.groups);
         batch.insert_new(id.as_bytes(), &record);
         let directory = self.directory.clone();
-        batch.after(move || directory.put(id, &record));
+        batch.after(move || directory.put(id, record));
         Ok(())
     }
 
@@ -339,7 +339,7 @@ impl Accounts {
     ) {
         batch.replace(id.as_bytes(), seen, &changed);
         let directory = self.directory.clone();
-        batch.after(move || directory.put(id, &changed));
+        batch.after(move || directory.put(id, changed));
     }
 
     /// Changes a user in one commit. `change` edits the record; `also` adds what belongs to the same commit, such as

@@ -78,7 +78,7 @@ mod tests {
             username: Username::parse("someone").unwrap(),
             display_name: DisplayName::parse("Someone").unwrap(),
             email: None,
-            groups: Box::default(),
+            groups: std::sync::Arc::default(),
             role,
             status: Status::Active,
             not_before: Timestamp::ZERO,

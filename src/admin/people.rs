@@ -69,7 +69,7 @@ pub struct PersonChange {
 pub(super) fn revision(user: &User) -> String {
     let email = user.email.as_ref().map_or("", Email::as_str);
     let mut text = [user.display_name.as_str(), email, user.role.as_str()].join("\n");
-    for group in &user.groups {
+    for group in user.groups.iter() {
         text.push('\n');
         text.push_str(group.as_str());
     }

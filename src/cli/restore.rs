@@ -64,10 +64,8 @@ fn note(
     random: &Random,
     clock: &SharedClock,
 ) -> Result<(), OpenError> {
-    let mut store = store.clone();
-    store.check_in_background = false;
     let context = serve::store_context(settings).map_err(|_| OpenError::unreadable_key())?;
-    let opened = store::open(&store, &context.sealer, random, clock)?;
+    let opened = store::open(store, &context.sealer, random, clock)?;
     let audit = Audit::open(opened.store.clone(), clock.clone(), random.clone(), DEFAULT_RETENTION);
     if let Ok(audit) = audit {
         let mut batch = opened.store.batch();

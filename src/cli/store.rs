@@ -92,7 +92,6 @@ pub fn run(command: &StoreCommand, context: &StoreContext, out: &mut dyn Write) 
 
 fn open(context: &StoreContext) -> Result<Opened, String> {
     let mut settings = context.settings.clone();
-    settings.check_in_background = false;
     settings.accept_new_store = false;
     settings.expect_data = true;
     store::open(&settings, &context.sealer, &context.random, &context.clock)

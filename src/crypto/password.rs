@@ -456,7 +456,7 @@ const NICENESS: i32 = 10;
 /// Lets other threads go first. With idle priority the kernel takes the core from a hasher the moment a request arrives,
 /// where a merely nicer thread keeps it for milliseconds. Sandboxes may refuse either; then the threads are merely
 /// nicer, or compete as equals.
-fn step_back(is_idle: bool) {
+pub fn step_back(is_idle: bool) {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     if !is_idle || set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).is_err() {
         let _ = rustix::process::nice(NICENESS);

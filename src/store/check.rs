@@ -79,9 +79,14 @@ impl BackgroundCheck {
     pub(super) fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::Relaxed);
     }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
 }
 
-const SLICE: usize = 500;
+/// Pairs that are looked at between two rests.
+const SLICE: usize = 128;
 
 /// Checks everything there is, in slices with `pause` between them.
 ///
@@ -115,7 +120,7 @@ pub(super) fn run(
                 break;
             }
         }
-        if check.is_cancelled.load(Ordering::Relaxed) {
+        if check.is_cancelled() {
             break;
         }
         drop(engine);

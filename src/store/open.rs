@@ -24,6 +24,7 @@ use super::snapshots;
 use super::swap;
 use super::writer::OnFailure;
 use super::{Store, restore, wait};
+use crate::crypto::password::step_back;
 use crate::crypto::sealed::Sealer;
 use crate::kernel::ids::InstanceId;
 use crate::kernel::random::Random;
@@ -48,8 +49,6 @@ pub struct OpenSettings {
     pub program: String,
     /// How long sled may take to open; 120 s.
     pub open_timeout: Duration,
-    /// Whether every value is checked in the background after the start.
-    pub check_in_background: bool,
     /// Called once if the store stops. The default logs and ends the process with code 70, so that it is restarted.
     pub on_failure: OnFailure,
 }
@@ -72,7 +71,6 @@ impl OpenSettings {
             expect_data: false,
             program: "doorward".to_owned(),
             open_timeout: Duration::from_secs(120),
-            check_in_background: true,
             on_failure: Arc::new(|why| {
                 tracing::error!(why, "ending the process because the store stopped");
                 std::process::exit(70);
@@ -157,7 +155,7 @@ pub struct Opened {
     pub is_new: bool,
     /// Whether the last process closed it; true for a new one.
     pub was_clean: bool,
-    /// The check that runs in the background.
+    /// The check that runs beside a server, from [`Opened::begin_check`] on.
     pub check: Arc<BackgroundCheck>,
     dir: PathBuf,
     program: String,
@@ -202,6 +200,15 @@ impl Opened {
             program = self.program,
             file = file.display(),
         )
+    }
+
+    /// Begins to check every value on a thread of its own. To be called once the server listens: with many records the
+    /// check takes as much time as all the rest of a start, and nobody waits for it. A second call does nothing.
+    pub fn begin_check(&self) {
+        let mut thread = self.check_thread.lock();
+        if thread.is_none() && !self.check.is_cancelled() {
+            *thread = start_check(&self.store, &self.check);
+        }
     }
 
     /// Waits for the check, which would otherwise hold the directory a moment longer than we do.
@@ -272,20 +279,18 @@ pub fn open(
     if !was_clean {
         tracing::warn!("the last process did not close the store; what it acknowledged is there");
     }
-    let check = Arc::new(BackgroundCheck::default());
-    let check_thread = if settings.check_in_background { start_check(&store, sealer, &check) } else { None };
     Ok(Opened {
         store,
         engine,
         instance,
         is_new,
         was_clean,
-        check,
+        check: Arc::default(),
         dir: settings.dir.clone(),
         program: settings.program.clone(),
         clock: clock.clone(),
         is_closed: AtomicBool::new(false),
-        check_thread: Mutex::new(check_thread),
+        check_thread: Mutex::default(),
     })
 }
 
@@ -302,11 +307,17 @@ fn read_meta<S: meta::Single>(opening: &Opening<'_>, store: &Store) -> Result<Op
     meta::read::<S>(store).map_err(|error| opening.damaged(&error.to_string()))
 }
 
-fn start_check(store: &Store, sealer: &Arc<Sealer>, check: &Arc<BackgroundCheck>) -> Option<JoinHandle<()>> {
+/// How long the check rests after each slice.
+const REST: Duration = Duration::from_millis(2);
+
+fn start_check(store: &Store, check: &Arc<BackgroundCheck>) -> Option<JoinHandle<()>> {
     let engine = Arc::downgrade(store.engine());
-    let (sealer, check) = (sealer.clone(), check.clone());
+    let (sealer, check) = (store.sealer.clone(), check.clone());
     let started = std::thread::Builder::new().name("store-check".to_owned()).spawn(move || {
-        if let Err(error) = check::run(&|| engine.upgrade(), &sealer, &check, Duration::from_millis(5)) {
+        // Not idle: sled's readers hold a lock that the writer waits for, and on a busy core an idle thread would not get
+        // to let go of it.
+        step_back(false);
+        if let Err(error) = check::run(&|| engine.upgrade(), &sealer, &check, REST) {
             tracing::error!(%error, "the check of the store ended early");
         }
     });

@@ -150,9 +150,7 @@ fn look(
     clock: &SharedClock,
     is_free: &dyn Fn(&Store) -> Result<bool, StoreError>,
 ) -> Result<bool, OpenError> {
-    let mut settings = settings.clone();
-    settings.check_in_background = false;
-    let opened = open::open(&settings, sealer, random, clock)?;
+    let opened = open::open(settings, sealer, random, clock)?;
     let answer = is_free(&opened.store);
     opened.close();
     answer.map_err(|error| OpenError::new(Refusal::Damaged, error.to_string()))
@@ -199,7 +197,6 @@ mod tests {
 
         fn settings(&self) -> OpenSettings {
             let mut settings = OpenSettings::new(&self.dir);
-            settings.check_in_background = false;
             settings.free_space_floor = Some(0);
             settings
         }

@@ -109,6 +109,14 @@ class Server:
     def resident(self):
         return int(re.search(r"VmRSS:\s+(\d+)", self.proc("status"))[1]) * 1024
 
+    def until_checked(self):
+        """Waits until the check of the store is done. It begins when the server listens, and memory grows with it."""
+        end = time.monotonic() + 60
+        while any(name.read_text() == "store-check\n" for name in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/comm")):
+            if time.monotonic() > end:
+                sys.exit("the check of the store does not end")
+            time.sleep(0.1)
+
     def peak(self):
         return int(re.search(r"VmHWM:\s+(\d+)", self.proc("status"))[1]) * 1024
 
@@ -414,6 +422,7 @@ def measure_start(small, large, work):
         server = doorward(large, **RASPBERRY)
         seconds.append(server.start_seconds)
         time.sleep(3)
+        server.until_checked()
         resident = server.resident()
         server.stop()
     value = statistics.median(seconds)

@@ -83,7 +83,6 @@ fn payload(writer: u64, step: u64) -> Vec<u8> {
 fn open(dir: &str) -> Result<Opened, String> {
     let mut settings = OpenSettings::new(dir);
     settings.free_space_floor = Some(8 * 1024 * 1024);
-    settings.check_in_background = false;
     let sealer = Arc::new(Sealer::new(&MasterKey::from_bytes([42; 32])));
     store::open(&settings, &sealer, &Random::os(), &SystemClock::shared()).map_err(|error| error.to_string())
 }

@@ -418,7 +418,7 @@ fn allowed_callers_are_named_by_four_headers() {
     let mut other = (*ada).clone();
     other.display_name = crate::kernel::text::DisplayName::parse("Zoë 李").unwrap();
     other.email = None;
-    other.groups = Box::new([]);
+    other.groups = std::sync::Arc::default();
     let reply = answer::allowed(identity_headers(Some(&other)));
     assert_eq!(header_of(&reply, "remote-name"), Some("Zoë 李"));
     assert_eq!(header_of(&reply, "remote-groups"), Some(""));

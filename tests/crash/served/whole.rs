@@ -32,7 +32,6 @@ fn all<R: Record>(store: &Store) -> Result<HashMap<Vec<u8>, R>, String> {
 pub(super) fn check(dir: &Path) -> Result<usize, String> {
     let mut settings = OpenSettings::new(dir);
     settings.free_space_floor = Some(0);
-    settings.check_in_background = false;
     let random = Random::os();
     let master = key_file::load_or_create(&dir.join("master.key"), &random, false).map_err(text)?;
     let opened = store::open(&settings, &Arc::new(Sealer::new(&master)), &random, &SystemClock::shared());

@@ -53,7 +53,6 @@ impl Place {
     fn settings(&self) -> OpenSettings {
         let mut settings = OpenSettings::new(&self.dir);
         settings.free_space_floor = Some(1024 * 1024);
-        settings.check_in_background = false;
         settings.on_failure = Arc::new(|_| {});
         settings
     }

@@ -224,7 +224,6 @@ fn spoil(installation: &Installation, table: Table) {
     let key = fs::read_to_string(installation.data.join("master.key")).unwrap();
     let sealer = Arc::new(Sealer::new(&MasterKey::parse_file(&key).unwrap()));
     let mut settings = OpenSettings::new(&installation.data);
-    settings.check_in_background = false;
     settings.free_space_floor = Some(0);
     let opened = store::open(&settings, &sealer, &Random::os(), &SystemClock::shared()).unwrap();
     let writes = vec![Write::Put(table.key(b"spoiled"), b"no envelope".to_vec())];
