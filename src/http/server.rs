@@ -170,8 +170,18 @@ impl Shared {
 }
 
 /// Serves `handler` on `listener` until `shutdown` completes, then stops accepting, lets requests under way finish
-/// within the drain time-out, and returns.
-pub async fn serve(
+/// within the drain time-out, and returns. In a box, because the body of an `async fn` is compiled where it is awaited:
+/// so it is here, where it is fast, with all of hyper that it uses.
+pub fn serve(
+    listener: TcpListener,
+    settings: ServerSettings,
+    handler: Arc<dyn Handler>,
+    shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(serve_until(listener, settings, handler, shutdown))
+}
+
+async fn serve_until(
     listener: TcpListener,
     settings: ServerSettings,
     handler: Arc<dyn Handler>,

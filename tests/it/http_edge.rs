@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use doorward::http::{
-    Handler, Problem, Reply, Request, RouteLimits, ServerSettings, TrustedProxies, address, serve,
+    Answering, Handler, Problem, Reply, Request, RouteId, RouteLimits, ServerSettings, TrustedProxies,
+    address, serve,
 };
 use doorward::kernel::random::Random;
 use doorward::kernel::time::SystemClock;
@@ -21,52 +22,52 @@ use crate::harness::PATIENCE;
 struct Probe;
 
 impl Handler for Probe {
-    type Route = ();
-
-    fn route(&self, _method: &Method, path: &str) -> ((), RouteLimits) {
+    fn route(&self, _method: &Method, path: &str) -> (RouteId, RouteLimits) {
         let limits = match path {
             "/big" => RouteLimits::body(1024 * 1024),
             "/check" | "/panic-at-once" => RouteLimits::without_body(),
             "/stuck" => RouteLimits { deadline: Duration::from_millis(50), ..RouteLimits::body(0) },
             _ => RouteLimits::body(16),
         };
-        ((), limits)
+        (RouteId(0), limits)
     }
 
-    fn handle_at_once(&self, (): (), request: &Request) -> Option<Reply> {
+    fn handle_at_once(&self, _route: RouteId, request: &Request) -> Option<Reply> {
         assert!(request.path() != "/panic-at-once", "as asked");
         None
     }
 
-    async fn handle(&self, (): (), request: &mut Request) -> Reply {
-        match request.path() {
-            "/panic" => panic!("as asked"),
-            "/stuck" => std::future::pending().await,
-            "/slow" => {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                text("slow")
-            }
-            "/yield" => {
-                let others = Arc::new(AtomicBool::new(false));
-                let seen = others.clone();
-                tokio::spawn(async move { seen.store(true, Ordering::SeqCst) });
-                tokio::task::yield_now().await;
-                text(&format!("others went first: {}", others.load(Ordering::SeqCst)))
-            }
-            "/big" => text(&request.body.len().to_string()),
-            "/whoami" => {
-                text(&format!("{} {:?} {}", request.client.ip, request.client.host, request.client.is_https))
-            }
-            "/names" => {
-                text(&request.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>().join(","))
-            }
-            "/missing" => self.refuse((), request, Problem::not_found()),
-            _ => text(&format!("{} {}", request.method, String::from_utf8_lossy(&request.body))),
-        }
+    fn handle<'a>(&'a self, _route: RouteId, request: &'a mut Request) -> Answering<'a> {
+        Box::pin(answer(request))
     }
 
-    fn refuse(&self, (): (), request: &Request, problem: Problem) -> Reply {
+    fn refuse(&self, _route: RouteId, request: &Request, problem: Problem) -> Reply {
         Reply::json(problem.status, &problem.to_json(&request.id.to_string()))
+    }
+}
+
+async fn answer(request: &Request) -> Reply {
+    match request.path() {
+        "/panic" => panic!("as asked"),
+        "/stuck" => std::future::pending().await,
+        "/slow" => {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            text("slow")
+        }
+        "/yield" => {
+            let others = Arc::new(AtomicBool::new(false));
+            let seen = others.clone();
+            tokio::spawn(async move { seen.store(true, Ordering::SeqCst) });
+            tokio::task::yield_now().await;
+            text(&format!("others went first: {}", others.load(Ordering::SeqCst)))
+        }
+        "/big" => text(&request.body.len().to_string()),
+        "/whoami" => {
+            text(&format!("{} {:?} {}", request.client.ip, request.client.host, request.client.is_https))
+        }
+        "/names" => text(&request.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>().join(",")),
+        "/missing" => Probe.refuse(RouteId(0), request, Problem::not_found()),
+        _ => text(&format!("{} {}", request.method, String::from_utf8_lossy(&request.body))),
     }
 }
 
@@ -88,9 +89,14 @@ impl Server {
             ServerSettings::new(TrustedProxies::default(), SystemClock::shared(), Random::os());
         change(&mut settings);
         let (stop, stopped) = oneshot::channel();
-        let done = tokio::spawn(serve(listener, settings, Arc::new(Probe), async move {
-            let _ = stopped.await;
-        }));
+        let done = tokio::spawn(serve(
+            listener,
+            settings,
+            Arc::new(Probe),
+            Box::pin(async move {
+                let _ = stopped.await;
+            }),
+        ));
         Server { address, stop: Some(stop), done }
     }
 
