@@ -22,7 +22,7 @@ use crate::crypto::keys::MasterKey;
 use crate::crypto::password::{HashSettings, HasherStats, PasswordHasher};
 use crate::crypto::sealed::Sealer;
 use crate::http::outgoing::{Outgoing, OutgoingSettings};
-use crate::http::{Request, ServerSettings};
+use crate::http::{Handler, Request, ServerSettings};
 use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 use crate::limits::{LimitSettings, Limits, Rule};
@@ -36,7 +36,6 @@ use crate::operations::metrics as metrics_server;
 use crate::operations::notify::Notify;
 use crate::operations::system::settings::SettingsReport;
 use crate::operations::system::{self, System};
-use crate::routes::Service;
 use crate::sessions::records::HandoffRecord;
 use crate::sessions::tokens::Tokens;
 use crate::sessions::{Lifetimes, Sessions};
@@ -425,6 +424,9 @@ impl App {
     }
 }
 
+/// Makes what answers every request of an application: `front::open`, which sees this room and not the other way around.
+pub type Front = fn(Arc<App>) -> Result<Arc<dyn Handler>, StartError>;
+
 /// A running Doorward.
 pub struct Running {
     /// The application.
@@ -439,8 +441,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// Binds the sockets and starts to answer.
-    pub async fn start(options: Options, clock: SharedClock, random: Random) -> Result<Running, StartError> {
+    /// Binds the sockets and starts to answer, by what `front` makes of the application.
+    pub async fn start(
+        options: Options,
+        front: Front,
+        clock: SharedClock,
+        random: Random,
+    ) -> Result<Running, StartError> {
         let app = App::open(&options, clock.clone(), random.clone()).await?;
         app.keep_store(&options)?;
         let listener = TcpListener::bind(options.listen).await.map_err(|error| {
@@ -478,13 +485,13 @@ impl Running {
         let mut settings = ServerSettings::new(app.site.trusted_proxies().clone(), clock, random);
         settings.max_connections = options.max_connections;
         settings.max_connections_per_address = options.max_connections_per_address;
-        let service = Arc::new(Service::new(app.clone()).map_err(StartError)?);
+        let handler = front(app.clone())?;
         let mut stopped = stopping;
         let server = tokio::spawn(async move {
             let shutdown = async move {
                 let _ = stopped.wait_for(|is_stopping| *is_stopping).await;
             };
-            crate::http::serve(listener, settings, service, Box::pin(shutdown)).await;
+            crate::http::serve(listener, settings, handler, Box::pin(shutdown)).await;
         });
         app.audit.note(Event::succeeded(Kind::ServerStarted).by_system("server"));
         app.opened.begin_check();

@@ -8,3 +8,5 @@ pub use doorward_fast::{
 pub use doorward_small::{
     access, admin, app, cli, import, my_account, oidc, operations, routes, setup, sign_in, views,
 };
+
+pub mod front;

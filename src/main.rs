@@ -1,5 +1,5 @@
 //! The `doorward` binary: arguments in, exit code out.
 
 fn main() -> std::process::ExitCode {
-    doorward::cli::run(std::env::args_os())
+    doorward::cli::run(std::env::args_os(), doorward::front::open)
 }

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::app::Front;
 use crate::config::{Settings, Sources, parse_assignment};
 use crate::http::Problem;
 
@@ -156,7 +157,7 @@ impl Global {
 }
 
 /// Runs the command line and returns the exit code: 0, 1 for a failure, 2 for findings, 64 for wrong use.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run(arguments: impl IntoIterator<Item = OsString>, front: Front) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -167,7 +168,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let mut out = std::io::stdout().lock();
     let result = match cli.command {
-        Some(command) => dispatch(command, &cli.global, &mut out),
+        Some(command) => dispatch(command, &cli.global, front, &mut out),
         None => {
             let _ = writeln!(out, "{}", Cli::command().render_help());
             return ExitCode::from(USAGE);
@@ -183,10 +184,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, global: &Global, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+fn dispatch(
+    command: Command,
+    global: &Global,
+    front: Front,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Failure> {
     let done = ExitCode::SUCCESS;
     match command {
-        Command::Serve(args) => serve::run(&args, global),
+        Command::Serve(args) => serve::run(&args, global, front),
         Command::SetupToken(args) => setup::token(&args, &global.settings(Vec::new())?, out).map(|()| done),
         Command::Setup(args) => setup::run(&args, &global.settings(Vec::new())?, out).map(|()| done),
         Command::User(command) => {

@@ -12,7 +12,7 @@ use super::as_owner::AsOwner;
 use super::{Failure, Global, control};
 use crate::access::ForwardAuthSettings;
 use crate::accounts::users::SecondFactorPolicy;
-use crate::app::{Options, Running};
+use crate::app::{Front, Options, Running};
 use crate::config::{
     LogFormat, LogLevel, Origin, Rate, Registration, SecondFactor, Settings, UnknownAuthorization,
 };
@@ -57,7 +57,7 @@ pub struct ServeArgs {
 }
 
 /// Runs the server until a signal stops it.
-pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &ServeArgs, global: &Global, front: Front) -> Result<ExitCode, Failure> {
     let mut flags = Vec::new();
     for (flag, key, value) in
         [("--listen", "server.listen", &args.listen), ("--metrics", "metrics.listen", &args.metrics)]
@@ -82,7 +82,7 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> Result<ExitCode, Failure
             Ok(settings.shown_all())
         }));
         let runtime = runtime()?;
-        let ended = runtime.block_on(serve(options, &settings, random.clone(), waiting))?;
+        let ended = runtime.block_on(serve(options, front, &settings, random.clone(), waiting))?;
         // Whatever still holds the store lets go of it.
         runtime.shutdown_timeout(Duration::from_secs(2));
         if ended == Ended::Stopped {
@@ -117,6 +117,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 async fn serve(
     options: Options,
+    front: Front,
     settings: &Settings,
     random: Random,
     waiting: Waiting,
@@ -125,7 +126,7 @@ async fn serve(
     let mut stopping = lifecycle::on_signals()
         .map_err(|error| Failure::new(format!("Signals cannot be caught: {error}")))?;
     let socket = control::socket_path(settings);
-    let running = Running::start(options, SystemClock::shared(), random)
+    let running = Running::start(options, front, SystemClock::shared(), random)
         .await
         .map_err(|error| Failure::new(error.to_string()))?;
     let control = control::listen(running.app.clone(), &socket)

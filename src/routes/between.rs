@@ -13,6 +13,7 @@ use crate::operations::doctor::outside::pages::Desk;
 use crate::sessions::handoff::{self, Arrival, PORTAL_PATH};
 use crate::sessions::{Level, Principal};
 use crate::sign_in::pages as sign_in_pages;
+use crate::sign_in::second_factor_first;
 use crate::views::account::AppStay;
 
 /// `GET /`: where forward-auth sends browsers (`rd`), else the home of a signed-in person, else the sign-in.
@@ -23,7 +24,7 @@ pub(super) async fn home(app: &App, request: &Request, caller: Option<&Principal
     }
     let Some(caller) = caller else { return Ok(Reply::see_other("/signin")) };
     if app.sessions.falls_short(caller) {
-        return Ok(super::second_factor::go_there(caller));
+        return Ok(second_factor_first(caller));
     }
     let apps = account_pages::tiles(&app.oidc, &app.access, caller, request.client.visitor())?;
     account_home::show(&app.my_account, request, caller, apps).await

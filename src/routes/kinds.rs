@@ -6,7 +6,7 @@ use crate::setup::restore::LARGEST_UPLOAD;
 use Method2::Get;
 
 /// The largest JSON body or form of most routes (INP-02).
-pub(super) const BODY: usize = 16 * 1024;
+pub const BODY: usize = 16 * 1024;
 
 pub(super) const fn page(method: Method2, path: &'static str, action: Action) -> Route {
     let forgery = match (method, action) {

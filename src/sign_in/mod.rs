@@ -31,7 +31,7 @@ pub use destinations::{Destination, Destinations};
 pub use enrolling::Ending;
 pub use errors::SignInError;
 pub use programs::ProgramRefusal;
-pub use renewal::{Renewal, step_up_first};
+pub use renewal::{Renewal, second_factor_first, step_up_first};
 pub use step_up::{FRESH_FOR, Proofs};
 
 use std::net::IpAddr;

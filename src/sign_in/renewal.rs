@@ -20,6 +20,11 @@ pub struct Renewal {
     pub device: String,
 }
 
+/// Leads to the second factor: to prove it, or to have one first.
+pub fn second_factor_first(caller: &Principal) -> Reply {
+    if caller.user.has_second_factor() { step_up_first("/") } else { Reply::see_other("/account/totp") }
+}
+
 /// Sends a browser to confirm who is there, and then to the path `next` of ours.
 pub fn step_up_first(next: &str) -> Reply {
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();

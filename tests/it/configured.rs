@@ -21,7 +21,7 @@ fn refusal(dir: &TempDir, change: impl FnOnce(&mut Options)) -> Option<String> {
     let mut options = options(&dir.0);
     change(&mut options);
     let clock = TestClock::at(Timestamp::from_secs(1_800_000_000));
-    match runtime.block_on(Running::start(options, clock, Random::os())) {
+    match runtime.block_on(Running::start(options, doorward::front::open, clock, Random::os())) {
         Ok(running) => {
             runtime.block_on(running.stop());
             None

@@ -203,7 +203,7 @@ impl Server {
         let mut options = options(&dir.0);
         change(&mut options);
         let running = runtime
-            .block_on(Running::start(options, clock.clone(), Random::os()))
+            .block_on(Running::start(options, doorward::front::open, clock.clone(), Random::os()))
             .expect("the server starts");
         Server { dir, clock, address: running.address, runtime, running: Some(running) }
     }

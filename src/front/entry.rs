@@ -7,10 +7,11 @@ use http::StatusCode;
 
 use super::answers::{add_rate_headers, refused_with, with_rate_headers};
 use super::guards::{browser, browser_or_program, check_forgery, not_an_admin, not_signed_in};
-use super::{Action, Face, Method2, Rate, Route, Service, is_operations, second_factor};
+use super::{Service, is_operations, second_factor};
 use crate::audit::{Event, Kind};
 use crate::http::{Problem, Reply, Request};
 use crate::limits::{Rule, Verdict};
+use crate::routes::{Action, Face, Method2, Rate, Route};
 use crate::sessions::handoff::PORTAL_PATH;
 use crate::sessions::{Principal, SessionKind};
 use crate::sign_in::frames;

@@ -2,9 +2,9 @@
 
 use http::{HeaderName, HeaderValue, Method, header};
 
-use super::{Face, Forgery, Method2, Route};
 use crate::app::App;
 use crate::http::{Problem, Reply, Request, csrf};
+use crate::routes::{Face, Forgery, Method2, Route};
 use crate::sessions::cookies::Cookie;
 use crate::sessions::{Principal, SessionKind};
 use crate::words::{Said, Words, english_only, said};

@@ -2,11 +2,11 @@
 
 use http::Method;
 
-use super::{Action, Face, Route};
 use crate::app::App;
 use crate::http::{Problem, Reply, Request};
+use crate::routes::{Action, Face, Route};
 use crate::sessions::Principal;
-use crate::sign_in::step_up_first;
+use crate::sign_in::second_factor_first;
 use crate::words::{Said, Words};
 
 /// What a session may reach that falls short of the policy (GEN-02): the way to a second factor, and the way out. The
@@ -45,12 +45,7 @@ pub(super) fn comes_first(
         return Ok(None);
     }
     if route.face == Face::Page && request.method == Method::GET {
-        return Ok(Some(go_there(caller)));
+        return Ok(Some(second_factor_first(caller)));
     }
     Err(Problem::forbidden("second_factor_required", Said::of(Words::errors_second_factor_first)))
-}
-
-/// Leads to the second factor: to prove it, or to have one first.
-pub(super) fn go_there(caller: &Principal) -> Reply {
-    if caller.user.has_second_factor() { step_up_first("/") } else { Reply::see_other("/account/totp") }
 }
