@@ -36,6 +36,7 @@ use crate::operations::metrics as metrics_server;
 use crate::operations::notify::Notify;
 use crate::operations::system::settings::SettingsReport;
 use crate::operations::system::{self, System};
+use crate::programs::Judge;
 use crate::sessions::records::HandoffRecord;
 use crate::sessions::tokens::Tokens;
 use crate::sessions::{Lifetimes, Sessions};
@@ -243,7 +244,7 @@ impl App {
             &options.master,
         )
         .map_err(|error| reading(&error))?;
-        access.attend_programs(sign_in.clone(), oidc.bearers());
+        access.attend_programs(Arc::new(Judge::new(sign_in.clone(), oidc.bearers())));
         let setup = Setup::open(setup::Parts {
             sign_in: sign_in.clone(),
             access: access.clone(),

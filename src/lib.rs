@@ -3,10 +3,10 @@
 //! The rooms are two packages, so that each can be compiled as it needs to be; here they are one again.
 
 pub use doorward_fast::{
-    accounts, audit, config, crypto, http, kernel, limits, metrics, sessions, site, store, words,
+    access, accounts, audit, config, crypto, http, kernel, limits, metrics, sessions, site, store, words,
 };
 pub use doorward_small::{
-    access, admin, app, cli, import, my_account, oidc, operations, routes, setup, sign_in, views,
+    admin, app, cli, import, my_account, oidc, operations, programs, routes, setup, sign_in, views,
 };
 
 pub mod front;

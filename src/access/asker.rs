@@ -1,10 +1,14 @@
 //! Who asks by way of a reverse proxy, and what an `Authorization` header proves.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::matcher::Caller;
+use super::{Access, Inquiry};
 use crate::accounts::User;
+use crate::http::Request;
 use crate::sessions::{Factors, Level, Principal};
 
 /// Who asks: a person, a program of a person, or an app of its own. Found by a cookie or by an `Authorization` header.
@@ -56,6 +60,21 @@ pub enum Credential {
         /// When to try again.
         retry_after: Duration,
     },
-    /// Nobody can tell without hashing a password: ask [`super::programs::prove`].
+    /// Nobody can tell without hashing a password: ask [`Programs::prove`].
     Unproven,
+}
+
+/// What an `Authorization` header comes to, in the making.
+pub type Proving<'a> = Pin<Box<dyn Future<Output = Credential> + Send + 'a>>;
+
+/// Whoever judges what programs bring in the `Authorization` header of the app's request: the room `programs`, which sees
+/// this one and not the other way around.
+pub trait Programs: Send + Sync {
+    /// Tells at once what the credential of a proxied request comes to, if that can be told without hashing a password.
+    fn identify(&self, access: &Access, request: &Request, inquiry: &Inquiry<'_>) -> Credential;
+
+    /// Proves a credential that takes time to prove. Called only after [`Programs::identify`] returned
+    /// [`Credential::Unproven`].
+    fn prove<'a>(&'a self, access: &'a Access, request: &'a Request, inquiry: &'a Inquiry<'a>)
+    -> Proving<'a>;
 }

@@ -14,7 +14,6 @@ pub mod forward_auth;
 mod host_index;
 pub mod matcher;
 pub mod patterns;
-pub mod programs;
 pub mod query;
 mod records;
 mod renames;
@@ -25,7 +24,7 @@ mod size;
 pub mod snippet;
 pub mod subjects;
 
-pub use asker::{Asker, Credential};
+pub use asker::{Asker, Credential, Programs, Proving};
 pub use domain::{DomainPattern, ParentDomain, validate_parent_domain};
 pub use drafts::{Draft, Seen};
 pub use edits::{Edit, Step};
@@ -151,7 +150,7 @@ struct Shared {
     complaints: forward_auth::Complaints,
     denials: forward_auth::Denials,
     identities: forward_auth::Identities,
-    programs: OnceLock<programs::Programs>,
+    programs: OnceLock<Arc<dyn Programs>>,
     assertions: forward_auth::Assertions,
     settings: ForwardAuthSettings,
 }
@@ -253,6 +252,19 @@ impl Access {
         caller: Option<Caller<'_>>,
     ) -> Decision {
         self.shared.list.load().matcher.decide(asked(inquiry, address), caller)
+    }
+
+    /// Tells whether a password is read for the request behind `inquiry` at all, whoever sent it: whether one of the rules
+    /// that may come to decide it says so. Does not look at the name, so that the answer tells nothing about it (ENU-01).
+    pub fn may_read_basic(&self, inquiry: &Inquiry<'_>, address: Option<IpAddr>) -> bool {
+        self.shared.list.load().matcher.may_read_basic(asked(inquiry, address))
+    }
+
+    /// Lets programs pass with credentials of their own from now on. Once, at the start; without it every `Authorization`
+    /// header is unknown.
+    pub fn attend_programs(&self, programs: Arc<dyn Programs>) {
+        // A second call changes nothing.
+        let _ = self.shared.programs.set(programs);
     }
 
     /// Returns what the rules say to `caller`, who comes from `address`, about each host that they name outright or by the

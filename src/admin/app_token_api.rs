@@ -4,8 +4,8 @@ use http::StatusCode;
 
 use super::Admin;
 use super::by::By;
-use crate::access::programs::api::AppTokenDto;
 use crate::http::{Problem, Reply, Request};
+use crate::programs::api::AppTokenDto;
 use crate::sessions::Principal;
 use crate::sign_in::api::visit;
 

@@ -4,12 +4,12 @@
 use super::Admin;
 use super::authority::Deed;
 use super::by::By;
-use crate::access::programs::app_tokens;
 use crate::accounts::User;
 use crate::audit::Kind;
 use crate::http::Problem;
 use crate::kernel::ids::SessionId;
 use crate::oidc::ClientId;
+use crate::programs::app_tokens;
 
 impl Admin {
     /// Ends one session of a person, and with it the stay that apps know.

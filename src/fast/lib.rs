@@ -21,6 +21,8 @@ pub mod site;
 #[path = "../store/mod.rs"]
 pub mod store;
 
+#[path = "../access/mod.rs"]
+pub mod access;
 #[path = "../accounts/mod.rs"]
 pub mod accounts;
 #[path = "../audit/mod.rs"]

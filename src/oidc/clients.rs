@@ -11,13 +11,13 @@ use super::claims::CustomScope;
 use super::client::{Client, ClientId, ClientSettings, Objection};
 use super::records::{ClientPartRecord, ClientRecord, ScopeRecord};
 use super::scopes;
-use crate::access::programs::SCOPES;
 use crate::accounts::users::AccountError;
 use crate::crypto::foreign::ForeignHash;
 use crate::crypto::mac::sha256;
 use crate::http::Problem;
 use crate::kernel::random::Random;
 use crate::kernel::secret::SecretText;
+use crate::programs::SCOPES;
 use crate::store::{Batch, CommitError, Store, StoreError, Versioned};
 use crate::words::{Said, Words, english_only};
 

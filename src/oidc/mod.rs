@@ -53,7 +53,6 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use crate::access::asker::Credential;
-use crate::access::programs::Bearers;
 use crate::accounts::users::AccountError;
 use crate::accounts::{Accounts, ProfileRecord, User};
 use crate::audit::Audit;
@@ -66,6 +65,7 @@ use crate::kernel::random::Random;
 use crate::kernel::secret::SecretKey;
 use crate::kernel::time::{SharedClock, Timestamp};
 use crate::limits::Limits;
+use crate::programs::Bearers;
 use crate::sessions::{EndedSession, Lifetimes, OnEnd, Sessions};
 use crate::sign_in::{Destination, Destinations, SignIn};
 use crate::site::Site;

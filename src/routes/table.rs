@@ -6,7 +6,6 @@ use http::StatusCode;
 
 use super::between::{apps_of, arrive, count_apps, desk, home, names_of_apps, stays_of};
 use super::{Action, Method2, Route, preferences};
-use crate::access::programs::{api as app_tokens, pages as app_token_pages};
 use crate::access::{Dialect, Endpoint};
 use crate::admin::{
     api as admin, app_new, app_pages, app_test, app_token_api as admin_app_tokens, audit_pages, client_api,
@@ -22,6 +21,7 @@ use crate::my_account::{
 use crate::oidc::{self, account_api as account_apps, account_pages as account_app_pages};
 use crate::operations::health::Health;
 use crate::operations::system::{api as system, pages as system_pages};
+use crate::programs::{api as app_tokens, pages as app_token_pages};
 use crate::sessions::handoff::PORTAL_PATH;
 use crate::setup::{backup, checklist, pages as setup, restore};
 use crate::sign_in::{api as sign_in, authelia_api, join_pages, pages as sign_in_pages, step_up_pages};

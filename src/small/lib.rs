@@ -2,14 +2,12 @@
 //! rooms.
 
 pub use doorward_fast::{
-    accounts, audit, config, crypto, http, kernel, limits, metrics, sessions, site, store, words,
+    access, accounts, audit, config, crypto, http, kernel, limits, metrics, sessions, site, store, words,
 };
 
 #[path = "../views/mod.rs"]
 pub mod views;
 
-#[path = "../access/mod.rs"]
-pub mod access;
 #[path = "../admin/mod.rs"]
 pub mod admin;
 #[path = "../import/mod.rs"]
@@ -20,6 +18,8 @@ pub mod my_account;
 pub mod oidc;
 #[path = "../operations/mod.rs"]
 pub mod operations;
+#[path = "../programs/mod.rs"]
+pub mod programs;
 #[path = "../setup/mod.rs"]
 pub mod setup;
 #[path = "../sign_in/mod.rs"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use doorward::access::forward_auth::{self, Dialect, Inquiry, Question};
-use doorward::access::programs::header::{self as authorization_header, Authorization};
+use doorward::programs::header::{self as authorization_header, Authorization};
 use doorward::access::{domain, rule_text};
 use doorward::crypto::client_assertion::{self, Expected};
 use doorward::crypto::client_jws::{ClientAlgorithm, unverified_issuer, verify_client};

@@ -2,7 +2,7 @@
 //! unless a password has to be hashed.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::answer;
 use super::assertion::REMOTE_ASSERTION;
@@ -13,7 +13,7 @@ use super::portal;
 use crate::access::asker::{Asker, Credential};
 use crate::access::domain::is_local;
 use crate::access::matcher::Lacking;
-use crate::access::{Access, Outcome, programs};
+use crate::access::{Access, Outcome, Programs};
 use crate::http::{Reply, Request};
 use crate::sessions::handoff::{self, Arrival};
 use crate::sessions::tokens::Tokens;
@@ -67,7 +67,10 @@ pub async fn check_in_time(
     if is_arrival(&admitted.inquiry) {
         return without_body(request, arrive(access, sessions, request, endpoint, &admitted.inquiry).await);
     }
-    let credential = programs::prove(access, request, &admitted.inquiry).await;
+    let credential = match programs_asked(access, request) {
+        Ok(programs) => programs.prove(access, request, &admitted.inquiry).await,
+        Err(credential) => credential,
+    };
     let turn = Turn { access, tokens: Some(sessions.tokens()), request, endpoint, admitted: &admitted };
     turn.conclude(credential, |inquiry| {
         sessions.identify_forward(&access.shared.site, request, &inquiry.host, request.now)
@@ -90,12 +93,23 @@ pub(super) fn check_with(
     if is_arrival(&admitted.inquiry) {
         return None;
     }
-    let credential = match programs::identify(access, request, &admitted.inquiry) {
-        Credential::Unproven => return None,
-        credential => credential,
+    let credential = match programs_asked(access, request) {
+        Ok(programs) => programs.identify(access, request, &admitted.inquiry),
+        Err(credential) => credential,
     };
+    if matches!(credential, Credential::Unproven) {
+        return None;
+    }
     let turn = Turn { access, tokens, request, endpoint, admitted: &admitted };
     Some(turn.conclude(credential, identify))
+}
+
+/// Returns who judges the `Authorization` header, or what it comes to if nobody does or there is none.
+fn programs_asked<'a>(access: &'a Access, request: &Request) -> Result<&'a dyn Programs, Credential> {
+    if !request.headers.contains_key(header::AUTHORIZATION) {
+        return Err(Credential::None);
+    }
+    access.shared.programs.get().map(|programs| &**programs).ok_or(Credential::Unknown)
 }
 
 /// Tells whether the path is ours to answer in the name of an app.

@@ -6,10 +6,10 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 
 use super::find;
-use crate::access::programs::app_tokens::{self, Wish};
 use crate::admin::by::By;
 use crate::app::App;
 use crate::cli::{Failure, told};
+use crate::programs::app_tokens::{self, Wish};
 use crate::sessions::{Factors, Level};
 
 /// What to do with app tokens.

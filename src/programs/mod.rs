@@ -18,10 +18,8 @@ mod verified;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asker::{Asker, Credential};
-use super::domain::is_below;
-use super::matcher::Caller;
-use super::{Access, Inquiry};
+use crate::access::domain::is_below;
+use crate::access::{Access, Asker, Caller, Credential, Inquiry, Programs, Proving};
 use crate::accounts::User;
 use crate::http::Request;
 use crate::kernel::secret::SecretText;
@@ -47,69 +45,64 @@ pub trait Bearers: Send + Sync {
     fn identify(&self, token: &str, origin: &str, now: Timestamp) -> Credential;
 }
 
-/// What proves programs.
-pub(super) struct Programs {
+/// What proves programs. [`Access::attend_programs`] takes it.
+pub struct Judge {
     sign_in: SignIn,
     bearers: Arc<dyn Bearers>,
     verified: Verified,
 }
 
-impl Access {
-    /// Lets programs pass with credentials of their own from now on. Once, at the start; without it every `Authorization`
-    /// header is unknown.
-    pub fn attend_programs(&self, sign_in: SignIn, bearers: Arc<dyn Bearers>) {
+impl Judge {
+    /// Joins what knows passwords and app tokens with what knows access tokens.
+    pub fn new(sign_in: SignIn, bearers: Arc<dyn Bearers>) -> Self {
         let verified = Verified::new(&sign_in.random);
-        // A second call changes nothing.
-        let _ = self.shared.programs.set(Programs { sign_in, bearers, verified });
+        Judge { sign_in, bearers, verified }
     }
 }
 
-/// Tells at once what the credential of a proxied request comes to, if that can be told without hashing a password.
-pub fn identify(access: &Access, request: &Request, inquiry: &Inquiry<'_>) -> Credential {
-    let authorization = header::read(&request.headers);
-    let Some(programs) = access.shared.programs.get() else {
-        return if matches!(authorization, Authorization::None) {
-            Credential::None
-        } else {
-            Credential::Unknown
-        };
-    };
-    match authorization {
-        Authorization::None => Credential::None,
-        Authorization::Unknown => Credential::Unknown,
-        Authorization::AppToken { token, name } => programs.by_app_token(request, inquiry, &token, &name),
-        Authorization::Bearer(token) => programs.bearers.identify(token, &inquiry.origin(), request.now),
-        Authorization::NoPassword if access.reads_basic(request, inquiry) => Credential::Refused,
-        Authorization::NoPassword => Credential::Unknown,
-        Authorization::Password { .. } if !access.reads_basic(request, inquiry) => Credential::Unknown,
-        Authorization::Password { name, password } => {
-            let tag = programs.verified.tag(&name, &password);
-            match programs.known(request, &name, &tag) {
-                Some(Known::Right(user)) => access.as_password(request, inquiry, user),
-                Some(Known::Wrong) => Credential::Refused,
-                None => Credential::Unproven,
+impl Programs for Judge {
+    fn identify(&self, access: &Access, request: &Request, inquiry: &Inquiry<'_>) -> Credential {
+        match header::read(&request.headers) {
+            Authorization::None => Credential::None,
+            Authorization::Unknown => Credential::Unknown,
+            Authorization::AppToken { token, name } => self.by_app_token(request, inquiry, &token, &name),
+            Authorization::Bearer(token) => self.bearers.identify(token, &inquiry.origin(), request.now),
+            Authorization::NoPassword if reads_basic(access, request, inquiry) => Credential::Refused,
+            Authorization::NoPassword => Credential::Unknown,
+            Authorization::Password { .. } if !reads_basic(access, request, inquiry) => Credential::Unknown,
+            Authorization::Password { name, password } => {
+                let tag = self.verified.tag(&name, &password);
+                match self.known(request, &name, &tag) {
+                    Some(Known::Right(user)) => as_password(access, request, inquiry, user),
+                    Some(Known::Wrong) => Credential::Refused,
+                    None => Credential::Unproven,
+                }
             }
         }
     }
-}
 
-/// Proves a credential that takes time to prove. Called only after [`identify`] returned [`Credential::Unproven`].
-pub async fn prove(access: &Access, request: &Request, inquiry: &Inquiry<'_>) -> Credential {
-    // What waited for its turn may be known by now.
-    let credential = identify(access, request, inquiry);
-    if !matches!(credential, Credential::Unproven) {
-        return credential;
-    }
-    let (Some(programs), Authorization::Password { name, password }) =
-        (access.shared.programs.get(), header::read(&request.headers))
-    else {
-        return Credential::Refused;
-    };
-    let tag = programs.verified.tag(&name, &password);
-    match programs.judge(request, &name, &password, tag).await {
-        Ok(user) => access.as_password(request, inquiry, user),
-        Err(ProgramRefusal::Busy { retry_after }) => Credential::Busy { retry_after },
-        Err(ProgramRefusal::Wrong | ProgramRefusal::NotNow) => Credential::Refused,
+    fn prove<'a>(
+        &'a self,
+        access: &'a Access,
+        request: &'a Request,
+        inquiry: &'a Inquiry<'a>,
+    ) -> Proving<'a> {
+        Box::pin(async move {
+            // What waited for its turn may be known by now.
+            let credential = self.identify(access, request, inquiry);
+            if !matches!(credential, Credential::Unproven) {
+                return credential;
+            }
+            let Authorization::Password { name, password } = header::read(&request.headers) else {
+                return Credential::Refused;
+            };
+            let tag = self.verified.tag(&name, &password);
+            match self.judge(request, &name, &password, tag).await {
+                Ok(user) => as_password(access, request, inquiry, user),
+                Err(ProgramRefusal::Busy { retry_after }) => Credential::Busy { retry_after },
+                Err(ProgramRefusal::Wrong | ProgramRefusal::NotNow) => Credential::Refused,
+            }
+        })
     }
 }
 
@@ -118,33 +111,29 @@ enum Known {
     Wrong,
 }
 
-impl Access {
-    /// Tells whether a password is read for this request at all, whoever sent it: whether one of the rules that may come
-    /// to decide it says so. Does not look at the name, so that the answer tells nothing about it (ENU-01).
-    fn reads_basic(&self, request: &Request, inquiry: &Inquiry<'_>) -> bool {
-        let asked = super::asked(inquiry, request.client.forwarded);
-        self.shared.list.load().matcher.may_read_basic(asked)
-    }
+/// Tells whether a password is read for this request at all, whoever sent it.
+fn reads_basic(access: &Access, request: &Request, inquiry: &Inquiry<'_>) -> bool {
+    access.may_read_basic(inquiry, request.client.forwarded)
+}
 
-    /// Returns the person whose password was right, if the rule that decides for them reads passwords. If another rule
-    /// does, the header was for the app.
-    fn as_password(&self, request: &Request, inquiry: &Inquiry<'_>, user: Arc<User>) -> Credential {
-        let caller = Caller {
-            username: user.username.as_str(),
-            groups: &user.groups,
-            level: Level::OneFactor,
-            client: None,
-        };
-        if !self.decide(inquiry, request.client.forwarded, Some(caller)).allows_basic {
-            return Credential::Unknown;
-        }
-        Credential::Caller(Asker {
-            user: Some(user),
-            client: None,
-            level: Level::OneFactor,
-            factors: Factors::PASSWORD,
-        })
+/// Returns the person whose password was right, if the rule that decides for them reads passwords. If another rule does, the
+/// header was for the app.
+fn as_password(access: &Access, request: &Request, inquiry: &Inquiry<'_>, user: Arc<User>) -> Credential {
+    let caller = Caller {
+        username: user.username.as_str(),
+        groups: &user.groups,
+        level: Level::OneFactor,
+        client: None,
+    };
+    if !access.decide(inquiry, request.client.forwarded, Some(caller)).allows_basic {
+        return Credential::Unknown;
     }
+    Credential::Caller(Asker {
+        user: Some(user),
+        client: None,
+        level: Level::OneFactor,
+        factors: Factors::PASSWORD,
+    })
 }
 
 fn visit(request: &Request) -> Visit<'_> {
@@ -163,7 +152,7 @@ fn opens(patterns: &[Box<str>], host: &str) -> bool {
         })
 }
 
-impl Programs {
+impl Judge {
     fn by_app_token(
         &self,
         request: &Request,

@@ -13,7 +13,7 @@ use crate::sign_in::{SignIn, Visit};
 use crate::store::Batch;
 use crate::words::{Said, Words, said};
 
-use super::super::domain::normal_host;
+use crate::access::domain::normal_host;
 
 /// The most hosts of one token.
 const MOST_HOSTS: usize = 20;
