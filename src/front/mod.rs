@@ -121,9 +121,10 @@ enum Found {
 }
 
 impl Found {
-    const ASSET: RouteId = RouteId(ROUTES.len());
-    const OTHER_METHODS: RouteId = RouteId(ROUTES.len() + 1);
-    const NOTHING: RouteId = RouteId(ROUTES.len() + 2);
+    // Beyond any place in the table.
+    const ASSET: RouteId = RouteId(usize::MAX);
+    const OTHER_METHODS: RouteId = RouteId(usize::MAX - 1);
+    const NOTHING: RouteId = RouteId(usize::MAX - 2);
 
     fn of(route: RouteId) -> Self {
         match ROUTES.get(route.0) {

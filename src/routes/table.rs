@@ -61,7 +61,7 @@ macro_rules! signed_in_with {
 }
 
 /// Every route there is.
-pub const ROUTES: &[Route] = &[
+pub static ROUTES: &[Route] = &[
     // -- sign-in, for programs
     in_turn(limited_inside(api(Post, "/api/v1/users", open!(sign_in::register, sign_in)))),
     in_turn(from_own_pages(limited_inside(api(
