@@ -30,7 +30,7 @@ pub struct RouteId(pub usize);
 /// An answer in the making.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 
-/// What answers requests. `routes.rs` implements it once. Behind a pointer, so that the server is compiled here, where it
+/// What answers requests. `front` implements it once. Behind a pointer, so that the server is compiled here, where it
 /// is compiled to be fast.
 ///
 /// HEAD must be answered like GET; the body is left out on the way.

@@ -78,7 +78,7 @@ fn english_words(text: &str) -> Vec<&str> {
 
 /// Returns every plain English text that reads otherwise in German.
 fn dictionary() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/i18n");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/i18n");
     let texts = |lang: &str| {
         let mut found = BTreeMap::new();
         for entry in fs::read_dir(root.join(lang)).unwrap() {
@@ -138,7 +138,7 @@ fn english_is_found() {
 /// No text of the dictionary itself is a copy of the English one, or half English.
 #[test]
 fn the_german_dictionary_is_german() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/i18n/de");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/i18n/de");
     let mut left = Vec::new();
     for entry in fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();

@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(path(Path::new("/nonexistent/doorward")), None);
         assert!(free_bytes(here).unwrap() > 0);
         assert!(available_bytes().unwrap() > 0);
-        assert!(size_of(&here.join("src")) > 10_000);
+        assert!(size_of(&here.join("../oidc")) > 10_000);
         assert_eq!(size_of(Path::new("/nonexistent/doorward")), 0);
     }
 
