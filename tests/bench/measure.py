@@ -39,7 +39,7 @@ SETTINGS = {
 }
 
 # What packaging/README.md advises for a Raspberry Pi.
-RASPBERRY = {"DOORWARD_DATA__CACHE_MIB": "4", "DOORWARD_PASSWORD__THREADS": "1"}
+RASPBERRY = {"DOORWARD_DATA__CACHE_MIB": "4", "DOORWARD_PASSWORD__THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 rows = []
 running = []

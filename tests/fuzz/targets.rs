@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use doorward::access::forward_auth::{self, Dialect, Inquiry, Question};
-use doorward::programs::header::{self as authorization_header, Authorization};
 use doorward::access::{domain, rule_text};
 use doorward::crypto::client_assertion::{self, Expected};
 use doorward::crypto::client_jws::{ClientAlgorithm, unverified_issuer, verify_client};
@@ -27,6 +26,7 @@ use doorward::oidc::client_auth::read_basic;
 use doorward::oidc::params::Params;
 use doorward::oidc::request::{AuthorizationRequest, Destination};
 use doorward::oidc::{self, ClientId, ClientSettings, redirect_uri};
+use doorward::programs::header::{self as authorization_header, Authorization};
 use doorward::store::export;
 use ed25519_dalek::Signer;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
