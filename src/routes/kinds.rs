@@ -5,7 +5,7 @@ use crate::access::forward_auth::Endpoint;
 use crate::setup::restore::LARGEST_UPLOAD;
 use Method2::Get;
 
-/// The largest JSON body or form of most routes (INP-02).
+/// The largest JSON body or form of most routes, in bytes (INP-02).
 pub const BODY: usize = 16 * 1024;
 
 pub(super) const fn page(method: Method2, path: &'static str, action: Action) -> Route {
