@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 pub use crate::config::parse_network;
 
-use super::ascii_set::AsciiSet;
+use super::byte_set::ByteSet;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -166,8 +166,8 @@ fn host_and_port(host: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// What host names, addresses and ports are made of.
-const HOST_BYTES: AsciiSet =
-    AsciiSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-_:[]");
+const HOST_BYTES: ByteSet =
+    ByteSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-_:[]");
 
 /// A host header that occurs once, holds one value, and holds only bytes that hosts have.
 fn single_host(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use super::ascii_set::has_any;
+use super::byte_set::ByteSet;
 use super::request::Ambiguous;
 
 /// Returns the value of the cookie `name`. Two cookies of that name are refused, even with equal values: a sibling
@@ -23,7 +23,7 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, A
             else {
                 continue;
             };
-            if found.is_some() || has_any(value, is_no_value_byte) {
+            if found.is_some() || !VALUE_BYTES.has_all(value) {
                 return Err(Ambiguous);
             }
             found = Some(std::str::from_utf8(value).map_err(|_| Ambiguous)?);
@@ -32,11 +32,12 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, A
     Ok(found)
 }
 
-/// All but the bytes of a cookie value (RFC 6265 section 4.1.1): visible ASCII without quote, comma, semicolon,
-/// backslash.
-fn is_no_value_byte(byte: u8) -> bool {
-    !byte.is_ascii_graphic() | (byte == b'"') | (byte == b',') | (byte == b';') | (byte == b'\\')
-}
+/// `cookie-octet` of RFC 6265 section 4.1.1: visible ASCII without quote, comma, semicolon, backslash.
+const VALUE_BYTES: ByteSet = ByteSet::of(b"!")
+    .and_range(b'#', b'+')
+    .and_range(b'-', b':')
+    .and_range(b'<', b'[')
+    .and_range(b']', b'~');
 
 /// Returns the name under which a host-only cookie goes: `__Host-dw` over HTTPS or on localhost, plain `dw` where
 /// browsers would drop a `__Host-` cookie because the page is not secure.
@@ -69,7 +70,7 @@ impl SetCookie {
     pub fn host_only(name: impl Into<String>, value: &str) -> Self {
         SetCookie {
             name: name.into(),
-            value: value.bytes().filter(|byte| !is_no_value_byte(*byte)).map(char::from).collect(),
+            value: value.bytes().filter(|byte| VALUE_BYTES.has(*byte)).map(char::from).collect(),
             path: "/".to_owned(),
             domain: None,
             max_age: None,

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::ascii_set::{AsciiSet, has_any};
+use super::byte_set::ByteSet;
 
 /// A head larger than this is refused.
 pub(super) const MAX_HEAD: usize = 32 * 1024;
@@ -154,7 +154,7 @@ impl<'a> Fields<'a> {
         let colon = line.iter().position(|byte| !TOKEN_BYTES.has(*byte)).ok_or(Refusal::Malformed)?;
         let (name, rest) = line.split_at_checked(colon).ok_or(Refusal::Malformed)?;
         let value = rest.strip_prefix(b":").ok_or(Refusal::Malformed)?;
-        if name.is_empty() || has_any(value, is_no_value_byte) {
+        if name.is_empty() || !VALUE_BYTES.has_all(value) {
             return Err(Refusal::Malformed);
         }
         match name.len() {
@@ -217,17 +217,15 @@ fn decimal(text: &[u8]) -> Option<u64> {
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
-const TOKEN_BYTES: AsciiSet =
-    AsciiSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&'*+-.^_`|~");
+const TOKEN_BYTES: ByteSet =
+    ByteSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&'*+-.^_`|~");
 
 /// Visible ASCII but `#` (a target has no fragment) and the few that no URL holds.
-const TARGET_BYTES: AsciiSet =
-    AsciiSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!$%&'()*+,-./:;=?@[]_{|}~");
+const TARGET_BYTES: ByteSet =
+    ByteSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!$%&'()*+,-./:;=?@[]_{|}~");
 
-/// All but visible characters, spaces, tabs and bytes beyond ASCII (RFC 9110 section 5.5).
-fn is_no_value_byte(byte: u8) -> bool {
-    (byte < b' ' && byte != b'\t') | (byte == 0x7f)
-}
+/// Visible characters, spaces, tabs and bytes beyond ASCII (RFC 9110 section 5.5).
+const VALUE_BYTES: ByteSet = ByteSet::of(b"\t").and_range(b' ', b'~').and_range(0x80, 0xff);
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 //! goes through `outgoing` alone.
 
 pub mod address;
-mod ascii_set;
+mod byte_set;
 mod connection;
 pub mod cookies;
 pub mod copies;

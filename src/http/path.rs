@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::ascii_set::AsciiSet;
+use super::byte_set::ByteSet;
 
 /// Why a path has no canonical form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,8 @@ pub fn canonical(raw_path: &str) -> Result<Cow<'_, str>, PathError> {
 }
 
 /// Letters, digits and signs that stand for themselves in every reading of a path.
-const PLAIN: AsciiSet =
-    AsciiSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_~!$&'()*+,=:@./");
+const PLAIN: ByteSet =
+    ByteSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_~!$&'()*+,=:@./");
 
 /// Tells whether an absolute path is its own canonical form at a glance: nothing to decode, and no segment that is
 /// empty or begins with a dot. Most paths are.
