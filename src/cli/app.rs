@@ -9,24 +9,18 @@ mod presets;
 mod scope;
 mod shown;
 
-use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde::{Deserialize, Serialize};
 
+use super::input::Input;
 use super::{Failure, control};
 use crate::app::App;
-use crate::config::Settings;
 use crate::oidc::Client;
 use crate::oidc::presets::find_or_suggest;
 
-/// The largest file that `apply` takes, in bytes.
-const LONGEST_FILE: u64 = 256 * 1024;
-
 /// What to do with apps.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(super) enum AppCommand {
     /// List the presets: id, name and category.
     Presets,
@@ -108,14 +102,11 @@ pub(super) enum AppCommand {
         /// Remove the apps that are not in the file, except those that registered themselves.
         #[arg(long)]
         prune: bool,
-        #[arg(skip)]
-        #[serde(default)]
-        input: apply::Input,
     },
 }
 
 /// What `app add` takes.
-#[derive(Args, Serialize, Deserialize)]
+#[derive(Args)]
 pub(super) struct AddArgs {
     /// Take what a well-known app needs from its preset; `presets` lists them.
     #[arg(long, value_name = "ID", required_unless_present = "name")]
@@ -155,64 +146,33 @@ pub(super) struct AddArgs {
     alg: Option<String>,
 }
 
-/// Runs a command and writes what it says to `out`; `settings` leads to the server, if it needs one.
-///
-/// # Errors
-/// Wrong use, a refusal, or `out` takes no more.
-pub(super) fn run(
-    command: AppCommand,
-    settings: impl FnOnce() -> Result<Settings, Failure>,
-    out: &mut dyn Write,
-) -> Result<ExitCode, Failure> {
-    let text = match command {
-        AppCommand::Presets => presets::list(),
-        AppCommand::Preset { id, url } => {
-            let preset = find_or_suggest(&id).map_err(Failure::new)?;
-            presets::show(preset, url.as_deref()).map_err(Failure::usage)?
-        }
-        command => {
-            let order = control::Order::App(command.with_input()?);
-            return control::run(order, &settings()?, out).map(|()| ExitCode::SUCCESS);
-        }
-    };
-    out.write_all(text.as_bytes()).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(ExitCode::SUCCESS)
-}
-
 impl AppCommand {
     /// Reads the files of the command, before it travels: the server may not be allowed to.
-    fn with_input(mut self) -> Result<Self, Failure> {
-        if let AppCommand::Apply { file, input, .. } = &mut self {
-            *input = apply::Input::read(file)?;
+    pub(super) fn input(&self) -> Result<Input, Failure> {
+        match self {
+            AppCommand::Apply { file, .. } => apply::read(file),
+            _ => Ok(Input::default()),
         }
-        Ok(self)
     }
-}
 
-/// Reads a file of at most [`LONGEST_FILE`] bytes; `-` is standard input.
-pub(super) fn read_file(file: &std::path::Path) -> Result<String, Failure> {
-    let unreadable =
-        |error: std::io::Error| Failure::new(format!("{} cannot be read: {error}", file.display()));
-    let mut text = String::new();
-    let source: &mut dyn Read = if file.as_os_str() == "-" {
-        &mut std::io::stdin().lock()
-    } else {
-        &mut std::fs::File::open(file).map_err(unreadable)?
-    };
-    source.take(LONGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > LONGEST_FILE {
-        return Err(Failure::new(format!("{} is larger than 256 KiB.", file.display())));
+    /// Answers what is about presets alone; `None` to everything else, which travels.
+    pub(super) fn answer_here(&self) -> Option<Result<String, Failure>> {
+        match self {
+            AppCommand::Presets => Some(Ok(presets::list())),
+            AppCommand::Preset { id, url } => Some(
+                find_or_suggest(id)
+                    .map_err(Failure::new)
+                    .and_then(|preset| presets::show(preset, url.as_deref()).map_err(Failure::usage)),
+            ),
+            _ => None,
+        }
     }
-    Ok(text)
 }
 
 /// Carries out a command that has travelled.
-pub(super) async fn carry_out(app: &App, command: AppCommand) -> Result<String, Failure> {
+pub(super) async fn run(app: &App, command: AppCommand, input: &Input) -> Result<String, Failure> {
     match command {
-        AppCommand::Presets => Ok(presets::list()),
-        AppCommand::Preset { id, url } => {
-            presets::show(find_or_suggest(&id).map_err(Failure::new)?, url.as_deref()).map_err(Failure::usage)
-        }
+        AppCommand::Presets | AppCommand::Preset { .. } => Err(control::other_version()),
         AppCommand::List => Ok(shown::list(app)),
         AppCommand::Show { id } => Ok(shown::client(&*find(app, &id)?)),
         AppCommand::Add(args) => change::add(app, args).await,
@@ -225,7 +185,7 @@ pub(super) async fn carry_out(app: &App, command: AppCommand) -> Result<String, 
         AppCommand::Disable { id } => change::switch(app, &id, false).await,
         AppCommand::Scope { command } => scope::run(app, command).await,
         AppCommand::Registration { command } => scope::register(app, command).await,
-        AppCommand::Apply { prune, input, .. } => apply::run(app, &input, prune).await,
+        AppCommand::Apply { prune, .. } => apply::run(app, input, prune).await,
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
+use super::input::Input;
 use super::{Failure, control};
 use crate::admin::audit::{Format, Question};
 use crate::app::App;
@@ -41,7 +42,7 @@ pub(super) enum AuditCommand {
 }
 
 /// Which events.
-#[derive(Clone, Args, Serialize, Deserialize)]
+#[derive(Args)]
 pub(super) struct FilterArgs {
     /// Events that this user did, or that were done to them.
     #[arg(long, value_name = "USERNAME", default_value = "", hide_default_value = true)]
@@ -64,25 +65,10 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
-    fn question(&self) -> Question {
-        Question {
-            who: self.who.clone(),
-            kind: self.kind.clone(),
-            app: self.app.clone(),
-            outcome: self.outcome.clone(),
-            from: self.from.clone(),
-            to: self.to.clone(),
-        }
+    fn question(self) -> Question {
+        let FilterArgs { who, kind, app, outcome, from, to } = self;
+        Question { who, kind, app, outcome, from, to }
     }
-}
-
-/// The command as it travels.
-#[derive(Serialize, Deserialize)]
-pub(super) enum AuditOrder {
-    /// Events as lines.
-    List { filter: FilterArgs, limit: u16 },
-    /// A part of an export.
-    Export { filter: FilterArgs, format: String, cursor: Option<String> },
 }
 
 /// A part of an export, as it comes back.
@@ -96,20 +82,10 @@ fn refused(problem: &Problem) -> Failure {
     Failure::new(problem.detail.to_string())
 }
 
-/// Runs `command`, and writes what it prints to `out`.
-pub(super) fn run(command: AuditCommand, settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
-    match command {
-        AuditCommand::List { filter, limit } => {
-            control::run(control::Order::Audit(AuditOrder::List { filter, limit }), settings, out)
-        }
-        AuditCommand::Export { file, format, filter } => export(&file, &format, &filter, settings, out),
-    }
-}
-
-fn export(
+/// Writes an export to `file`, part by part: the command travels with the place where the next one begins.
+pub(super) fn export(
     file: &Path,
-    format: &str,
-    filter: &FilterArgs,
+    words: &[String],
     settings: &Settings,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -122,33 +98,33 @@ fn export(
         let open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
         Box::new(std::io::BufWriter::new(open.map_err(unwritable)?))
     };
-    let mut cursor = None;
+    let mut input = Input::default();
     loop {
-        let order = AuditOrder::Export { filter: filter.clone(), format: format.to_owned(), cursor };
         let mut answer = Vec::new();
-        control::run(control::Order::Audit(order), settings, &mut answer)?;
+        control::run(control::Order::Command { words: words.to_vec(), input }, settings, &mut answer)?;
         let part: Part = serde_json::from_slice(&answer).map_err(|error| Failure::new(error.to_string()))?;
         target.write_all(part.text.as_bytes()).map_err(unwritable)?;
         match part.next_cursor {
-            Some(next) => cursor = Some(next),
+            Some(next) => input = Input::of(next),
             None => return target.flush().map_err(unwritable),
         }
     }
 }
 
-/// Carries an order out where the data is.
-pub(super) async fn carry_out(app: &App, order: AuditOrder) -> Result<String, Failure> {
-    match order {
-        AuditOrder::List { filter, limit } => {
+/// Carries the command out where the data is; of an export, one part.
+pub(super) async fn run(app: &App, command: AuditCommand, input: &Input) -> Result<String, Failure> {
+    match command {
+        AuditCommand::List { filter, limit } => {
             let filter = filter.question().filter().map_err(|problem| refused(&problem))?;
             let limit = usize::from(limit).min(LARGEST_PAGE);
             let page =
                 app.audit.page(&filter, None, limit).map_err(|error| Failure::new(error.to_string()))?;
             Ok(page.rows.iter().map(line).collect())
         }
-        AuditOrder::Export { filter, format, cursor } => {
+        AuditCommand::Export { filter, format, .. } => {
             let format = Format::parse(&format).unwrap_or_default();
             let event = Event::succeeded(Kind::AuditExported).by_system("cli");
+            let cursor = input.text.clone();
             let export = app.admin.export_events(&filter.question(), format, cursor, event).await;
             let mut export = export.map_err(|problem| refused(&problem))?;
             let mut text = Vec::new();

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::app::App;
@@ -33,19 +32,12 @@ pub(super) enum ConfigCommand {
     },
 }
 
-/// A change of a setting as it travels.
-#[derive(Serialize, Deserialize)]
-pub(super) struct SetOrder {
-    pub(super) key: String,
-    pub(super) value: String,
-}
-
 /// Carries a change out where the data is.
-pub(super) async fn set(app: &App, order: SetOrder) -> Result<String, Failure> {
+pub(super) async fn set(app: &App, key: &str, value: &str) -> Result<String, Failure> {
     let event = Event::succeeded(Kind::SettingChanged).by_system("cli");
-    let changed = match order.key.as_str() {
-        "instance.name" => app.system.rename_instance(&order.value, event).await,
-        "checklist" if order.value == "hidden" => app.setup.hide_checklist(event).await,
+    let changed = match key {
+        "instance.name" => app.system.rename_instance(value, event).await,
+        "checklist" if value == "hidden" => app.setup.hide_checklist(event).await,
         "checklist" => return Err(Failure::usage("The checklist can be put away: its value is hidden.")),
         other => {
             let text = match crate::config::find(other) {
@@ -58,7 +50,7 @@ pub(super) async fn set(app: &App, order: SetOrder) -> Result<String, Failure> {
         }
     };
     changed.map_err(|problem| Failure::new(problem.detail.to_string()))?;
-    Ok(format!("{} is set.\n", order.key))
+    Ok(format!("{key} is set.\n"))
 }
 
 /// Runs `command` and writes to `out`. `load` reads the settings; `List` works without them, so that a wrong

@@ -17,10 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::as_owner::AsOwner;
-use super::{
-    Failure, app, audit, config, doctor, domain, group, handed_out, import, keys, proxy_snippet, rules,
-    serve, user,
-};
+use super::input::Input;
+use super::{Failure, doctor, handed_out, import, proxy_snippet, serve};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -33,17 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait when no order can be heard, most likely because no more files can be opened.
 const DEAF: Duration = Duration::from_millis(200);
 
-/// A command as it travels.
+/// What is asked of the process that has the store open.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Order {
-    User(user::UserCommand),
-    Group(group::GroupCommand),
-    Rules(rules::RulesCommand),
-    Domain(domain::DomainCommand),
-    App(app::AppCommand),
-    Keys(keys::KeysCommand),
-    Audit(audit::AuditOrder),
-    Set(config::SetOrder),
+    /// What somebody typed after the name of the program, and what was read for it.
+    Command {
+        words: Vec<String>,
+        input: Input,
+    },
     /// A snapshot of the store, by the process that has it.
     TakeSnapshot,
     /// Everything in the store, as a file in the data directory.
@@ -81,6 +76,20 @@ impl Answer {
     fn into_text(self) -> Result<String, Failure> {
         if self.is_done { Ok(self.text) } else { Err(Failure::new(self.text)) }
     }
+}
+
+impl From<Result<String, Failure>> for Answer {
+    fn from(result: Result<String, Failure>) -> Self {
+        match result {
+            Ok(text) => Answer { is_done: true, text },
+            Err(failure) => Answer { is_done: false, text: failure.text },
+        }
+    }
+}
+
+/// What somebody is told whose order means nothing here.
+pub(super) fn other_version() -> Failure {
+    Failure::new("The server runs another version of Doorward; use the program it was started with.")
 }
 
 /// Returns where the server of these settings listens for commands.
@@ -171,14 +180,7 @@ pub(super) fn run_here<T>(settings: &Settings, work: impl AsyncFnOnce(&App) -> T
 
 async fn carry_out(app: &App, order: Order) -> Answer {
     let result = match order {
-        Order::User(command) => user::run(app, command).await,
-        Order::Group(command) => group::run(app, command).await,
-        Order::Rules(command) => rules::run(app, command).await,
-        Order::Domain(command) => domain::run(app, command).await,
-        Order::App(command) => app::carry_out(app, command).await,
-        Order::Keys(command) => keys::run(app, command).await,
-        Order::Audit(order) => audit::carry_out(app, order).await,
-        Order::Set(order) => config::set(app, order).await,
+        Order::Command { words, input } => super::carry_out(app, words, &input).await,
         Order::TakeSnapshot => {
             let event = crate::audit::Event::succeeded(crate::audit::Kind::StoreExported).by_system("cli");
             let taken = app.system.take_snapshot(event).await;
@@ -192,10 +194,7 @@ async fn carry_out(app: &App, order: Order) -> Answer {
         Order::Outside(order) => doctor::look_outside(app, order).await,
         Order::PublicOrigin => Ok(proxy_snippet::origin_of(&app.site)),
     };
-    match result {
-        Ok(text) => Answer { is_done: true, text },
-        Err(failure) => Answer { is_done: false, text: failure.text },
-    }
+    Answer::from(result)
 }
 
 /// Listens for commands until aborted.
@@ -234,11 +233,7 @@ async fn converse(app: &App, stream: tokio::net::UnixStream) -> std::io::Result<
             Some(patience) => timeout(patience, carry_out(app, order)).await?,
             None => carry_out(app, order).await,
         },
-        Err(_) => Answer {
-            is_done: false,
-            text: "The server runs another version of Doorward; use the program it was started with."
-                .to_owned(),
-        },
+        Err(_) => Answer::from(Err(other_version())),
     };
     let mut line = serde_json::to_vec(&answer).unwrap_or_default();
     line.push(b'\n');

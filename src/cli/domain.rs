@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 
 use super::{Failure, told};
 use crate::admin::domains::{DomainChange, TypedDomain};
@@ -11,7 +10,7 @@ use crate::app::App;
 use crate::audit::{Event, Kind};
 
 /// What to do with protected domains.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(super) enum DomainCommand {
     /// List the domains.
     List,

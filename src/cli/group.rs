@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 
 use super::user::find;
 use super::{Failure, told};
@@ -13,7 +12,7 @@ use crate::app::App;
 use crate::kernel::text::GroupName;
 
 /// What to do with groups.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(super) enum GroupCommand {
     /// List the groups: name, people, access rules and apps that name it.
     List,

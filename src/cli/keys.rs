@@ -3,16 +3,20 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Failure;
+use super::input::{self, Input};
 use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::crypto::key_ring::{KeyFacts, Phase};
 use crate::crypto::signing::PrivateKey;
 
+/// The largest file that a key is read from, in bytes.
+const LONGEST_FILE: u64 = 256 * 1024;
+
 /// What to do with signing keys.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(super) enum KeysCommand {
     /// Replace all signing keys now, because one became known to others. Every access token is void; programs get new
     /// ones with their refresh tokens.
@@ -34,23 +38,20 @@ pub(super) enum KeysCommand {
     Import {
         /// A PEM file that is not encrypted: RSA of 2048 to 4096 bits, P-256 or Ed25519; `-` reads standard input.
         file: PathBuf,
-        #[arg(skip)]
-        #[serde(default)]
-        pem: String,
     },
 }
 
 impl KeysCommand {
     /// Reads the file of the command, before it travels.
-    pub(super) fn with_input(mut self) -> Result<Self, Failure> {
-        if let KeysCommand::Import { file, pem } = &mut self {
-            *pem = super::app::read_file(file)?;
+    pub(super) fn input(&self) -> Result<Input, Failure> {
+        match self {
+            KeysCommand::Import { file } => Ok(Input::of(input::read_file(file, LONGEST_FILE)?)),
+            _ => Ok(Input::default()),
         }
-        Ok(self)
     }
 }
 
-pub(super) async fn run(app: &App, command: KeysCommand) -> Result<String, Failure> {
+pub(super) async fn run(app: &App, command: KeysCommand, input: &Input) -> Result<String, Failure> {
     let tokens = app.sessions.tokens();
     let failed = |error: crate::store::CommitError| Failure::new(error.to_string());
     let event = Event::succeeded(Kind::KeysRotated).by_system("cli");
@@ -71,9 +72,8 @@ pub(super) async fn run(app: &App, command: KeysCommand) -> Result<String, Failu
                 .map_err(|e| Failure::new(e.to_string()))
         }
         KeysCommand::Status => Ok(status(app)),
-        KeysCommand::Import { pem, .. } => {
-            let pem = zeroize::Zeroizing::new(pem);
-            let key = PrivateKey::from_pem(&pem).map_err(|error| Failure::new(error.to_string()))?;
+        KeysCommand::Import { .. } => {
+            let key = PrivateKey::from_pem(input.text()?).map_err(|error| Failure::new(error.to_string()))?;
             let (kid, algorithm) = (key.kid().to_owned(), key.algorithm());
             let event = event.detail("keys", "apps").detail("imported", &kid);
             app.oidc.adopt_key(key, |batch| app.audit.write(batch, event)).await.map_err(failed)?;

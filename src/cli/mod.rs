@@ -1,8 +1,9 @@
 //! The command line: one file a subcommand.
 //!
-//! Commands that change or read live data (`user`, `group`, `rules`, `domain`, `app`, `keys`, `audit`) are functions over the application. If a server
-//! runs over the same data directory they travel to it through a socket that only its user can open, else the command
-//! opens the store itself ([`control`]).
+//! Commands that change or read live data (`user`, `group`, `rules`, `domain`, `app`, `keys`, `audit`, `config set`) are
+//! functions over the application. If a server runs over the same data directory they travel to it, as they were typed,
+//! through a socket that only its user can open; else the command opens the store itself ([`control`]). Files and
+//! standard input are read before ([`input`]), and files are written after.
 
 mod app;
 mod as_owner;
@@ -16,6 +17,7 @@ mod group;
 mod handed_out;
 mod health;
 mod import;
+mod input;
 mod keys;
 mod proxy_snippet;
 mod restore;
@@ -32,12 +34,15 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::app::Front;
+use self::input::Input;
+use crate::app::{App, Front};
 use crate::config::{Settings, Sources, parse_assignment};
 use crate::http::Problem;
 
 /// Wrong use of the command line or a wrong configuration (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
+/// The most words of a command that travels: parsing takes several times their room.
+const MOST_WORDS: usize = 4096;
 
 /// The sign-in appliance for homelabs, families and small teams.
 #[derive(Parser)]
@@ -158,7 +163,8 @@ impl Global {
 
 /// Runs the command line and returns the exit code: 0, 1 for a failure, 2 for findings, 64 for wrong use.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, front: Front) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let is_refusal = error.use_stderr();
@@ -166,9 +172,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, front: Front) -> ExitC
             return ExitCode::from(if is_refusal { USAGE } else { 0 });
         }
     };
+    // What is no text now is the name of a file, and files are opened here alone.
+    let words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let mut out = std::io::stdout().lock();
     let result = match cli.command {
-        Some(command) => dispatch(command, &cli.global, front, &mut out),
+        Some(command) => dispatch(command, words, &cli.global, front, &mut out),
         None => {
             let _ = writeln!(out, "{}", Cli::command().render_help());
             return ExitCode::from(USAGE);
@@ -186,55 +194,76 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, front: Front) -> ExitC
 
 fn dispatch(
     command: Command,
+    words: Vec<String>,
     global: &Global,
     front: Front,
     out: &mut dyn Write,
 ) -> Result<ExitCode, Failure> {
     let done = ExitCode::SUCCESS;
+    let settings = || global.settings(Vec::new());
     match command {
-        Command::Serve(args) => serve::run(&args, global, front),
-        Command::SetupToken(args) => setup::token(&args, &global.settings(Vec::new())?, out).map(|()| done),
-        Command::Setup(args) => setup::run(&args, &global.settings(Vec::new())?, out).map(|()| done),
-        Command::User(command) => {
-            let command = command.with_input()?;
-            control::run(control::Order::User(command), &global.settings(Vec::new())?, out).map(|()| done)
+        Command::Serve(args) => return serve::run(&args, global, front),
+        Command::SetupToken(args) => setup::token(&args, &settings()?, out),
+        Command::Setup(args) => setup::run(&args, &settings()?, out),
+        Command::User(command) => travel(words, command.input()?, global, out),
+        Command::Rules(command) => match command.output() {
+            None => travel(words, command.input()?, global, out),
+            Some(file) => {
+                let mut text = Vec::new();
+                travel(words, Input::default(), global, &mut text)?;
+                let unwritable =
+                    |error| Failure::new(format!("{} cannot be written: {error}", file.display()));
+                std::fs::write(file, text).map_err(unwritable)
+            }
+        },
+        Command::App(command) => match command.answer_here() {
+            Some(text) => out.write_all(text?.as_bytes()).map_err(|error| Failure::new(error.to_string())),
+            None => travel(words, command.input()?, global, out),
+        },
+        Command::Keys(command) => travel(words, command.input()?, global, out),
+        Command::Audit(audit::AuditCommand::Export { file, .. }) => {
+            audit::export(&file, &words, &settings()?, out)
         }
-        Command::Group(command) => {
-            control::run(control::Order::Group(command), &global.settings(Vec::new())?, out).map(|()| done)
+        Command::Group(_)
+        | Command::Domain(_)
+        | Command::Audit(_)
+        | Command::Config(config::ConfigCommand::Set { .. }) => travel(words, Input::default(), global, out),
+        Command::Import(command) => import::run(command, settings, out),
+        Command::Store(command) => handed_out::run(command, &settings()?, out),
+        Command::Config(command) => config::run(command, settings, out),
+        Command::ProxySnippet(args) => proxy_snippet::run(&args, &settings()?, out),
+        Command::Doctor(args) => return doctor::run(&args, &settings()?, out),
+        Command::Health => health::run(&settings()?, out),
+        Command::Generate(command) => generate::run(&command, &mut Cli::command(), out),
+    }
+    .map(|()| done)
+}
+
+/// Has a command carried out where the data is.
+fn travel(words: Vec<String>, input: Input, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
+    control::run(control::Order::Command { words, input }, &global.settings(Vec::new())?, out)
+}
+
+/// Carries out a command that has travelled. Options of all commands and files among its words are the business of whoever
+/// typed them: none of them is looked at here.
+async fn carry_out(app: &App, words: Vec<String>, input: &Input) -> Result<String, Failure> {
+    if words.len() > MOST_WORDS {
+        return Err(Failure::usage(format!("This command has more than {MOST_WORDS} words.")));
+    }
+    let words = std::iter::once("doorward".to_owned()).chain(words);
+    let arguments: Vec<OsString> = words.map(OsString::from).collect();
+    let command = Cli::try_parse_from(&arguments).ok().and_then(|cli| cli.command);
+    match command {
+        Some(Command::User(command)) => user::run(app, command, input).await,
+        Some(Command::Group(command)) => group::run(app, command).await,
+        Some(Command::Rules(command)) => rules::run(app, command, input).await,
+        Some(Command::Domain(command)) => domain::run(app, command).await,
+        Some(Command::App(command)) => app::run(app, command, input).await,
+        Some(Command::Keys(command)) => keys::run(app, command, input).await,
+        Some(Command::Audit(command)) => audit::run(app, command, input).await,
+        Some(Command::Config(config::ConfigCommand::Set { key, value })) => {
+            config::set(app, &key, &value).await
         }
-        Command::Rules(command) => {
-            let command = command.with_input()?;
-            let file = command.output();
-            let (order, settings) = (control::Order::Rules(command), global.settings(Vec::new())?);
-            let Some(file) = file else { return control::run(order, &settings, out).map(|()| done) };
-            let mut text = Vec::new();
-            control::run(order, &settings, &mut text)?;
-            let unwritable = |error| Failure::new(format!("{} cannot be written: {error}", file.display()));
-            std::fs::write(&file, text).map_err(unwritable).map(|()| done)
-        }
-        Command::Domain(command) => {
-            control::run(control::Order::Domain(command), &global.settings(Vec::new())?, out).map(|()| done)
-        }
-        Command::App(command) => app::run(command, || global.settings(Vec::new()), out),
-        Command::Keys(command) => {
-            let command = command.with_input()?;
-            control::run(control::Order::Keys(command), &global.settings(Vec::new())?, out).map(|()| done)
-        }
-        Command::Import(command) => import::run(command, || global.settings(Vec::new()), out).map(|()| done),
-        Command::Audit(command) => audit::run(command, &global.settings(Vec::new())?, out).map(|()| done),
-        Command::Store(command) => {
-            handed_out::run(command, &global.settings(Vec::new())?, out).map(|()| done)
-        }
-        Command::Config(config::ConfigCommand::Set { key, value }) => {
-            let order = control::Order::Set(config::SetOrder { key, value });
-            control::run(order, &global.settings(Vec::new())?, out).map(|()| done)
-        }
-        Command::Config(command) => config::run(command, || global.settings(Vec::new()), out).map(|()| done),
-        Command::ProxySnippet(args) => {
-            proxy_snippet::run(&args, &global.settings(Vec::new())?, out).map(|()| done)
-        }
-        Command::Doctor(args) => doctor::run(&args, &global.settings(Vec::new())?, out),
-        Command::Health => health::run(&global.settings(Vec::new())?, out).map(|()| done),
-        Command::Generate(command) => generate::run(&command, &mut Cli::command(), out).map(|()| done),
+        _ => Err(control::other_version()),
     }
 }

@@ -1,14 +1,13 @@
 //! `doorward rules`: the access rules as lines of text.
 
 use std::fmt::Write as _;
-use std::io::Read;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use super::input::{self, Input};
 use crate::access::api::{CheckDto, check_rules, warnings};
 use crate::access::rule_text;
 use crate::access::{Access, ChangeError, Edit, Rule, Step};
@@ -18,10 +17,11 @@ use crate::http::Problem;
 use crate::sessions::Level;
 use crate::words::Words;
 
+/// The largest file of rules, in bytes.
 const LONGEST_FILE: u64 = 3 * 1024 * 1024;
 
 /// What to do with access rules.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(super) enum RulesCommand {
     /// List the rules in order; the first that fits decides, and what fits none is refused.
     List,
@@ -31,9 +31,6 @@ pub(super) enum RulesCommand {
     Apply {
         /// The file; `-` reads standard input.
         file: PathBuf,
-        #[arg(skip)]
-        #[serde(default)]
-        text: String,
     },
     /// A list that is worked on beside the one in force.
     Draft {
@@ -77,7 +74,7 @@ pub(super) enum RulesCommand {
 }
 
 /// Where a rule moves.
-#[derive(Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Direction {
     /// Towards the start.
     Up,
@@ -86,7 +83,7 @@ pub(super) enum Direction {
 }
 
 /// What to do with the draft.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(super) enum DraftCommand {
     /// Show the draft as `put` reads it.
     Show,
@@ -94,9 +91,6 @@ pub(super) enum DraftCommand {
     Put {
         /// The file; `-` reads standard input.
         file: PathBuf,
-        #[arg(skip)]
-        #[serde(default)]
-        text: String,
     },
     /// Put the draft in force.
     Apply,
@@ -105,7 +99,7 @@ pub(super) enum DraftCommand {
 }
 
 /// The request that `check` is about.
-#[derive(Args, Serialize, Deserialize)]
+#[derive(Args)]
 pub(super) struct CheckOptions {
     /// The host of the app, such as photos.home.example.
     #[arg(long)]
@@ -135,35 +129,25 @@ pub(super) struct CheckOptions {
 
 impl RulesCommand {
     /// Reads the file, before the command travels.
-    pub(super) fn with_input(mut self) -> Result<Self, Failure> {
-        if let RulesCommand::Apply { file, text }
-        | RulesCommand::Draft { command: DraftCommand::Put { file, text } } = &mut self
-        {
-            let unreadable =
-                |error: std::io::Error| Failure::new(format!("{} cannot be read: {error}", file.display()));
-            let input: Box<dyn Read> = if file.as_os_str() == "-" {
-                Box::new(std::io::stdin().lock())
-            } else {
-                Box::new(std::fs::File::open(&file).map_err(unreadable)?)
-            };
-            input.take(LONGEST_FILE + 1).read_to_string(text).map_err(unreadable)?;
-            if text.len() as u64 > LONGEST_FILE {
-                return Err(Failure::usage("This file is too long for a list of rules."));
+    pub(super) fn input(&self) -> Result<Input, Failure> {
+        match self {
+            RulesCommand::Apply { file } | RulesCommand::Draft { command: DraftCommand::Put { file } } => {
+                Ok(Input::of(input::read_file(file, LONGEST_FILE)?))
             }
+            _ => Ok(Input::default()),
         }
-        Ok(self)
     }
 
     /// Returns the file that the answer goes to, if not to standard output.
-    pub(super) fn output(&self) -> Option<PathBuf> {
+    pub(super) fn output(&self) -> Option<&Path> {
         match self {
-            RulesCommand::Export { file } => file.clone(),
+            RulesCommand::Export { file } => file.as_deref(),
             _ => None,
         }
     }
 }
 
-pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Failure> {
+pub(super) async fn run(app: &App, command: RulesCommand, input: &Input) -> Result<String, Failure> {
     let access = &app.access;
     let event = Event::succeeded(Kind::RuleChanged).by_system("cli");
     let seen = access.list().version();
@@ -171,11 +155,9 @@ pub(super) async fn run(app: &App, command: RulesCommand) -> Result<String, Fail
         RulesCommand::List => {}
         RulesCommand::Check(options) => return check(app, options),
         RulesCommand::Export { .. } => return Ok(rule_text::write_file(access.list().rules())),
-        RulesCommand::Draft { command } => return draft(app, command).await,
-        RulesCommand::Apply { text, .. } => {
-            let rules = rule_text::parse_file(&text)
-                .map_err(|(line, error)| Failure::usage(format!("Line {line}: {error}")))?;
-            access.replace_all(rules, seen, event).await.map_err(refused)?;
+        RulesCommand::Draft { command } => return draft(app, command, input).await,
+        RulesCommand::Apply { .. } => {
+            access.replace_all(rules_of(input)?, seen, event).await.map_err(refused)?;
         }
         RulesCommand::Add { before, words } => {
             access.edit(Edit::Add(rule_of(&words)?, before), seen, event).await.map_err(refused)?;
@@ -202,20 +184,23 @@ fn rule_of(words: &[String]) -> Result<Rule, Failure> {
     rule_text::parse_line(&line).map_err(|error| Failure::usage(error.to_string()))
 }
 
+fn rules_of(input: &Input) -> Result<Vec<Rule>, Failure> {
+    rule_text::parse_file(input.text()?)
+        .map_err(|(line, error)| Failure::usage(format!("Line {line}: {error}")))
+}
+
 fn refused(error: ChangeError) -> Failure {
     Failure::new(Problem::from(error).detail.english())
 }
 
-async fn draft(app: &App, command: DraftCommand) -> Result<String, Failure> {
+async fn draft(app: &App, command: DraftCommand, input: &Input) -> Result<String, Failure> {
     let access = &app.access;
     let seen = access.draft_state();
     let event = |kind| Event::succeeded(kind).by_system("cli");
     match command {
         DraftCommand::Show => {}
-        DraftCommand::Put { text, .. } => {
-            let rules = rule_text::parse_file(&text)
-                .map_err(|(line, error)| Failure::usage(format!("Line {line}: {error}")))?;
-            access.put_draft(rules, seen, event(Kind::RuleDrafted)).await.map_err(refused)?;
+        DraftCommand::Put { .. } => {
+            access.put_draft(rules_of(input)?, seen, event(Kind::RuleDrafted)).await.map_err(refused)?;
         }
         DraftCommand::Apply => {
             let event = event(Kind::RuleChanged).detail("change", "applied");

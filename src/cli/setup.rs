@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, control, user};
+use super::{Failure, control, input};
 use crate::app::App;
 use crate::config::Settings;
 use crate::kernel::random::Random;
@@ -114,7 +114,7 @@ fn read_password(args: &SetupArgs) -> Result<BootstrapPassword, Failure> {
                 .map_err(unreadable)?;
             Ok(BootstrapPassword::Hash(text.trim().to_owned()))
         }
-        None if args.password_stdin => Ok(BootstrapPassword::Plain(SecretText::new(user::read_password()?))),
+        None if args.password_stdin => Ok(BootstrapPassword::Plain(SecretText::new(input::read_password()?))),
         None => {
             Err(Failure::usage("Give the owner's password with --password-stdin or --password-hash-file."))
         }

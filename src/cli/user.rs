@@ -7,11 +7,10 @@ mod passkeys;
 mod sessions;
 
 use std::fmt::Write as _;
-use std::io::Read;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 
+use super::input::{self, Input};
 use super::{Failure, told};
 use crate::accounts::profile::{Edit, EditFault};
 use crate::accounts::records::{LinkPurpose, Role};
@@ -28,11 +27,8 @@ use crate::kernel::secret::SecretText;
 use crate::kernel::text::{Email, GroupName};
 use crate::my_account::profile_api::{fault, known_claims};
 
-/// The longest password that standard input is read for.
-const LONGEST_INPUT: u64 = 4096;
-
 /// What to do with people.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(super) enum UserCommand {
     /// List people.
     List {
@@ -60,14 +56,10 @@ pub(super) enum UserCommand {
         role: String,
         /// Give a username away that somebody who was deleted had. Access rules and apps may still know them by it.
         #[arg(long)]
-        #[serde(default)]
         reuse_username: bool,
         /// Read the password from standard input instead of making a link.
         #[arg(long)]
         password_stdin: bool,
-        #[arg(skip)]
-        #[serde(default)]
-        password: String,
     },
     /// Change a person: what is left out stays. Another role ends all sessions and links of the person.
     Change {
@@ -93,9 +85,6 @@ pub(super) enum UserCommand {
     Passwd {
         /// The username.
         username: String,
-        #[arg(skip)]
-        #[serde(default)]
-        password: String,
     },
     /// Lift the pauses of sign-in, wherever, and the delay that failures earned.
     Unlock {
@@ -103,7 +92,6 @@ pub(super) enum UserCommand {
         username: String,
         /// Lift only the pause with this handle, as the detail of a person in the API names it.
         #[arg(long, allow_hyphen_values = true)]
-        #[serde(default)]
         handle: Option<String>,
     },
     /// Disable an account; its sessions and links end at once.
@@ -112,7 +100,6 @@ pub(super) enum UserCommand {
         username: String,
         /// Why, for other administrators; it stands in the audit log.
         #[arg(long, default_value = "")]
-        #[serde(default)]
         reason: String,
     },
     /// Enable an account again.
@@ -200,47 +187,29 @@ pub(super) enum UserCommand {
 
 impl UserCommand {
     /// Reads what the command takes from standard input, before it travels.
-    pub(super) fn with_input(mut self) -> Result<Self, Failure> {
-        match &mut self {
-            UserCommand::Add { password_stdin: true, password, .. }
-            | UserCommand::Passwd { password, .. } => {
-                *password = read_password()?;
+    pub(super) fn input(&self) -> Result<Input, Failure> {
+        match self {
+            UserCommand::Add { password_stdin: true, .. } | UserCommand::Passwd { .. } => {
+                Ok(Input::of(input::read_password()?))
             }
-            _ => {}
+            _ => Ok(Input::default()),
         }
-        Ok(self)
     }
 }
 
-/// Reads one line from standard input.
-pub(super) fn read_password() -> Result<String, Failure> {
-    let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .take(LONGEST_INPUT)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::new(format!("The password cannot be read: {error}")))?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        return Err(Failure::usage(
-            "Give the password on standard input, such as: doorward user passwd ada < file",
-        ));
-    }
-    Ok(line.to_owned())
-}
-
-pub(super) async fn run(app: &App, command: UserCommand) -> Result<String, Failure> {
+pub(super) async fn run(app: &App, command: UserCommand, input: &Input) -> Result<String, Failure> {
     match command {
         UserCommand::List { query, filter } => list(app, query, filter.as_deref()),
-        UserCommand::Add { username, name, email, groups, role, password, reuse_username, .. } => {
+        UserCommand::Add { username, name, email, groups, role, reuse_username, password_stdin } => {
             let new = changes::Added { username, name, email, groups, role, reuse_username };
+            let password = if password_stdin { Some(input.text()?) } else { None };
             changes::add(app, new, password).await
         }
         UserCommand::Change { username, name, email, role, groups, no_groups } => {
             let groups = if no_groups || !groups.is_empty() { Some(groups) } else { None };
             changes::change(app, &username, changes::Changed { name, email, role, groups }).await
         }
-        UserCommand::Passwd { username, password } => passwd(app, &username, password).await,
+        UserCommand::Passwd { username } => passwd(app, &username, input.text()?).await,
         UserCommand::Profile { username, claims, unset } => profile(app, &username, &claims, &unset).await,
         UserCommand::AppToken { command } => app_token::run(app, command).await,
         UserCommand::Passkeys { command } => passkeys::run(app, command).await,
@@ -358,12 +327,12 @@ fn parse_groups(names: &[String]) -> Result<Vec<GroupName>, Failure> {
 
 async fn accepted_hash(
     app: &App,
-    password: String,
+    password: &str,
     role: Role,
     username: &str,
     email: Option<&str>,
 ) -> Result<String, Failure> {
-    let password = SecretText::new(password);
+    let password = SecretText::new(password.to_owned());
     app.accounts
         .check_password(&password, role, username, email)
         .map_err(|error| Failure::usage(error.to_string()))?;
@@ -373,7 +342,7 @@ async fn accepted_hash(
         .map_err(|_| Failure::new("The server is busy hashing passwords; try again."))
 }
 
-async fn passwd(app: &App, name: &str, password: String) -> Result<String, Failure> {
+async fn passwd(app: &App, name: &str, password: &str) -> Result<String, Failure> {
     let user = find(app, name)?;
     let email = user.email.as_ref().map(Email::as_str);
     let phc = accepted_hash(app, password, user.role, user.username.as_str(), email).await?;

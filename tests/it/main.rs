@@ -62,6 +62,8 @@ mod observatory;
 #[cfg(test)]
 mod oidc;
 #[cfg(test)]
+mod orders;
+#[cfg(test)]
 mod outgoing;
 #[cfg(test)]
 mod outside;

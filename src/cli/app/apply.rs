@@ -8,17 +8,18 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
 use super::change::{event, fresh_secret, refused};
+use super::find;
 use super::shown::members;
-use super::{find, read_file};
 use crate::admin::client_api::settings_of;
 use crate::app::App;
 use crate::audit::Kind;
 use crate::cli::Failure;
+use crate::cli::input::{Input, read_file};
 use crate::crypto::mac::sha256;
 use crate::http::Problem;
 use crate::kernel::secret::SecretText;
@@ -28,14 +29,8 @@ use crate::oidc::{AddError, ClientId, ClientSettings};
 /// How long a secret from outside is at least: only its digest is kept, which hides nothing that can be guessed.
 const SHORTEST_SECRET: usize = 32;
 const LONGEST_SECRET: usize = 512;
-
-/// The file as it travels. Secrets do not: only their digests.
-#[derive(Default, Serialize, Deserialize)]
-pub(in crate::cli) struct Input {
-    text: String,
-    /// By the name of the file that the table gives, SHA-256 of the secret in it.
-    secrets: BTreeMap<String, [u8; 32]>,
-}
+/// The largest file, in bytes.
+const LONGEST_FILE: u64 = 256 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,34 +53,31 @@ fn line_of(text: &str, at: usize) -> usize {
     text.get(..at).map_or(1, |before| before.matches('\n').count() + 1)
 }
 
-impl Input {
-    /// Reads a file, and the secrets beside it that it names.
-    ///
-    /// # Errors
-    /// A file cannot be read, the text is no TOML, or a secret is too short to be safe.
-    pub(super) fn read(file: &Path) -> Result<Input, Failure> {
-        let text = read_file(file)?;
-        let mut secrets = BTreeMap::new();
-        for table in File::parse(&text)?.apps {
-            let Some(name) = table.get_ref().get("secret_file").and_then(toml::Value::as_str) else {
-                continue;
-            };
-            let path = file.parent().unwrap_or(Path::new("")).join(name);
-            let secret = SecretText::new(read_file(&path)?);
-            let secret = secret.expose().trim_end_matches(['\n', '\r']);
-            let is_sound = (SHORTEST_SECRET..=LONGEST_SECRET).contains(&secret.len())
-                && secret.bytes().all(|byte| byte.is_ascii_graphic());
-            if !is_sound {
-                return Err(Failure::usage(format!(
-                    "{} must hold {SHORTEST_SECRET} to {LONGEST_SECRET} letters, digits and signs in one line, made at \
-                     random: `openssl rand -hex 32`.",
-                    path.display()
-                )));
-            }
-            secrets.insert(name.to_owned(), sha256(secret));
+/// Reads a file, and the secrets beside it that it names: of those, only digests travel.
+///
+/// # Errors
+/// A file cannot be read, the text is no TOML, or a secret is too short to be safe.
+pub(super) fn read(file: &Path) -> Result<Input, Failure> {
+    let mut input = Input::of(read_file(file, LONGEST_FILE)?);
+    for table in File::parse(input.text()?)?.apps {
+        let Some(name) = table.get_ref().get("secret_file").and_then(toml::Value::as_str) else {
+            continue;
+        };
+        let path = file.parent().unwrap_or(Path::new("")).join(name);
+        let secret = SecretText::new(read_file(&path, LONGEST_FILE)?);
+        let secret = secret.expose().trim_end_matches(['\n', '\r']);
+        let is_sound = (SHORTEST_SECRET..=LONGEST_SECRET).contains(&secret.len())
+            && secret.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_sound {
+            return Err(Failure::usage(format!(
+                "{} must hold {SHORTEST_SECRET} to {LONGEST_SECRET} letters, digits and signs in one line, made at \
+                 random: `openssl rand -hex 32`.",
+                path.display()
+            )));
         }
-        Ok(Input { text, secrets })
+        input.digests.insert(name.to_owned(), sha256(secret));
     }
+    Ok(input)
 }
 
 /// What one table asks for, judged.
@@ -136,13 +128,14 @@ fn take_text(members: &mut Map<String, Value>, name: &str, table: &mut Table<'_>
 
 /// Judges the whole file.
 fn judge(app: &App, input: &Input) -> Result<Vec<Wanted>, Failure> {
-    let tables = File::parse(&input.text)?.apps;
+    let text = input.text()?;
+    let tables = File::parse(text)?.apps;
     let starts: Vec<usize> = tables.iter().map(|table| table.span().start).collect();
     let (mut faults, mut wanted, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for table in tables {
         let start = table.span().start;
-        let end = starts.iter().copied().filter(|other| *other > start).min().unwrap_or(input.text.len());
-        let mut place = Table { text: &input.text, start, end, faults: &mut faults };
+        let end = starts.iter().copied().filter(|other| *other > start).min().unwrap_or(text.len());
+        let mut place = Table { text, start, end, faults: &mut faults };
         let one = judge_one(app, input, table.into_inner(), &mut place);
         if let Some(one) = one {
             if seen.insert(one.id.clone()) {
@@ -225,7 +218,7 @@ fn judge_secret(input: &Input, members: &mut Map<String, Value>, place: &mut Tab
         }
         return digest;
     }
-    let digest = input.secrets.get(&file?).copied();
+    let digest = input.digests.get(&file?).copied();
     if digest.is_none() {
         place.object("secret_file", "The file was not read; try again.");
     }

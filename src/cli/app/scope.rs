@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 
 use crate::admin::by::By;
 use crate::app::App;
 use crate::cli::{Failure, told};
 
 /// What to do with scopes.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(in crate::cli) enum ScopeCommand {
     /// List the scopes that an administrator made up: name, and what they show.
     List,
@@ -30,7 +29,7 @@ pub(in crate::cli) enum ScopeCommand {
 }
 
 /// What to do with tokens for apps that register themselves.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(in crate::cli) enum RegistrationCommand {
     /// Make a token with which apps may register themselves, and print it.
     Make {

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 
 use super::find;
 use crate::admin::by::By;
@@ -13,7 +12,7 @@ use crate::programs::app_tokens::{self, Wish};
 use crate::sessions::{Factors, Level};
 
 /// What to do with app tokens.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(in crate::cli) enum AppTokenCommand {
     /// Make a token for a program and print it, once.
     Add {

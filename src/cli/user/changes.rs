@@ -42,18 +42,19 @@ pub(super) fn link_text(username: &Username, link: &Link) -> String {
     )
 }
 
-/// Makes an account; an empty `password` means a link.
-pub(super) async fn add(app: &App, added: Added, password: String) -> Result<String, Failure> {
+/// Makes an account; without a password there is a link.
+pub(super) async fn add(app: &App, added: Added, password: Option<&str>) -> Result<String, Failure> {
     let username = Username::parse(&added.username).map_err(wrong)?;
     let shown = if added.name.is_empty() { username.as_str() } else { &added.name };
     let display_name = DisplayName::parse(shown).map_err(wrong)?;
     let email = parse_email(&added.email)?;
     let (role, groups) = (parse_role(&added.role)?, parse_groups(&added.groups)?);
-    let password_hash = if password.is_empty() {
-        None
-    } else {
-        let email = email.as_ref().map(Email::as_str);
-        Some(accepted_hash(app, password, role, username.as_str(), email).await?)
+    let password_hash = match password {
+        Some(password) => {
+            let email = email.as_ref().map(Email::as_str);
+            Some(accepted_hash(app, password, role, username.as_str(), email).await?)
+        }
+        None => None,
     };
     let new = NewPerson {
         username,

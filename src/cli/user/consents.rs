@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 
 use super::find;
 use crate::admin::by::By;
@@ -11,7 +10,7 @@ use crate::app::App;
 use crate::cli::{Failure, told};
 
 /// What to do with consents.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(in crate::cli) enum ConsentCommand {
     /// List the apps that a person let do something: client id, since when, scopes.
     List {

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde::{Deserialize, Serialize};
 
 use super::find;
 use crate::admin::by::By;
@@ -13,7 +12,7 @@ use crate::sessions::labels::device_name;
 use crate::words::Words;
 
 /// What to do with sessions.
-#[derive(Subcommand, Serialize, Deserialize)]
+#[derive(Subcommand)]
 pub(in crate::cli) enum SessionCommand {
     /// List the sessions of a person: handle, since when, last seen, place, device.
     List {
