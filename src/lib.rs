@@ -2,8 +2,8 @@
 //!
 //! The rooms are three packages, so that each can be compiled as it needs to be; here they are one again.
 
-pub use doorward_core::{config, crypto, kernel, store, words};
-pub use doorward_fast::{access, accounts, audit, http, limits, metrics, sessions, site};
+pub use doorward_core::{audit, config, crypto, kernel, store, words};
+pub use doorward_fast::{access, accounts, http, limits, metrics, sessions, site};
 pub use doorward_small::{
     admin, app, cli, import, my_account, oidc, operations, programs, routes, setup, sign_in, views,
 };

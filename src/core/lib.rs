@@ -6,6 +6,8 @@ pub mod kernel;
 #[path = "../words/mod.rs"]
 pub mod words;
 
+#[path = "../audit/mod.rs"]
+pub mod audit;
 #[path = "../config/mod.rs"]
 pub mod config;
 #[path = "../crypto/mod.rs"]

@@ -1,7 +1,7 @@
 //! The rooms that every request passes, as a package of their own, compiled to be fast. `src/README.md` is the map of all
 //! rooms.
 
-pub use doorward_core::{config, crypto, kernel, store, words};
+pub use doorward_core::{audit, config, crypto, kernel, store, words};
 
 #[path = "../http/mod.rs"]
 pub mod http;
@@ -16,7 +16,5 @@ pub mod site;
 pub mod access;
 #[path = "../accounts/mod.rs"]
 pub mod accounts;
-#[path = "../audit/mod.rs"]
-pub mod audit;
 #[path = "../sessions/mod.rs"]
 pub mod sessions;
