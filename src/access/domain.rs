@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::matcher::Caller;
 use crate::words::{Said, Words, said};
@@ -72,17 +73,17 @@ pub fn is_local(host: &str) -> bool {
 }
 
 /// The hosts that a rule names: one host, every host below a parent (not the parent itself), or those that carry the
-/// caller's name.
+/// caller's name. The name is shared with the index of all rules: there may be ten thousand of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DomainPattern {
     /// Exactly this host.
-    Exact(Box<str>),
+    Exact(Arc<str>),
     /// Every host below this one, at any depth; written `*.parent`.
-    Below(Box<str>),
+    Below(Arc<str>),
     /// The host that has the caller's username in front of this one; written `{user}.parent`.
-    OfUser(Box<str>),
+    OfUser(Arc<str>),
     /// The hosts that have the name of a group of the caller in front of this one; written `{group}.parent`.
-    OfGroup(Box<str>),
+    OfGroup(Arc<str>),
 }
 
 impl DomainPattern {
@@ -91,7 +92,7 @@ impl DomainPattern {
     pub fn parse(text: &str) -> Result<Self, Said> {
         let text = text.trim();
         let typed = text.to_owned();
-        let (name, make): (_, fn(Box<str>) -> Self) = if let Some(parent) = text.strip_prefix("*.") {
+        let (name, make): (_, fn(Arc<str>) -> Self) = if let Some(parent) = text.strip_prefix("*.") {
             (parent, DomainPattern::Below)
         } else if let Some(parent) = text.strip_prefix("{user}.") {
             (parent, DomainPattern::OfUser)
@@ -113,11 +114,11 @@ impl DomainPattern {
             return Err(said(move |t| t.access_host_port(&typed)));
         }
         let host = normal_host(name).ok_or_else(|| said(move |t| t.access_host_wrong(&typed)))?;
-        Ok(make(host.into_owned().into_boxed_str()))
+        Ok(make(Arc::from(host)))
     }
 
     /// Returns the host that is named, or the parent of the hosts that are.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Arc<str> {
         match self {
             DomainPattern::Exact(name)
             | DomainPattern::Below(name)
@@ -163,7 +164,7 @@ impl DomainPattern {
             (DomainPattern::Exact(_) | DomainPattern::Below(_), DomainPattern::Exact(host)) => {
                 self.names(host)
             }
-            (DomainPattern::Below(own), _) => **own == *other.name() || is_below(other.name(), own),
+            (DomainPattern::Below(own), _) => **own == **other.name() || is_below(other.name(), own),
             _ => self == other,
         }
     }

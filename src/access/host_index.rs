@@ -1,6 +1,7 @@
 //! Which rules name a host. Pure, made once for each list of rules.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
@@ -13,17 +14,17 @@ const LARGEST_SET: usize = 8 * 1024 * 1024;
 /// Where the rules of a name stand in `HostIndex::numbers`.
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
 }
 
 /// The rules that name a host, by host.
 #[derive(Debug, Default)]
 pub(super) struct HostIndex {
     /// The rules that name a host exactly.
-    exact: HashMap<Box<str>, Span>,
+    exact: HashMap<Arc<str>, Span>,
     /// The rules that name hosts below a parent.
-    below: HashMap<Box<str>, Span>,
+    below: HashMap<Arc<str>, Span>,
     /// Indexes of rules; those of each name stand together, in order.
     numbers: Vec<u32>,
     patterns: HostPatterns,
@@ -45,7 +46,7 @@ impl HostIndex {
         let (mut exact, mut below) = (HashMap::new(), HashMap::new());
         for (number, rule) in (0_u32..).zip(rules) {
             for domain in rule.domains() {
-                let table: &mut HashMap<&str, Vec<u32>> = match domain {
+                let table: &mut HashMap<&Arc<str>, Vec<u32>> = match domain {
                     DomainPattern::Exact(_) => &mut exact,
                     DomainPattern::Below(_) | DomainPattern::OfUser(_) | DomainPattern::OfGroup(_) => {
                         &mut below
@@ -58,13 +59,15 @@ impl HostIndex {
             }
         }
         let mut numbers = Vec::new();
-        let mut lay_out = |table: HashMap<&str, Vec<u32>>| {
+        // Far fewer than that: the domains of all rules are bounded.
+        let place = |numbers: &Vec<u32>| u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        let mut lay_out = |table: HashMap<&Arc<str>, Vec<u32>>| {
             table
                 .into_iter()
                 .map(|(name, naming)| {
-                    let start = numbers.len();
+                    let start = place(&numbers);
                     numbers.extend(naming);
-                    (Box::from(name), Span { start, end: numbers.len() })
+                    (name.clone(), Span { start, end: place(&numbers) })
                 })
                 .collect()
         };
@@ -77,8 +80,9 @@ impl HostIndex {
     /// with the first rule that decides so far: expressions of later rules are not tried.
     pub(super) fn each_source(&self, host: &str, mut visit: impl FnMut(&[u32]) -> Option<usize>) {
         let mut decided = None;
-        let mut show =
-            |span: &Span| decided = visit(self.numbers.get(span.start..span.end).unwrap_or_default());
+        let mut show = |span: &Span| {
+            decided = visit(self.numbers.get(span.start as usize..span.end as usize).unwrap_or_default())
+        };
         if let Some(span) = self.exact.get(host) {
             show(span);
         }

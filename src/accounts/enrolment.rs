@@ -102,7 +102,7 @@ impl Accounts {
         let mut batch = self.store.batch();
         let mut others = self.waiting(user)?;
         others.retain(|(row, _)| *row != asker.row(user));
-        others.sort_by_key(|(_, other)| other.value.expires_at);
+        others.sort_unstable_by_key(|(_, other)| other.value.expires_at);
         for (row, _) in others.iter().take((others.len() + 1).saturating_sub(MOST_WAITING)) {
             batch.remove::<PendingTotpRecord>(row);
         }

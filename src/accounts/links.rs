@@ -131,7 +131,8 @@ impl Accounts {
         let mut links: Vec<OpenLink> = live
             .map(|(row, seen)| OpenLink { handle: handle_of(&row), record: seen.value.clone(), row, seen })
             .collect();
-        links.sort_by_key(|link| std::cmp::Reverse((link.record.created_at, link.record.expires_at)));
+        links
+            .sort_unstable_by_key(|link| std::cmp::Reverse((link.record.created_at, link.record.expires_at)));
         Ok(links)
     }
 

@@ -71,7 +71,7 @@ pub fn known_transports(said: &[String]) -> Vec<String> {
     const KNOWN: [&str; 6] = ["ble", "hybrid", "internal", "nfc", "smart-card", "usb"];
     let is_known = |own: &&String| KNOWN.contains(&own.as_str());
     let mut known: Vec<String> = said.iter().filter(is_known).take(MOST_TRANSPORTS).cloned().collect();
-    known.sort();
+    known.sort_unstable();
     known.dedup();
     known
 }
@@ -91,7 +91,7 @@ impl Accounts {
                 Some(Passkey { id, seen })
             })
             .collect();
-        found.sort_by_key(|passkey| (passkey.seen.value.created_at, passkey.id));
+        found.sort_unstable_by_key(|passkey| (passkey.seen.value.created_at, passkey.id));
         Ok(found)
     }
 

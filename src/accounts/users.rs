@@ -510,7 +510,7 @@ fn email_row(email: &Email) -> String {
 }
 
 fn sorted(mut groups: Vec<GroupName>) -> Vec<GroupName> {
-    groups.sort();
+    groups.sort_unstable();
     groups.dedup();
     groups
 }

@@ -56,7 +56,7 @@ pub async fn show_presets(room: &Admin, request: &Request, actor: &Principal) ->
     let wanted = request.query("category").unwrap_or_default();
     let all = presets::list();
     let mut kinds: Vec<Category> = all.iter().map(|preset| preset.category).collect();
-    kinds.sort_by_key(|kind| in_words(*kind, t));
+    kinds.sort_unstable_by_key(|kind| in_words(*kind, t));
     kinds.dedup();
     let chosen = kinds.iter().copied().find(|kind| kind.as_str() == wanted);
     let link = |kind: Option<Category>| FilterLink {

@@ -39,7 +39,7 @@ pub async fn show_apps(room: &Admin, request: &Request, actor: &Principal) -> Re
         badges: badges(client, t),
     };
     let mut cards: Vec<views::AppCard> = clients.iter().map(card).collect();
-    cards.sort_by_key(|card| card.name.to_lowercase());
+    cards.sort_unstable_by_key(|card| card.name.to_lowercase());
     let mut frame = room.frame(request, actor, t.apps_title(), "apps");
     if request.query("done").as_deref() == Some("removed") {
         frame = frame.with_notice(Kind::Ok, t.apps_removed());
@@ -230,7 +230,7 @@ pub(super) fn group_choices(room: &Admin, chosen: &[String]) -> Result<Vec<Choic
     let mut names: Vec<String> =
         room.list_groups()?.into_iter().map(|group| group.name.to_string()).collect();
     names.extend(chosen.iter().cloned());
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     Ok(names
         .into_iter()

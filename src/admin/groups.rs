@@ -168,7 +168,7 @@ impl Admin {
             let mut changed = seen.value.clone();
             changed.groups.retain(|group| group != from && group != to);
             changed.groups.push(to.clone());
-            changed.groups.sort();
+            changed.groups.sort_unstable();
             self.accounts.stage_change(&mut batch, user.id, &seen, changed);
         }
         batch.remove::<GroupRecord>(from.as_str().as_bytes());
@@ -234,7 +234,7 @@ impl Admin {
         }
         let mut wanted = target.groups.to_vec();
         edit(&mut wanted);
-        wanted.sort();
+        wanted.sort_unstable();
         wanted.dedup();
         if wanted == target.groups.to_vec() {
             return Ok(());

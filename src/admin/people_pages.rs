@@ -188,7 +188,7 @@ pub(super) fn role_choices(t: Words, own: Role, chosen: Role) -> Vec<Choice> {
 pub(super) fn group_choices(room: &Admin, chosen: &[GroupName]) -> Result<Vec<Choice>, Problem> {
     let mut names: Vec<GroupName> = room.list_groups()?.into_iter().map(|group| group.name).collect();
     names.extend(chosen.iter().cloned());
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     let choice = |name: &GroupName| Choice::new(name.as_str(), name.as_str(), chosen.contains(name));
     Ok(names.iter().map(choice).collect())

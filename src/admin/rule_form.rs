@@ -190,7 +190,7 @@ pub(super) fn form_page(
     let mut groups: Vec<String> =
         room.list_groups()?.into_iter().map(|group| group.name.to_string()).collect();
     groups.extend(typed.groups.iter().cloned());
-    groups.sort();
+    groups.sort_unstable();
     groups.dedup();
     let mut methods: Vec<String> = METHODS.into_iter().map(str::to_owned).collect();
     methods.extend(typed.methods.iter().filter(|method| !METHODS.contains(&method.as_str())).cloned());

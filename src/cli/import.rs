@@ -124,7 +124,7 @@ fn read_authelia(folder: &Path) -> Result<Found, Failure> {
             paths.push(path);
         }
     }
-    paths.sort();
+    paths.sort_unstable();
     if paths.len() > MOST_FILES {
         return Err(Failure::new(format!("{} holds more than {MOST_FILES} YAML files.", folder.display())));
     }

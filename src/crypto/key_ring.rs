@@ -187,7 +187,7 @@ impl<K: RingMember> KeyRing<K> {
     }
 
     fn sort(&mut self) {
-        self.keys.sort_by(|a, b| (a.activates, a.kid()).cmp(&(b.activates, b.kid())));
+        self.keys.sort_unstable_by(|a, b| (a.activates, a.kid()).cmp(&(b.activates, b.kid())));
     }
 
     /// Returns the keys, oldest first.

@@ -160,7 +160,7 @@ fn is_contextual(folded: &str, context: &[&str]) -> bool {
         .flat_map(|word| std::iter::once(word.as_str()).chain(word.split(|c: char| !c.is_alphanumeric())))
         .filter(|word| word.chars().count() >= MIN_CONTEXT_WORD)
         .collect();
-    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.len()));
     for part in parts {
         if rest.contains(part) {
             *rest = rest.replace(part, "");

@@ -33,11 +33,8 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, A
 }
 
 /// `cookie-octet` of RFC 6265 section 4.1.1: visible ASCII without quote, comma, semicolon, backslash.
-const VALUE_BYTES: ByteSet = ByteSet::of(b"!")
-    .and_range(b'#', b'+')
-    .and_range(b'-', b':')
-    .and_range(b'<', b'[')
-    .and_range(b']', b'~');
+const VALUE_BYTES: ByteSet =
+    ByteSet::of(b"!").and_range(b'#', b'+').and_range(b'-', b':').and_range(b'<', b'[').and_range(b']', b'~');
 
 /// Returns the name under which a host-only cookie goes: `__Host-dw` over HTTPS or on localhost, plain `dw` where
 /// browsers would drop a `__Host-` cookie because the page is not secure.

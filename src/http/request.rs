@@ -1,7 +1,7 @@
 //! A request as handlers see it: body read and bounded, client address decided, nothing ambient.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::Problem;
 use super::address::Client;
@@ -60,7 +60,7 @@ impl Request {
         let mut values = self.headers.get_all(name).iter();
         match (values.next(), values.next()) {
             (None, _) => Ok(None),
-            (Some(value), None) => value.to_str().map(Some).map_err(|_| Ambiguous),
+            (Some(value), None) => ascii(value).map(Some).ok_or(Ambiguous),
             _ => Err(Ambiguous),
         }
     }
@@ -110,4 +110,10 @@ impl Request {
     pub fn form(&self) -> Result<super::form::Form, Problem> {
         super::form::parse(&self.headers, &self.body)
     }
+}
+
+/// Reads a header as `HeaderValue::to_str` does, but by words rather than by bytes: tokens are long. No header holds
+/// control characters, so all that is to be seen is whether it is ASCII.
+fn ascii(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok().filter(|text| text.is_ascii())
 }

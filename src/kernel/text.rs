@@ -30,9 +30,11 @@ impl PartialEq for TextError {
 
 impl Eq for TextError {}
 
+/// Makes a type of text that can only be made by parsing.
+#[macro_export]
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $parse:expr) => {
-        $crate::kernel::text::text!($(#[$doc])* $name, $parse, stored: $parse);
+        $crate::text!($(#[$doc])* $name, $parse, stored: $parse);
     };
     // What was stored by an older rule is still read by it.
     ($(#[$doc:meta])* $name:ident, $parse:expr, stored: $stored:expr) => {
@@ -76,7 +78,7 @@ macro_rules! text {
     };
 }
 
-pub(crate) use text;
+pub use text;
 
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')

@@ -405,7 +405,9 @@ impl MyAccount {
     /// Lists the caller's sessions: the current one first, then the most recently used.
     pub fn list_sessions(&self, principal: &Principal) -> Result<Vec<SessionView>, Problem> {
         let mut views = self.sessions.list(&principal.user.id)?;
-        views.sort_by_key(|view| view.id != principal.session);
+        if let Some(own) = views.iter().position(|view| view.id == principal.session) {
+            views.get_mut(..=own).unwrap_or_default().rotate_right(1);
+        }
         Ok(views)
     }
 

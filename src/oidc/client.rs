@@ -288,9 +288,9 @@ impl ClientSettings {
         if self.initials.is_empty() {
             self.initials = crate::views::initials(&self.name);
         }
-        self.grants.sort();
+        self.grants.sort_unstable();
         self.grants.dedup();
-        self.groups.sort();
+        self.groups.sort_unstable();
         self.groups.dedup();
         self
     }
@@ -518,7 +518,7 @@ impl Client {
                     .map(|url| url.origin().ascii_serialization()),
             );
         }
-        origins.sort();
+        origins.sort_unstable();
         origins.dedup();
         origins
     }

@@ -20,7 +20,7 @@ impl Oidc {
             let mut settings = client.settings.clone();
             settings.groups.retain(|group| group != from && group != to);
             settings.groups.push(to.clone());
-            settings.groups.sort();
+            settings.groups.sort_unstable();
             let seen = self.client_record(&client.id)?;
             if seen.value.revision != client.revision {
                 return Err(crate::store::CommitError::Conflict.into());

@@ -603,7 +603,7 @@ impl Oidc {
             let mut scopes = Vec::clone(scopes);
             scopes.retain(|(name, _)| name != without);
             change(&mut scopes);
-            scopes.sort();
+            scopes.sort_unstable();
             scopes
         });
         self.touch_documents();

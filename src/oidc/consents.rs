@@ -80,7 +80,7 @@ impl Oidc {
     ) -> Question {
         let custom = self.custom_scopes();
         let mut resources = resources.to_vec();
-        resources.sort();
+        resources.sort_unstable();
         Question { scopes: claims::disclosed(scopes, claims, &client.settings.scopes, &custom), resources }
     }
 

@@ -18,7 +18,7 @@ impl Scopes {
     /// Takes names in any order.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
         let mut names: Vec<String> = names.into_iter().collect();
-        names.sort();
+        names.sort_unstable();
         names.dedup();
         Scopes(names)
     }

@@ -77,7 +77,7 @@ impl Sessions {
         let hooks = self.0.on_end.read().clone();
         let mut names: Vec<String> =
             hooks.iter().flat_map(|hook| stays.iter().flat_map(|sid| hook.told(sid))).collect();
-        names.sort();
+        names.sort_unstable();
         names.dedup();
         names
     }
@@ -145,7 +145,7 @@ impl Sessions {
         let staying = ids.filter(|id| !batch.removes::<SessionRecord>(id.as_bytes()));
         let mut by_age: Vec<_> =
             staying.filter_map(|id| self.0.live.get(&id).map(|live| (live.last_seen(), id))).collect();
-        by_age.sort();
+        by_age.sort_unstable();
         let surplus = (by_age.len() + 1).saturating_sub(MOST_PER_USER);
         for (_, id) in by_age.into_iter().take(surplus) {
             self.stage_end(batch, id);

@@ -441,7 +441,7 @@ impl Sessions {
                 factors: record.factors,
             });
         }
-        views.sort_by_key(|view| std::cmp::Reverse(view.last_seen));
+        views.sort_unstable_by_key(|view| std::cmp::Reverse(view.last_seen));
         Ok(views)
     }
 

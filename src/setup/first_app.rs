@@ -41,7 +41,7 @@ impl Setup {
             .iter()
             .flat_map(|user| user.groups.iter().map(ToString::to_string))
             .collect();
-        groups.sort();
+        groups.sort_unstable();
         groups.dedup();
         groups.truncate(20);
         let is_new = groups.is_empty();

@@ -54,7 +54,7 @@ pub(super) async fn names(origin: &Origin) -> Option<Result<Vec<IpAddr>, String>
     Some(match found {
         Ok(Ok(addresses)) => {
             let mut addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();
-            addresses.sort();
+            addresses.sort_unstable();
             addresses.dedup();
             if addresses.is_empty() { Err(NO_ADDRESS.to_owned()) } else { Ok(addresses) }
         }

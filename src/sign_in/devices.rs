@@ -24,7 +24,7 @@ pub fn proves(key: &SecretKey, cookie: &str, user: &UserId, not_before: Timestam
 pub fn remember(key: &SecretKey, cookie: Option<&str>, user: &UserId, now: Timestamp) -> String {
     let mut kept: Vec<_> =
         entries(key, cookie.unwrap_or_default()).filter(|entry| entry.user != *user).collect();
-    kept.sort_by_key(|entry| std::cmp::Reverse(entry.issued_at));
+    kept.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.issued_at));
     kept.truncate(MOST_ACCOUNTS - 1);
     let mut bytes = encode(key, user, now);
     for entry in kept {

@@ -16,7 +16,7 @@ pub(super) struct Domains {
 impl Domains {
     pub(super) fn new(listed: Vec<ProtectedDomain>) -> Self {
         let mut nearest_first: Vec<_> = listed.iter().cloned().map(Arc::new).collect();
-        nearest_first.sort_by_key(|own| std::cmp::Reverse(own.domain.len()));
+        nearest_first.sort_unstable_by_key(|own| std::cmp::Reverse(own.domain.len()));
         Domains { listed: listed.into(), nearest_first: nearest_first.into() }
     }
 

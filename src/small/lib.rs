@@ -1,9 +1,8 @@
 //! The rooms that few requests pass, as a package of their own, compiled to be small. `src/README.md` is the map of all
 //! rooms.
 
-pub use doorward_fast::{
-    access, accounts, audit, config, crypto, http, kernel, limits, metrics, sessions, site, store, words,
-};
+pub use doorward_core::{audit, config, crypto, kernel, store, words};
+pub use doorward_fast::{access, accounts, http, limits, metrics, sessions, site};
 
 #[path = "../views/mod.rs"]
 pub mod views;

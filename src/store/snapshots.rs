@@ -314,7 +314,7 @@ fn names(place: &Path) -> io::Result<Vec<String>> {
             names.push(name.to_owned());
         }
     }
-    names.sort();
+    names.sort_unstable();
     Ok(names)
 }
 

@@ -138,7 +138,7 @@ impl Sessions {
     pub fn app_tokens_of(&self, user: &UserId) -> Vec<Arc<AppToken>> {
         let mut tokens = self.0.app_tokens.of_owner(user);
         tokens.retain(|token| token.created_at > self.not_before());
-        tokens.sort_by_key(|token| std::cmp::Reverse((token.created_at, token.id)));
+        tokens.sort_unstable_by_key(|token| std::cmp::Reverse((token.created_at, token.id)));
         tokens
     }
 
