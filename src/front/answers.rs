@@ -1,54 +1,44 @@
 //! What the table itself answers: embedded files, pages of refusals, and the headers of rate limits.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::app::App;
 use crate::http::problem::seconds_rounded_up;
+use crate::http::rate::RateFields;
 use crate::http::{Problem, Reply, Request};
-use crate::limits::{Verdict, rate_limit_headers};
+use crate::limits::Verdict;
 use crate::sign_in::frames;
 use crate::views::errors::ErrorPage;
 use crate::views::{Wait, assets};
 
 /// Says what the rate rule has left.
 pub(super) fn with_rate_headers(
+    fields: &RateFields,
     answer: Result<Reply, Problem>,
     verdict: Option<Verdict>,
 ) -> Result<Reply, Problem> {
     match answer {
         Ok(mut reply) => {
             if let Some(verdict) = &verdict {
-                add_rate_headers("api", verdict, |name, value| reply.set(name, value));
+                fields.of(verdict).for_each(|(name, value)| reply.set(name, value));
             }
             Ok(reply)
         }
-        Err(problem) => Err(refused_with(problem, verdict)),
+        Err(problem) => Err(refused_with(fields, problem, verdict)),
     }
 }
 
 /// Says it in a refusal, which was counted like any other answer. What a stricter rule says comes first.
-pub(super) fn refused_with(mut problem: Problem, verdict: Option<Verdict>) -> Problem {
+pub(super) fn refused_with(fields: &RateFields, mut problem: Problem, verdict: Option<Verdict>) -> Problem {
     if let Some(verdict) = &verdict {
-        add_rate_headers("api", verdict, |name, value| {
+        for (name, value) in fields.of(verdict) {
             if !problem.headers.iter().any(|(own, _)| *own == name) {
                 problem.headers.push((name, value));
             }
-        });
+        }
     }
     problem
-}
-
-pub(super) fn add_rate_headers(
-    policy: &str,
-    verdict: &Verdict,
-    mut add: impl FnMut(HeaderName, HeaderValue),
-) {
-    rate_limit_headers(policy, verdict, |name, value| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            add(HeaderName::from_static(name), value);
-        }
-    });
 }
 
 pub(super) fn log(request: &Request, path: &str, problem: &Problem) {

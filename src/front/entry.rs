@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::answers::{add_rate_headers, refused_with, with_rate_headers};
+use super::answers::{refused_with, with_rate_headers};
 use super::guards::{browser, browser_or_program, check_forgery, not_an_admin, not_signed_in};
 use super::{Service, is_operations, second_factor};
 use crate::audit::{Event, Kind};
+use crate::http::rate::RateFields;
 use crate::http::{Problem, Reply, Request};
 use crate::limits::{Rule, Verdict};
 use crate::routes::{Action, Face, Method2, Rate, Route};
@@ -55,7 +56,7 @@ impl Service {
         match second_factor::comes_first(&self.app, route, request, caller.as_ref()) {
             Ok(None) => Ok(Entry::Open(caller, verdict)),
             Ok(Some(reply)) => Ok(Entry::Answered(reply)),
-            Err(problem) => Err(refused_with(problem, verdict)),
+            Err(problem) => Err(refused_with(&self.api_fields, problem, verdict)),
         }
     }
 
@@ -81,7 +82,9 @@ impl Service {
             Action::Maybe(_) | Action::Browser(_) | Action::AdminBrowser(_) => browser(&self.app, request),
             Action::User(_) | Action::Glance(_) | Action::Admin(_) => {
                 match browser_or_program(&self.app, request) {
-                    Err(problem) => Err(refused_with(problem, self.count_bad_token(route, request)?)),
+                    Err(problem) => {
+                        Err(refused_with(&self.api_fields, problem, self.count_bad_token(route, request)?))
+                    }
                     found => found,
                 }
             }
@@ -108,7 +111,7 @@ impl Service {
             Some(_) => Ok(None),
             None => {
                 let verdict = self.count(route, request, None)?;
-                with_rate_headers(not_signed_in(route.face, request), verdict).map(Some)
+                with_rate_headers(&self.api_fields, not_signed_in(route.face, request), verdict).map(Some)
             }
         }
     }
@@ -183,7 +186,7 @@ impl Service {
             Said::of(Words::errors_too_many_requests),
             verdict.retry_after,
         );
-        add_rate_headers(rule.name, verdict, |name, value| problem.headers.push((name, value)));
+        problem.headers.extend(RateFields::new(rule.name, rule.limit, rule.window).of(verdict));
         Err(problem)
     }
 

@@ -17,7 +17,9 @@ use tokio::sync::Semaphore;
 use crate::access::forward_auth::{self, Endpoint};
 use crate::app::{App, StartError};
 use crate::http::problem::seconds_rounded_up;
+use crate::http::rate::RateFields;
 use crate::http::{Answering, Handler, Problem, Reply, Request, RouteId, RouteLimits};
+use crate::limits::Rule;
 use crate::metrics::Route as RouteClass;
 use crate::oidc::OAuthError;
 use crate::routes::{Action, BODY, Face, Method2, ROUTES, Route};
@@ -33,7 +35,13 @@ use guards::not_signed_in;
 /// # Errors
 /// If a row of the table is wrong.
 pub fn open(app: Arc<App>) -> Result<Arc<dyn Handler>, StartError> {
-    Ok(Arc::new(Service { app, routes: Routes::compile().map_err(StartError)?, turn: Semaphore::new(1) }))
+    let Rule { name, limit, window } = app.api_rule;
+    Ok(Arc::new(Service {
+        app,
+        routes: Routes::compile().map_err(StartError)?,
+        turn: Semaphore::new(1),
+        api_fields: RateFields::new(name, limit, window),
+    }))
 }
 
 /// The routes of one path, each in the place of its method, by their place in the table.
@@ -159,6 +167,8 @@ struct Service {
     routes: Routes,
     /// One turn for those that try to sign in.
     turn: Semaphore,
+    /// What programs are told of the rule for requests.
+    api_fields: RateFields,
 }
 
 impl Service {
@@ -196,7 +206,7 @@ impl Service {
             (_, None) => not_signed_in(route.face, request),
             (Action::Proxy(_), _) => Err(Problem::not_found()),
         };
-        with_rate_headers(answer, verdict)
+        with_rate_headers(&self.api_fields, answer, verdict)
     }
 
     /// Goes the way of [`Service::through`] for a handler that need not wait.
@@ -208,9 +218,11 @@ impl Service {
     ) -> Result<Reply, Problem> {
         match self.enter(route, request)? {
             Entry::Answered(reply) => Ok(reply),
-            Entry::Open(None, verdict) => with_rate_headers(not_signed_in(route.face, request), verdict),
+            Entry::Open(None, verdict) => {
+                with_rate_headers(&self.api_fields, not_signed_in(route.face, request), verdict)
+            }
             Entry::Open(Some(caller), verdict) => {
-                with_rate_headers(handler(&self.app, request, &caller), verdict)
+                with_rate_headers(&self.api_fields, handler(&self.app, request, &caller), verdict)
             }
         }
     }

@@ -121,9 +121,14 @@ impl Client {
 
 /// Tells whether `name` is `localhost`, a name below it, or a loopback address. Without a port.
 pub fn is_loopback_name(name: &str) -> bool {
+    const BELOW: &str = ".localhost";
     let name = name.trim_end_matches('.');
     name.eq_ignore_ascii_case("localhost")
-        || name.to_ascii_lowercase().ends_with(".localhost")
+        || name
+            .len()
+            .checked_sub(BELOW.len())
+            .and_then(|at| name.get(at..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(BELOW))
         || name
             .trim_start_matches('[')
             .trim_end_matches(']')

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use super::Reply;
+use super::rate;
 use super::reply::Payload;
 
 const POLICY_START: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
@@ -55,8 +56,8 @@ const DATA: [(HeaderName, HeaderValue); 8] = [
 
 static PLAIN: LazyLock<HeaderMap> = LazyLock::new(|| page_headers(false));
 static SECURE: LazyLock<HeaderMap> = LazyLock::new(|| page_headers(true));
-static PLAIN_DATA: LazyLock<HeaderMap> = LazyLock::new(|| data_headers(false));
-static SECURE_DATA: LazyLock<HeaderMap> = LazyLock::new(|| data_headers(true));
+static PLAIN_DATA: LazyLock<DataHeaders> = LazyLock::new(|| DataHeaders::new(false));
+static SECURE_DATA: LazyLock<DataHeaders> = LazyLock::new(|| DataHeaders::new(true));
 
 fn page_headers(is_https: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(24);
@@ -70,13 +71,34 @@ fn page_headers(is_https: bool) -> HeaderMap {
     headers
 }
 
-fn data_headers(is_https: bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(24);
-    headers.extend(DATA);
-    if is_https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+/// The headers of data, to copy. What nearly every such answer sets itself stands in them already, with a value that is
+/// written over: so a copy, which has no room to spare, need not grow.
+struct DataHeaders {
+    usual: HeaderMap,
+    /// For answers that tell of a rate limit.
+    counted: HeaderMap,
+}
+
+impl DataHeaders {
+    fn new(is_https: bool) -> Self {
+        let mut usual = HeaderMap::with_capacity(24);
+        usual.extend(DATA);
+        if is_https {
+            usual.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
+        usual.insert(header::CONTENT_TYPE, HeaderValue::from_static(""));
+        let mut counted = usual.clone();
+        for name in rate::ALWAYS {
+            counted.insert(name.clone(), HeaderValue::from_static(""));
+        }
+        DataHeaders { usual, counted }
     }
-    headers
+
+    /// Adds to the headers of an answer with data what it must have.
+    fn joined(&self, own: HeaderMap) -> HeaderMap {
+        let is_counted = rate::ALWAYS.iter().all(|name| own.contains_key(*name));
+        joined(if is_counted { self.counted.clone() } else { self.usual.clone() }, own)
+    }
 }
 
 /// Writes the security headers as HTTP/1.1 text, for answers to requests that were no HTTP.
@@ -95,8 +117,8 @@ pub fn finish(reply: Reply, is_https: bool) -> Response<Payload> {
     let headers = if reply.is_for_proxy {
         for_proxy(reply.headers)
     } else if reply.is_data() {
-        let template = if is_https { &SECURE_DATA } else { &PLAIN_DATA };
-        joined(HeaderMap::clone(template), reply.headers)
+        let data = if is_https { &SECURE_DATA } else { &PLAIN_DATA };
+        data.joined(reply.headers)
     } else {
         let mut headers = if is_https { SECURE.clone() } else { PLAIN.clone() };
         if let Some(policy) = own_policy(&reply).and_then(|policy| HeaderValue::from_str(&policy).ok()) {
@@ -233,6 +255,10 @@ mod tests {
             assert_eq!(&data.headers()[name], value);
         }
         assert!(data.headers().contains_key(header::STRICT_TRANSPORT_SECURITY));
+        assert!(data.headers().values().all(|value| !value.is_empty()), "{:?}", data.headers());
+        let mut lone = Reply::json(StatusCode::OK, &1);
+        lone.set(rate::ALWAYS[1].clone(), HeaderValue::from_static("x"));
+        assert!(!finish(lone, true).headers().contains_key(rate::ALWAYS[0]));
         let mut word = Reply::empty(StatusCode::OK);
         word.is_for_proxy = true;
         let word = finish(word, false);

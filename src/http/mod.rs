@@ -20,6 +20,7 @@ pub mod multipart;
 pub mod outgoing;
 pub mod path;
 pub mod problem;
+pub mod rate;
 pub mod redirect;
 pub mod reply;
 pub mod request;

@@ -9,7 +9,6 @@
 //! key ever pays for another. Time is the monotonic clock's alone (LIM-09). There are no exempt addresses (LIM-08).
 
 mod exact;
-mod headers;
 mod place;
 mod rate;
 mod table;
@@ -23,7 +22,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-pub use headers::rate_limit_headers;
 pub use place::Place;
 
 use crate::kernel::random::Random;

@@ -7,8 +7,9 @@ use http::StatusCode;
 use crate::accounts::passwords::PasswordFault;
 use crate::accounts::users::AccountError;
 use crate::http::Problem;
+use crate::http::rate::RateFields;
 use crate::kernel::time::Timestamp;
-use crate::limits::{Verdict, rate_limit_headers};
+use crate::limits::Verdict;
 use crate::store::{CommitError, StoreError};
 use crate::words::{Said, Words, said};
 
@@ -133,11 +134,7 @@ impl From<SignInError> for Problem {
 }
 
 /// Adds the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10).
-pub(crate) fn with_limit_headers(mut problem: Problem, policy: &str, verdict: &Verdict) -> Problem {
-    rate_limit_headers(policy, verdict, |name, value| {
-        if let Ok(value) = http::HeaderValue::from_str(value) {
-            problem.headers.push((http::HeaderName::from_static(name), value));
-        }
-    });
+pub(crate) fn with_limit_headers(mut problem: Problem, rule: &'static str, verdict: &Verdict) -> Problem {
+    problem.headers.extend(RateFields::new(rule, verdict.limit, verdict.window).of(verdict));
     problem
 }

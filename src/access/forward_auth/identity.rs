@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::accounts::User;
 use crate::kernel::ids::UserId;
@@ -53,8 +53,10 @@ pub(super) fn identity_headers(user: Option<&User>) -> HeaderMap {
     let display_name = user.map_or("", |user| user.display_name.as_str());
     let name: String = display_name.chars().filter(|character| !character.is_control()).collect();
     let email = user.and_then(|user| user.email.as_ref()).map_or("", |email| email.as_str());
-    // Room for the assertion and for Cache-Control.
+    // Room for the assertion.
     let mut headers = HeaderMap::with_capacity(6);
+    // As on every answer; here already, so that copies need not grow.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for (header, text) in [
         (&REMOTE_USER, user.map_or("", |user| user.username.as_str())),
         (&REMOTE_GROUPS, &groups),
