@@ -8,6 +8,7 @@ mod entry;
 mod guards;
 mod second_factor;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,9 @@ type PathRoutes = [Option<RouteId>; Method2::COUNT];
 
 /// The table, compiled for look-up.
 struct Routes {
-    router: matchit::Router<PathRoutes>,
+    /// Those without segments that vary: most.
+    exact: HashMap<&'static str, PathRoutes>,
+    varied: matchit::Router<PathRoutes>,
 }
 
 impl Routes {
@@ -76,31 +79,38 @@ impl Routes {
                 }
             }
         }
-        let mut router = matchit::Router::new();
+        let (mut exact, mut varied) = (HashMap::new(), matchit::Router::new());
         for (path, routes) in by_path {
-            router.insert(path, routes).map_err(|error| format!("{path}: {error}"))?;
+            if path.contains('{') {
+                varied.insert(path, routes).map_err(|error| format!("{path}: {error}"))?;
+            } else {
+                exact.insert(path, routes);
+            }
         }
-        Ok(Routes { router })
+        Ok(Routes { exact, varied })
+    }
+
+    fn at(&self, path: &str) -> Option<&PathRoutes> {
+        self.exact.get(path).or_else(|| self.varied.at(path).ok().map(|matched| matched.value))
     }
 
     fn find(&self, method: &Method, path: &str) -> RouteId {
         if path.starts_with(ASSETS) {
             return Found::ASSET;
         }
-        let Ok(matched) = self.router.at(path) else { return Found::NOTHING };
-        let of = |method: Method2| matched.value.get(method as usize).copied().flatten();
+        let Some(routes) = self.at(path) else { return Found::NOTHING };
+        let of = |method: Method2| routes.get(method as usize).copied().flatten();
         Method2::of(method).and_then(of).or_else(|| of(Method2::Any)).unwrap_or(Found::OTHER_METHODS)
     }
 
     /// Returns the routes of a path, whatever their method.
     fn of_path(&self, path: &str) -> impl Iterator<Item = &'static Route> {
-        let routes = self.router.at(path).ok().into_iter().flat_map(|matched| matched.value.iter().flatten());
-        routes.filter_map(|route| ROUTES.get(route.0))
+        self.at(path).into_iter().flatten().flatten().filter_map(|route| ROUTES.get(route.0))
     }
 
     /// Returns the values of the `{name}` segments of a path, decoded.
     fn params(&self, path: &str) -> Vec<(String, String)> {
-        let Ok(matched) = self.router.at(path) else { return Vec::new() };
+        let Ok(matched) = self.varied.at(path) else { return Vec::new() };
         matched.params.iter().map(|(name, value)| (name.to_owned(), decode(value))).collect()
     }
 }
@@ -299,7 +309,7 @@ impl Service {
             reply
         };
         for (name, value) in &problem.headers {
-            reply.headers.append(name, value.clone());
+            reply.headers.append(name.clone(), value.clone());
         }
         if let Some(wait) = problem.retry_after {
             reply.set(header::RETRY_AFTER, HeaderValue::from(seconds_rounded_up(wait).max(1)));

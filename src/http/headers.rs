@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
-use super::Reply;
 use super::rate;
 use super::reply::Payload;
+use super::{Fields, Reply};
 
 const POLICY_START: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
 const POLICY_END: &str = "; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; \
@@ -95,7 +95,7 @@ impl DataHeaders {
     }
 
     /// Adds to the headers of an answer with data what it must have.
-    fn joined(&self, own: HeaderMap) -> HeaderMap {
+    fn joined(&self, own: Fields) -> HeaderMap {
         let is_counted = rate::ALWAYS.iter().all(|name| own.contains_key(*name));
         joined(if is_counted { self.counted.clone() } else { self.usual.clone() }, own)
     }
@@ -114,8 +114,8 @@ pub(super) fn as_text() -> String {
 /// Turns a reply into a response with every header it must have. What the reply sets itself wins.
 pub fn finish(reply: Reply, is_https: bool) -> Response<Payload> {
     let is_https = is_https && !reply.is_for_other_host;
-    let headers = if reply.is_for_proxy {
-        for_proxy(reply.headers)
+    let headers = if let Some(identity) = reply.identity {
+        joined(for_proxy(identity), reply.headers)
     } else if reply.is_data() {
         let data = if is_https { &SECURE_DATA } else { &PLAIN_DATA };
         data.joined(reply.headers)
@@ -140,21 +140,8 @@ fn for_proxy(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// Adds `own` to `headers`; a name that stands in both has the values of `own`.
-fn joined(mut headers: HeaderMap, own: HeaderMap) -> HeaderMap {
-    let mut last = None;
-    for (name, value) in own {
-        match (name, &last) {
-            (Some(name), _) => {
-                headers.insert(name.clone(), value);
-                last = Some(name);
-            }
-            // A further value of the same name.
-            (None, Some(name)) => {
-                headers.append(name, value);
-            }
-            (None, None) => {}
-        }
-    }
+fn joined(mut headers: HeaderMap, own: Fields) -> HeaderMap {
+    own.set_in(&mut headers);
     headers
 }
 
@@ -260,7 +247,7 @@ mod tests {
         lone.set(rate::ALWAYS[1].clone(), HeaderValue::from_static("x"));
         assert!(!finish(lone, true).headers().contains_key(rate::ALWAYS[0]));
         let mut word = Reply::empty(StatusCode::OK);
-        word.is_for_proxy = true;
+        word.identity = Some(HeaderMap::new());
         let word = finish(word, false);
         assert_eq!(word.headers()[header::CACHE_CONTROL], "no-store");
         assert_eq!(word.headers().len(), 1);

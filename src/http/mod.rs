@@ -12,6 +12,7 @@ pub mod cookies;
 pub mod copies;
 pub mod csrf;
 mod destinations;
+mod fields;
 pub mod form;
 mod head;
 pub mod headers;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use address::{Client, TrustedProxies};
 pub use cookies::SetCookie;
+pub use fields::Fields;
 pub use form::Form;
 pub use problem::Problem;
 pub use reply::Reply;

@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
 
-use super::Problem;
 use super::connection::UnderWay;
 use super::cookies::SetCookie;
+use super::{Fields, Problem};
 
 type Next = dyn FnMut() -> Result<Option<Bytes>, Problem> + Send + Sync;
 
@@ -101,7 +101,7 @@ pub struct Reply {
     /// The status.
     pub status: StatusCode,
     /// Headers beyond the ones every response gets. `Cache-Control: no-store` is added unless one is set here.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The body, or its beginning.
     pub body: Bytes,
     /// What follows the body, made while it is sent.
@@ -115,8 +115,8 @@ pub struct Reply {
     /// Whether a proxy may hand this answer on in the name of another host, as with forward-auth. What binds a
     /// browser to HTTPS for a year (HSTS) is then left to that host.
     pub is_for_other_host: bool,
-    /// Whether the answer ends at a reverse proxy that asked for a decision; no browser sees its headers.
-    pub is_for_proxy: bool,
+    /// What a reverse proxy is told of who asks. Such an answer ends there, so it has no headers that are for browsers.
+    pub identity: Option<HeaderMap>,
 }
 
 impl Reply {
@@ -124,15 +124,20 @@ impl Reply {
     pub fn empty(status: StatusCode) -> Self {
         Reply {
             status,
-            headers: HeaderMap::new(),
+            headers: Fields::default(),
             body: Bytes::new(),
             rest: None,
             form_targets: Vec::new(),
             connect_targets: Vec::new(),
             runs_wasm: false,
             is_for_other_host: false,
-            is_for_proxy: false,
+            identity: None,
         }
+    }
+
+    /// Returns the first value of a header that the answer sets itself.
+    pub fn header(&self, name: &str) -> Option<&HeaderValue> {
+        self.headers.get(name).or_else(|| self.identity.as_ref()?.get(name))
     }
 
     /// Tells whether the answer is data and no page.

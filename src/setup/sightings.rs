@@ -201,7 +201,7 @@ impl Watch {
                 asked.at = Some(request.now);
                 let names_visitor = request.headers.contains_key("x-forwarded-for");
                 asked.names_visitor = names_visitor && request.client.is_trusted_peer;
-                let has_user = reply.headers.get("remote-user").is_some_and(|user| !user.is_empty());
+                let has_user = reply.header("remote-user").is_some_and(|user| !user.is_empty());
                 if has_user {
                     asked.let_in = true;
                 } else {

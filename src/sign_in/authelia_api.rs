@@ -29,7 +29,7 @@ fn ko(problem: Problem) -> Reply {
     let mut reply =
         Reply::json(problem.status, &json!({ "status": "KO", "message": problem.detail.english() }));
     for (name, value) in &problem.headers {
-        reply.headers.append(name, value.clone());
+        reply.headers.append(name.clone(), value.clone());
     }
     if let Some(wait) = problem.retry_after {
         reply.set(header::RETRY_AFTER, HeaderValue::from(seconds_rounded_up(wait).max(1)));

@@ -36,8 +36,7 @@ pub(super) fn expects_page(headers: &HeaderMap) -> bool {
 /// Answers 200 with the headers that name who asks.
 pub(super) fn allowed(identity: HeaderMap) -> Reply {
     let mut reply = Reply::empty(StatusCode::OK);
-    reply.is_for_proxy = true;
-    reply.headers = identity;
+    reply.identity = Some(identity);
     reply
 }
 

@@ -139,13 +139,13 @@ fn principal(name: &str, groups: &[&str], factors: Factors) -> Principal {
 }
 
 fn header_of<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
-    reply.headers.get(name).map(|value| std::str::from_utf8(value.as_bytes()).unwrap())
+    reply.header(name).map(|value| std::str::from_utf8(value.as_bytes()).unwrap())
 }
 
 fn has_identity(reply: &Reply) -> bool {
     ["remote-user", "remote-groups", "remote-name", "remote-email"]
         .iter()
-        .any(|name| reply.headers.contains_key(*name))
+        .any(|name| reply.header(name).is_some())
 }
 
 #[test]
