@@ -59,7 +59,7 @@ impl HostIndex {
             }
         }
         let mut numbers = Vec::new();
-        // Far fewer than that: the domains of all rules are bounded.
+        // Never so many: the domains of all rules are bounded.
         let place = |numbers: &Vec<u32>| u32::try_from(numbers.len()).unwrap_or(u32::MAX);
         let mut lay_out = |table: HashMap<&Arc<str>, Vec<u32>>| {
             table

@@ -3,7 +3,7 @@
 //! Commands that change or read live data (`user`, `group`, `rules`, `domain`, `app`, `keys`, `audit`, `config set`) are
 //! functions over the application. If a server runs over the same data directory they travel to it, as they were typed,
 //! through a socket that only its user can open; else the command opens the store itself ([`control`]). Files and
-//! standard input are read before ([`input`]), and files are written after.
+//! standard input are read before ([`input`]), and files are written by the command, not by the server.
 
 mod app;
 mod as_owner;
@@ -43,6 +43,8 @@ use crate::http::Problem;
 const USAGE: u8 = 64;
 /// The most words of a command that travels: parsing takes several times their room.
 const MOST_WORDS: usize = 4096;
+/// The most bytes of one of them. What stands for an option that there is none of is compared with all there are.
+const LONGEST_WORD: usize = 16 * 1024;
 
 /// The sign-in appliance for homelabs, families and small teams.
 #[derive(Parser)]
@@ -173,7 +175,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, front: Front) -> ExitC
         }
     };
     // What is no text now is the name of a file, and files are opened here alone.
-    let words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = without_settings(arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()));
     let mut out = std::io::stdout().lock();
     let result = match cli.command {
         Some(command) => dispatch(command, words, &cli.global, front, &mut out),
@@ -239,6 +241,24 @@ fn dispatch(
     .map(|()| done)
 }
 
+/// Takes out `--set KEY=VALUE`: a server has settings of its own, and a value may be a secret.
+fn without_settings(words: impl Iterator<Item = String>) -> Vec<String> {
+    let (mut words, mut kept) = (words, Vec::new());
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--" => {
+                kept.push(word);
+                kept.extend(words);
+                break;
+            }
+            "--set" => drop(words.next()),
+            _ if word.starts_with("--set=") => {}
+            _ => kept.push(word),
+        }
+    }
+    kept
+}
+
 /// Has a command carried out where the data is.
 fn travel(words: Vec<String>, input: Input, global: &Global, out: &mut dyn Write) -> Result<(), Failure> {
     control::run(control::Order::Command { words, input }, &global.settings(Vec::new())?, out)
@@ -249,6 +269,12 @@ fn travel(words: Vec<String>, input: Input, global: &Global, out: &mut dyn Write
 async fn carry_out(app: &App, words: Vec<String>, input: &Input) -> Result<String, Failure> {
     if words.len() > MOST_WORDS {
         return Err(Failure::usage(format!("This command has more than {MOST_WORDS} words.")));
+    }
+    if words.iter().any(|word| word.len() > LONGEST_WORD) {
+        let longest = LONGEST_WORD / 1024;
+        return Err(Failure::usage(format!(
+            "One of the words of this command is longer than {longest} KiB."
+        )));
     }
     let words = std::iter::once("doorward".to_owned()).chain(words);
     let arguments: Vec<OsString> = words.map(OsString::from).collect();
@@ -265,5 +291,23 @@ async fn carry_out(app: &App, words: Vec<String>, input: &Input) -> Result<Strin
             config::set(app, &key, &value).await
         }
         _ => Err(control::other_version()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_settings;
+
+    #[test]
+    fn settings_do_not_travel() {
+        for (typed, kept) in [
+            ("--set a=b user list", "user list"),
+            ("user --set=a=b list --set c=--data", "user list"),
+            ("--data d user add ada --set", "--data d user add ada"),
+            ("user add -- --set a", "user add -- --set a"),
+            ("app change x --settle y", "app change x --settle y"),
+        ] {
+            assert_eq!(without_settings(typed.split(' ').map(str::to_owned)).join(" "), kept, "{typed}");
+        }
     }
 }

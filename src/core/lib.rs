@@ -1,5 +1,5 @@
-//! The rooms that know nothing of HTTP, as a package of their own, compiled to be small: what a check needs of them is
-//! kept in memory by those above. `src/README.md` is the map of all rooms.
+//! The lowest rooms, as a package of their own, compiled to be small: what a check needs of them is kept in memory by those
+//! above. `src/README.md` is the map of all rooms.
 
 #[path = "../kernel/mod.rs"]
 pub mod kernel;

@@ -3,10 +3,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Header fields in the order in which they were set.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Fields(Vec<Field>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Field {
     name: HeaderName,
     value: HeaderValue,

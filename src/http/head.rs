@@ -78,7 +78,7 @@ pub(super) fn judge(head: &[u8]) -> Result<Head, Refusal> {
     let line_end = end_of_line(text);
     let (line, mut rest) = text.split_at_checked(line_end).ok_or(Refusal::Malformed)?;
     let RequestLine { target, is_http_11 } = request_line(line)?;
-    let mut fields = Fields::default();
+    let mut fields = FramingFields::default();
     let mut underscored = Vec::new();
     let mut lines = 0;
     // `rest` starts with the CRLF before each line.
@@ -141,13 +141,13 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
 }
 
 #[derive(Default)]
-struct Fields<'a> {
+struct FramingFields<'a> {
     host: Option<&'a [u8]>,
     length: Option<u64>,
     is_chunked: bool,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FramingFields<'a> {
     /// Takes one header line. Tells whether its name holds an underscore.
     fn take(&mut self, line: &'a [u8]) -> Result<bool, Refusal> {
         // No colon, a space before it, or a folded line: the name is no token.
@@ -227,23 +227,24 @@ const TARGET_BYTES: ByteSet =
 /// Tells whether a value is made of visible characters, spaces, tabs and bytes beyond ASCII (RFC 9110 section 5.5). Values
 /// are most of a head, so eight bytes are judged at once.
 fn is_value(bytes: &[u8]) -> bool {
-    const END: [u8; 8] = *b"        ";
     let (words, rest) = bytes.as_chunks();
-    let mut last = END;
-    last.iter_mut().zip(rest).for_each(|(space, byte)| *space = *byte);
+    // Spaces make up for what is missing.
+    let mut last = [b' '; 8];
+    last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
     words.iter().chain([&last]).all(|word| holds_value(u64::from_ne_bytes(*word)))
 }
 
-/// Judges eight bytes. The additions carry a byte's answer into its highest bit and, as that was clear, never beyond it.
+/// Judges eight bytes. The additions carry a byte's answer into its highest bit and, as that was clear, never beyond it:
+/// set where the byte is a space or greater, no tab, no DEL.
 fn holds_value(word: u64) -> bool {
     const fn each(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])
     }
     let low = word & each(0x7f);
-    let is_visible = low + each(0x80 - b' ');
-    let is_no_tab = (low ^ each(b'\t')) + each(0x7f);
-    let is_no_del = (low ^ each(0x7f)) + each(0x7f);
-    (word | (is_visible | !is_no_tab) & is_no_del) & each(0x80) == each(0x80)
+    let from_space = low + each(0x80 - b' ');
+    let no_tab = (low ^ each(b'\t')) + each(0x7f);
+    let no_del = (low ^ each(0x7f)) + each(0x7f);
+    (word | (from_space | !no_tab) & no_del) & each(0x80) == each(0x80)
 }
 
 #[cfg(test)]

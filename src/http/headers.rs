@@ -33,7 +33,7 @@ const ALWAYS: [(HeaderName, &str); 9] = [
     ),
 ];
 
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What a browser needs to know of an answer that is no page: it must not be guessed at, framed, embedded or run. The
@@ -115,7 +115,7 @@ pub(super) fn as_text() -> String {
 pub fn finish(reply: Reply, is_https: bool) -> Response<Payload> {
     let is_https = is_https && !reply.is_for_other_host;
     let headers = if let Some(identity) = reply.identity {
-        joined(for_proxy(identity), reply.headers)
+        joined(for_proxy(*identity), reply.headers)
     } else if reply.is_data() {
         let data = if is_https { &SECURE_DATA } else { &PLAIN_DATA };
         data.joined(reply.headers)
@@ -247,7 +247,7 @@ mod tests {
         lone.set(rate::ALWAYS[1].clone(), HeaderValue::from_static("x"));
         assert!(!finish(lone, true).headers().contains_key(rate::ALWAYS[0]));
         let mut word = Reply::empty(StatusCode::OK);
-        word.identity = Some(HeaderMap::new());
+        word.identity = Some(Box::default());
         let word = finish(word, false);
         assert_eq!(word.headers()[header::CACHE_CONTROL], "no-store");
         assert_eq!(word.headers().len(), 1);

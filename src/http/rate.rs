@@ -25,7 +25,7 @@ pub struct RateFields {
 }
 
 impl RateFields {
-    /// Tells of a rule by name: lower-case letters, digits, `-`, `_` and `.`; nothing else of it is shown.
+    /// Tells of a rule by name: letters, digits, `-`, `_` and `.`; nothing else of it is shown.
     pub fn new(rule: &'static str, limit: u32, window: Duration) -> Self {
         RateFields { rule, limit, window, policy: policy(rule, limit, window) }
     }

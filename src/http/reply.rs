@@ -116,7 +116,7 @@ pub struct Reply {
     /// browser to HTTPS for a year (HSTS) is then left to that host.
     pub is_for_other_host: bool,
     /// What a reverse proxy is told of who asks. Such an answer ends there, so it has no headers that are for browsers.
-    pub identity: Option<HeaderMap>,
+    pub identity: Option<Box<HeaderMap>>,
 }
 
 impl Reply {

@@ -113,7 +113,7 @@ impl Request {
 }
 
 /// Reads a header as `HeaderValue::to_str` does, but by words rather than by bytes: tokens are long. No header holds
-/// control characters, so all that is to be seen is whether it is ASCII.
+/// control characters but tabs, which that one takes too, so all that is to be seen is whether it is ASCII.
 fn ascii(value: &HeaderValue) -> Option<&str> {
     std::str::from_utf8(value.as_bytes()).ok().filter(|text| text.is_ascii())
 }

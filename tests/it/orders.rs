@@ -75,6 +75,9 @@ fn an_order_does_no_more_than_a_command_that_travels() {
         let (is_done, said) = say(&installation, &order(words));
         assert!(!is_done && said.contains(ANOTHER_VERSION), "{words:?}: {said}");
     }
+    let (is_done, said) =
+        say(&installation, &order(&["user", "list", &format!("--{}", "a".repeat(1 << 20))]));
+    assert!(!is_done && said.contains("longer than 16 KiB"), "{said}");
     for line in [
         "",
         "rubbish",

@@ -36,7 +36,7 @@ pub(super) fn expects_page(headers: &HeaderMap) -> bool {
 /// Answers 200 with the headers that name who asks.
 pub(super) fn allowed(identity: HeaderMap) -> Reply {
     let mut reply = Reply::empty(StatusCode::OK);
-    reply.identity = Some(identity);
+    reply.identity = Some(Box::new(identity));
     reply
 }
 

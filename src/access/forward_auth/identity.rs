@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::accounts::User;
+use crate::http::headers::NO_STORE;
 use crate::kernel::ids::UserId;
 
 static REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
@@ -56,7 +57,7 @@ pub(super) fn identity_headers(user: Option<&User>) -> HeaderMap {
     // Room for the assertion.
     let mut headers = HeaderMap::with_capacity(6);
     // As on every answer; here already, so that copies need not grow.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
     for (header, text) in [
         (&REMOTE_USER, user.map_or("", |user| user.username.as_str())),
         (&REMOTE_GROUPS, &groups),
