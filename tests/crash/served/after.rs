@@ -31,8 +31,7 @@ fn must(is_so: bool, what: impl FnOnce() -> String) -> Found {
 
 /// Everyone who was acknowledged is there, nobody else is, and disabled people are.
 pub(super) fn people(target: &Target, ledger: &Ledger) -> Found {
-    let list = wire::order(&target.data, &json!({"User": {"List": {"query": null, "filter": null}}}))
-        .map_err(lost)??;
+    let list = wire::order(&target.data, "user list", None).map_err(lost)??;
     let listed: HashMap<&str, &str> = list
         .lines()
         .filter_map(|line| {

@@ -286,16 +286,8 @@ impl Worker for Registrar {
 /// Adds and disables people on the machine itself.
 pub(super) struct Clerk;
 
-fn add(target: &Target, name: &str, role: &str, password: &str) -> Result<(), Stop> {
-    let order = json!({"User": {"Add": {
-        "username": name, "name": "", "email": "", "groups": ["family"], "role": role, "password_stdin": false,
-        "password": password,
-    }}});
-    tell(target, &order)
-}
-
-fn tell(target: &Target, order: &Value) -> Result<(), Stop> {
-    match wire::order(&target.data, order)? {
+fn tell(target: &Target, words: &str, read: Option<&str>) -> Result<(), Stop> {
+    match wire::order(&target.data, words, read)? {
         Ok(_) => Ok(()),
         Err(why) => Err(Stop::Wrong(format!("an order is refused: {why}"))),
     }
@@ -304,9 +296,9 @@ fn tell(target: &Target, order: &Value) -> Result<(), Stop> {
 impl Worker for Clerk {
     fn step(&mut self, _: &mut Client, target: &Target, ledger: &Ledger) -> Result<(), Stop> {
         let name = ledger.new_name("cli");
-        add(target, &name, "member", "")?;
+        tell(target, &format!("user add {name} --group family"), None)?;
         ledger.add_person(name.clone());
-        tell(target, &json!({"User": {"Disable": {"username": name}}}))?;
+        tell(target, &format!("user disable {name}"), None)?;
         ledger.disabled.lock().insert(name);
         ledger.count();
         std::thread::sleep(Duration::from_millis(10));
@@ -320,7 +312,11 @@ pub(super) struct Enroller;
 impl Worker for Enroller {
     fn step(&mut self, client: &mut Client, target: &Target, ledger: &Ledger) -> Result<(), Stop> {
         let name = ledger.new_name("admin");
-        add(target, &name, "admin", PASSWORD)?;
+        tell(
+            target,
+            &format!("user add {name} --group family --role admin --password-stdin"),
+            Some(PASSWORD),
+        )?;
         ledger.add_person(name.clone());
         let answer = sign_in(client, &name)?;
         if answer.text("status") != "mfa_enrolment_required" {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Longer than any answer takes; who waits longer has lost it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -103,8 +103,11 @@ fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
     Ok(Answer { status, body })
 }
 
-/// Gives an order to the running server, as `doorward user` does; returns what it prints, or why it refused.
-pub(super) fn order(data: &Path, order: &Value) -> io::Result<Result<String, String>> {
+/// Gives a command to the running server, as `doorward WORDS` does, with what that reads from standard input; returns what it
+/// prints, or why it refused.
+pub(super) fn order(data: &Path, words: &str, read: Option<&str>) -> io::Result<Result<String, String>> {
+    let words: Vec<&str> = words.split(' ').collect();
+    let order = json!({"Command": {"words": words, "input": {"text": read, "digests": {}}}});
     let mut stream = UnixStream::connect(data.join("control.sock"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{order}\n").as_bytes())?;
