@@ -169,7 +169,8 @@ impl Service {
         if route.rate == Rate::None {
             return Ok(None);
         }
-        let rule = Rule { name: "bad-token", ..self.app.api_rule };
+        let Rule { limit, window, .. } = self.app.api_rule;
+        let rule = Rule::new("bad-token", limit, window);
         let verdict = self.app.limits.acquire_place(&rule, request.client.ip, b"").verdict;
         self.require_allowed(&rule, &verdict)?;
         Ok(Some(verdict))

@@ -36,7 +36,7 @@ use guards::not_signed_in;
 /// # Errors
 /// If a row of the table is wrong.
 pub fn open(app: Arc<App>) -> Result<Arc<dyn Handler>, StartError> {
-    let Rule { name, limit, window } = app.api_rule;
+    let Rule { name, limit, window, .. } = app.api_rule;
     Ok(Arc::new(Service {
         app,
         routes: Routes::compile().map_err(StartError)?,

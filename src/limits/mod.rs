@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use siphasher::sip::SipHasher13;
 
 pub use place::Place;
 
@@ -51,12 +51,14 @@ pub struct Rule {
     pub limit: u32,
     /// The length of the window.
     pub window: Duration,
+    /// What stands for the name in keys.
+    tag: u64,
 }
 
 impl Rule {
     /// Makes a rule.
     pub const fn new(name: &'static str, limit: u32, window: Duration) -> Self {
-        Rule { name, limit, window }
+        Rule { name, limit, window, tag: tag_of(name.as_bytes()) }
     }
 
     fn times(self, weight: u32) -> Self {
@@ -64,11 +66,20 @@ impl Rule {
     }
 }
 
+/// FNV-1a, computed with the program: names are few, constant and ours, so that nobody can look for two that are equal.
+const fn tag_of(name: &[u8]) -> u64 {
+    let (mut tag, mut rest) = (0xcbf2_9ce4_8422_2325, name);
+    while let [byte, tail @ ..] = rest {
+        tag = (tag ^ *byte as u64).wrapping_mul(0x0100_0000_01b3);
+        rest = tail;
+    }
+    tag
+}
+
 /// Who a rule is applied to: a hash of rule and subject, under a key that is new in every process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     id: Id,
-    shard: u8,
     bucket: u16,
 }
 
@@ -166,7 +177,7 @@ pub struct LimitStats {
 /// for well under a microsecond.
 pub struct Limits {
     clock: SharedClock,
-    hash_key: [u8; 16],
+    hasher: SipHasher13,
     bucket_key: u64,
     started: u64,
     caution: u64,
@@ -205,7 +216,7 @@ impl Limits {
     pub fn new(settings: LimitSettings, clock: SharedClock, random: &Random) -> Self {
         let started = nanos(clock.monotonic_tick());
         Limits {
-            hash_key: random.bytes(),
+            hasher: SipHasher13::new_with_key(&random.bytes()),
             bucket_key: u64::from_ne_bytes(random.bytes()) | 1,
             started,
             caution: nanos(settings.caution_after_start),
@@ -221,19 +232,19 @@ impl Limits {
     /// Returns the key of `subject` under `rule`. The subject is whatever tells one from another: a user id, a client
     /// id, a token's hash; join several parts unambiguously.
     pub fn key(&self, rule: &Rule, subject: &[u8]) -> Key {
-        let hash = self.hash(rule.name, &[subject]);
-        Key { id: hash.0, shard: shard_of(hash), bucket: bucket_of(hash) }
+        let id = self.hash(rule.tag, None, subject);
+        Key { id, bucket: bucket_of(id) }
     }
 
     /// Returns the key of a place under `rule`, alone (`extra` empty) or together with a further subject.
     pub fn place_key(&self, rule: &Rule, place: Place, extra: &[u8]) -> Key {
-        let hash = self.hash(rule.name, &[&place.to_bytes(), extra]);
-        Key { id: hash.0, shard: shard_of(hash), bucket: self.bucket_of_place(rule, place) }
+        let id = self.hash(rule.tag, Some(place), extra);
+        Key { id, bucket: self.bucket_of_place(rule, place) }
     }
 
     /// Returns a number for a place that means nothing outside this process, for queues that count by place.
     pub fn place_hash(&self, place: Place) -> u64 {
-        self.hash("", &[&place.to_bytes()]).0
+        self.hash(0, Some(place), b"")
     }
 
     /// Says what `rule` would say to one more attempt of `key`, and changes nothing.
@@ -258,7 +269,7 @@ impl Limits {
         match reservation.0 {
             Held::Nothing => {}
             Held::Moment(end) => {
-                let Some(shard) = self.exact.get(usize::from(key.shard)) else { return };
+                let Some(shard) = self.exact.get(shard_of(key.id)) else { return };
                 let mut table = shard.lock();
                 // A log that becomes empty would look like a free slot; it is removed instead.
                 let is_last = table.get(key.id).is_some_and(|log| log.live(0) == [end]);
@@ -269,7 +280,7 @@ impl Limits {
                 }
             }
             Held::Interval => {
-                let Some(shard) = self.paced.get(usize::from(key.shard)) else { return };
+                let Some(shard) = self.paced.get(shard_of(key.id)) else { return };
                 let moment = self.moment(rule);
                 let interval = Pace::new(moment.limit, moment.window).interval;
                 let mut table = shard.lock();
@@ -287,10 +298,10 @@ impl Limits {
     /// Forgets everything that was counted for `key`.
     pub fn clear(&self, rule: &Rule, key: &Key) {
         if rule.limit <= exact::MAX_LIMIT {
-            if let Some(shard) = self.exact.get(usize::from(key.shard)) {
+            if let Some(shard) = self.exact.get(shard_of(key.id)) {
                 shard.lock().remove(key.id);
             }
-        } else if let Some(shard) = self.paced.get(usize::from(key.shard)) {
+        } else if let Some(shard) = self.paced.get(shard_of(key.id)) {
             shard.lock().remove(key.id);
         }
     }
@@ -372,7 +383,7 @@ impl Limits {
     }
 
     fn apply_exact(&self, rule: &Rule, moment: Moment, key: &Key, action: Action) -> Verdict {
-        let Some(shard) = self.exact.get(usize::from(key.shard)) else {
+        let Some(shard) = self.exact.get(shard_of(key.id)) else {
             return self.overflow(rule, moment, key, action);
         };
         let end = moment.tick.saturating_add(moment.window_ticks);
@@ -397,7 +408,7 @@ impl Limits {
     }
 
     fn apply_paced(&self, rule: &Rule, moment: Moment, key: &Key, action: Action) -> Verdict {
-        let Some(shard) = self.paced.get(usize::from(key.shard)) else {
+        let Some(shard) = self.paced.get(shard_of(key.id)) else {
             return self.overflow(rule, moment, key, action);
         };
         let pace = Pace::new(moment.limit, moment.window);
@@ -465,31 +476,18 @@ impl Limits {
         }
     }
 
-    fn hash(&self, name: &str, parts: &[&[u8]]) -> (u64, u64) {
-        // Every part is preceded by its length. Short subjects, which is nearly all, are hashed in one go.
-        let mut buffer = [0_u8; 96];
-        let mut filled = 0;
-        let mut fits = true;
-        for part in std::iter::once(name.as_bytes()).chain(parts.iter().copied()) {
-            let end = filled + 2 + part.len();
-            let Some(space) = buffer.get_mut(filled..end) else {
-                fits = false;
-                break;
-            };
-            let (length, content) = space.split_at_mut(2);
-            length.copy_from_slice(&u16::try_from(part.len()).unwrap_or(u16::MAX).to_le_bytes());
-            content.copy_from_slice(part);
-            filled = end;
+    fn hash(&self, tag: u64, place: Option<Place>, subject: &[u8]) -> u64 {
+        // Always as long, so that no subject can pass for part of it.
+        let mut start = [0; 8 + Place::SHORT];
+        let (first, rest) = start.split_at_mut(8);
+        first.copy_from_slice(&tag.to_le_bytes());
+        rest.copy_from_slice(&place.map_or([0; Place::SHORT], Place::to_short));
+        let mut hasher = self.hasher;
+        hasher.write(&start);
+        if !subject.is_empty() {
+            hasher.write(subject);
         }
-        let mut hasher = SipHasher13::new_with_key(&self.hash_key);
-        if let (true, Some(input)) = (fits, buffer.get(..filled)) {
-            return hasher.hash(input).as_u64();
-        }
-        for part in std::iter::once(name.as_bytes()).chain(parts.iter().copied()) {
-            hasher.write_u64(part.len() as u64);
-            hasher.write(part);
-        }
-        hasher.finish128().as_u64()
+        hasher.finish()
     }
 
     /// Chooses the shared bucket of a part of the network. Keyed, so that nobody can look for an address that shares
@@ -497,7 +495,7 @@ impl Limits {
     fn bucket_of_place(&self, rule: &Rule, place: Place) -> u16 {
         let rule = rule.window.as_secs() << 32 ^ u64::from(rule.limit);
         let mixed = (place.neighborhood() ^ rule.rotate_left(17)).wrapping_mul(self.bucket_key);
-        bucket_of((0, mixed.rotate_left(32).wrapping_mul(self.bucket_key)))
+        bucket_of(mixed.rotate_left(32).wrapping_mul(self.bucket_key))
     }
 }
 
@@ -508,13 +506,13 @@ fn shards<E: table::Entry>(capacity: usize) -> Box<[Mutex<Table<E>>]> {
     (0..SHARDS).map(|_| Mutex::new(Table::new(max))).collect()
 }
 
-/// The first word of the hash orders the entries within a shard; the second chooses the shard.
-fn shard_of((_, second): (u64, u64)) -> u8 {
-    u8::try_from(second % SHARDS as u64).unwrap_or(0)
+/// The upper bits of the hash order the entries within a shard; the lowest choose the shard, and those above it the bucket.
+fn shard_of(hash: u64) -> usize {
+    usize::try_from(hash % SHARDS as u64).unwrap_or(0)
 }
 
-fn bucket_of((_, second): (u64, u64)) -> u16 {
-    u16::try_from(second >> 48 & (BUCKETS as u64 - 1)).unwrap_or(0)
+fn bucket_of(hash: u64) -> u16 {
+    u16::try_from(hash / SHARDS as u64 % BUCKETS as u64).unwrap_or(0)
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -63,6 +63,22 @@ impl Place {
         }
     }
 
+    /// The length of [`Place::to_short`].
+    pub(super) const SHORT: usize = 10;
+
+    /// Returns ten bytes that differ for different places, and are never all zero: no place lies below a /64.
+    pub(super) fn to_short(self) -> [u8; Self::SHORT] {
+        let (family, prefix) = match self.address {
+            IpAddr::V4(address) => (4, u64::from(address.to_bits())),
+            IpAddr::V6(address) => (6, u64::try_from(address.to_bits() >> 64).unwrap_or(0)),
+        };
+        let mut short = [0; Self::SHORT];
+        let [first, second, rest @ ..] = &mut short;
+        (*first, *second) = (family, self.bits);
+        *rest = prefix.to_le_bytes();
+        short
+    }
+
     /// Returns 18 bytes that differ for different places.
     pub fn to_bytes(self) -> [u8; 18] {
         let mut bytes = [0; 18];

@@ -5,7 +5,7 @@
 //! and a rebuild is one pass in order. The number of slots need not be a power of two, which keeps the memory per
 //! key within narrow bounds. When the table is full, only entries that have expired make room.
 
-/// A key: a word of a keyed hash. Nobody can look for two that are equal, and by chance one in 2^30 tables of a million
+/// A key: a word of a keyed hash. Nobody can look for two that are equal, and by chance one in 2^25 tables of a million
 /// keys has such a pair. A second word would only make entries larger, and what a look-up costs is waiting for memory.
 pub(super) type Id = u64;
 

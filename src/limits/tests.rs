@@ -111,6 +111,29 @@ fn subjects_and_rules_do_not_share_counts() {
 }
 
 /// LIM-03: of 100 parallel attempts exactly the limit is admitted.
+/// No two of who can be told apart have one key, whatever bytes a subject is made of.
+#[test]
+fn keys_of_places_and_subjects_differ() {
+    let (limits, _) = limits();
+    let places = ["192.0.2.1", "192.0.2.2", "::", "::1:0:0:0:1", "c000:201::", "2001:db8::"]
+        .map(|address| address.parse::<IpAddr>().unwrap())
+        .into_iter()
+        .flat_map(|address| std::iter::successors(Some(Place::of(address)), |place| place.coarser()))
+        .collect::<std::collections::BTreeSet<Place>>();
+    let mut keys = Vec::new();
+    for rule in [&LOGIN, &API, &Rule::new("", 5, seconds(1))] {
+        keys.push(limits.key(rule, b""));
+        keys.push(limits.key(rule, &[0; Place::SHORT]));
+        for place in places.iter().copied() {
+            keys.push(limits.key(rule, &place.to_short()));
+            keys.push(limits.place_key(rule, place, b""));
+            keys.push(limits.place_key(rule, place, b"ada"));
+        }
+    }
+    let ids: std::collections::HashSet<Id> = keys.iter().map(|key| key.id).collect();
+    assert_eq!(ids.len(), keys.len());
+}
+
 #[test]
 fn a_hundred_threads_get_exactly_five() {
     for rule in [LOGIN, Rule::new("five-of-many", 5, seconds(300)), Rule::new("paced", 50, seconds(3600))] {
