@@ -2,7 +2,7 @@
 //! bytes. Written so that a request without a body costs no allocation beyond its host and its answer.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -17,19 +17,19 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::headers::finish;
 use super::reply::Payload;
 use super::server::{Handler, LARGE_BODY, RouteId, RouteLimits, STRANGERS_BODY, Shared};
+use super::socket::Socket;
 use super::wire::{Flow, Patience, Wire};
 use super::{Client, HAD_UNDERSCORES, Problem, Reply, Request};
 use crate::words::{Said, Words, english_only, said};
 
 /// Serves one connection until it ends, or, once `stopped` says so, until the request under way is answered.
-pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: S,
+pub(super) async fn run(
+    socket: Socket,
     peer: SocketAddr,
     shared: Arc<Shared>,
     patience: Patience,
@@ -47,11 +47,25 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         // Not max_headers: the wire has counted them, and a limit of hyper's own costs an allocation a request.
         .serve_connection(wire, service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        // The sender says nothing; it is dropped when the server stops.
-        _ = stopped.changed() => {
+    // The sender says nothing; it is dropped when the server stops.
+    let stop = stopped.clone();
+    let mut stopping = std::pin::pin!(stopped.changed());
+    let mut is_watching = false;
+    // By hand, because this runs several times a request: to be woken once it is enough to have asked once, as the task
+    // stays the same, and to look whether the server stops costs next to nothing.
+    let ended = poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        if !is_watching {
+            is_watching = true;
+            let _ = stopping.as_mut().poll(cx);
+        }
+        if stop.has_changed().is_err() { Poll::Ready(None) } else { Poll::Pending }
+    });
+    let ended = match ended.await {
+        Some(ended) => ended,
+        None => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -110,7 +124,7 @@ fn respond(
     }
     let client = Client::resolve(peer, &parts.headers, &shared.settings.trusted_proxies);
     let (route, limits) = shared.handler.route(&parts.method, parts.uri.path());
-    let request = Box::new(Request {
+    let mut request = Box::new(Request {
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
@@ -125,7 +139,8 @@ fn respond(
     if (limits.is_body_ignored || has_no_body)
         && let Some(reply) = answer_at_once(&*shared.handler, route, &request)
     {
-        return Responding::Made(Some(close_after(finish(reply, request.client.is_https), is_last)));
+        let response = finish(reply, request.client.is_https, std::mem::take(&mut request.headers));
+        return Responding::Made(Some(close_after(response, is_last)));
     }
     let under_way = UnderWay::start(flow.clone());
     Responding::InTheMaking(Box::pin(work(shared.clone(), route, request, body, limits, is_last, under_way)))
@@ -152,7 +167,7 @@ async fn work(
             Err(problem) => (shared.handler.refuse(route, &request, problem), true),
         },
     };
-    let mut response = finish(reply, request.client.is_https);
+    let mut response = finish(reply, request.client.is_https, request.headers);
     response.body_mut().keep(under_way);
     close_after(response, must_close)
 }
@@ -187,7 +202,7 @@ async fn answer(handler: &dyn Handler, route: RouteId, request: &mut Request, de
         // The call itself happens inside the future too, so its panics are caught as well.
         let mut work = std::pin::pin!(async { handler.handle(route, &mut *request).await });
         let mut timer = None;
-        let outcome = std::future::poll_fn(|cx| {
+        let outcome = poll_fn(|cx| {
             match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
                 Ok(Poll::Ready(reply)) => return Poll::Ready(Ok(reply)),
                 Ok(Poll::Pending) => {}

@@ -1,35 +1,36 @@
-//! The headers no response leaves without (WEB-07, WEB-08), made once and copied.
+//! The headers no response leaves without (WEB-07, WEB-08), and what else pages may do.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
-use super::rate;
+use super::Reply;
 use super::reply::Payload;
-use super::{Fields, Reply};
 
 const POLICY_START: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
 const POLICY_END: &str = "; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Every response: name and value. `Cache-Control` gives way to one that the reply sets.
-const ALWAYS: [(HeaderName, &str); 9] = [
-    (header::CACHE_CONTROL, "no-store"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::X_FRAME_OPTIONS, "DENY"),
+/// Every response. `Cache-Control` gives way to one that the reply sets.
+const ALWAYS: [(HeaderName, HeaderValue); 9] = [
+    (header::CACHE_CONTROL, NO_STORE),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     // Not `no-referrer`: with it browsers send `Origin: null` along with our own forms, which CSRF protection refuses
     // (Fetch standard, "append a request Origin header"). No other site learns anything from this one either.
-    (header::REFERRER_POLICY, "same-origin"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (HeaderName::from_static("x-permitted-cross-domain-policies"), "none"),
-    (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("x-permitted-cross-domain-policies"), HeaderValue::from_static("none")),
+    (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex, nofollow")),
     (
         HeaderName::from_static("permissions-policy"),
-        "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
-         magnetometer=(), microphone=(), midi=(), payment=(), usb=(), \
-         publickey-credentials-create=(self), publickey-credentials-get=(self)",
+        HeaderValue::from_static(
+            "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
+             magnetometer=(), microphone=(), midi=(), payment=(), usb=(), \
+             publickey-credentials-create=(self), publickey-credentials-get=(self)",
+        ),
     ),
 ];
 
@@ -54,81 +55,44 @@ const DATA: [(HeaderName, HeaderValue); 8] = [
     ),
 ];
 
-static PLAIN: LazyLock<HeaderMap> = LazyLock::new(|| page_headers(false));
-static SECURE: LazyLock<HeaderMap> = LazyLock::new(|| page_headers(true));
-static PLAIN_DATA: LazyLock<DataHeaders> = LazyLock::new(|| DataHeaders::new(false));
-static SECURE_DATA: LazyLock<DataHeaders> = LazyLock::new(|| DataHeaders::new(true));
+/// What pages may load, send and do, unless the reply needs more.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let policy = HeaderValue::from_str(&format!("{POLICY_START}{POLICY_END}"));
+    policy.unwrap_or(const { HeaderValue::from_static("default-src 'none'") })
+});
 
-fn page_headers(is_https: bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(24);
-    headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    if is_https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
-    }
-    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY_START}{POLICY_END}")) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    headers
-}
-
-/// The headers of data, to copy. What nearly every such answer sets itself stands in them already, with a value that is
-/// written over: so a copy, which has no room to spare, need not grow.
-struct DataHeaders {
-    usual: HeaderMap,
-    /// For answers that tell of a rate limit.
-    counted: HeaderMap,
-}
-
-impl DataHeaders {
-    fn new(is_https: bool) -> Self {
-        let mut usual = HeaderMap::with_capacity(24);
-        usual.extend(DATA);
-        if is_https {
-            usual.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
-        }
-        usual.insert(header::CONTENT_TYPE, HeaderValue::from_static(""));
-        let mut counted = usual.clone();
-        for name in rate::ALWAYS {
-            counted.insert(name.clone(), HeaderValue::from_static(""));
-        }
-        DataHeaders { usual, counted }
-    }
-
-    /// Adds to the headers of an answer with data what it must have.
-    fn joined(&self, own: Fields) -> HeaderMap {
-        let is_counted = rate::ALWAYS.iter().all(|name| own.contains_key(*name));
-        joined(if is_counted { self.counted.clone() } else { self.usual.clone() }, own)
-    }
-}
+/// The most that is kept of the memory of a map: what the headers of any answer of ours need.
+const MOST_ROOM: usize = 64;
 
 /// Writes the security headers as HTTP/1.1 text, for answers to requests that were no HTTP.
 pub(super) fn as_text() -> String {
     let mut text = String::new();
-    for (name, value) in PLAIN.iter() {
+    let policy = [(header::CONTENT_SECURITY_POLICY, POLICY.clone())];
+    for (name, value) in ALWAYS.into_iter().chain(policy) {
         // Writing to a String cannot fail; the values above are ASCII.
         let _ = write!(text, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
     text
 }
 
-/// Turns a reply into a response with every header it must have. What the reply sets itself wins.
-pub fn finish(reply: Reply, is_https: bool) -> Response<Payload> {
+/// Turns a reply into a response with every header it must have. What the reply sets itself wins. `old` is a map that
+/// nobody needs any more, such as the one of the request: its memory serves again, because to get some and to give it
+/// back would take longer than to fill it.
+pub fn finish(reply: Reply, is_https: bool, mut old: HeaderMap) -> Response<Payload> {
     let is_https = is_https && !reply.is_for_other_host;
     let headers = if let Some(identity) = reply.identity {
-        joined(for_proxy(*identity), reply.headers)
-    } else if reply.is_data() {
-        let data = if is_https { &SECURE_DATA } else { &PLAIN_DATA };
-        data.joined(reply.headers)
+        for_proxy(*identity)
     } else {
-        let mut headers = if is_https { SECURE.clone() } else { PLAIN.clone() };
-        if let Some(policy) = own_policy(&reply).and_then(|policy| HeaderValue::from_str(&policy).ok()) {
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        if old.capacity() > MOST_ROOM {
+            old = HeaderMap::new();
         }
-        joined(headers, reply.headers)
+        old.clear();
+        security_headers(&reply, is_https, old)
     };
     let mut response = Response::new(Payload::new(reply.body, reply.rest));
     *response.status_mut() = reply.status;
     *response.headers_mut() = headers;
+    reply.headers.set_in(response.headers_mut());
     response
 }
 
@@ -139,9 +103,18 @@ fn for_proxy(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Adds `own` to `headers`; a name that stands in both has the values of `own`.
-fn joined(mut headers: HeaderMap, own: Fields) -> HeaderMap {
-    own.set_in(&mut headers);
+/// Puts what any other answer must have into an empty map.
+fn security_headers(reply: &Reply, is_https: bool, mut headers: HeaderMap) -> HeaderMap {
+    if reply.is_data() {
+        headers.extend(DATA);
+    } else {
+        headers.extend(ALWAYS);
+        let own = own_policy(reply).and_then(|policy| HeaderValue::from_str(&policy).ok());
+        headers.insert(header::CONTENT_SECURITY_POLICY, own.unwrap_or_else(|| POLICY.clone()));
+    }
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
     headers
 }
 
@@ -197,6 +170,10 @@ mod tests {
     use super::*;
     use http::StatusCode;
 
+    fn finish(reply: Reply, is_https: bool) -> Response<Payload> {
+        super::finish(reply, is_https, HeaderMap::new())
+    }
+
     /// WEB-07, WEB-08: every response has every header, whatever its status.
     #[test]
     fn every_response_has_every_header() {
@@ -242,15 +219,33 @@ mod tests {
             assert_eq!(&data.headers()[name], value);
         }
         assert!(data.headers().contains_key(header::STRICT_TRANSPORT_SECURITY));
-        assert!(data.headers().values().all(|value| !value.is_empty()), "{:?}", data.headers());
-        let mut lone = Reply::json(StatusCode::OK, &1);
-        lone.set(rate::ALWAYS[1].clone(), HeaderValue::from_static("x"));
-        assert!(!finish(lone, true).headers().contains_key(rate::ALWAYS[0]));
         let mut word = Reply::empty(StatusCode::OK);
         word.identity = Some(Box::default());
         let word = finish(word, false);
         assert_eq!(word.headers()[header::CACHE_CONTROL], "no-store");
         assert_eq!(word.headers().len(), 1);
+    }
+
+    /// A map that served before leaves nothing behind, neither fields nor more memory than answers need.
+    #[test]
+    fn nothing_of_an_old_map_is_told() {
+        let old = |count: usize| -> HeaderMap {
+            (0..count)
+                .map(|number| {
+                    let name = HeaderName::try_from(format!("x-{number}")).unwrap();
+                    (name, HeaderValue::from_static("secret"))
+                })
+                .chain([(header::COOKIE, HeaderValue::from_static("secret"))])
+                .collect()
+        };
+        for count in [0, 5, 99] {
+            for reply in [Reply::json(StatusCode::OK, &1), Reply::no_content()] {
+                let response = super::finish(reply, true, old(count));
+                assert!(response.headers().values().all(|value| value != "secret"), "{response:?}");
+                assert!(response.headers().capacity() <= MOST_ROOM);
+                assert_eq!(response.headers()[header::CACHE_CONTROL], NO_STORE);
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! goes through `outgoing` alone.
 
 pub mod address;
+mod buffer;
 mod byte_set;
 mod connection;
 pub mod cookies;
@@ -26,6 +27,7 @@ pub mod redirect;
 pub mod reply;
 pub mod request;
 pub mod server;
+mod socket;
 mod store_errors;
 mod wire;
 

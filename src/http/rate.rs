@@ -10,9 +10,6 @@ use crate::limits::Verdict;
 static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 static STANDING: HeaderName = HeaderName::from_static("ratelimit");
 
-/// What every answer tells that tells of a limit at all.
-pub(super) static ALWAYS: [&HeaderName; 2] = [&POLICY, &STANDING];
-
 /// More than a name and two numbers take.
 const LONGEST: usize = 96;
 

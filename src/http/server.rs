@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::socket::Socket;
 use super::wire::Patience;
 use super::{Problem, Reply, Request, TrustedProxies};
 use crate::kernel::ids::RequestId;
@@ -236,7 +237,7 @@ async fn hold(
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let patience = shared.settings.patience(place.is_proxy, place.is_crowded);
-    connection::run(socket, peer, shared, patience, stopped).await;
+    connection::run(Socket::new(socket), peer, shared, patience, stopped).await;
     drop(place);
 }
 

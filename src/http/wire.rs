@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
+use super::buffer::Buffer;
 use super::head::{self, Framing, Refusal};
+use super::socket::Socket;
 
 /// How long the ends of a connection may take. Idle and head times are separate: a proxy keeps connections open
 /// between requests, but nobody needs ten seconds for one head.
@@ -57,12 +57,12 @@ enum Phase {
     Head,
 }
 
-/// A socket whose heads are judged. Generic so that tests need no socket.
-pub(super) struct Wire<S> {
-    socket: S,
+/// A socket whose heads are judged.
+pub(super) struct Wire {
+    socket: Socket,
     flow: Arc<Flow>,
     patience: Patience,
-    buffer: BytesMut,
+    buffer: Buffer,
     /// How much of `buffer` hyper may have.
     approved: usize,
     /// How much of `buffer` has been searched for the end of the head.
@@ -70,26 +70,27 @@ pub(super) struct Wire<S> {
     mode: Mode,
     /// Why the head at the front of `buffer` is refused, while an answer is under way.
     waiting_refusal: Option<Refusal>,
+    /// Whether hyper has a head to which nothing has been answered yet.
+    is_asked: bool,
     phase: Phase,
     deadline: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     write_timer: Option<Pin<Box<Sleep>>>,
 }
 
-const READ_SIZE: usize = 4 * 1024;
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl Wire {
     /// Wraps a fresh connection; its first head is due now.
-    pub(super) fn new(socket: S, flow: Arc<Flow>, patience: Patience) -> Self {
+    pub(super) fn new(socket: Socket, flow: Arc<Flow>, patience: Patience) -> Self {
         Wire {
             socket,
             flow,
             patience,
-            buffer: BytesMut::new(),
+            buffer: Buffer::default(),
             approved: 0,
             scanned: 0,
             mode: Mode::Head,
             waiting_refusal: None,
+            is_asked: false,
             phase: Phase::Head,
             deadline: Instant::now() + patience.head,
             timer: None,
@@ -102,19 +103,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         match self.mode {
             Mode::Head => {
                 // One empty line before a request is tolerated (RFC 9112 section 2.2).
-                if self.scanned == 0 && self.buffer.starts_with(b"\r\n") {
+                if self.scanned == 0 && self.buffer.waiting().starts_with(b"\r\n") {
                     self.buffer.advance(2);
                 }
-                if self.buffer.is_empty() {
+                let waiting = self.buffer.waiting();
+                if waiting.is_empty() {
                     return Ok(false);
                 }
-                let Some(end) = head::find_end(&self.buffer, self.scanned)? else {
-                    self.scanned = self.buffer.len();
+                let Some(end) = head::find_end(waiting, self.scanned)? else {
+                    self.scanned = waiting.len();
                     return Ok(false);
                 };
-                let sound = head::judge(self.buffer.get(..end).unwrap_or_default())?;
+                let sound = head::judge(waiting.get(..end).unwrap_or_default())?;
                 self.scanned = 0;
-                self.approved = end - self.drop_lines(end, &sound.underscored);
+                self.flow.had_underscores.store(!sound.underscored.is_empty(), Ordering::Relaxed);
+                self.approved = end - self.buffer.cut(&sound.underscored);
                 self.mode = match sound.framing {
                     Framing::Length(0) => Mode::Head,
                     Framing::Length(length) => Mode::Body(length),
@@ -123,41 +126,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                         Mode::UntilClose
                     }
                 };
+                self.is_asked = true;
                 self.phase = Phase::None;
             }
             Mode::Body(left) => {
-                let here = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX).min(left);
+                let here = u64::try_from(self.buffer.waiting().len()).unwrap_or(u64::MAX).min(left);
                 self.approved = usize::try_from(here).unwrap_or(0);
                 self.mode = if here == left { Mode::Head } else { Mode::Body(left - here) };
             }
-            Mode::UntilClose => self.approved = self.buffer.len(),
+            Mode::UntilClose => self.approved = self.buffer.waiting().len(),
             Mode::Refused => return Ok(false),
         }
         Ok(self.approved > 0)
     }
 
-    /// Takes lines out of the head of `end` bytes at the front of the buffer. Returns how many bytes went.
-    fn drop_lines(&mut self, end: usize, lines: &[std::ops::Range<usize>]) -> usize {
-        self.flow.had_underscores.store(!lines.is_empty(), Ordering::Relaxed);
-        if lines.is_empty() {
-            return 0;
-        }
-        let mut kept = BytesMut::with_capacity(self.buffer.len());
-        let mut from = 0;
-        for line in lines {
-            kept.extend_from_slice(self.buffer.get(from..line.start).unwrap_or_default());
-            from = line.end;
-        }
-        kept.extend_from_slice(self.buffer.get(from..).unwrap_or_default());
-        let gone = self.buffer.len() - kept.len();
-        self.buffer = kept;
-        gone.min(end)
-    }
-
     /// Checks the clock that runs at the moment; called before waiting for bytes.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let wanted = match self.mode {
-            Mode::Head if self.buffer.is_empty() && self.phase != Phase::Head => Phase::Idle,
+            // It is our turn.
+            Mode::Head if self.is_asked => Phase::None,
+            Mode::Head if self.buffer.waiting().is_empty() && self.phase != Phase::Head => Phase::Idle,
             Mode::Head => Phase::Head,
             _ => Phase::None,
         };
@@ -172,9 +160,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         // The timer may lag behind the deadline: setting it anew for every request would cost more than waking once
         // too early now and then. It must never lie beyond the deadline.
         let deadline = self.deadline;
+        let is_new = self.timer.is_none();
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
+        }
+        // One task has the connection for all of its life, so the timer knows whom to wake since it was polled first.
+        if !is_new && !timer.is_elapsed() {
+            return Poll::Pending;
         }
         while timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
@@ -200,35 +193,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.mode = Mode::Refused;
         let mut answer = answer_to(refusal).as_bytes();
         while !answer.is_empty() {
-            match Pin::new(&mut self.socket).poll_write(cx, answer) {
+            match self.socket.poll_send(cx, answer) {
                 Poll::Ready(Ok(written)) if written > 0 => answer = answer.get(written..).unwrap_or_default(),
                 _ => break,
             }
         }
-        let _ = Pin::new(&mut self.socket).poll_shutdown(cx);
+        let _ = self.socket.poll_shutdown(cx);
+        self.buffer = Buffer::default();
         for _ in 0..16 {
-            self.buffer.clear();
-            self.buffer.reserve(READ_SIZE);
-            let mut read = std::pin::pin!(self.socket.read_buf(&mut self.buffer));
-            if !matches!(read.as_mut().poll(cx), Poll::Ready(Ok(1..))) {
+            if !matches!(self.socket.poll_recv(cx, self.buffer.room()), Poll::Ready(Ok(1..))) {
                 break;
             }
         }
-        self.buffer = BytesMut::new();
+        self.buffer = Buffer::default();
     }
 
-    /// Idle time counts from the last bytes of an answer, not from the end of the request.
-    fn restart_idle_time(&mut self) {
+    /// Sends some of an answer.
+    fn poll_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.is_asked = false;
+        // Idle time counts from the last bytes of an answer, not from the end of the request.
         if self.phase == Phase::Idle {
             self.deadline = Instant::now() + self.patience.idle;
         }
-    }
-
-    fn poll_write_clock<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+        let result = self.socket.poll_send(cx, bytes);
         if result.is_ready() {
             self.write_timer = None;
             return result;
@@ -240,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Read for Wire<S> {
+impl Read for Wire {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -250,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Wire<S> {
         loop {
             if wire.approved > 0 {
                 let count = wire.approved.min(out.remaining());
-                out.put_slice(wire.buffer.get(..count).unwrap_or_default());
+                out.put_slice(wire.buffer.waiting().get(..count).unwrap_or_default());
                 wire.buffer.advance(count);
                 wire.approved -= count;
                 return Poll::Ready(Ok(()));
@@ -272,14 +259,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Wire<S> {
                     return Poll::Ready(Ok(()));
                 }
             }
-            wire.buffer.reserve(READ_SIZE);
-            let read = {
-                let mut read = std::pin::pin!(wire.socket.read_buf(&mut wire.buffer));
-                read.as_mut().poll(cx)
-            };
-            match read {
+            match wire.socket.poll_recv(cx, wire.buffer.room()) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(count)) => wire.buffer.add(count),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     ready!(wire.poll_clock(cx));
@@ -290,23 +272,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Write for Wire<S> {
+impl Write for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let wire = self.get_mut();
-        wire.restart_idle_time();
-        let result = Pin::new(&mut wire.socket).poll_write(cx, bytes);
-        wire.poll_write_clock(cx, result)
+        self.get_mut().poll_answer(cx, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let wire = self.get_mut();
-        let result = Pin::new(&mut wire.socket).poll_flush(cx);
-        let result = wire.poll_write_clock(cx, result);
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Nothing else wakes the connection for a refusal whose turn has come: its bytes have been read long ago.
-        if wire.waiting_refusal.is_some() && !wire.is_answering() {
+        if self.waiting_refusal.is_some() && !self.is_answering() {
             cx.waker().wake_by_ref();
         }
-        result
+        // Now it is the other end's turn. Whether hyper looks for its next head only then or has done so before is its own
+        // affair.
+        if self.poll_clock(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -314,22 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Wire<S> {
         if wire.mode == Mode::Refused {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut wire.socket).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wire = self.get_mut();
-        wire.restart_idle_time();
-        let result = Pin::new(&mut wire.socket).poll_write_vectored(cx, slices);
-        wire.poll_write_clock(cx, result)
+        wire.socket.poll_shutdown(cx)
     }
 }
 

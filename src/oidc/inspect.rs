@@ -16,7 +16,7 @@ use crate::store::CommitError;
 /// `POST /oauth2/introspect`.
 pub async fn introspect(room: &Oidc, request: &Request) -> Result<Reply, Problem> {
     Ok(match room.introspect(request).await {
-        Ok(document) => Reply::json(StatusCode::OK, &document),
+        Ok(document) => Reply::document(StatusCode::OK, &document),
         Err(error) => error.reply(),
     })
 }

@@ -110,7 +110,7 @@ impl Oidc {
         let client = &admitted.client;
         let claims = self.userinfo_claims(client, user, &scopes, &permission.claims)?;
         if client.settings.userinfo_alg.is_none() && client.settings.userinfo_encryption.is_none() {
-            return Ok(Reply::json(StatusCode::OK, &claims));
+            return Ok(Reply::document(StatusCode::OK, &Value::Object(claims)));
         }
         self.signed_userinfo(client, claims)
     }
