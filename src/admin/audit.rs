@@ -185,7 +185,7 @@ impl Export {
             return Ok(None);
         }
         let mut lines = std::mem::take(&mut self.head).as_bytes().to_vec();
-        let page = self.audit.page(&self.filter, self.next_cursor.as_deref(), LARGEST_PAGE)?;
+        let page = self.audit.part(&self.filter, self.next_cursor.as_deref(), LARGEST_PAGE)?;
         for row in &page.rows {
             match self.format {
                 Format::Csv => csv::write(row, &mut lines),

@@ -75,7 +75,8 @@ pub async fn show_audit(room: &Admin, request: &Request, actor: &Principal) -> R
     let mut status = StatusCode::OK;
     let (found, chart) = match question.filter() {
         Ok(filter) => {
-            (room.audit.page(&filter, before.as_deref(), PAGE)?, chart(room, &question, &filter, t)?)
+            let found = room.audit.page(&filter, before.as_deref(), PAGE).await?;
+            (found, chart(room, &question, &filter, t).await?)
         }
         Err(problem) => {
             status = problem.status;
@@ -160,7 +161,7 @@ fn outcomes(chosen: &str, t: Words) -> Vec<Choice> {
 
 /// Counts what the filter lets through, by hour: what is counted already where the filter asks for kinds alone, else by
 /// looking at a bounded number of events.
-fn chart(room: &Admin, question: &Question, filter: &Filter, t: Words) -> Result<Chart, Problem> {
+async fn chart(room: &Admin, question: &Question, filter: &Filter, t: Words) -> Result<Chart, Problem> {
     let is_counted = filter.name.is_none()
         && filter.target.is_none()
         && filter.from.is_none()
@@ -172,7 +173,7 @@ fn chart(room: &Admin, question: &Question, filter: &Filter, t: Words) -> Result
             kind.name().starts_with(&question.kind) && done.is_none_or(|done| done == is_done)
         })
     } else {
-        match room.audit.hours(filter)? {
+        match room.audit.hours(filter).await? {
             Some(hours) => hours,
             None => return Ok(Chart::default()),
         }

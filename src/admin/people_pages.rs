@@ -286,7 +286,7 @@ pub async fn submit_new(room: &Admin, request: &Request, actor: &Principal) -> R
     match made {
         Ok((user, link)) => {
             let shown = Shown { link, status: StatusCode::CREATED, ..Shown::default() };
-            person_page(room, request, actor, &user, shown)
+            person_page(room, request, actor, &user, shown).await
         }
         Err(problem) if problem.code == "step_up_required" => Ok(step_up_first("/admin/people/new")),
         Err(mut problem) => {

@@ -22,7 +22,7 @@ pub async fn submit_profile(room: &Admin, request: &Request, actor: &Principal) 
         Ok(change) => room.change_person(By::Person(actor, &visit), &user, change).await,
         Err(problem) => Err(problem),
     };
-    finish_form(room, request, actor, &user, "saved", result, Some(&form))
+    finish_form(room, request, actor, &user, "saved", result, Some(&form)).await
 }
 
 fn parse_change(form: &Form) -> Result<PersonChange, Problem> {
@@ -42,7 +42,7 @@ pub async fn disable(room: &Admin, request: &Request, actor: &Principal) -> Resu
     let user = room.person(request)?;
     let (form, visit) = (request.form()?, visit(room, request)?);
     let result = room.disable_person(By::Person(actor, &visit), &user, form.text("reason")).await;
-    finish_form(room, request, actor, &user, "disabled", result, Some(&form))
+    finish_form(room, request, actor, &user, "disabled", result, Some(&form)).await
 }
 
 /// `POST /admin/people/{id}/enable`.
@@ -50,7 +50,7 @@ pub async fn enable(room: &Admin, request: &Request, actor: &Principal) -> Resul
     let user = room.person(request)?;
     let visit = visit(room, request)?;
     let result = room.enable_person(By::Person(actor, &visit), &user).await;
-    finish(room, request, actor, &user, "enabled", result)
+    finish(room, request, actor, &user, "enabled", result).await
 }
 
 /// `POST /admin/people/{id}/reset-second-factor`.
@@ -62,7 +62,7 @@ pub async fn reset_second_factor(
     let user = room.person(request)?;
     let visit = visit(room, request)?;
     let result = room.reset_second_factor(By::Person(actor, &visit), &user).await;
-    finish(room, request, actor, &user, "reset", result)
+    finish(room, request, actor, &user, "reset", result).await
 }
 
 /// `POST /admin/people/{id}/link`: makes a link and shows it once.
@@ -72,9 +72,9 @@ pub async fn make_link(room: &Admin, request: &Request, actor: &Principal) -> Re
     match room.make_person_link(By::Person(actor, &visit), &user).await {
         Ok(link) => {
             let shown = Shown { link: Some(link), ..Shown::default() };
-            person_page(room, request, actor, &user, shown)
+            person_page(room, request, actor, &user, shown).await
         }
-        Err(problem) => finish(room, request, actor, &user, "", Err(problem)),
+        Err(problem) => finish(room, request, actor, &user, "", Err(problem)).await,
     }
 }
 
@@ -83,7 +83,7 @@ pub async fn sign_out(room: &Admin, request: &Request, actor: &Principal) -> Res
     let user = room.person(request)?;
     let visit = visit(room, request)?;
     let result = room.sign_person_out(By::Person(actor, &visit), &user).await;
-    finish(room, request, actor, &user, "signed-out", result)
+    finish(room, request, actor, &user, "signed-out", result).await
 }
 
 /// `POST /admin/people/{id}/lift`.
@@ -92,7 +92,7 @@ pub async fn lift(room: &Admin, request: &Request, actor: &Principal) -> Result<
     let form = request.form()?;
     let visit = visit(room, request)?;
     let result = room.lift_suspension(By::Person(actor, &visit), &user, form.get("handle")).await;
-    finish(room, request, actor, &user, "lifted", result)
+    finish(room, request, actor, &user, "lifted", result).await
 }
 
 /// `POST /admin/people/{id}/delete`.
@@ -101,7 +101,7 @@ pub async fn delete(room: &Admin, request: &Request, actor: &Principal) -> Resul
     let visit = visit(room, request)?;
     match room.delete_person(By::Person(actor, &visit), &user).await {
         Ok(()) => Ok(Reply::see_other("/admin/people?done=deleted")),
-        Err(problem) => finish(room, request, actor, &user, "", Err(problem)),
+        Err(problem) => finish(room, request, actor, &user, "", Err(problem)).await,
     }
 }
 
@@ -122,7 +122,7 @@ pub async fn change_claims(room: &Admin, request: &Request, actor: &Principal) -
         }
         problem
     });
-    finish_form(room, request, actor, &user, "claim", result, Some(&form))
+    finish_form(room, request, actor, &user, "claim", result, Some(&form)).await
 }
 
 /// `POST /admin/people/{id}/session`: ends one session.
@@ -130,7 +130,7 @@ pub async fn end_session(room: &Admin, request: &Request, actor: &Principal) -> 
     let user = room.person(request)?;
     let (form, visit) = (request.form()?, visit(room, request)?);
     let result = room.end_person_session(By::Person(actor, &visit), &user, form.text("handle")).await;
-    finish(room, request, actor, &user, "session", result)
+    finish(room, request, actor, &user, "session", result).await
 }
 
 /// `POST /admin/people/{id}/passkey`: removes one passkey.
@@ -138,7 +138,7 @@ pub async fn remove_passkey(room: &Admin, request: &Request, actor: &Principal) 
     let user = room.person(request)?;
     let (form, visit) = (request.form()?, visit(room, request)?);
     let result = room.remove_passkey(By::Person(actor, &visit), &user, form.text("handle")).await;
-    finish(room, request, actor, &user, "passkey", result)
+    finish(room, request, actor, &user, "passkey", result).await
 }
 
 /// `POST /admin/people/{id}/app-token`: revokes one app token.
@@ -146,7 +146,7 @@ pub async fn revoke_app_token(room: &Admin, request: &Request, actor: &Principal
     let user = room.person(request)?;
     let (form, visit) = (request.form()?, visit(room, request)?);
     let result = room.revoke_app_token(By::Person(actor, &visit), &user, form.text("handle")).await;
-    finish(room, request, actor, &user, "app-token", result)
+    finish(room, request, actor, &user, "app-token", result).await
 }
 
 /// `POST /admin/people/{id}/consent`: takes back what an app was allowed.
@@ -154,5 +154,5 @@ pub async fn revoke_consent(room: &Admin, request: &Request, actor: &Principal) 
     let user = room.person(request)?;
     let (form, visit) = (request.form()?, visit(room, request)?);
     let result = room.revoke_consent(By::Person(actor, &visit), &user, form.text("handle")).await;
-    finish(room, request, actor, &user, "consent", result)
+    finish(room, request, actor, &user, "consent", result).await
 }

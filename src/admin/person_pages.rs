@@ -34,10 +34,10 @@ pub(super) struct Shown<'a> {
 /// `GET /admin/people/{id}`.
 pub async fn show_person(room: &Admin, request: &Request, actor: &Principal) -> Result<Reply, Problem> {
     let user = room.person(request)?;
-    person_page(room, request, actor, &user, Shown::default())
+    person_page(room, request, actor, &user, Shown::default()).await
 }
 
-pub(super) fn person_page(
+pub(super) async fn person_page(
     room: &Admin,
     request: &Request,
     actor: &Principal,
@@ -45,7 +45,7 @@ pub(super) fn person_page(
     mut shown: Shown<'_>,
 ) -> Result<Reply, Problem> {
     let user = room.accounts.user(&user.id).ok_or_else(Problem::not_found)?;
-    let mut page = as_it_is(room, request, actor, &user)?;
+    let mut page = as_it_is(room, request, actor, &user).await?;
     if let Some(sentence) = shown.refusal.take() {
         page.frame = page.frame.with_notice(Kind::Danger, sentence);
     }
@@ -75,7 +75,7 @@ pub(super) fn person_page(
     Reply::html(shown.status, &page)
 }
 
-fn as_it_is(
+async fn as_it_is(
     room: &Admin,
     request: &Request,
     actor: &Principal,
@@ -85,7 +85,7 @@ fn as_it_is(
     let suspensions = room.lockout.of_user(&user.id);
     let cannot_change = objection(&actor.user, user, Deed::State).map(|(_, sentence)| sentence(t));
     let filter = Filter { user: Some(user.id), ..Filter::default() };
-    let timeline = room.audit.page(&filter, None, TIMELINE)?.rows;
+    let timeline = room.audit.page(&filter, None, TIMELINE).await?.rows;
     let is_delayed = room.lockout.is_delayed(user.id);
     let mut badges = badges(t, user, is_delayed || !suspensions.is_empty());
     if user.role.is_admin() {
@@ -114,7 +114,7 @@ fn as_it_is(
         passkeys: passkeys(room, user)?,
         recovery_codes: user.recovery_codes_left.into(),
         is_disabled: !user.is_active(),
-        disabled_why: if user.is_active() { String::new() } else { disabled_why(room, t, user)? },
+        disabled_why: if user.is_active() { String::new() } else { disabled_why(room, t, user).await? },
         reason: String::new(),
         has_second_factor: user.has_second_factor(),
         may_change: cannot_change.is_none(),
@@ -210,10 +210,10 @@ fn consents(room: &Admin, user: &User) -> Result<Vec<views::Held>, Problem> {
 }
 
 /// Says since when an account is disabled, by whom and why, as far as the audit log still knows.
-fn disabled_why(room: &Admin, t: Words, user: &User) -> Result<String, Problem> {
+async fn disabled_why(room: &Admin, t: Words, user: &User) -> Result<String, Problem> {
     let kind_prefix = Some(Happened::UserDisabled.name().to_owned());
     let filter = Filter { user: Some(user.id), kind_prefix, ..Filter::default() };
-    let Some(row) = room.audit.page(&filter, None, 1)?.rows.into_iter().next() else {
+    let Some(row) = room.audit.page(&filter, None, 1).await?.rows.into_iter().next() else {
         return Ok(t.people_disabled_nobody().to_owned());
     };
     let mut text = t.people_disabled_since(When::from(row.at).in_words(&t), &row.actor);
@@ -225,7 +225,7 @@ fn disabled_why(room: &Admin, t: Words, user: &User) -> Result<String, Problem> 
 }
 
 /// Ends a form of a person: back to the page with what was done, over the step-up, or the page with the refusal.
-pub(super) fn finish(
+pub(super) async fn finish(
     room: &Admin,
     request: &Request,
     actor: &Principal,
@@ -233,11 +233,11 @@ pub(super) fn finish(
     done: &str,
     result: Result<(), Problem>,
 ) -> Result<Reply, Problem> {
-    finish_form(room, request, actor, user, done, result, None)
+    finish_form(room, request, actor, user, done, result, None).await
 }
 
 /// As [`finish`]; after a refusal the page keeps what was typed.
-pub(super) fn finish_form(
+pub(super) async fn finish_form(
     room: &Admin,
     request: &Request,
     actor: &Principal,
@@ -266,7 +266,7 @@ pub(super) fn finish_form(
                 }
                 _ => shown.errors = field_errors(problem, "display_name", request.words())?,
             }
-            person_page(room, request, actor, user, shown)
+            person_page(room, request, actor, user, shown).await
         }
         Err(problem) => Err(problem),
     }

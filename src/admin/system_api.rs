@@ -76,7 +76,7 @@ pub async fn check_rules(room: &Admin, request: &Request, _actor: &Principal) ->
 pub async fn list_events(room: &Admin, request: &Request, _actor: &Principal) -> Result<Reply, Problem> {
     let filter = Question::of(request).filter()?;
     let cursor = request.query("cursor");
-    let page = room.audit.page(&filter, cursor.as_deref(), page_size(request)?)?;
+    let page = room.audit.page(&filter, cursor.as_deref(), page_size(request)?).await?;
     let document = serde_json::json!({ "events": page.rows, "next_cursor": page.next_cursor });
     Ok(Reply::json(StatusCode::OK, &document))
 }

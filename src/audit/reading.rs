@@ -43,6 +43,11 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Wants the events that this user did, or that were done to this user.
+    pub fn of_user(user: UserId) -> Self {
+        Filter { user: Some(user), ..Filter::default() }
+    }
+
     fn accepts(&self, record: &AuditRecord) -> bool {
         let is_of_user = |user: UserId| {
             matches!(record.actor, Actor::User(id, _) if id == user)
@@ -155,49 +160,40 @@ pub struct Hour {
 
 impl Audit {
     /// Returns the newest events that `filter` accepts and that are older than the cursor `before`.
-    /// `limit` is brought into 1..=[`LARGEST_PAGE`]; a cursor that we did not make means the newest page.
+    /// `limit` is brought into 1..=[`LARGEST_PAGE`]; a cursor that we did not make means the newest page. Looks at up to
+    /// 10,000 events, which may take a tenth of a second on a small machine, so other requests get their turns meanwhile.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn page(&self, filter: &Filter, before: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        let limit = limit.clamp(1, LARGEST_PAGE);
-        let end = filter.until.map(|until| records::row(until, 0));
-        let mut before = match (before.and_then(parse_cursor), end) {
-            // The older of the two.
-            (Some(cursor), Some(end)) => Some(cursor.max(end)),
-            (cursor, end) => cursor.or(end),
-        };
-        let mut rows = Vec::new();
-        let mut visited = 0;
-        while visited < MOST_VISITED {
-            let chunk = self.read_back(before, CHUNK)?;
-            let is_last = chunk.len() < CHUNK;
-            for (row, at, sequence, record) in chunk {
-                if filter.from.is_some_and(|from| at < from) {
-                    return Ok(Page { rows, next_cursor: None });
-                }
-                before = Some(row);
-                visited += 1;
-                if filter.accepts(&record) {
-                    rows.push(AuditRow::new(at, sequence, record));
-                }
-                if rows.len() == limit {
-                    return Ok(Page { rows, next_cursor: Some(BASE64URL_NOPAD.encode(&row)) });
-                }
-            }
-            if is_last {
-                return Ok(Page { rows, next_cursor: None });
-            }
+    pub async fn page(
+        &self,
+        filter: &Filter,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut search = Search::new(self, filter, before, limit);
+        while search.go_on()? && search.visited < MOST_VISITED {
+            tokio::task::yield_now().await;
         }
-        Ok(Page { rows, next_cursor: before.map(|row| BASE64URL_NOPAD.encode(&row)) })
+        Ok(search.page())
+    }
+
+    /// Returns a page like [`Audit::page`], but looks at no more than 500 events, for who asks again and again.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn part(&self, filter: &Filter, before: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        let mut search = Search::new(self, filter, before, limit);
+        search.go_on()?;
+        Ok(search.page())
     }
 
     /// Returns the events that `filter` accepts, counted by hour: the last [`HOURS`] hours before its end, oldest first.
-    /// `None` if there are more than 10,000 events to look at.
+    /// `None` if there are more than 10,000 events to look at. Other requests get their turns meanwhile.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn hours(&self, filter: &Filter) -> Result<Option<Vec<Hour>>, StoreError> {
+    pub async fn hours(&self, filter: &Filter) -> Result<Option<Vec<Hour>>, StoreError> {
         let end = filter.until.map_or(self.shared.clock.now(), |until| until.minus(Duration::from_millis(1)));
         let last = end.as_secs() / HOUR.as_secs();
         let first = last.saturating_sub(HOURS as u64 - 1);
@@ -227,6 +223,7 @@ impl Audit {
             if is_last {
                 return Ok(Some(hours));
             }
+            tokio::task::yield_now().await;
         }
         Ok(None)
     }
@@ -265,6 +262,58 @@ impl Audit {
             found.push((row.try_into().map_err(|_| damaged)?, at, sequence, record.value));
         }
         Ok(found)
+    }
+}
+
+/// A search on its way from the newest event to the oldest.
+struct Search<'a> {
+    audit: &'a Audit,
+    filter: &'a Filter,
+    limit: usize,
+    /// The row of the event that was looked at last, or where the search begins.
+    before: Option<[u8; 16]>,
+    visited: usize,
+    rows: Vec<AuditRow>,
+    is_over: bool,
+}
+
+impl<'a> Search<'a> {
+    fn new(audit: &'a Audit, filter: &'a Filter, before: Option<&str>, limit: usize) -> Self {
+        let end = filter.until.map(|until| records::row(until, 0));
+        let before = match (before.and_then(parse_cursor), end) {
+            // The older of the two.
+            (Some(cursor), Some(end)) => Some(cursor.max(end)),
+            (cursor, end) => cursor.or(end),
+        };
+        let limit = limit.clamp(1, LARGEST_PAGE);
+        Search { audit, filter, limit, before, visited: 0, rows: Vec::new(), is_over: false }
+    }
+
+    /// Looks at the next events. `false` once the page is full or no event is left.
+    fn go_on(&mut self) -> Result<bool, StoreError> {
+        let chunk = self.audit.read_back(self.before, CHUNK)?;
+        self.is_over = chunk.len() < CHUNK;
+        for (row, at, sequence, record) in chunk {
+            if self.filter.from.is_some_and(|from| at < from) {
+                self.is_over = true;
+                break;
+            }
+            self.before = Some(row);
+            self.visited += 1;
+            if self.filter.accepts(&record) {
+                self.rows.push(AuditRow::new(at, sequence, record));
+            }
+            if self.rows.len() == self.limit {
+                self.is_over = false;
+                return Ok(false);
+            }
+        }
+        Ok(!self.is_over)
+    }
+
+    fn page(self) -> Page {
+        let next = self.before.filter(|_| !self.is_over);
+        Page { rows: self.rows, next_cursor: next.map(|row| BASE64URL_NOPAD.encode(&row)) }
     }
 }
 

@@ -67,7 +67,7 @@ impl Fixture {
     }
 
     fn rows(&self) -> Vec<AuditRow> {
-        self.audit.page(&Filter::default(), None, LARGEST_PAGE).unwrap().rows
+        self.audit.part(&Filter::default(), None, LARGEST_PAGE).unwrap().rows
     }
 }
 
@@ -139,7 +139,7 @@ fn a_flood_is_counted_in_one_event() {
         }
         fixture.audit.flush().await.unwrap();
         let filter = Filter { kind_prefix: Some("audit.".into()), ..Filter::default() };
-        let page = fixture.audit.page(&filter, None, 200).unwrap();
+        let page = fixture.audit.page(&filter, None, 200).await.unwrap();
         let [dropped] = page.rows.as_slice() else { panic!("{page:?}") };
         assert_eq!(dropped.details, [("count".to_owned(), (5000 - LONGEST_QUEUE).to_string())]);
         let all = fixture.audit.last_day(|kind, _| kind.name().starts_with("sign_in."));
@@ -182,7 +182,7 @@ fn sequence_numbers_grow_across_restarts_and_clock_steps() {
             }
             let filter = Filter { from: Some(fixture.clock.now()), ..Filter::default() };
             let filter = Filter { until: Some(fixture.clock.now().plus(Duration::from_millis(1))), ..filter };
-            let page = audit.page(&filter, None, 200).unwrap();
+            let page = audit.page(&filter, None, 200).await.unwrap();
             let newest = page.rows[0].sequence;
             assert!(highest.is_none_or(|highest| newest > highest + 600), "{newest} after {highest:?}");
             highest = Some(newest);
@@ -247,7 +247,7 @@ fn pages_meet_without_gap_or_overlap() {
         let mut seen = Vec::new();
         let mut cursor = None;
         loop {
-            let page = fixture.audit.page(&Filter::default(), cursor.as_deref(), 1000).unwrap();
+            let page = fixture.audit.page(&Filter::default(), cursor.as_deref(), 1000).await.unwrap();
             assert!(page.rows.len() <= LARGEST_PAGE);
             seen.extend(page.rows.iter().map(|row| row.details[0].1.parse::<u64>().unwrap()));
             cursor = page.next_cursor;
@@ -257,7 +257,7 @@ fn pages_meet_without_gap_or_overlap() {
         }
         assert_eq!(seen, (0..505).rev().collect::<Vec<_>>());
         for forged in ["", "x", "!!!!!!!!!!!!!!!!!!!!!!", &"A".repeat(5000)] {
-            assert_eq!(fixture.audit.page(&Filter::default(), Some(forged), 0).unwrap().rows.len(), 1);
+            assert_eq!(fixture.audit.page(&Filter::default(), Some(forged), 0).await.unwrap().rows.len(), 1);
         }
     });
 }
@@ -274,7 +274,7 @@ fn a_filter_picks_by_kind_user_outcome_and_time() {
         fixture.clock.advance(DAY);
         fixture.write(Event::refused(Kind::SetupClaimFailed)).await;
         let kinds = |filter: Filter| -> Vec<String> {
-            let page = fixture.audit.page(&filter, None, 50).unwrap();
+            let page = fixture.audit.part(&filter, None, 50).unwrap();
             assert_eq!(page.next_cursor, None);
             page.rows.into_iter().map(|row| row.kind).collect()
         };
@@ -302,7 +302,7 @@ fn hours_count_what_succeeded_and_what_did_not() {
         fixture.write(Event::refused(Kind::SignInFailed)).await;
         fixture.write(Event::refused(Kind::SetupClaimFailed)).await;
         let filter = Filter { kind_prefix: Some("sign_in.".into()), ..Filter::default() };
-        let hours = fixture.audit.hours(&filter).unwrap().unwrap();
+        let hours = fixture.audit.hours(&filter).await.unwrap().unwrap();
         assert_eq!(hours.len(), 24);
         assert_eq!((hours[21].succeeded, hours[21].refused), (1, 0));
         assert_eq!((hours[23].succeeded, hours[23].refused), (0, 1));
@@ -364,15 +364,58 @@ fn the_last_day_is_counted_without_reading_the_log() {
         let again = open(&fixture.store, &fixture.clock);
         for audit in [&fixture.audit, &again] {
             let counted = audit.last_day(|_, _| true);
-            let read = audit.hours(&Filter::default()).unwrap().unwrap();
+            let read = audit.hours(&Filter::default()).await.unwrap().unwrap();
             assert_eq!(counted, read);
             assert_eq!((counted[0].refused, counted[HOURS - 1].succeeded), (1, 3));
-            let refused = audit.hours(&Filter { outcome: Some(Outcome::Refused), ..Filter::default() });
+            let refused = audit.hours(&Filter { outcome: Some(Outcome::Refused), ..Filter::default() }).await;
             assert_eq!(refused.unwrap().unwrap().iter().map(|hour| hour.succeeded).sum::<u32>(), 0);
         }
         // The oldest hour leaves the window.
         fixture.clock.advance(Duration::from_secs(3600));
         assert_eq!(fixture.audit.last_day(|_, _| true).iter().map(|hour| hour.refused).sum::<u32>(), 0);
+    });
+}
+
+/// RES-04: however long the log, whoever looks for something in it does not keep everybody else waiting.
+#[test]
+fn a_long_search_lets_others_have_their_turns() {
+    block_on(async {
+        let fixture = Fixture::new();
+        for _ in 0..4 {
+            let mut batch = fixture.store.batch();
+            for _ in 0..500 {
+                fixture.audit.write(&mut batch, Event::refused(Kind::SignInFailed));
+            }
+            fixture.store.commit(batch).await.unwrap();
+        }
+        let nobody = Filter::of_user(ada().0);
+        let mut turns = 0;
+        let mut search = std::pin::pin!(fixture.audit.page(&nobody, None, 50));
+        let counted = std::future::poll_fn(|cx| {
+            turns += 1;
+            search.as_mut().poll(cx)
+        });
+        let page = counted.await.unwrap();
+        assert!((page.rows.len(), page.next_cursor) == (0, None) && turns >= 4, "{turns}");
+        let mut search = std::pin::pin!(fixture.audit.hours(&nobody));
+        turns = 0;
+        let counted = std::future::poll_fn(|cx| {
+            turns += 1;
+            search.as_mut().poll(cx)
+        });
+        assert!(counted.await.unwrap().is_some());
+        assert!(turns >= 4, "{turns}");
+        // Who reads on by parts comes to the same end.
+        let (mut parts, mut cursor) = (0, None);
+        loop {
+            let part = fixture.audit.part(&nobody, cursor.as_deref(), 50).unwrap();
+            parts += 1;
+            cursor = part.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert!(parts >= 4, "{parts}");
     });
 }
 
@@ -384,7 +427,7 @@ fn events_are_found_by_what_they_were_done_to() {
         fixture.write(Event::succeeded(Kind::AppChanged).on("grafana")).await;
         fixture.write(Event::succeeded(Kind::AppChanged).on("gitea")).await;
         let filter = Filter { target: Some("gitea".into()), ..Filter::default() };
-        let rows = fixture.audit.page(&filter, None, 10).unwrap().rows;
+        let rows = fixture.audit.page(&filter, None, 10).await.unwrap().rows;
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].target.as_deref(), Some("gitea"));
     });

@@ -117,8 +117,8 @@ pub(super) async fn run(app: &App, command: AuditCommand, input: &Input) -> Resu
         AuditCommand::List { filter, limit } => {
             let filter = filter.question().filter().map_err(|problem| refused(&problem))?;
             let limit = usize::from(limit).min(LARGEST_PAGE);
-            let page =
-                app.audit.page(&filter, None, limit).map_err(|error| Failure::new(error.to_string()))?;
+            let page = app.audit.page(&filter, None, limit).await;
+            let page = page.map_err(|error| Failure::new(error.to_string()))?;
             Ok(page.rows.iter().map(line).collect())
         }
         AuditCommand::Export { filter, format, .. } => {

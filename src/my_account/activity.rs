@@ -26,7 +26,7 @@ pub async fn show(
     name_of: NameOf<'_>,
 ) -> Result<Reply, Problem> {
     let (before, t) = (request.query("before"), request.words());
-    let found = room.activity(principal, before.as_deref(), PAGE)?;
+    let found = room.activity(principal, before.as_deref(), PAGE).await?;
     let page = views::Activity {
         frame: frame(room, request, principal, t.account_title_activity(), "activity"),
         events: found.rows.iter().map(|row| line(row, principal, &name_of, t)).collect(),

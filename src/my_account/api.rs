@@ -348,7 +348,7 @@ pub async fn end_other_sessions(
 /// `GET /api/v1/users/me/activity`: what happened with the account, newest first; `cursor`, `limit`.
 pub async fn activity(room: &MyAccount, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
     let cursor = request.query("cursor");
-    let page = room.activity(principal, cursor.as_deref(), page_size(request)?)?;
+    let page = room.activity(principal, cursor.as_deref(), page_size(request)?).await?;
     let rows: Vec<ActivityDto> = page.rows.into_iter().map(ActivityDto::from).collect();
     let document = serde_json::json!({ "events": rows, "next_cursor": page.next_cursor });
     Ok(Reply::json(StatusCode::OK, &document))

@@ -9,7 +9,7 @@ use super::api::{ActivityDto, SessionDto};
 use super::pages::{frame, needs_step_up};
 use super::passkey_api::PasskeyDto;
 use super::{MyAccount, profile_api};
-use crate::audit::Kind;
+use crate::audit::{Filter, Kind, LARGEST_PAGE};
 use crate::http::{Problem, Reply, Request};
 use crate::limits::Rule;
 use crate::sessions::Principal;
@@ -18,10 +18,8 @@ use crate::sign_in::api::{UserDto, visit};
 use crate::sign_in::{SignInError, Visit, step_up_first};
 use crate::views::account as views;
 
-/// How many events are read at a time.
-const PAGE: usize = 200;
-/// How many pages of them the document holds at most.
-const MOST_PAGES: usize = 25;
+/// How many events the document holds at most.
+const MOST_EVENTS: usize = 5000;
 
 /// How many of them an account gets.
 const EXPORTS: Rule = Rule::new("export", 10, Duration::from_secs(3600));
@@ -90,10 +88,11 @@ impl MyAccount {
 
     /// Returns the caller's events, the newest first, and whether these are all there are.
     fn all_activity(&self, principal: &Principal) -> Result<(Vec<ActivityDto>, bool), Problem> {
+        let filter = Filter::of_user(principal.user.id);
         let mut events = Vec::new();
         let mut cursor = None;
-        for _ in 0..MOST_PAGES {
-            let page = self.activity(principal, cursor.as_deref(), PAGE)?;
+        while events.len() < MOST_EVENTS {
+            let page = self.audit.part(&filter, cursor.as_deref(), LARGEST_PAGE)?;
             events.extend(page.rows.into_iter().map(ActivityDto::from));
             cursor = page.next_cursor;
             if cursor.is_none() {

@@ -453,13 +453,13 @@ impl MyAccount {
     }
 
     /// Returns what happened with the caller's account, newest first (AUD-07).
-    pub fn activity(
+    pub async fn activity(
         &self,
         principal: &Principal,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page, Problem> {
-        let filter = Filter { user: Some(principal.user.id), ..Filter::default() };
-        Ok(self.audit.page(&filter, cursor, limit)?)
+        let filter = Filter::of_user(principal.user.id);
+        Ok(self.audit.page(&filter, cursor, limit).await?)
     }
 }

@@ -13,14 +13,14 @@ use crate::sign_in::api::visit;
 
 /// `GET /api/v1/users/me/apps`: the apps that have access to the account.
 pub async fn list_apps(room: &Oidc, _request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    Ok(Reply::json(StatusCode::OK, &json!({ "apps": document(room, &principal.user.id)? })))
+    Ok(Reply::json(StatusCode::OK, &json!({ "apps": document(room, &principal.user.id).await? })))
 }
 
 /// Writes the apps that have access to an account as the API shows them.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn document(room: &Oidc, user: &UserId) -> Result<Value, Problem> {
+pub async fn document(room: &Oidc, user: &UserId) -> Result<Value, Problem> {
     let app = |app: AppWithAccess| {
         json!({
             "client": app.client.id.as_str(),
@@ -32,7 +32,7 @@ pub fn document(room: &Oidc, user: &UserId) -> Result<Value, Problem> {
             "offline": app.is_offline,
         })
     };
-    Ok(room.apps_with_access(user)?.into_iter().map(app).collect())
+    Ok(room.apps_with_access(user).await?.into_iter().map(app).collect())
 }
 
 /// `DELETE /api/v1/users/me/apps/{client}`: takes the access of an app back; its tokens end at once (OA-14).

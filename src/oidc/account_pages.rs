@@ -30,7 +30,7 @@ pub async fn show(room: &Oidc, request: &Request, principal: &Principal) -> Resu
         let done = frame.t.account_done_access_revoked();
         frame = frame.with_notice(Kind::Ok, done);
     }
-    let apps = room.apps_with_access(&principal.user.id)?;
+    let apps = room.apps_with_access(&principal.user.id).await?;
     let page =
         views::AppsWithAccess { frame, rows: apps.iter().map(|app| row(request.words(), app)).collect() };
     Reply::html(StatusCode::OK, &page)

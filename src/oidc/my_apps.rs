@@ -115,7 +115,7 @@ impl Oidc {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn apps_with_access(&self, user: &UserId) -> Result<Vec<AppWithAccess>, Problem> {
+    pub async fn apps_with_access(&self, user: &UserId) -> Result<Vec<AppWithAccess>, Problem> {
         let mut apps = self.live_and_agreed(user)?;
         if apps.is_empty() {
             return Ok(apps);
@@ -125,7 +125,7 @@ impl Oidc {
             kind_prefix: Some(Kind::AppSignedIn.name().to_owned()),
             ..Filter::default()
         };
-        for row in self.audit.page(&filter, None, SIGN_INS)?.rows {
+        for row in self.audit.page(&filter, None, SIGN_INS).await?.rows {
             let used = apps.iter_mut().find(|app| row.target.as_deref() == Some(app.client.id.as_str()));
             if let Some(app) = used {
                 app.last_used = app.last_used.max(Some(row.at));

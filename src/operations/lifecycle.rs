@@ -117,7 +117,7 @@ mod tests {
         audit.note(Event::refused(Kind::SignInFailed));
         assert!(stop(&Notify::default(), async {}, &audit).await);
         let kinds: Vec<_> =
-            audit.page(&Filter::default(), None, 9).unwrap().rows.into_iter().map(|row| row.kind).collect();
+            audit.part(&Filter::default(), None, 9).unwrap().rows.into_iter().map(|row| row.kind).collect();
         assert_eq!(kinds, ["server.stopped", "sign_in.failed"]);
     }
 
@@ -128,6 +128,6 @@ mod tests {
         let begun = SystemClock::shared();
         assert!(!stop(&Notify::default(), std::future::pending(), &audit).await);
         assert!(begun.monotonic() < STOP_WITHIN);
-        assert_eq!(audit.page(&Filter::default(), None, 9).unwrap().rows.len(), 1);
+        assert_eq!(audit.part(&Filter::default(), None, 9).unwrap().rows.len(), 1);
     }
 }

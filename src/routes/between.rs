@@ -41,22 +41,22 @@ fn level_of_target(app: &App, request: &Request, caller: Option<&Principal>) -> 
 }
 
 /// The apps with access to the caller's account, as their export shows them.
-pub(super) fn apps_of(app: &App, caller: &Principal) -> Result<serde_json::Value, Problem> {
-    account_api::document(&app.oidc, &caller.user.id)
+pub(super) async fn apps_of(app: &App, caller: &Principal) -> Result<serde_json::Value, Problem> {
+    account_api::document(&app.oidc, &caller.user.id).await
 }
 
 /// The apps that stay signed in to the caller's account.
-pub(super) fn stays_of(app: &App, caller: &Principal) -> Result<Vec<AppStay>, Problem> {
+pub(super) async fn stays_of(app: &App, caller: &Principal) -> Result<Vec<AppStay>, Problem> {
     account_pages::stays(&app.oidc, caller)
 }
 
 /// How many apps have access to the caller's account.
-pub(super) fn count_apps(app: &App, caller: &Principal) -> Result<usize, Problem> {
+pub(super) async fn count_apps(app: &App, caller: &Principal) -> Result<usize, Problem> {
     Ok(app.oidc.live_and_agreed(&caller.user.id)?.len())
 }
 
 /// The names of apps, for what happened to the caller's account.
-pub(super) fn names_of_apps<'a>(app: &'a App, _caller: &Principal) -> Result<NameOf<'a>, Problem> {
+pub(super) async fn names_of_apps<'a>(app: &'a App, _caller: &Principal) -> Result<NameOf<'a>, Problem> {
     Ok(Box::new(|id| app.oidc.client(id).map(|client| client.settings.name.clone())))
 }
 

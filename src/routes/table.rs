@@ -53,9 +53,11 @@ macro_rules! signed_in {
 /// Of a signed-in caller, with what another room knows about them.
 macro_rules! signed_in_with {
     ($guard:ident, $handler:path, $room:ident, $more:path) => {
-        Action::$guard(|app, request, caller| match $more(app, caller) {
-            Ok(more) => Box::pin($handler(&app.$room, request, caller, more)),
-            Err(problem) => Box::pin(ready(Err(problem))),
+        Action::$guard(|app, request, caller| {
+            Box::pin(async move {
+                let more = $more(app, caller).await?;
+                $handler(&app.$room, request, caller, more).await
+            })
         })
     };
 }

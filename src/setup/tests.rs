@@ -190,7 +190,7 @@ impl Rig {
 
     async fn kinds(&self) -> Vec<String> {
         self.setup.sign_in.audit.flush().await.unwrap();
-        let page = self.setup.sign_in.audit.page(&Filter::default(), None, 100).unwrap();
+        let page = self.setup.sign_in.audit.part(&Filter::default(), None, 100).unwrap();
         page.rows.iter().map(|row| row.kind.clone()).collect()
     }
 }

@@ -550,7 +550,7 @@ fn every_write_with_a_cookie_is_protected_from_forgery() {
     }
     // AUD-01: it is told, once a minute and not for each of the hundreds above.
     server.block_on(server.app().audit.flush()).unwrap();
-    let events = server.app().audit.page(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
+    let events = server.app().audit.part(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
     assert_eq!(events.iter().filter(|event| event.kind == "request.forged").count(), 1);
 }
 
@@ -563,7 +563,7 @@ fn reading_changes_nothing() {
     let count = || server.app().store().engine().scan(b"", None, 100_000).unwrap();
     server.block_on(server.app().audit.flush()).unwrap();
     let before = count();
-    let events = || server.app().audit.page(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
+    let events = || server.app().audit.part(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
     let last = events().first().map_or(0, |row| row.sequence);
     for route in ROUTES {
         for (name, value) in

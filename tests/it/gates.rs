@@ -604,7 +604,7 @@ fn a_step_of_the_clock_is_written_down() {
     let steps = || {
         server.block_on(server.app().every_minute()).unwrap();
         server.block_on(server.app().audit.flush()).unwrap();
-        let rows = server.app().audit.page(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
+        let rows = server.app().audit.part(&doorward::audit::Filter::default(), None, 200).unwrap().rows;
         rows.iter().filter(|row| row.kind == "clock.stepped").count()
     };
     server.clock.advance(Duration::from_secs(3600));

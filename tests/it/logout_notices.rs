@@ -164,7 +164,7 @@ impl Desk {
     fn failures(&self) -> Vec<AuditRow> {
         self.runtime.block_on(self.audit.flush()).unwrap();
         let filter = Filter { kind_prefix: Some("client.logout_failed".to_owned()), ..Filter::default() };
-        self.audit.page(&filter, None, 200).unwrap().rows
+        self.audit.part(&filter, None, 200).unwrap().rows
     }
 
     fn claims(&self, asked: &str) -> Value {

@@ -44,7 +44,7 @@ pub(crate) fn events(server: &Server, kind: &str, name: &str) -> usize {
     server.block_on(app.audit.flush()).unwrap();
     let filter =
         Filter { kind_prefix: Some(kind.to_owned()), name: Some(name.to_owned()), ..Filter::default() };
-    app.audit.page(&filter, None, 200).unwrap().rows.len()
+    app.audit.part(&filter, None, 200).unwrap().rows.len()
 }
 
 fn adopt(client: &mut Client, answer: &Answer) {

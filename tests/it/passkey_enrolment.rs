@@ -210,5 +210,5 @@ fn a_reset_of_the_second_factor_is_told_as_such() {
     sign_in(&server, &key).expect(401);
     assert_eq!((events(&server, "second_factor.reset"), events(&server, "totp.removed")), (1, 0));
     let filter = Filter { kind_prefix: Some("second_factor.".to_owned()), ..Filter::default() };
-    assert_eq!(server.app().audit.page(&filter, None, 10).unwrap().rows.len(), 1);
+    assert_eq!(server.app().audit.part(&filter, None, 10).unwrap().rows.len(), 1);
 }

@@ -59,7 +59,7 @@ pub(crate) fn events(server: &Server, kind: &str) -> usize {
     let app = server.app();
     server.block_on(app.audit.flush()).unwrap();
     let filter = Filter { kind_prefix: Some(kind.to_owned()), ..Filter::default() };
-    app.audit.page(&filter, None, 200).unwrap().rows.len()
+    app.audit.part(&filter, None, 200).unwrap().rows.len()
 }
 
 /// PK-03, PK-05: a passkey signs in without a name, as two factors; options tell nobody apart.

@@ -163,7 +163,7 @@ fn one_person_cannot_fill_the_audit_log_with_refusals() {
     let denials = || {
         server.block_on(server.app().audit.flush()).unwrap();
         let filter = Filter { kind_prefix: Some("access.denied".to_owned()), ..Filter::default() };
-        server.app().audit.page(&filter, None, LARGEST_PAGE).unwrap().rows
+        server.app().audit.part(&filter, None, LARGEST_PAGE).unwrap().rows
     };
     for number in 0..500 {
         let host = format!("host-{number}.home.example");

@@ -389,7 +389,7 @@ fn a_client_that_did_not_prove_itself_is_written_down_once_a_minute() {
         server.block_on(server.app().audit.flush()).unwrap();
         let kind_prefix = Some("app.not_proven".to_owned());
         let filter = Filter { kind_prefix, target: target.map(str::to_owned), ..Filter::default() };
-        server.app().audit.page(&filter, None, 200).unwrap().rows.len()
+        server.app().audit.part(&filter, None, 200).unwrap().rows.len()
     };
     for _ in 0..5 {
         let fields = [("grant_type", "client_credentials")];
