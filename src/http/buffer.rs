@@ -31,7 +31,7 @@ impl Buffer {
             // What one long head needed is not kept for the life of the connection.
             self.bytes.truncate(USUAL);
             self.bytes.shrink_to(USUAL);
-        } else if self.bytes.len() - self.end < USUAL {
+        } else if self.start > 0 && self.bytes.len() - self.end < USUAL {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }

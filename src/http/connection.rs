@@ -18,6 +18,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::sync::watch;
+use tokio::task::coop::unconstrained;
 
 use super::headers::finish;
 use super::reply::Payload;
@@ -49,10 +50,11 @@ pub(super) async fn run(
     let mut connection = std::pin::pin!(connection);
     // The sender says nothing; it is dropped when the server stops.
     let stop = stopped.clone();
-    let mut stopping = std::pin::pin!(stopped.changed());
+    let mut stopping = std::pin::pin!(unconstrained(stopped.changed()));
     let mut is_watching = false;
     // By hand, because this runs several times a request: to be woken once it is enough to have asked once, as the task
-    // stays the same, and to look whether the server stops costs next to nothing.
+    // stays the same (but asked outside of its budget, or nobody listens), and to look whether the server stops costs next
+    // to nothing.
     let ended = poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(Some(ended));
@@ -117,6 +119,7 @@ fn respond(
     request: http::Request<Incoming>,
     flow: &Arc<Flow>,
 ) -> Responding {
+    flow.is_due.store(true, Ordering::Relaxed);
     let (mut parts, body) = request.into_parts();
     // Only the doctor looks at it, so it may as well come from a client.
     if flow.had_underscores.load(Ordering::Relaxed) {

@@ -2,8 +2,9 @@
 //! it refuses itself (with the security headers), drops header lines with underscores, and keeps the clocks of idle
 //! connections, slow heads and slow readers (INP-01, INP-03).
 
+use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 use super::buffer::Buffer;
@@ -34,6 +36,8 @@ pub(super) struct Patience {
 pub(super) struct Flow {
     /// Requests whose handler runs at the moment.
     pub in_flight: AtomicUsize,
+    /// Whether a request has come to its handler and nothing has been sent since.
+    pub is_due: AtomicBool,
     /// Set when the answer under way must be the last, because what follows on the wire cannot be trusted to be a head.
     pub is_last: AtomicBool,
     /// Whether the last head had names with an underscore, which were taken out.
@@ -70,8 +74,6 @@ pub(super) struct Wire {
     mode: Mode,
     /// Why the head at the front of `buffer` is refused, while an answer is under way.
     waiting_refusal: Option<Refusal>,
-    /// Whether hyper has a head to which nothing has been answered yet.
-    is_asked: bool,
     phase: Phase,
     deadline: Instant,
     timer: Option<Pin<Box<Sleep>>>,
@@ -90,7 +92,6 @@ impl Wire {
             scanned: 0,
             mode: Mode::Head,
             waiting_refusal: None,
-            is_asked: false,
             phase: Phase::Head,
             deadline: Instant::now() + patience.head,
             timer: None,
@@ -126,7 +127,6 @@ impl Wire {
                         Mode::UntilClose
                     }
                 };
-                self.is_asked = true;
                 self.phase = Phase::None;
             }
             Mode::Body(left) => {
@@ -140,11 +140,11 @@ impl Wire {
         Ok(self.approved > 0)
     }
 
-    /// Checks the clock that runs at the moment; called before waiting for bytes.
+    /// Checks the clock that runs at the moment; called whenever it is the other end's turn to send or to read.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let wanted = match self.mode {
             // It is our turn.
-            Mode::Head if self.is_asked => Phase::None,
+            Mode::Head if self.flow.is_due.load(Ordering::Relaxed) => Phase::None,
             Mode::Head if self.buffer.waiting().is_empty() && self.phase != Phase::Head => Phase::Idle,
             Mode::Head => Phase::Head,
             _ => Phase::None,
@@ -169,7 +169,8 @@ impl Wire {
         if !is_new && !timer.is_elapsed() {
             return Poll::Pending;
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        // To a task that has used up its turn a timer would not even listen.
+        while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             let now = Instant::now();
             if now >= self.deadline {
                 if self.flow.in_flight.load(Ordering::Relaxed) == 0 {
@@ -184,7 +185,9 @@ impl Wire {
 
     /// Tells whether an answer is being made, or waits for the peer to take it.
     fn is_answering(&self) -> bool {
-        self.flow.in_flight.load(Ordering::Relaxed) > 0 || self.write_timer.is_some()
+        self.flow.in_flight.load(Ordering::Relaxed) > 0
+            || self.flow.is_due.load(Ordering::Relaxed)
+            || self.write_timer.is_some()
     }
 
     /// Answers a refused head as far as the socket takes it at once, and drains what the peer has sent so far, so
@@ -210,7 +213,7 @@ impl Wire {
 
     /// Sends some of an answer.
     fn poll_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.is_asked = false;
+        self.flow.is_due.store(false, Ordering::Relaxed);
         // Idle time counts from the last bytes of an answer, not from the end of the request.
         if self.phase == Phase::Idle {
             self.deadline = Instant::now() + self.patience.idle;

@@ -66,7 +66,7 @@ impl Rule {
     }
 }
 
-/// FNV-1a, computed with the program: names are few, constant and ours, so that nobody can look for two that are equal.
+/// FNV-1a: names are few, constant and ours, so that nobody can look for two that are equal.
 const fn tag_of(name: &[u8]) -> u64 {
     let (mut tag, mut rest) = (0xcbf2_9ce4_8422_2325, name);
     while let [byte, tail @ ..] = rest {
@@ -495,7 +495,8 @@ impl Limits {
     fn bucket_of_place(&self, rule: &Rule, place: Place) -> u16 {
         let rule = rule.window.as_secs() << 32 ^ u64::from(rule.limit);
         let mixed = (place.neighborhood() ^ rule.rotate_left(17)).wrapping_mul(self.bucket_key);
-        bucket_of(mixed.rotate_left(32).wrapping_mul(self.bucket_key))
+        // The upper bits of a product depend on all of its factors.
+        bucket_of(mixed.rotate_left(32).wrapping_mul(self.bucket_key) >> 46)
     }
 }
 

@@ -110,12 +110,11 @@ fn subjects_and_rules_do_not_share_counts() {
     assert!(limits.peek(&other, &limits.key(&other, b"ada")).allowed);
 }
 
-/// LIM-03: of 100 parallel attempts exactly the limit is admitted.
 /// No two of who can be told apart have one key, whatever bytes a subject is made of.
 #[test]
 fn keys_of_places_and_subjects_differ() {
     let (limits, _) = limits();
-    let places = ["192.0.2.1", "192.0.2.2", "::", "::1:0:0:0:1", "c000:201::", "2001:db8::"]
+    let places = ["192.0.2.1", "192.0.2.2", "::", "::1:0:0:0:1", "0:0:c000:201::", "2001:db8::"]
         .map(|address| address.parse::<IpAddr>().unwrap())
         .into_iter()
         .flat_map(|address| std::iter::successors(Some(Place::of(address)), |place| place.coarser()))
@@ -134,6 +133,23 @@ fn keys_of_places_and_subjects_differ() {
     assert_eq!(ids.len(), keys.len());
 }
 
+/// LIM-10: two rules that find their tables full do not share a bucket because they have the same limit, nor because they
+/// have the same window.
+#[test]
+fn rules_of_one_place_have_buckets_of_their_own() {
+    let rules = [(5, 60), (5, 3600), (60, 60), (60, 600)];
+    let rules = rules.map(|(limit, window)| Rule::new("some", limit, seconds(window)));
+    let mut shared = 0;
+    for _ in 0..100 {
+        let (limits, _) = limits();
+        let place = Place::of(IpAddr::from([192, 0, 2, 1]));
+        let buckets = rules.iter().map(|rule| limits.place_key(rule, place, b"").bucket);
+        shared += rules.len() - buckets.collect::<std::collections::HashSet<u16>>().len();
+    }
+    assert!(shared < 5, "{shared}");
+}
+
+/// LIM-03: of 100 parallel attempts exactly the limit is admitted.
 #[test]
 fn a_hundred_threads_get_exactly_five() {
     for rule in [LOGIN, Rule::new("five-of-many", 5, seconds(300)), Rule::new("paced", 50, seconds(3600))] {

@@ -25,7 +25,7 @@ impl Handler for Probe {
     fn route(&self, _method: &Method, path: &str) -> (RouteId, RouteLimits) {
         let limits = match path {
             "/big" => RouteLimits::body(1024 * 1024),
-            "/check" | "/panic-at-once" => RouteLimits::without_body(),
+            "/check" | "/panic-at-once" | "/at-once" => RouteLimits::without_body(),
             "/stuck" => RouteLimits { deadline: Duration::from_millis(50), ..RouteLimits::body(0) },
             _ => RouteLimits::body(16),
         };
@@ -34,7 +34,7 @@ impl Handler for Probe {
 
     fn handle_at_once(&self, _route: RouteId, request: &Request) -> Option<Reply> {
         assert!(request.path() != "/panic-at-once", "as asked");
-        None
+        (request.path() == "/at-once").then(|| text("at once"))
     }
 
     fn handle<'a>(&'a self, _route: RouteId, request: &'a mut Request) -> Answering<'a> {
@@ -431,6 +431,58 @@ async fn a_refused_head_is_answered_after_what_came_before_it() {
     let [first, second] = ["HTTP/1.1 200 OK", "HTTP/1.1 400 Bad Request"].map(|line| answer.find(line));
     assert!(first == Some(0) && second > answer.find("\r\n\r\nslow") && second.is_some(), "{answer}");
     assert_protected(&answer);
+    for count in 1..=3 {
+        let mut heads = "GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n".repeat(count);
+        heads.push_str("GET / HTTP/1.1\r\nBad Name: x\r\n\r\n");
+        let answer = server.say(heads.as_bytes()).await;
+        assert_eq!(answer.matches("\r\n\r\nat once").count(), count, "{answer}");
+        let refused = answer.find("HTTP/1.1 400 Bad Request");
+        assert!(refused > answer.rfind("\r\n\r\nat once"), "{answer}");
+    }
+}
+
+/// INP-01, FAIL-06: whoever comes in a crowd has the same clocks as everybody, and is told when the server stops. A task that
+/// has used up its turn is refused by every timer it asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_crowd_leaves_nobody_without_a_clock() {
+    for head in ["", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        for count in 120..=128 {
+            let server = Server::start(|settings| {
+                settings.head_timeout = Duration::from_millis(150);
+                settings.idle_timeout = Duration::from_millis(150);
+            })
+            .await;
+            for mut one in crowd(server.address, count, head).await {
+                one.set_read_timeout(Some(PATIENCE)).unwrap();
+                let ended = std::io::Read::read_to_end(&mut one, &mut Vec::new());
+                assert!(ended.is_ok(), "of {count} one is left open: {ended:?}");
+            }
+            let mut server = Server::start(|_| {}).await;
+            let waiting = crowd(server.address, count, head).await;
+            drop(server.stop.take());
+            let stopped = tokio::time::timeout(Duration::from_secs(3), &mut server.done).await;
+            assert!(stopped.is_ok(), "of {count} one does not know that the server stops");
+            drop(waiting);
+        }
+    }
+}
+
+/// Connects many at once, so that the server finds all of them in one turn.
+async fn crowd(address: SocketAddr, count: usize, head: &str) -> Vec<std::net::TcpStream> {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    // There is one worker, and it is busy now.
+    let busy = tokio::spawn(async move { wait.recv() });
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let mut one = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(&mut one, head.as_bytes()).unwrap();
+        all.push(one);
+    }
+    drop(go);
+    let _ = busy.await;
+    // What they are sent is read once everybody has had a turn.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    all
 }
 
 /// WEB-08: random heads never get an answer of the library's own making.
