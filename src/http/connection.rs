@@ -142,7 +142,8 @@ fn respond(
     if (limits.is_body_ignored || has_no_body)
         && let Some(reply) = answer_at_once(&*shared.handler, route, &request)
     {
-        let response = finish(reply, request.client.is_https, std::mem::take(&mut request.headers));
+        let mut response = finish(reply, request.client.is_https, std::mem::take(&mut request.headers));
+        response.body_mut().keep(|| UnderWay::start(flow.clone()));
         return Responding::Made(Some(close_after(response, is_last)));
     }
     let under_way = UnderWay::start(flow.clone());
@@ -171,7 +172,7 @@ async fn work(
         },
     };
     let mut response = finish(reply, request.client.is_https, request.headers);
-    response.body_mut().keep(under_way);
+    response.body_mut().keep(|| under_way);
     close_after(response, must_close)
 }
 

@@ -38,19 +38,21 @@ impl fmt::Debug for Rest {
 pub struct Payload {
     whole: Bytes,
     rest: Option<Box<Rest>>,
+    /// Whether the last that was asked of the rest gave something.
+    has_given: bool,
     /// The request counts as under way as long as there is a rest.
     under_way: Option<UnderWay>,
 }
 
 impl Payload {
     pub(super) fn new(whole: Bytes, rest: Option<Box<Rest>>) -> Self {
-        Payload { whole, rest, under_way: None }
+        Payload { whole, rest, has_given: false, under_way: None }
     }
 
     /// Keeps a request under way until everything is sent.
-    pub(super) fn keep(&mut self, under_way: UnderWay) {
+    pub(super) fn keep(&mut self, under_way: impl FnOnce() -> UnderWay) {
         if self.rest.is_some() {
-            self.under_way = Some(under_way);
+            self.under_way = Some(under_way());
         }
     }
 }
@@ -68,12 +70,18 @@ impl Body for Payload {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.whole)))));
         }
         let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
+        // Between two pieces other requests have their turn, however quickly this one is read.
+        if std::mem::take(&mut this.has_given) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match (rest.next)() {
             Ok(Some(bytes)) if bytes.is_empty() => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
             Ok(Some(bytes)) => {
+                this.has_given = true;
                 rest.left = rest.left.map(|left| left.saturating_sub(bytes.len() as u64));
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
@@ -281,5 +289,31 @@ impl Reply {
     pub fn for_other_host(mut self) -> Self {
         self.is_for_other_host = true;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RES-04: whoever reads a long answer as fast as it can be made does not keep all others waiting.
+    #[test]
+    fn between_two_pieces_others_have_their_turn() {
+        let mut left = 3;
+        let reply = Reply::no_content().followed_by(move || {
+            left -= 1;
+            Ok((left >= 0).then(|| Bytes::from_static(b"piece")))
+        });
+        let mut payload = Payload::new(Bytes::from_static(b"first"), reply.rest);
+        let mut seen = String::new();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        loop {
+            match Pin::new(&mut payload).poll_frame(&mut context) {
+                Poll::Ready(Some(frame)) => seen.push(if frame.is_ok() { 'r' } else { 'e' }),
+                Poll::Ready(None) => break,
+                Poll::Pending => seen.push('p'),
+            }
+        }
+        assert_eq!(seen, "rrprprp");
     }
 }

@@ -2,7 +2,7 @@
 //! it refuses itself (with the security headers), drops header lines with underscores, and keeps the clocks of idle
 //! connections, slow heads and slow readers (INP-01, INP-03).
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -143,8 +143,8 @@ impl Wire {
     /// Checks the clock that runs at the moment; called whenever it is the other end's turn to send or to read.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let wanted = match self.mode {
-            // It is our turn.
-            Mode::Head if self.flow.is_due.load(Ordering::Relaxed) => Phase::None,
+            // It is our turn, or hyper's.
+            Mode::Head if self.approved > 0 || self.is_answering() => Phase::None,
             Mode::Head if self.buffer.waiting().is_empty() && self.phase != Phase::Head => Phase::Idle,
             Mode::Head => Phase::Head,
             _ => Phase::None,
@@ -173,10 +173,7 @@ impl Wire {
         while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             let now = Instant::now();
             if now >= self.deadline {
-                if self.flow.in_flight.load(Ordering::Relaxed) == 0 {
-                    return Poll::Ready(());
-                }
-                self.deadline = now + self.patience.idle;
+                return Poll::Ready(());
             }
             timer.as_mut().reset(self.deadline);
         }
@@ -194,6 +191,15 @@ impl Wire {
     /// that closing does not cut the answer off.
     fn refuse(&mut self, refusal: Refusal, cx: &mut Context<'_>) {
         self.mode = Mode::Refused;
+        // A task that has used up its turn may finish here all the same: it never comes back to it.
+        let said = poll_fn(|cx| {
+            self.say(refusal, cx);
+            Poll::Ready(())
+        });
+        let _ = pin!(unconstrained(said)).poll(cx);
+    }
+
+    fn say(&mut self, refusal: Refusal, cx: &mut Context<'_>) {
         let mut answer = answer_to(refusal).as_bytes();
         while !answer.is_empty() {
             match self.socket.poll_send(cx, answer) {
@@ -214,10 +220,6 @@ impl Wire {
     /// Sends some of an answer.
     fn poll_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.flow.is_due.store(false, Ordering::Relaxed);
-        // Idle time counts from the last bytes of an answer, not from the end of the request.
-        if self.phase == Phase::Idle {
-            self.deadline = Instant::now() + self.patience.idle;
-        }
         let result = self.socket.poll_send(cx, bytes);
         if result.is_ready() {
             self.write_timer = None;

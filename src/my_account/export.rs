@@ -20,6 +20,8 @@ use crate::views::account as views;
 
 /// How many events the document holds at most.
 const MOST_EVENTS: usize = 5000;
+/// How many times the log is read for them, at most: 250,000 events.
+const MOST_READS: usize = 500;
 
 /// How many of them an account gets.
 const EXPORTS: Rule = Rule::new("export", 10, Duration::from_secs(3600));
@@ -91,12 +93,15 @@ impl MyAccount {
         let filter = Filter::of_user(principal.user.id);
         let mut events = Vec::new();
         let mut cursor = None;
-        while events.len() < MOST_EVENTS {
+        for _ in 0..MOST_READS {
             let page = self.audit.part(&filter, cursor.as_deref(), LARGEST_PAGE)?;
             events.extend(page.rows.into_iter().map(ActivityDto::from));
             cursor = page.next_cursor;
             if cursor.is_none() {
                 return Ok((events, true));
+            }
+            if events.len() >= MOST_EVENTS {
+                break;
             }
         }
         Ok((events, false))
