@@ -97,11 +97,12 @@ impl MyAccount {
             let page = self.audit.part(&filter, cursor.as_deref(), LARGEST_PAGE)?;
             events.extend(page.rows.into_iter().map(ActivityDto::from));
             cursor = page.next_cursor;
+            if events.len() > MOST_EVENTS {
+                events.truncate(MOST_EVENTS);
+                break;
+            }
             if cursor.is_none() {
                 return Ok((events, true));
-            }
-            if events.len() >= MOST_EVENTS {
-                break;
             }
         }
         Ok((events, false))

@@ -18,6 +18,9 @@ use tokio::sync::oneshot;
 
 use crate::harness::PATIENCE;
 
+/// More than the buffers of two sockets hold.
+const LARGE: usize = 32 * 1024 * 1024;
+
 /// A small application with one route for each thing that can go wrong.
 struct Probe;
 
@@ -25,7 +28,7 @@ impl Handler for Probe {
     fn route(&self, _method: &Method, path: &str) -> (RouteId, RouteLimits) {
         let limits = match path {
             "/big" => RouteLimits::body(1024 * 1024),
-            "/check" | "/panic-at-once" | "/at-once" => RouteLimits::without_body(),
+            "/check" | "/panic-at-once" | "/at-once" | "/large" => RouteLimits::without_body(),
             "/stuck" => RouteLimits { deadline: Duration::from_millis(50), ..RouteLimits::body(0) },
             _ => RouteLimits::body(16),
         };
@@ -34,7 +37,11 @@ impl Handler for Probe {
 
     fn handle_at_once(&self, _route: RouteId, request: &Request) -> Option<Reply> {
         assert!(request.path() != "/panic-at-once", "as asked");
-        (request.path() == "/at-once").then(|| text("at once"))
+        match request.path() {
+            "/at-once" => Some(text("at once")),
+            "/large" => Some(text(&"x".repeat(LARGE))),
+            _ => None,
+        }
     }
 
     fn handle<'a>(&'a self, _route: RouteId, request: &'a mut Request) -> Answering<'a> {
@@ -267,6 +274,32 @@ async fn slow_heads_and_idle_connections_time_out() {
     idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     assert_eq!(status(&one(&mut idle).await), 200);
     assert_eq!(rest(&mut idle).await, "");
+}
+
+/// INP-01: as long as an answer is taken, slowly but steadily, neither the time of heads nor that of idle connections runs.
+#[tokio::test]
+async fn a_slow_reader_gets_the_whole_answer() {
+    let server = Server::start(|settings| {
+        settings.head_timeout = Duration::from_millis(150);
+        settings.idle_timeout = Duration::from_millis(150);
+    })
+    .await;
+    for behind in ["", "GET / HT"] {
+        let mut slow = server.connect().await;
+        let head = format!("GET /large HTTP/1.1\r\nHost: a\r\n\r\n{behind}");
+        slow.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_millis(120)).await;
+            let mut piece = vec![0; 1024 * 1024];
+            let count = slow.read(&mut piece).await.unwrap();
+            answer.extend_from_slice(piece.get(..count).unwrap());
+        }
+        // The end of the idle connection, or of half a head, ends the answer.
+        let rest = rest(&mut slow).await;
+        let body = answer.iter().chain(rest.as_bytes()).filter(|byte| **byte == b'x').count();
+        assert!(body >= LARGE, "{body} bytes came, behind them {behind:?}");
+    }
 }
 
 /// INP-01, INP-02: a body has a size and a time.
