@@ -12,8 +12,9 @@ const POLICY_START: &str = "default-src 'none'; script-src 'self'; style-src 'se
 const POLICY_END: &str = "; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Every response. `Cache-Control` gives way to one that the reply sets.
-const ALWAYS: [(HeaderName, HeaderValue); 9] = [
+/// Every response: it must not be kept, guessed at, framed or embedded. `Cache-Control` gives way to one that the reply
+/// sets.
+const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, NO_STORE),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -22,6 +23,10 @@ const ALWAYS: [(HeaderName, HeaderValue); 9] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// What pages have besides, and a content policy.
+const PAGE: [(HeaderName, HeaderValue); 3] = [
     (HeaderName::from_static("x-permitted-cross-domain-policies"), HeaderValue::from_static("none")),
     (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex, nofollow")),
     (
@@ -34,18 +39,9 @@ const ALWAYS: [(HeaderName, HeaderValue); 9] = [
     ),
 ];
 
-pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
-
-/// What a browser needs to know of an answer that is no page: it must not be guessed at, framed, embedded or run. The
-/// long lists of [`ALWAYS`] govern documents and say nothing about data, so data carries the short form of them.
-const DATA: [(HeaderName, HeaderValue); 8] = [
-    (header::CACHE_CONTROL, NO_STORE),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+/// What an answer that is no page has besides. The long lists of [`PAGE`] govern documents and say nothing about data, so
+/// data carries the short form of them.
+const DATA: [(HeaderName, HeaderValue); 2] = [
     (HeaderName::from_static("permissions-policy"), HeaderValue::from_static("fullscreen=()")),
     (
         header::CONTENT_SECURITY_POLICY,
@@ -54,6 +50,9 @@ const DATA: [(HeaderName, HeaderValue); 8] = [
         ),
     ),
 ];
+
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What pages may load, send and do, unless the reply needs more.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
@@ -68,7 +67,7 @@ const MOST_ROOM: usize = 64;
 pub(super) fn as_text() -> String {
     let mut text = String::new();
     let policy = [(header::CONTENT_SECURITY_POLICY, POLICY.clone())];
-    for (name, value) in ALWAYS.into_iter().chain(policy) {
+    for (name, value) in ALWAYS.into_iter().chain(PAGE).chain(policy) {
         // Writing to a String cannot fail; the values above are ASCII.
         let _ = write!(text, "{name}: {}\r\n", value.to_str().unwrap_or_default());
     }
@@ -105,10 +104,11 @@ fn for_proxy(mut headers: HeaderMap) -> HeaderMap {
 
 /// Puts what any other answer must have into an empty map.
 fn security_headers(reply: &Reply, is_https: bool, mut headers: HeaderMap) -> HeaderMap {
+    headers.extend(ALWAYS);
     if reply.is_data() {
         headers.extend(DATA);
     } else {
-        headers.extend(ALWAYS);
+        headers.extend(PAGE);
         let own = own_policy(reply).and_then(|policy| HeaderValue::from_str(&policy).ok());
         headers.insert(header::CONTENT_SECURITY_POLICY, own.unwrap_or_else(|| POLICY.clone()));
     }
@@ -185,7 +185,7 @@ mod tests {
         ] {
             let response = finish(Reply::empty(status), true);
             assert_eq!(response.status(), status);
-            for (name, value) in ALWAYS {
+            for (name, value) in ALWAYS.into_iter().chain(PAGE) {
                 assert_eq!(response.headers()[&name], value);
             }
             assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn data_carries_the_short_form() {
         let data = finish(Reply::json(StatusCode::NOT_FOUND, &1), true);
-        for (name, value) in &DATA {
-            assert_eq!(&data.headers()[name], value);
+        for (name, value) in ALWAYS.into_iter().chain(DATA) {
+            assert_eq!(data.headers()[&name], value);
         }
         assert!(data.headers().contains_key(header::STRICT_TRANSPORT_SECURITY));
         let mut word = Reply::empty(StatusCode::OK);
