@@ -84,7 +84,7 @@ async fn as_it_is(
     let t = request.words();
     let suspensions = room.lockout.of_user(&user.id);
     let cannot_change = objection(&actor.user, user, Deed::State).map(|(_, sentence)| sentence(t));
-    let filter = Filter { user: Some(user.id), ..Filter::default() };
+    let filter = Filter::of_user(user.id);
     let timeline = room.audit.page(&filter, None, TIMELINE).await?.rows;
     let is_delayed = room.lockout.is_delayed(user.id);
     let mut badges = badges(t, user, is_delayed || !suspensions.is_empty());
@@ -212,7 +212,7 @@ fn consents(room: &Admin, user: &User) -> Result<Vec<views::Held>, Problem> {
 /// Says since when an account is disabled, by whom and why, as far as the audit log still knows.
 async fn disabled_why(room: &Admin, t: Words, user: &User) -> Result<String, Problem> {
     let kind_prefix = Some(Happened::UserDisabled.name().to_owned());
-    let filter = Filter { user: Some(user.id), kind_prefix, ..Filter::default() };
+    let filter = Filter { kind_prefix, ..Filter::of_user(user.id) };
     let Some(row) = room.audit.page(&filter, None, 1).await?.rows.into_iter().next() else {
         return Ok(t.people_disabled_nobody().to_owned());
     };

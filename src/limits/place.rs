@@ -64,17 +64,18 @@ impl Place {
     }
 
     /// The length of [`Place::to_short`].
-    pub(super) const SHORT: usize = 10;
+    pub(super) const SHORT: usize = 9;
 
-    /// Returns ten bytes that differ for different places, and are never all zero: no place lies below a /64.
+    /// Returns nine bytes that differ for different places, and are never all zero: how long the prefix is, which tells
+    /// the family as well, and the prefix, of which no place has more than 64 bits.
     pub(super) fn to_short(self) -> [u8; Self::SHORT] {
-        let (family, prefix) = match self.address {
-            IpAddr::V4(address) => (4, u64::from(address.to_bits())),
-            IpAddr::V6(address) => (6, u64::try_from(address.to_bits() >> 64).unwrap_or(0)),
+        let prefix = match self.address {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(0),
         };
         let mut short = [0; Self::SHORT];
-        let [first, second, rest @ ..] = &mut short;
-        (*first, *second) = (family, self.bits);
+        let [bits, rest @ ..] = &mut short;
+        *bits = self.bits;
         *rest = prefix.to_le_bytes();
         short
     }

@@ -120,11 +120,8 @@ impl Oidc {
         if apps.is_empty() {
             return Ok(apps);
         }
-        let filter = Filter {
-            user: Some(*user),
-            kind_prefix: Some(Kind::AppSignedIn.name().to_owned()),
-            ..Filter::default()
-        };
+        let kind_prefix = Some(Kind::AppSignedIn.name().to_owned());
+        let filter = Filter { kind_prefix, ..Filter::of_user(*user) };
         for row in self.audit.page(&filter, None, SIGN_INS).await?.rows {
             let used = apps.iter_mut().find(|app| row.target.as_deref() == Some(app.client.id.as_str()));
             if let Some(app) = used {
