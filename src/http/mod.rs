@@ -1,9 +1,9 @@
 //! The HTTP edge: one server loop with limits, request and response types, cookies, CSRF, client addresses, problem
 //! documents and the headers that no response can leave without. Knows nothing of accounts or sessions.
 //!
-//! The way in: `wire` lets only sound heads through (`head`), `connection` resolves the client, reads the body within
-//! the route's limits and calls the [`Handler`]; an answer leaves by `headers::finish`. What this program asks of others
-//! goes through `outgoing` alone.
+//! The way in: bytes come by `socket` into a `buffer`, `wire` lets only sound heads through (`head`), `connection`
+//! resolves the client, reads the body within the route's limits and calls the [`Handler`]; an answer leaves by
+//! `headers::finish`. What this program asks of others goes through `outgoing` alone.
 
 pub mod address;
 mod buffer;
