@@ -127,7 +127,7 @@ fn respond(
     }
     let client = Client::resolve(peer, &parts.headers, &shared.settings.trusted_proxies);
     let (route, limits) = shared.handler.route(&parts.method, parts.uri.path());
-    let mut request = Box::new(Request {
+    let request = Request {
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
@@ -136,25 +136,26 @@ fn respond(
         id: shared.request_id(),
         now: shared.settings.clock.now(),
         params: Vec::new(),
-    });
+    };
     let is_last = flow.is_last.load(Ordering::Relaxed);
     let has_no_body = body.is_end_stream() && !request.headers.contains_key(header::CONTENT_ENCODING);
     if (limits.is_body_ignored || has_no_body)
         && let Some(reply) = answer_at_once(&*shared.handler, route, &request)
     {
-        let mut response = finish(reply, request.client.is_https, std::mem::take(&mut request.headers));
+        let mut response = finish(reply, request.client.is_https, request.headers);
         response.body_mut().keep(|| UnderWay::start(flow.clone()));
         return Responding::Made(Some(close_after(response, is_last)));
     }
     let under_way = UnderWay::start(flow.clone());
-    Responding::InTheMaking(Box::pin(work(shared.clone(), route, request, body, limits, is_last, under_way)))
+    let work = work(shared.clone(), route, request, body, limits, is_last, under_way);
+    Responding::InTheMaking(Box::pin(work))
 }
 
 /// Reads the body, then lets the handler take its time.
 async fn work(
     shared: Arc<Shared>,
     route: RouteId,
-    mut request: Box<Request>,
+    mut request: Request,
     body: Incoming,
     limits: RouteLimits,
     is_last: bool,

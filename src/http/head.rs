@@ -40,6 +40,8 @@ pub(super) enum Framing {
 /// A sound head.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
+    /// How many bytes it takes, with its empty line.
+    pub length: usize,
     /// What follows.
     pub framing: Framing,
     /// Header lines whose name holds an underscore; gateways read them as if it were a hyphen, so they are dropped
@@ -47,21 +49,17 @@ pub(super) struct Head {
     pub underscored: Vec<Range<usize>>,
 }
 
-/// Looks for the end of the head in `bytes`, of which the first `scanned` have been looked at before. Returns the
-/// length of the head with its empty line, `None` if more is needed, or a refusal at the first bare LF.
-pub(super) fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> {
-    let from = scanned.saturating_sub(3);
-    for at in memchr::memchr_iter(b'\n', bytes.get(from..).unwrap_or_default()) {
-        let index = from + at;
-        let before = bytes.get(..index).unwrap_or_default();
-        if !before.ends_with(b"\r") {
-            return Err(Refusal::Malformed);
-        }
-        if before.ends_with(b"\r\n\r") {
-            return if index < MAX_HEAD { Ok(Some(index + 1)) } else { Err(Refusal::HeadTooLarge) };
-        }
+/// Reads the head at the front of `bytes`, of which the first `seen` did not make a whole one. Returns `None` if more is
+/// needed, or refuses it at the first line that is wrong.
+pub(super) fn read(bytes: &[u8], seen: usize) -> Result<Option<Head>, Refusal> {
+    // So whoever sends single bytes has each line judged as often as there are lines, and not as there are bytes.
+    let has_new_line = memchr::memchr(b'\n', bytes.get(seen..).unwrap_or_default()).is_some();
+    let head = if has_new_line { judge(bytes)? } else { None };
+    match head {
+        Some(head) if head.length > MAX_HEAD => Err(Refusal::HeadTooLarge),
+        None if bytes.len() >= MAX_HEAD => Err(too_large(bytes)),
+        head => Ok(head),
     }
-    if bytes.len() >= MAX_HEAD { Err(too_large(bytes)) } else { Ok(None) }
 }
 
 /// A head that does not end is usually one overlong target.
@@ -72,39 +70,50 @@ fn too_large(bytes: &[u8]) -> Refusal {
     }
 }
 
-/// Judges a whole head, from the request line to its empty line.
-pub(super) fn judge(head: &[u8]) -> Result<Head, Refusal> {
-    let text = head.strip_suffix(b"\r\n\r\n").ok_or(Refusal::Malformed)?;
-    let line_end = end_of_line(text);
-    let (line, mut rest) = text.split_at_checked(line_end).ok_or(Refusal::Malformed)?;
+/// Judges the lines of a head one by one, until the empty one.
+fn judge(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
+    let mut lines = Lines { bytes, next: 0 };
+    let Some((_, line)) = lines.take()? else { return Ok(None) };
     let RequestLine { target, is_http_11 } = request_line(line)?;
     let mut fields = FramingFields::default();
     let mut underscored = Vec::new();
-    let mut lines = 0;
-    // `rest` starts with the CRLF before each line.
-    while let Some(after) = rest.strip_prefix(b"\r\n") {
-        lines += 1;
-        if lines > MAX_HEADERS {
+    let mut count = 0;
+    loop {
+        let Some((start, line)) = lines.take()? else { return Ok(None) };
+        if line.is_empty() {
+            break;
+        }
+        count += 1;
+        if count > MAX_HEADERS {
             return Err(Refusal::HeadTooLarge);
         }
-        let end = end_of_line(after);
-        let (line, next) = after.split_at_checked(end).ok_or(Refusal::Malformed)?;
         if fields.take(line)? {
-            let start = text.len() - after.len();
-            underscored.push(start..start + end + 2);
+            underscored.push(start..lines.next);
         }
-        rest = next;
-    }
-    if !rest.is_empty() {
-        return Err(Refusal::Malformed);
     }
     let framing = fields.framing(is_http_11)?;
     check_host(target, fields.host, is_http_11)?;
-    Ok(Head { framing, underscored })
+    Ok(Some(Head { length: lines.next, framing, underscored }))
 }
 
-fn end_of_line(text: &[u8]) -> usize {
-    memchr::memchr(b'\r', text).unwrap_or(text.len())
+/// The lines of a head.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    /// Where the next one starts.
+    next: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// Takes the next line: where it starts, and what stands before its CRLF; `None` if it has not ended yet. A bare LF is
+    /// refused here, a bare CR by whatever judges the line.
+    fn take(&mut self) -> Result<Option<(usize, &'a [u8])>, Refusal> {
+        let start = self.next;
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let Some(end) = memchr::memchr(b'\n', rest) else { return Ok(None) };
+        let line = rest.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Refusal::Malformed)?;
+        self.next = start + end + 1;
+        Ok(Some((start, line)))
+    }
 }
 
 struct RequestLine<'a> {
@@ -151,7 +160,12 @@ impl<'a> FramingFields<'a> {
     /// Takes one header line. Tells whether its name holds an underscore.
     fn take(&mut self, line: &'a [u8]) -> Result<bool, Refusal> {
         // No colon, a space before it, or a folded line: the name is no token.
-        let colon = line.iter().position(|byte| !TOKEN_BYTES.has(*byte)).ok_or(Refusal::Malformed)?;
+        let mut is_underscored = false;
+        let is_colon = |byte: &u8| {
+            is_underscored |= *byte == b'_';
+            !TOKEN_BYTES.has(*byte)
+        };
+        let colon = line.iter().position(is_colon).ok_or(Refusal::Malformed)?;
         let (name, rest) = line.split_at_checked(colon).ok_or(Refusal::Malformed)?;
         let value = rest.strip_prefix(b":").ok_or(Refusal::Malformed)?;
         if name.is_empty() || !is_value(value) {
@@ -171,7 +185,7 @@ impl<'a> FramingFields<'a> {
             }
             _ => {}
         }
-        Ok(name.contains(&b'_'))
+        Ok(is_underscored)
     }
 
     fn framing(&self, is_http_11: bool) -> Result<Framing, Refusal> {
@@ -254,10 +268,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(head: &[u8]) -> Result<Head, Refusal> {
-        match find_end(head, 0)? {
-            Some(end) => judge(&head[..end]),
-            None => judge(head),
-        }
+        read(head, 0).map(|head| head.expect("the head ends"))
     }
 
     #[test]
@@ -379,18 +390,38 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = check(&bytes);
+            let _ = read(&bytes, 0);
             let mut head = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();
             head.extend(&bytes);
             head.extend(b"\r\n\r\n");
-            let _ = check(&head);
+            let _ = read(&head, 0);
         }
 
         #[test]
         fn the_end_is_found_however_the_bytes_arrive(cut in 0usize..33) {
             let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nbody\n";
-            prop_assert_eq!(find_end(&head[..cut], 0), Ok(None));
-            prop_assert_eq!(find_end(head, cut), Ok(Some(33)));
+            prop_assert_eq!(read(&head[..cut], 0), Ok(None));
+            prop_assert_eq!(read(head, cut).map(|head| head.map(|head| head.length)), Ok(Some(33)));
+        }
+
+        /// Whatever comes in whatever pieces, the outcome is that of the whole.
+        #[test]
+        fn pieces_make_no_difference(
+            lines in prop::collection::vec("(GET / HTTP/1.1|Host: a|X_y: z|X: \t|Content-Length: 3|\\PC{0,9}|)(\r\n|\n|\r|)", 0..9),
+            cuts in prop::collection::vec(1usize..30, 0..20),
+        ) {
+            let bytes = lines.concat().into_bytes();
+            let whole = read(&bytes, 0);
+            let (mut seen, mut in_pieces) = (0, Ok(None));
+            for cut in cuts.into_iter().chain([bytes.len()]) {
+                let end = (seen + cut).min(bytes.len());
+                in_pieces = read(&bytes[..end], seen);
+                if in_pieces != Ok(None) {
+                    break;
+                }
+                seen = end;
+            }
+            prop_assert_eq!(in_pieces, whole);
         }
 
         /// What is judged sound must never fail in hyper, which would answer without our headers (WEB-08).

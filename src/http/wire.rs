@@ -69,8 +69,8 @@ pub(super) struct Wire {
     buffer: Buffer,
     /// How much of `buffer` hyper may have.
     approved: usize,
-    /// How much of `buffer` has been searched for the end of the head.
-    scanned: usize,
+    /// How much of `buffer` is known not to make a whole head.
+    seen: usize,
     mode: Mode,
     /// Why the head at the front of `buffer` is refused, while an answer is under way.
     waiting_refusal: Option<Refusal>,
@@ -89,7 +89,7 @@ impl Wire {
             patience,
             buffer: Buffer::default(),
             approved: 0,
-            scanned: 0,
+            seen: 0,
             mode: Mode::Head,
             waiting_refusal: None,
             phase: Phase::Head,
@@ -104,21 +104,20 @@ impl Wire {
         match self.mode {
             Mode::Head => {
                 // One empty line before a request is tolerated (RFC 9112 section 2.2).
-                if self.scanned == 0 && self.buffer.waiting().starts_with(b"\r\n") {
+                if self.seen == 0 && self.buffer.waiting().starts_with(b"\r\n") {
                     self.buffer.advance(2);
                 }
                 let waiting = self.buffer.waiting();
                 if waiting.is_empty() {
                     return Ok(false);
                 }
-                let Some(end) = head::find_end(waiting, self.scanned)? else {
-                    self.scanned = waiting.len();
+                let Some(sound) = head::read(waiting, self.seen)? else {
+                    self.seen = waiting.len();
                     return Ok(false);
                 };
-                let sound = head::judge(waiting.get(..end).unwrap_or_default())?;
-                self.scanned = 0;
+                self.seen = 0;
                 self.flow.had_underscores.store(!sound.underscored.is_empty(), Ordering::Relaxed);
-                self.approved = end - self.buffer.cut(&sound.underscored);
+                self.approved = sound.length - self.buffer.cut(&sound.underscored);
                 self.mode = match sound.framing {
                     Framing::Length(0) => Mode::Head,
                     Framing::Length(length) => Mode::Body(length),

@@ -96,26 +96,26 @@ impl Cookie {
     }
 }
 
-/// Which cookie opens the apps of a domain.
-fn forward_kind(domain: &ProtectedDomain) -> Cookie {
-    match domain.cookie {
+/// Which cookie opens what is of a scope.
+fn forward_kind(scope: CookieScope) -> Cookie {
+    match scope {
         CookieScope::Domain => Cookie::ForwardAuth,
         CookieScope::Host => Cookie::ForwardHost,
     }
 }
 
-/// Reads the cookie that opens the apps of `domain`.
+/// Reads the cookie that opens apps.
 pub(super) fn read_forward<'a>(
     site: &Site,
     request: &'a Request,
-    domain: &ProtectedDomain,
+    scope: CookieScope,
 ) -> Result<Option<&'a str>, Ambiguous> {
-    forward_kind(domain).read(site, request)
+    forward_kind(scope).read(site, request)
 }
 
 /// Gives a browser the cookie that opens the apps of `domain`, from a host that may set it.
 pub fn grant_forward(site: &Site, reply: Reply, domain: &ProtectedDomain, cookie: &ForwardCookie) -> Reply {
-    let kind = forward_kind(domain);
+    let kind = forward_kind(domain.cookie);
     let mut set = SetCookie::host_only(kind.name(site.has_secure_cookies()), cookie.value.expose());
     if domain.cookie == CookieScope::Domain {
         set = set.domain(&domain.domain);

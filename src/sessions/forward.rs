@@ -77,18 +77,16 @@ pub struct ForwardCookie {
 }
 
 impl Sessions {
-    /// Identifies the caller by the cookie of the app `host` (in normal form), and slides the session. Two cookies of one
-    /// name are nobody's (SES-11).
+    /// Identifies the caller by the cookie for `scope`, and slides the session. Two cookies of one name are nobody's
+    /// (SES-11).
     pub fn identify_forward(
         &self,
         site: &Site,
         request: &Request,
-        host: &str,
+        scope: Scope<'_>,
         now: Timestamp,
     ) -> Option<Principal> {
-        let domain = site.protected_domain_of(host)?;
-        let value = cookies::read_forward(site, request, &domain).ok().flatten()?;
-        let scope = Scope::of(&domain, host);
+        let value = cookies::read_forward(site, request, scope.kind).ok().flatten()?;
         let (id, secret) = parse_cookie(value)?;
         let live = self.0.live.get(&id)?;
         let seed = live.forward_seed.as_ref()?;

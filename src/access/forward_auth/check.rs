@@ -1,6 +1,8 @@
 //! The check: who may ask, what is asked, who is signed in, what the rules say. Answered from memory, in one step,
 //! unless a password has to be hashed.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
@@ -17,26 +19,28 @@ use crate::access::{Access, Outcome, Programs};
 use crate::http::{Reply, Request};
 use crate::sessions::handoff::{self, Arrival};
 use crate::sessions::tokens::Tokens;
-use crate::sessions::{Principal, Sessions};
-use crate::site::Site;
+use crate::sessions::{Principal, Scope, Sessions};
+use crate::site::{ProtectedDomain, Site};
 
 /// Checks that the inquiry is about an app that is protected here, over a channel that its cookie may travel on.
 ///
+/// Returns the protected domain that the app belongs to.
+///
 /// # Errors
 /// [`Refusal::PlainHttp`] or [`Refusal::UnknownHost`].
-pub(in crate::access) fn admit(inquiry: &Inquiry<'_>, site: &Site) -> Result<(), Refusal> {
-    if !site.is_protected_host(&inquiry.host) {
-        return Err(Refusal::UnknownHost);
-    }
+pub(in crate::access) fn admit(inquiry: &Inquiry<'_>, site: &Site) -> Result<Arc<ProtectedDomain>, Refusal> {
+    let domain = site.protected_domain_of(&inquiry.host).ok_or(Refusal::UnknownHost)?;
     if !inquiry.is_secure && !site.allows_insecure_http() && !is_local(&inquiry.host) {
         return Err(Refusal::PlainHttp);
     }
-    Ok(())
+    Ok(domain)
 }
 
 /// An inquiry that may be decided.
 struct Admitted<'a> {
     inquiry: Inquiry<'a>,
+    /// The protected domain of the app.
+    domain: Arc<ProtectedDomain>,
     /// No cookie counts, and whoever must sign in is asked for a name and a password.
     is_basic: bool,
     /// The sign-in page that the proxy names, if it names one.
@@ -48,8 +52,8 @@ struct Admitted<'a> {
 /// the rules say. `None` if a password has to be hashed first, or a browser arrives from the portal and the store has to
 /// be asked: then [`check_in_time`] answers.
 pub fn check(access: &Access, sessions: &Sessions, request: &Request, endpoint: Endpoint) -> Option<Reply> {
-    check_with(access, Some(sessions.tokens()), request, endpoint, |inquiry| {
-        sessions.identify_forward(&access.shared.site, request, &inquiry.host, request.now)
+    check_with(access, Some(sessions.tokens()), request, endpoint, |scope| {
+        sessions.identify_forward(&access.shared.site, request, scope, request.now)
     })
 }
 
@@ -65,15 +69,15 @@ pub async fn check_in_time(
         Err(reply) => return reply,
     };
     if is_arrival(&admitted.inquiry) {
-        return without_body(request, arrive(access, sessions, request, endpoint, &admitted.inquiry).await);
+        return without_body(request, arrive(access, sessions, request, endpoint, &admitted).await);
     }
     let credential = match programs_asked(access, request) {
         Ok(programs) => programs.prove(access, request, &admitted.inquiry).await,
         Err(credential) => credential,
     };
     let turn = Turn { access, tokens: Some(sessions.tokens()), request, endpoint, admitted: &admitted };
-    turn.conclude(credential, |inquiry| {
-        sessions.identify_forward(&access.shared.site, request, &inquiry.host, request.now)
+    turn.conclude(credential, |scope| {
+        sessions.identify_forward(&access.shared.site, request, scope, request.now)
     })
 }
 
@@ -83,7 +87,7 @@ pub(super) fn check_with(
     tokens: Option<&Tokens>,
     request: &Request,
     endpoint: Endpoint,
-    identify: impl FnOnce(&Inquiry<'_>) -> Option<Principal>,
+    identify: impl FnOnce(Scope<'_>) -> Option<Principal>,
 ) -> Option<Reply> {
     let admitted = match inquire(access, request, endpoint) {
         Ok(admitted) => admitted,
@@ -123,13 +127,12 @@ async fn arrive(
     sessions: &Sessions,
     request: &Request,
     endpoint: Endpoint,
-    inquiry: &Inquiry<'_>,
+    Admitted { inquiry, domain, .. }: &Admitted<'_>,
 ) -> Reply {
     let refused = || {
         let is_plain = access.shared.settings.nginx_statuses_only;
         Reply::empty(Refusal::UnknownHost.status(endpoint.dialect, is_plain))
     };
-    let Some(domain) = access.shared.site.protected_domain_of(&inquiry.host) else { return refused() };
     let Ok(path) = &inquiry.path else { return refused() };
     let arrival = Arrival {
         request,
@@ -137,7 +140,7 @@ async fn arrive(
         path,
         query: inquiry.query().unwrap_or_default(),
         host: &inquiry.host,
-        domain: &domain,
+        domain,
         redirect: match endpoint.dialect {
             Dialect::AuthRequest => StatusCode::UNAUTHORIZED,
             Dialect::ForwardAuth | Dialect::ExtAuthz | Dialect::Legacy => StatusCode::FOUND,
@@ -165,7 +168,7 @@ fn judge<'a>(access: &Access, request: &'a Request, endpoint: Endpoint) -> Resul
     }
     let (site, dialect, question) = (&access.shared.site, endpoint.dialect, Question::of(request));
     let inquiry = read(dialect, question)?;
-    admit(&inquiry, site)?;
+    let domain = admit(&inquiry, site)?;
     let named = portal::named(dialect, question)?;
     let portal = named.as_deref().and_then(|address| portal::judge(site, &inquiry, address));
     if named.is_some() && portal.is_none() {
@@ -176,7 +179,7 @@ fn judge<'a>(access: &Access, request: &'a Request, endpoint: Endpoint) -> Resul
         access.shared.complaints.note(Refusal::ForeignPortal, request);
     }
     let is_basic = endpoint.is_basic || portal::asks_basic(dialect, question);
-    Ok(Admitted { inquiry, is_basic, portal })
+    Ok(Admitted { inquiry, domain, is_basic, portal })
 }
 
 /// A question on its way to an answer.
@@ -192,7 +195,7 @@ impl Turn<'_> {
     fn conclude(
         &self,
         credential: Credential,
-        identify: impl FnOnce(&Inquiry<'_>) -> Option<Principal>,
+        identify: impl FnOnce(Scope<'_>) -> Option<Principal>,
     ) -> Reply {
         let inquiry = &self.admitted.inquiry;
         let settings = &self.access.shared.settings;
@@ -208,7 +211,10 @@ impl Turn<'_> {
         let (asker, is_program) = match credential {
             Credential::Caller(asker) => (Some(asker), true),
             _ if is_refused || self.admitted.is_basic => (None, true),
-            _ => (identify(inquiry).map(Asker::from), false),
+            _ => {
+                let scope = Scope::of(&self.admitted.domain, &inquiry.host);
+                (identify(scope).map(Asker::from), false)
+            }
         };
         let caller = asker.as_ref().map(Asker::caller);
         // Only a proxy asks here, never a visitor, so the other end of the connection is nobody's address.

@@ -19,7 +19,7 @@ use crate::http::{Reply, Request};
 use crate::kernel::ids::{RequestId, SessionId};
 use crate::kernel::time::Timestamp;
 use crate::sessions::cookies::Cookie;
-use crate::sessions::{Factors, Principal, SessionKind};
+use crate::sessions::{Factors, Principal, Scope, SessionKind};
 use crate::site::Fixed;
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
@@ -120,7 +120,7 @@ fn decide(
     dialect: Dialect,
     identify: impl FnOnce(&str) -> Option<Principal>,
 ) -> Reply {
-    let by_cookie = |_: &Inquiry<'_>| {
+    let by_cookie = |_: Scope<'_>| {
         let cookie = Cookie::ForwardAuth.read(&access.shared.site, request).ok().flatten()?;
         identify(cookie)
     };
