@@ -142,7 +142,7 @@ fn respond(
     if (limits.is_body_ignored || has_no_body)
         && let Some(reply) = answer_at_once(&*shared.handler, route, &request)
     {
-        let mut response = finish(reply, request.client.is_https, request.headers);
+        let mut response = make(reply, request, flow);
         response.body_mut().keep(|| UnderWay::start(flow.clone()));
         return Responding::Made(Some(close_after(response, is_last)));
     }
@@ -172,9 +172,16 @@ async fn work(
             Err(problem) => (shared.handler.refuse(route, &request, problem), true),
         },
     };
-    let mut response = finish(reply, request.client.is_https, request.headers);
+    let mut response = make(reply, request, &under_way.0);
     response.body_mut().keep(|| under_way);
     close_after(response, must_close)
+}
+
+/// Turns a reply into a response that hyper writes next.
+fn make(reply: Reply, request: Request, flow: &Flow) -> Response<Payload> {
+    let (response, standing) = finish(reply, request.client.is_https, request.headers);
+    flow.standing.store(standing.to_bits(), Ordering::Relaxed);
+    response
 }
 
 /// Says that the connection ends with this response, if it does.

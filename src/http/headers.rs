@@ -1,121 +1,149 @@
 //! The headers no response leaves without (WEB-07, WEB-08), and what else pages may do.
 
-use std::fmt::Write as _;
-use std::sync::LazyLock;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
-use super::Reply;
 use super::reply::Payload;
+use super::{Fields, Reply};
 
+/// Every answer: it must not be guessed at, framed or watched from a window that opened it.
+///
+/// Not `no-referrer`: with it browsers send `Origin: null` along with our own forms, which CSRF protection refuses (Fetch
+/// standard, "append a request Origin header"). No other site learns anything from this one either.
+const ALWAYS: &str = "x-content-type-options: nosniff\r\n\
+    x-frame-options: DENY\r\n\
+    referrer-policy: same-origin\r\n\
+    cross-origin-opener-policy: same-origin\r\n";
+
+/// An answer that does not say otherwise: it must not be kept, or embedded elsewhere.
+const NOT_KEPT: &str = "cache-control: no-store\r\n";
+const NOT_EMBEDDED: &str = "cross-origin-resource-policy: same-origin\r\n";
+
+/// What pages have besides, and a content policy.
+const PAGE: &str = "x-permitted-cross-domain-policies: none\r\n\
+    x-robots-tag: noindex, nofollow\r\n\
+    permissions-policy: accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), \
+    gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=(), \
+    publickey-credentials-create=(self), publickey-credentials-get=(self)\r\n";
+
+/// What pages may load, send and do, unless the reply needs more.
 const POLICY_START: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
 const POLICY_END: &str = "; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Every response: it must not be kept, guessed at, framed or embedded. `Cache-Control` gives way to one that the reply
-/// sets.
-const ALWAYS: [(HeaderName, HeaderValue); 6] = [
-    (header::CACHE_CONTROL, NO_STORE),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    // Not `no-referrer`: with it browsers send `Origin: null` along with our own forms, which CSRF protection refuses
-    // (Fetch standard, "append a request Origin header"). No other site learns anything from this one either.
-    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-];
-
-/// What pages have besides, and a content policy.
-const PAGE: [(HeaderName, HeaderValue); 3] = [
-    (HeaderName::from_static("x-permitted-cross-domain-policies"), HeaderValue::from_static("none")),
-    (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex, nofollow")),
-    (
-        HeaderName::from_static("permissions-policy"),
-        HeaderValue::from_static(
-            "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
-             magnetometer=(), microphone=(), midi=(), payment=(), usb=(), \
-             publickey-credentials-create=(self), publickey-credentials-get=(self)",
-        ),
-    ),
-];
-
 /// What an answer that is no page has besides. The long lists of [`PAGE`] govern documents and say nothing about data, so
 /// data carries the short form of them.
-const DATA: [(HeaderName, HeaderValue); 2] = [
-    (HeaderName::from_static("permissions-policy"), HeaderValue::from_static("fullscreen=()")),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-    ),
-];
+const DATA: &str = "permissions-policy: fullscreen=()\r\n\
+    content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n";
+
+const HSTS: &str = "strict-transport-security: max-age=31536000\r\n";
 
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
-
-/// What pages may load, send and do, unless the reply needs more.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let policy = HeaderValue::from_str(&format!("{POLICY_START}{POLICY_END}"));
-    policy.unwrap_or(const { HeaderValue::from_static("default-src 'none'") })
-});
+const EMBEDDING: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The most that is kept of the memory of a map: what the headers of any answer of ours need.
 const MOST_ROOM: usize = 64;
 
-/// Writes the security headers as HTTP/1.1 text, for answers to requests that were no HTTP.
-pub(super) fn as_text() -> String {
-    let mut text = String::new();
-    let policy = [(header::CONTENT_SECURITY_POLICY, POLICY.clone())];
-    for (name, value) in ALWAYS.into_iter().chain(PAGE).chain(policy) {
-        // Writing to a String cannot fail; the values above are ASCII.
-        let _ = write!(text, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+/// Which of the lines above an answer has. The wire writes them as text behind the status line: to put the same names and
+/// values into a map and to encode them for every answer would be a fifteenth of the whole work for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing(u8);
+
+impl Standing {
+    /// An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it.
+    pub(super) const NOTHING: Standing = Standing(0);
+    /// What an answer to a request that was no HTTP has.
+    pub(super) const REFUSED: Standing = Standing(Self::SOME);
+
+    const SOME: u8 = 1;
+    const IS_DATA: u8 = 1 << 1;
+    const IS_HTTPS: u8 = 1 << 2;
+    const MAY_BE_KEPT: u8 = 1 << 3;
+    const MAY_BE_EMBEDDED: u8 = 1 << 4;
+    const HAS_OWN_POLICY: u8 = 1 << 5;
+
+    /// Returns it as a number, and the other way round.
+    pub(super) const fn to_bits(self) -> u8 {
+        self.0
     }
-    text
+
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Standing(bits)
+    }
+
+    /// Writes the lines, each with its CRLF.
+    pub(super) fn write(self, text: &mut Vec<u8>) {
+        let has = |bit: u8| self.0 & bit != 0;
+        let mut put = |line: &str, is_due: bool| {
+            if is_due {
+                text.extend_from_slice(line.as_bytes());
+            }
+        };
+        let (is_page, is_data) = (has(Self::SOME) && !has(Self::IS_DATA), has(Self::IS_DATA));
+        let has_policy = is_page && !has(Self::HAS_OWN_POLICY);
+        put(ALWAYS, has(Self::SOME));
+        put(NOT_KEPT, has(Self::SOME) && !has(Self::MAY_BE_KEPT));
+        put(NOT_EMBEDDED, has(Self::SOME) && !has(Self::MAY_BE_EMBEDDED));
+        put(DATA, is_data);
+        put(PAGE, is_page);
+        for part in ["content-security-policy: ", POLICY_START, POLICY_END, "\r\n"] {
+            put(part, has_policy);
+        }
+        put(HSTS, has(Self::IS_HTTPS));
+    }
 }
 
-/// Turns a reply into a response with every header it must have. What the reply sets itself wins. `old` is a map that
+/// Turns a reply into a response, and says what it must have besides. What the reply sets itself wins. `old` is a map that
 /// nobody needs any more, such as the one of the request: its memory serves again, because to get some and to give it
 /// back would take longer than to fill it.
-pub fn finish(reply: Reply, is_https: bool, mut old: HeaderMap) -> Response<Payload> {
-    let is_https = is_https && !reply.is_for_other_host;
-    let headers = if let Some(identity) = reply.identity {
-        for_proxy(*identity)
+pub(super) fn finish(reply: Reply, is_https: bool, mut old: HeaderMap) -> (Response<Payload>, Standing) {
+    let (mut headers, standing) = if let Some(identity) = reply.identity {
+        (for_proxy(*identity), Standing::NOTHING)
     } else {
         if old.capacity() > MOST_ROOM {
             old = HeaderMap::new();
         }
         old.clear();
-        security_headers(&reply, is_https, old)
+        let standing = standing(&reply, is_https, &mut old);
+        (old, standing)
     };
+    reply.headers.set_in(&mut headers);
     let mut response = Response::new(Payload::new(reply.body, reply.rest));
     *response.status_mut() = reply.status;
     *response.headers_mut() = headers;
-    reply.headers.set_in(response.headers_mut());
-    response
+    (response, standing)
 }
 
-/// An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it, and
-/// it carries `Cache-Control` alone.
 fn for_proxy(mut headers: HeaderMap) -> HeaderMap {
     headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
     headers
 }
 
-/// Puts what any other answer must have into an empty map.
-fn security_headers(reply: &Reply, is_https: bool, mut headers: HeaderMap) -> HeaderMap {
-    headers.extend(ALWAYS);
-    if reply.is_data() {
-        headers.extend(DATA);
-    } else {
-        headers.extend(PAGE);
-        let own = own_policy(reply).and_then(|policy| HeaderValue::from_str(&policy).ok());
-        headers.insert(header::CONTENT_SECURITY_POLICY, own.unwrap_or_else(|| POLICY.clone()));
+/// Tells what an answer must have, and puts into `headers` what of it no other answer has.
+fn standing(reply: &Reply, is_https: bool, headers: &mut HeaderMap) -> Standing {
+    debug_assert!(!sets_standing(&reply.headers), "{:?}", reply.headers);
+    let bit = |bit: u8, is_set: bool| if is_set { bit } else { 0 };
+    let is_data = reply.is_data();
+    let own = own_policy(reply).filter(|_| !is_data).and_then(|policy| HeaderValue::from_str(&policy).ok());
+    let bits = Standing::SOME
+        | bit(Standing::IS_DATA, is_data)
+        | bit(Standing::IS_HTTPS, is_https && !reply.is_for_other_host)
+        | bit(Standing::MAY_BE_KEPT, reply.headers.contains_key(header::CACHE_CONTROL))
+        | bit(Standing::MAY_BE_EMBEDDED, reply.headers.contains_key(EMBEDDING))
+        | bit(Standing::HAS_OWN_POLICY, own.is_some());
+    if let Some(own) = own {
+        headers.insert(header::CONTENT_SECURITY_POLICY, own);
     }
-    if is_https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
-    }
-    headers
+    Standing(bits)
+}
+
+/// Tells whether a reply sets a header that would then stand twice.
+fn sets_standing(own: &Fields) -> bool {
+    let every =
+        Standing(Standing::SOME | Standing::IS_HTTPS | Standing::MAY_BE_KEPT | Standing::MAY_BE_EMBEDDED);
+    let mut text = Vec::new();
+    every.write(&mut text);
+    let text = String::from_utf8_lossy(&text);
+    text.lines().filter_map(|line| line.split_once(':')).any(|(name, _)| own.contains_key(name))
 }
 
 /// Returns the content policy of a page that needs another one than all pages.
@@ -170,8 +198,30 @@ mod tests {
     use super::*;
     use http::StatusCode;
 
-    fn finish(reply: Reply, is_https: bool) -> Response<Payload> {
-        super::finish(reply, is_https, HeaderMap::new())
+    /// Every header of an answer as it will be on the wire.
+    fn told(reply: Reply, is_https: bool) -> HeaderMap {
+        told_with(reply, is_https, HeaderMap::new())
+    }
+
+    fn told_with(reply: Reply, is_https: bool, old: HeaderMap) -> HeaderMap {
+        let (response, standing) = finish(reply, is_https, old);
+        let mut headers = response.headers().clone();
+        for (name, value) in lines(standing) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    fn lines(standing: Standing) -> Vec<(HeaderName, HeaderValue)> {
+        let mut text = Vec::new();
+        standing.write(&mut text);
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.is_empty() || text.ends_with("\r\n"));
+        let pair = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.parse().unwrap(), value.parse().unwrap())
+        };
+        text.split_terminator("\r\n").map(pair).collect()
     }
 
     /// WEB-07, WEB-08: every response has every header, whatever its status.
@@ -183,13 +233,41 @@ mod tests {
             StatusCode::TOO_MANY_REQUESTS,
             StatusCode::INTERNAL_SERVER_ERROR,
         ] {
-            let response = finish(Reply::empty(status), true);
-            assert_eq!(response.status(), status);
-            for (name, value) in ALWAYS.into_iter().chain(PAGE) {
-                assert_eq!(response.headers()[&name], value);
+            let headers = told(Reply::empty(status), true);
+            let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(
+                names,
+                [
+                    "cache-control",
+                    "content-security-policy",
+                    "cross-origin-opener-policy",
+                    "cross-origin-resource-policy",
+                    "permissions-policy",
+                    "referrer-policy",
+                    "strict-transport-security",
+                    "x-content-type-options",
+                    "x-frame-options",
+                    "x-permitted-cross-domain-policies",
+                    "x-robots-tag",
+                ]
+            );
+            assert_eq!(names.len(), headers.len());
+            for (name, value) in [
+                ("cache-control", "no-store"),
+                ("cross-origin-opener-policy", "same-origin"),
+                ("cross-origin-resource-policy", "same-origin"),
+                ("referrer-policy", "same-origin"),
+                ("strict-transport-security", "max-age=31536000"),
+                ("x-content-type-options", "nosniff"),
+                ("x-frame-options", "DENY"),
+                ("x-permitted-cross-domain-policies", "none"),
+                ("x-robots-tag", "noindex, nofollow"),
+            ] {
+                assert_eq!(headers[name], value);
             }
-            assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
-            let policy = response.headers()["content-security-policy"].to_str().unwrap();
+            assert!(headers["permissions-policy"].to_str().unwrap().contains("camera=(), "));
+            let policy = headers["content-security-policy"].to_str().unwrap();
             for part in [
                 "default-src 'none'",
                 "form-action 'self';",
@@ -200,30 +278,38 @@ mod tests {
                 assert!(policy.contains(part), "{policy}");
             }
             assert!(!policy.contains("unsafe"));
-            assert!(response.headers().get("server").is_none());
         }
-        assert!(finish(Reply::no_content(), false).headers().get("strict-transport-security").is_none());
-        assert!(
-            finish(Reply::no_content().for_other_host(), true)
-                .headers()
-                .get("strict-transport-security")
-                .is_none()
-        );
+        assert!(!told(Reply::no_content(), false).contains_key("strict-transport-security"));
+        assert!(!told(Reply::no_content().for_other_host(), true).contains_key("strict-transport-security"));
     }
 
     /// WEB-08: data cannot be sniffed, framed, embedded or run either; a word to a proxy carries no more than it needs.
     #[test]
     fn data_carries_the_short_form() {
-        let data = finish(Reply::json(StatusCode::NOT_FOUND, &1), true);
-        for (name, value) in ALWAYS.into_iter().chain(DATA) {
-            assert_eq!(data.headers()[&name], value);
+        let data = told(Reply::json(StatusCode::NOT_FOUND, &1), true);
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("content-type", "application/json"),
+            (
+                "content-security-policy",
+                "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            ),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("permissions-policy", "fullscreen=()"),
+            ("referrer-policy", "same-origin"),
+            ("strict-transport-security", "max-age=31536000"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+        ] {
+            assert_eq!(data[name], value);
         }
-        assert!(data.headers().contains_key(header::STRICT_TRANSPORT_SECURITY));
+        assert_eq!(data.len(), 10);
         let mut word = Reply::empty(StatusCode::OK);
         word.identity = Some(Box::default());
-        let word = finish(word, false);
-        assert_eq!(word.headers()[header::CACHE_CONTROL], "no-store");
-        assert_eq!(word.headers().len(), 1);
+        let word = told(word, true);
+        assert_eq!(word[header::CACHE_CONTROL], "no-store");
+        assert_eq!(word.len(), 1);
     }
 
     /// A map that served before leaves nothing behind, neither fields nor more memory than answers need.
@@ -240,10 +326,9 @@ mod tests {
         };
         for count in [0, 5, 99] {
             for reply in [Reply::json(StatusCode::OK, &1), Reply::no_content()] {
-                let response = super::finish(reply, true, old(count));
+                let (response, _) = finish(reply, true, old(count));
                 assert!(response.headers().values().all(|value| value != "secret"), "{response:?}");
                 assert!(response.headers().capacity() <= MOST_ROOM);
-                assert_eq!(response.headers()[header::CACHE_CONTROL], NO_STORE);
             }
         }
     }
@@ -254,10 +339,38 @@ mod tests {
             .with(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"))
             .with_cookie(super::super::SetCookie::host_only("a", "1"))
             .with_cookie(super::super::SetCookie::host_only("b", "2"));
-        let response = finish(reply, false);
-        assert_eq!(response.headers().get_all(header::CACHE_CONTROL).iter().count(), 1);
-        assert_eq!(response.headers()[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
-        assert_eq!(response.headers().get_all(header::SET_COOKIE).iter().count(), 2);
+        let headers = told(reply, false);
+        assert_eq!(headers.get_all(header::CACHE_CONTROL).iter().count(), 1);
+        assert_eq!(headers[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
+        assert_eq!(headers.get_all(header::SET_COOKIE).iter().count(), 2);
+    }
+
+    #[test]
+    fn what_others_may_embed_says_so_once() {
+        for reply in [Reply::json(StatusCode::OK, &1), Reply::no_content()] {
+            let headers = told(reply.with(EMBEDDING, HeaderValue::from_static("cross-origin")), true);
+            assert_eq!(headers.get_all(EMBEDDING).iter().collect::<Vec<_>>(), ["cross-origin"]);
+        }
+    }
+
+    #[test]
+    fn a_reply_cannot_set_what_would_then_stand_twice() {
+        for name in ["x-frame-options", "strict-transport-security", "content-security-policy"] {
+            let mut own = Fields::default();
+            own.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+            assert!(sets_standing(&own), "{name}");
+        }
+        let mut own = Fields::default();
+        own.insert(header::CACHE_CONTROL, HeaderValue::from_static("x"));
+        own.insert(EMBEDDING, HeaderValue::from_static("x"));
+        own.insert(header::CONTENT_TYPE, HeaderValue::from_static("x"));
+        assert!(!sets_standing(&own));
+    }
+
+    fn policy_told(reply: Reply) -> String {
+        let headers = told(reply, false);
+        assert_eq!(headers.get_all(header::CONTENT_SECURITY_POLICY).iter().count(), 1);
+        headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned()
     }
 
     /// WEB-07: a page's forms lead to one more origin, and to no more than that.
@@ -267,7 +380,7 @@ mod tests {
             let reply = targets
                 .iter()
                 .fold(Reply::no_content(), |reply, target| reply.with_form_target((*target).to_owned()));
-            finish(reply, false).headers()["content-security-policy"].to_str().unwrap().to_owned()
+            policy_told(reply)
         };
         let plain = policy(&[]);
         assert!(
@@ -327,7 +440,7 @@ mod tests {
             assert_eq!(policy(&[bad]), plain, "{bad}");
         }
         let reply = Reply::no_content().with_connect_target("https://new.example.org".to_owned()).with_wasm();
-        let both = finish(reply, false).headers()["content-security-policy"].to_str().unwrap().to_owned();
+        let both = policy_told(reply);
         assert!(both.contains("connect-src 'self' https://new.example.org;"));
         assert!(both.contains("script-src 'self' 'wasm-unsafe-eval';"));
     }

@@ -1,5 +1,5 @@
-//! A response as handlers make it. It becomes bytes only in `headers::finish`, which adds the security headers, so no
-//! response can leave without them (WEB-08).
+//! A response as handlers make it. It goes out only by `headers::finish`, which says what security headers it must have,
+//! so no response can leave without them (WEB-08).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

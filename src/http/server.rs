@@ -22,8 +22,6 @@ use crate::kernel::ids::RequestId;
 use crate::kernel::random::Random;
 use crate::kernel::time::SharedClock;
 
-pub use super::headers::finish;
-
 /// What [`Handler::route`] found, as the handler numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteId(pub usize);

@@ -1,13 +1,13 @@
 //! The byte stream between socket and hyper. It hands over one judged head and its body at a time, answers heads that
-//! it refuses itself (with the security headers), drops header lines with underscores, and keeps the clocks of idle
-//! connections, slow heads and slow readers (INP-01, INP-03).
+//! it refuses itself, drops header lines with underscores, writes into every answer the headers that all of them have
+//! (WEB-08), and keeps the clocks of idle connections, slow heads and slow readers (INP-01, INP-03).
 
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::buffer::Buffer;
 use super::head::{self, Framing, Refusal};
+use super::headers::Standing;
 use super::socket::Socket;
 
 /// How long the ends of a connection may take. Idle and head times are separate: a proxy keeps connections open
@@ -38,6 +39,8 @@ pub(super) struct Flow {
     pub in_flight: AtomicUsize,
     /// Whether a request has come to its handler and nothing has been sent since.
     pub is_due: AtomicBool,
+    /// What the answer that is to be sent next has besides its own headers, by [`Standing::to_bits`].
+    pub standing: AtomicU8,
     /// Set when the answer under way must be the last, because what follows on the wire cannot be trusted to be a head.
     pub is_last: AtomicBool,
     /// Whether the last head had names with an underscore, which were taken out.
@@ -72,8 +75,10 @@ pub(super) struct Wire {
     /// How much of `buffer` is known not to make a whole head.
     seen: usize,
     mode: Mode,
-    /// Why the head at the front of `buffer` is refused, while an answer is under way.
-    waiting_refusal: Option<Refusal>,
+    /// Whether the next head has to wait until an answer has been taken.
+    is_held: bool,
+    /// What of an answer hyper has handed over and the socket has not taken, or room for it.
+    rest: Vec<u8>,
     phase: Phase,
     deadline: Instant,
     timer: Option<Pin<Box<Sleep>>>,
@@ -91,7 +96,8 @@ impl Wire {
             approved: 0,
             seen: 0,
             mode: Mode::Head,
-            waiting_refusal: None,
+            is_held: false,
+            rest: Vec::new(),
             phase: Phase::Head,
             deadline: Instant::now() + patience.head,
             timer: None,
@@ -216,9 +222,57 @@ impl Wire {
         self.buffer = Buffer::default();
     }
 
-    /// Sends some of an answer.
+    /// Takes some of an answer from hyper, and sends it.
     fn poll_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.flow.is_due.store(false, Ordering::Relaxed);
+        ready!(self.poll_rest(cx))?;
+        let standing = Standing::from_bits(self.flow.standing.load(Ordering::Relaxed));
+        if standing == Standing::NOTHING {
+            return self.poll_send(cx, bytes);
+        }
+        self.flow.standing.store(Standing::NOTHING.to_bits(), Ordering::Relaxed);
+        // Rather no answer than one without them.
+        let (before, after) = split_answer(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        self.rest.extend_from_slice(before);
+        standing.write(&mut self.rest);
+        let after = after.get(..MOST_AT_ONCE).unwrap_or(after);
+        self.rest.extend_from_slice(after);
+        // What has been copied is ours, so hyper is rid of it whether or not the socket takes it now.
+        match self.poll_rest(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(before.len() + after.len())),
+        }
+    }
+
+    /// Sends what hyper is rid of.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut rest = std::mem::take(&mut self.rest);
+        let mut sent = 0;
+        let outcome = loop {
+            match self.poll_send(cx, rest.get(sent..).unwrap_or_default()) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => sent += count,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+            if sent >= rest.len() {
+                break Poll::Ready(Ok(()));
+            }
+        };
+        rest.drain(..sent);
+        if rest.is_empty() {
+            // What one long answer needed is not kept for the life of the connection.
+            rest.shrink_to(USUAL_ANSWER);
+        }
+        self.rest = rest;
+        outcome
+    }
+
+    /// Sends some bytes, within the time that the peer has to take some.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = self.socket.poll_send(cx, bytes);
         if result.is_ready() {
             self.write_timer = None;
@@ -229,6 +283,20 @@ impl Wire {
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
+}
+
+/// The most of a body that is sent together with its head.
+const MOST_AT_ONCE: usize = 32 * 1024;
+/// The room for an answer that a connection keeps while it waits.
+const USUAL_ANSWER: usize = 2 * 1024;
+
+/// Splits the beginning of an answer behind its status line, and behind the one of a 100 (Continue) in front of it that is
+/// still to be sent. `None` if it is none.
+fn split_answer(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let start = if bytes.starts_with(CONTINUE) { CONTINUE.len() } else { 0 };
+    let answer = bytes.get(start..).filter(|answer| answer.starts_with(b"HTTP/1."))?;
+    bytes.split_at_checked(start + memchr::memchr(b'\n', answer)? + 1)
 }
 
 impl Read for Wire {
@@ -249,15 +317,14 @@ impl Read for Wire {
             if wire.mode == Mode::Refused {
                 return Poll::Ready(Ok(()));
             }
-            match wire.waiting_refusal.take().map_or_else(|| wire.approve(), Err) {
+            // What comes next is answered in its turn: when the answers to all that came before have been taken.
+            if wire.mode == Mode::Head && !wire.buffer.waiting().is_empty() && wire.is_answering() {
+                wire.is_held = true;
+                return Poll::Pending;
+            }
+            match wire.approve() {
                 Ok(true) => continue,
                 Ok(false) => {}
-                // It is answered in its turn: when all that came before has been.
-                Err(refusal) if wire.is_answering() => {
-                    wire.waiting_refusal = Some(refusal);
-                    ready!(wire.poll_clock(cx));
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
                 Err(refusal) => {
                     wire.refuse(refusal, cx);
                     return Poll::Ready(Ok(()));
@@ -282,8 +349,10 @@ impl Write for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Nothing else wakes the connection for a refusal whose turn has come: its bytes have been read long ago.
-        if self.waiting_refusal.is_some() && !self.is_answering() {
+        ready!(self.poll_rest(cx))?;
+        // Nothing else wakes the connection for a head whose turn has come: its bytes have been read long ago.
+        if self.is_held && !self.is_answering() {
+            self.is_held = false;
             cx.waker().wake_by_ref();
         }
         // Now it is the other end's turn. Whether hyper looks for its next head only then or has done so before is its own
@@ -299,6 +368,7 @@ impl Write for Wire {
         if wire.mode == Mode::Refused {
             return Poll::Ready(Ok(()));
         }
+        ready!(wire.poll_rest(cx))?;
         wire.socket.poll_shutdown(cx)
     }
 }
@@ -347,9 +417,11 @@ fn answer(status_line: &str, status: u16, code: &str, detail: &str, extra: &str)
     let body = format!(
         r#"{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}"}}"#
     );
+    let mut standing = Vec::new();
+    Standing::REFUSED.write(&mut standing);
     format!(
         "HTTP/1.1 {status_line}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{extra}{}\r\n{body}",
         body.len(),
-        super::headers::as_text(),
+        String::from_utf8_lossy(&standing),
     )
 }

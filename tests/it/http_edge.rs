@@ -13,7 +13,7 @@ use doorward::kernel::random::Random;
 use doorward::kernel::time::SystemClock;
 use http::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::harness::PATIENCE;
@@ -28,7 +28,7 @@ impl Handler for Probe {
     fn route(&self, _method: &Method, path: &str) -> (RouteId, RouteLimits) {
         let limits = match path {
             "/big" => RouteLimits::body(1024 * 1024),
-            "/check" | "/panic-at-once" | "/at-once" | "/large" => RouteLimits::without_body(),
+            "/check" | "/panic-at-once" | "/at-once" | "/large" | "/numbers" => RouteLimits::without_body(),
             "/stuck" => RouteLimits { deadline: Duration::from_millis(50), ..RouteLimits::body(0) },
             _ => RouteLimits::body(16),
         };
@@ -40,6 +40,7 @@ impl Handler for Probe {
         match request.path() {
             "/at-once" => Some(text("at once")),
             "/large" => Some(text(&"x".repeat(LARGE))),
+            "/numbers" => Some(text(&numbers())),
             _ => None,
         }
     }
@@ -76,6 +77,11 @@ async fn answer(request: &Request) -> Reply {
         "/missing" => Probe.refuse(RouteId(0), request, Problem::not_found()),
         _ => text(&format!("{} {}", request.method, String::from_utf8_lossy(&request.body))),
     }
+}
+
+/// More than is sent together with its head, and no two pieces of it the same.
+fn numbers() -> String {
+    (0..10_000).map(|number| format!("{number}\n")).collect()
 }
 
 fn text(body: &str) -> Reply {
@@ -166,7 +172,7 @@ fn assert_protected(answer: &str) {
         "permissions-policy: ",
         "cache-control: no-store",
     ] {
-        assert!(head.contains(needed), "{needed} is missing in {answer}");
+        assert!(head.contains(needed), "{needed} is missing in {answer:.2000}");
     }
     assert!(!head.contains("\nserver:"), "{answer}");
 }
@@ -450,6 +456,51 @@ async fn pipelined_requests_are_answered_in_order() {
         bodies[1].starts_with("POST 1") && bodies[2].starts_with("slow") && bodies[3] == "POST 2",
         "{answer}"
     );
+}
+
+/// WEB-08: what all answers have stands in each of them once and in the right place, however the socket takes them, and
+/// whatever else hyper writes.
+#[tokio::test]
+async fn every_one_of_many_answers_has_the_security_headers() {
+    let server = Server::start(|_| {}).await;
+    let close = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    // Answered at once, and before their body has been read.
+    let unread = "POST /at-once HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    let asked = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc";
+    for (request, body, count) in [
+        (unread, "at once", 5000),
+        (asked, "POST abc", 500),
+        ("GET /numbers HTTP/1.1\r\nHost: a\r\n\r\n", &*numbers(), 300),
+    ] {
+        let (mut reading, mut writing) = narrow(server.address).await.into_split();
+        let requests = request.repeat(count) + close;
+        let sending = tokio::spawn(async move {
+            writing.write_all(requests.as_bytes()).await.unwrap();
+            writing
+        });
+        // Now nothing more fits into the socket.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut answers = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, reading.read_to_end(&mut answers)).await;
+        assert!(read.is_ok(), "nothing more comes after {} bytes", answers.len());
+        drop(sending.await.unwrap());
+        let answers = String::from_utf8(answers).unwrap().replace("HTTP/1.1 100 Continue\r\n\r\n", "");
+        let answers: Vec<_> = answers.split("HTTP/1.1 200 OK\r\n").collect();
+        assert_eq!((answers.len(), answers[0]), (count + 2, ""), "{body:.20}");
+        for answer in &answers[1..] {
+            assert_protected(answer);
+            assert_eq!(answer.matches("nosniff").count(), 1, "{answer:.2000}");
+        }
+        let bodies = answers.iter().map(|answer| answer.split("\r\n\r\n").nth(1).unwrap_or_default());
+        assert!(bodies.skip(1).take(count).all(|told| told == body), "{body:.20}");
+    }
+}
+
+/// Connects by a socket that takes little at a time.
+async fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(address).await.unwrap()
 }
 
 /// INP-03: a head that is refused waits for its turn like any other, or the client takes the refusal for the answer to
