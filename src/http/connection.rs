@@ -180,7 +180,7 @@ async fn work(
 /// Turns a reply into a response that hyper writes next.
 fn make(reply: Reply, request: Request, flow: &Flow) -> Response<Payload> {
     let (response, standing) = finish(reply, request.client.is_https, request.headers);
-    flow.standing.store(standing.to_bits(), Ordering::Relaxed);
+    *flow.standing.lock() = standing;
     response
 }
 

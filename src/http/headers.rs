@@ -1,5 +1,7 @@
 //! The headers no response leaves without (WEB-07, WEB-08), and what else pages may do.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use super::reply::Payload;
@@ -37,58 +39,89 @@ const DATA: &str = "permissions-policy: fullscreen=()\r\n\
 
 const HSTS: &str = "strict-transport-security: max-age=31536000\r\n";
 
-pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EMBEDDING: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The most that is kept of the memory of a map: what the headers of any answer of ours need.
 const MOST_ROOM: usize = 64;
 
-/// Which of the lines above an answer has. The wire writes them as text behind the status line: to put the same names and
-/// values into a map and to encode them for every answer would be a fifteenth of the whole work for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing(u8);
+/// Headers that were written once for many answers.
+#[derive(Debug, Default)]
+pub struct WrittenHeaders {
+    headers: HeaderMap,
+    text: Vec<u8>,
+}
+
+impl From<HeaderMap> for WrittenHeaders {
+    fn from(headers: HeaderMap) -> Self {
+        let mut text = Vec::new();
+        // Neither names nor values of these types can hold a line end.
+        for (name, value) in &headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                text.extend_from_slice(part);
+            }
+        }
+        WrittenHeaders { headers, text }
+    }
+}
+
+impl WrittenHeaders {
+    /// Returns the first value of a header.
+    pub fn get(&self, name: &str) -> Option<&HeaderValue> {
+        self.headers.get(name)
+    }
+}
+
+/// What an answer has besides the headers that hyper encodes. The wire writes it as text behind the status line: to put the
+/// same names and values into a map and to encode them for every answer would be a fifteenth of the whole work for it.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    bits: u8,
+    identity: Option<Arc<WrittenHeaders>>,
+}
 
 impl Standing {
-    /// An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it.
-    pub(super) const NOTHING: Standing = Standing(0);
-    /// What an answer to a request that was no HTTP has.
-    pub(super) const REFUSED: Standing = Standing(Self::SOME);
+    const IS_DUE: u8 = 1;
+    const IS_PAGE: u8 = 1 << 1;
+    const IS_DATA: u8 = 1 << 2;
+    const IS_HTTPS: u8 = 1 << 3;
+    const MAY_BE_KEPT: u8 = 1 << 4;
+    const MAY_BE_EMBEDDED: u8 = 1 << 5;
+    const HAS_OWN_POLICY: u8 = 1 << 6;
 
-    const SOME: u8 = 1;
-    const IS_DATA: u8 = 1 << 1;
-    const IS_HTTPS: u8 = 1 << 2;
-    const MAY_BE_KEPT: u8 = 1 << 3;
-    const MAY_BE_EMBEDDED: u8 = 1 << 4;
-    const HAS_OWN_POLICY: u8 = 1 << 5;
-
-    /// Returns it as a number, and the other way round.
-    pub(super) const fn to_bits(self) -> u8 {
-        self.0
+    /// What the answer to a request that was no HTTP has.
+    pub(super) fn of_refusal() -> Self {
+        Standing { bits: Self::IS_DUE | Self::IS_PAGE, identity: None }
     }
 
-    pub(super) const fn from_bits(bits: u8) -> Self {
-        Standing(bits)
+    /// Tells whether an answer is to be sent.
+    pub(super) fn is_due(&self) -> bool {
+        self.has(Self::IS_DUE)
+    }
+
+    fn has(&self, bits: u8) -> bool {
+        self.bits & bits != 0
     }
 
     /// Writes the lines, each with its CRLF.
-    pub(super) fn write(self, text: &mut Vec<u8>) {
-        let has = |bit: u8| self.0 & bit != 0;
-        let mut put = |line: &str, is_due: bool| {
-            if is_due {
+    pub(super) fn write(&self, text: &mut Vec<u8>) {
+        let mut put = |line: &str, is_needed: bool| {
+            if is_needed {
                 text.extend_from_slice(line.as_bytes());
             }
         };
-        let (is_page, is_data) = (has(Self::SOME) && !has(Self::IS_DATA), has(Self::IS_DATA));
-        let has_policy = is_page && !has(Self::HAS_OWN_POLICY);
-        put(ALWAYS, has(Self::SOME));
-        put(NOT_KEPT, has(Self::SOME) && !has(Self::MAY_BE_KEPT));
-        put(NOT_EMBEDDED, has(Self::SOME) && !has(Self::MAY_BE_EMBEDDED));
-        put(DATA, is_data);
+        let (is_page, is_for_browsers) = (self.has(Self::IS_PAGE), self.has(Self::IS_PAGE | Self::IS_DATA));
+        put(NOT_KEPT, !self.has(Self::MAY_BE_KEPT));
+        put(ALWAYS, is_for_browsers);
+        put(NOT_EMBEDDED, is_for_browsers && !self.has(Self::MAY_BE_EMBEDDED));
+        put(DATA, self.has(Self::IS_DATA));
         put(PAGE, is_page);
         for part in ["content-security-policy: ", POLICY_START, POLICY_END, "\r\n"] {
-            put(part, has_policy);
+            put(part, is_page && !self.has(Self::HAS_OWN_POLICY));
         }
-        put(HSTS, has(Self::IS_HTTPS));
+        put(HSTS, self.has(Self::IS_HTTPS));
+        if let Some(identity) = &self.identity {
+            text.extend_from_slice(&identity.text);
+        }
     }
 }
 
@@ -96,52 +129,45 @@ impl Standing {
 /// nobody needs any more, such as the one of the request: its memory serves again, because to get some and to give it
 /// back would take longer than to fill it.
 pub(super) fn finish(reply: Reply, is_https: bool, mut old: HeaderMap) -> (Response<Payload>, Standing) {
-    let (mut headers, standing) = if let Some(identity) = reply.identity {
-        (for_proxy(*identity), Standing::NOTHING)
-    } else {
-        if old.capacity() > MOST_ROOM {
-            old = HeaderMap::new();
-        }
-        old.clear();
-        let standing = standing(&reply, is_https, &mut old);
-        (old, standing)
-    };
-    reply.headers.set_in(&mut headers);
+    if old.capacity() > MOST_ROOM {
+        old = HeaderMap::new();
+    }
+    old.clear();
+    let bits = Standing::IS_DUE
+        | bit(Standing::MAY_BE_KEPT, reply.headers.contains_key(header::CACHE_CONTROL))
+        // An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it.
+        | if reply.identity.is_some() { 0 } else { for_browsers(&reply, is_https, &mut old) };
+    let standing = Standing { bits, identity: reply.identity };
+    reply.headers.set_in(&mut old);
     let mut response = Response::new(Payload::new(reply.body, reply.rest));
     *response.status_mut() = reply.status;
-    *response.headers_mut() = headers;
+    *response.headers_mut() = old;
     (response, standing)
 }
 
-fn for_proxy(mut headers: HeaderMap) -> HeaderMap {
-    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-    headers
-}
-
-/// Tells what an answer must have, and puts into `headers` what of it no other answer has.
-fn standing(reply: &Reply, is_https: bool, headers: &mut HeaderMap) -> Standing {
+/// Tells what any other answer must have, and puts into `headers` what of it no other has.
+fn for_browsers(reply: &Reply, is_https: bool, headers: &mut HeaderMap) -> u8 {
     debug_assert!(!sets_standing(&reply.headers), "{:?}", reply.headers);
-    let bit = |bit: u8, is_set: bool| if is_set { bit } else { 0 };
     let is_data = reply.is_data();
     let own = own_policy(reply).filter(|_| !is_data).and_then(|policy| HeaderValue::from_str(&policy).ok());
-    let bits = Standing::SOME
-        | bit(Standing::IS_DATA, is_data)
-        | bit(Standing::IS_HTTPS, is_https && !reply.is_for_other_host)
-        | bit(Standing::MAY_BE_KEPT, reply.headers.contains_key(header::CACHE_CONTROL))
+    let bits = bit(Standing::IS_HTTPS, is_https && !reply.is_for_other_host)
         | bit(Standing::MAY_BE_EMBEDDED, reply.headers.contains_key(EMBEDDING))
         | bit(Standing::HAS_OWN_POLICY, own.is_some());
     if let Some(own) = own {
         headers.insert(header::CONTENT_SECURITY_POLICY, own);
     }
-    Standing(bits)
+    bits | if is_data { Standing::IS_DATA } else { Standing::IS_PAGE }
+}
+
+const fn bit(bit: u8, is_set: bool) -> u8 {
+    if is_set { bit } else { 0 }
 }
 
 /// Tells whether a reply sets a header that would then stand twice.
 fn sets_standing(own: &Fields) -> bool {
-    let every =
-        Standing(Standing::SOME | Standing::IS_HTTPS | Standing::MAY_BE_KEPT | Standing::MAY_BE_EMBEDDED);
+    let bits = Standing::IS_PAGE | Standing::IS_HTTPS | Standing::MAY_BE_KEPT | Standing::MAY_BE_EMBEDDED;
     let mut text = Vec::new();
-    every.write(&mut text);
+    Standing { bits, identity: None }.write(&mut text);
     let text = String::from_utf8_lossy(&text);
     text.lines().filter_map(|line| line.split_once(':')).any(|(name, _)| own.contains_key(name))
 }
@@ -206,17 +232,18 @@ mod tests {
     fn told_with(reply: Reply, is_https: bool, old: HeaderMap) -> HeaderMap {
         let (response, standing) = finish(reply, is_https, old);
         let mut headers = response.headers().clone();
-        for (name, value) in lines(standing) {
+        assert!(standing.is_due());
+        for (name, value) in lines(&standing) {
             headers.append(name, value);
         }
         headers
     }
 
-    fn lines(standing: Standing) -> Vec<(HeaderName, HeaderValue)> {
+    fn lines(standing: &Standing) -> Vec<(HeaderName, HeaderValue)> {
         let mut text = Vec::new();
         standing.write(&mut text);
         let text = String::from_utf8(text).unwrap();
-        assert!(text.is_empty() || text.ends_with("\r\n"));
+        assert!(text.ends_with("\r\n"));
         let pair = |line: &str| {
             let (name, value) = line.split_once(": ").unwrap();
             (name.parse().unwrap(), value.parse().unwrap())
@@ -305,11 +332,18 @@ mod tests {
             assert_eq!(data[name], value);
         }
         assert_eq!(data.len(), 10);
+        let identity = [("remote-user", "ada"), ("remote-groups", ""), ("remote-name", "Ädä")];
+        let identity: HeaderMap = identity
+            .into_iter()
+            .map(|(name, value)| {
+                (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+            })
+            .collect();
         let mut word = Reply::empty(StatusCode::OK);
-        word.identity = Some(Box::default());
-        let word = told(word, true);
-        assert_eq!(word[header::CACHE_CONTROL], "no-store");
-        assert_eq!(word.len(), 1);
+        word.identity = Some(Arc::new(identity.clone().into()));
+        let mut word = told(word, true);
+        assert_eq!(word.remove(header::CACHE_CONTROL).unwrap(), "no-store");
+        assert_eq!(word, identity);
     }
 
     /// A map that served before leaves nothing behind, neither fields nor more memory than answers need.

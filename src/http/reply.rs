@@ -2,17 +2,19 @@
 //! so no response can leave without them (WEB-08).
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::{fmt, io};
 
 use askama::Template;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use serde::Serialize;
 
 use super::connection::UnderWay;
 use super::cookies::SetCookie;
+use super::headers::WrittenHeaders;
 use super::{Fields, Problem};
 
 type Next = dyn FnMut() -> Result<Option<Bytes>, Problem> + Send + Sync;
@@ -124,7 +126,7 @@ pub struct Reply {
     /// browser to HTTPS for a year (HSTS) is then left to that host.
     pub is_for_other_host: bool,
     /// What a reverse proxy is told of who asks. Such an answer ends there, so it has no headers that are for browsers.
-    pub identity: Option<Box<HeaderMap>>,
+    pub identity: Option<Arc<WrittenHeaders>>,
 }
 
 impl Reply {

@@ -7,11 +7,12 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
+use parking_lot::Mutex;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
@@ -39,8 +40,8 @@ pub(super) struct Flow {
     pub in_flight: AtomicUsize,
     /// Whether a request has come to its handler and nothing has been sent since.
     pub is_due: AtomicBool,
-    /// What the answer that is to be sent next has besides its own headers, by [`Standing::to_bits`].
-    pub standing: AtomicU8,
+    /// What the answer that is to be sent next has besides its own headers.
+    pub standing: Mutex<Standing>,
     /// Set when the answer under way must be the last, because what follows on the wire cannot be trusted to be a head.
     pub is_last: AtomicBool,
     /// Whether the last head had names with an underscore, which were taken out.
@@ -226,11 +227,10 @@ impl Wire {
     fn poll_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.flow.is_due.store(false, Ordering::Relaxed);
         ready!(self.poll_rest(cx))?;
-        let standing = Standing::from_bits(self.flow.standing.load(Ordering::Relaxed));
-        if standing == Standing::NOTHING {
+        let standing = std::mem::take(&mut *self.flow.standing.lock());
+        if !standing.is_due() {
             return self.poll_send(cx, bytes);
         }
-        self.flow.standing.store(Standing::NOTHING.to_bits(), Ordering::Relaxed);
         // Rather no answer than one without them.
         let (before, after) = split_answer(bytes).ok_or(io::ErrorKind::InvalidData)?;
         self.rest.extend_from_slice(before);
@@ -418,7 +418,7 @@ fn answer(status_line: &str, status: u16, code: &str, detail: &str, extra: &str)
         r#"{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}"}}"#
     );
     let mut standing = Vec::new();
-    Standing::REFUSED.write(&mut standing);
+    Standing::of_refusal().write(&mut standing);
     format!(
         "HTTP/1.1 {status_line}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{extra}{}\r\n{body}",
         body.len(),

@@ -1,5 +1,6 @@
 //! How proxies are answered: the statuses, the redirect and the challenge of each dialect.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::endpoint::Dialect;
 use super::inquiry::Inquiry;
 use crate::http::Reply;
+use crate::http::headers::WrittenHeaders;
 use crate::http::problem::seconds_rounded_up;
 use crate::words::Words;
 
@@ -34,9 +36,9 @@ pub(super) fn expects_page(headers: &HeaderMap) -> bool {
 }
 
 /// Answers 200 with the headers that name who asks.
-pub(super) fn allowed(identity: HeaderMap) -> Reply {
+pub(super) fn allowed(identity: Arc<WrittenHeaders>) -> Reply {
     let mut reply = Reply::empty(StatusCode::OK);
-    reply.identity = Some(Box::new(identity));
+    reply.identity = Some(identity);
     reply
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::answer;
 use super::assertion::REMOTE_ASSERTION;
@@ -246,19 +246,20 @@ impl Turn<'_> {
 
     fn allow(&self, asker: Option<&Asker>) -> Reply {
         let shared = &self.access.shared;
-        let mut headers = match asker.and_then(|asker| asker.user.as_ref()) {
+        let identity = match asker.and_then(|asker| asker.user.as_ref()) {
             Some(user) => shared.identities.of(user),
-            None if shared.settings.empty_identity_headers => identity_headers(None),
-            None => return answer::allowed(HeaderMap::new()),
+            None if shared.settings.empty_identity_headers => Arc::new(identity_headers(None)),
+            None => return answer::allowed(Arc::default()),
         };
+        let mut reply = answer::allowed(identity);
         if let (true, Some(tokens)) = (shared.settings.assertion, self.tokens) {
             let signed = asker.and_then(|asker| {
                 shared.assertions.of(asker, &self.admitted.inquiry, tokens, &shared.site, self.request.now)
             });
             // What a client sent under this name must not get past a proxy that merges headers.
-            headers.insert(REMOTE_ASSERTION.clone(), signed.unwrap_or(HeaderValue::from_static("")));
+            reply.set(REMOTE_ASSERTION.clone(), signed.unwrap_or(HeaderValue::from_static("")));
         }
-        answer::allowed(headers)
+        reply
     }
 
     fn to_sign_in(&self) -> Reply {

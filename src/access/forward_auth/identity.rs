@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::accounts::User;
-use crate::http::headers::NO_STORE;
+use crate::http::headers::WrittenHeaders;
 use crate::kernel::ids::UserId;
 
 static REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
@@ -18,7 +18,7 @@ pub(in crate::access) struct Identities(quick_cache::sync::Cache<UserId, Arc<Ide
 
 struct Identity {
     user: Arc<User>,
-    headers: HeaderMap,
+    headers: Arc<WrittenHeaders>,
 }
 
 impl Default for Identities {
@@ -29,20 +29,20 @@ impl Default for Identities {
 
 impl Identities {
     /// Returns the headers of a 200 for `user`.
-    pub(super) fn of(&self, user: &Arc<User>) -> HeaderMap {
+    pub(super) fn of(&self, user: &Arc<User>) -> Arc<WrittenHeaders> {
         // A user is replaced as a whole when anything of them changes, and one that is held here cannot make room for
         // another at the same address.
         if let Some(known) = self.0.get(&user.id).filter(|known| Arc::ptr_eq(&known.user, user)) {
             return known.headers.clone();
         }
-        let headers = identity_headers(Some(user));
+        let headers = Arc::new(identity_headers(Some(user)));
         self.0.insert(user.id, Arc::new(Identity { user: user.clone(), headers: headers.clone() }));
         headers
     }
 }
 
 /// Returns the four headers, empty for an anonymous caller (FWD-08).
-pub(super) fn identity_headers(user: Option<&User>) -> HeaderMap {
+pub(super) fn identity_headers(user: Option<&User>) -> WrittenHeaders {
     let mut groups = String::new();
     for group in user.iter().flat_map(|user| user.groups.iter()) {
         if !groups.is_empty() {
@@ -54,10 +54,7 @@ pub(super) fn identity_headers(user: Option<&User>) -> HeaderMap {
     let display_name = user.map_or("", |user| user.display_name.as_str());
     let name: String = display_name.chars().filter(|character| !character.is_control()).collect();
     let email = user.and_then(|user| user.email.as_ref()).map_or("", |email| email.as_str());
-    // Room for the assertion.
-    let mut headers = HeaderMap::with_capacity(6);
-    // As on every answer; here already, so that copies need not grow.
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    let mut headers = HeaderMap::with_capacity(4);
     for (header, text) in [
         (&REMOTE_USER, user.map_or("", |user| user.username.as_str())),
         (&REMOTE_GROUPS, &groups),
@@ -68,5 +65,5 @@ pub(super) fn identity_headers(user: Option<&User>) -> HeaderMap {
         let value = HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""));
         headers.insert(header.clone(), value);
     }
-    headers
+    headers.into()
 }

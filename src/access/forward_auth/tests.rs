@@ -2,6 +2,7 @@
 //! HTTP is in `tests/it/forward_auth`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -408,7 +409,7 @@ async fn plain_http_is_refused_except_in_a_lab_and_below_localhost() {
 #[test]
 fn allowed_callers_are_named_by_four_headers() {
     let ada = user("ada", &["family", "admins"]);
-    let reply = answer::allowed(identity_headers(Some(&ada)));
+    let reply = answer::allowed(Arc::new(identity_headers(Some(&ada))));
     assert_eq!(reply.status, 200);
     assert_eq!(header_of(&reply, "remote-user"), Some("ada"));
     assert_eq!(header_of(&reply, "remote-groups"), Some("family,admins"));
@@ -419,7 +420,7 @@ fn allowed_callers_are_named_by_four_headers() {
     other.display_name = crate::kernel::text::DisplayName::parse("Zoë 李").unwrap();
     other.email = None;
     other.groups = std::sync::Arc::default();
-    let reply = answer::allowed(identity_headers(Some(&other)));
+    let reply = answer::allowed(Arc::new(identity_headers(Some(&other))));
     assert_eq!(header_of(&reply, "remote-name"), Some("Zoë 李"));
     assert_eq!(header_of(&reply, "remote-groups"), Some(""));
     assert_eq!(header_of(&reply, "remote-email"), Some(""));
@@ -428,7 +429,7 @@ fn allowed_callers_are_named_by_four_headers() {
 /// FWD-08: an anonymous 200 carries the four headers, empty; a denial carries none.
 #[test]
 fn the_identity_headers_are_never_missing_from_a_200() {
-    let reply = answer::allowed(identity_headers(None));
+    let reply = answer::allowed(Arc::new(identity_headers(None)));
     for name in ["remote-user", "remote-groups", "remote-name", "remote-email"] {
         assert_eq!(header_of(&reply, name), Some(""), "{name}");
     }
