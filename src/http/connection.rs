@@ -180,7 +180,8 @@ async fn work(
 /// Turns a reply into a response that hyper writes next.
 fn make(reply: Reply, request: Request, flow: &Flow) -> Response<Payload> {
     let (response, standing) = finish(reply, request.client.is_https, request.headers);
-    *flow.standing.lock() = standing;
+    let before = std::mem::replace(&mut *flow.standing.lock(), standing);
+    debug_assert!(!before.is_due(), "an answer was made and not sent");
     response
 }
 

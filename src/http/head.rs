@@ -50,16 +50,27 @@ pub(super) struct Head {
 }
 
 /// Reads the head at the front of `bytes`, of which the first `seen` did not make a whole one. Returns `None` if more is
-/// needed, or refuses it at the first line that is wrong.
+/// needed. What is wrong is refused when all of the head is there, or the answer would be lost to what is still under way.
 pub(super) fn read(bytes: &[u8], seen: usize) -> Result<Option<Head>, Refusal> {
     // So whoever sends single bytes has each line judged as often as there are lines, and not as there are bytes.
     let has_new_line = memchr::memchr(b'\n', bytes.get(seen..).unwrap_or_default()).is_some();
-    let head = if has_new_line { judge(bytes)? } else { None };
+    let head = if has_new_line { judge(bytes) } else { Ok(None) };
     match head {
-        Some(head) if head.length > MAX_HEAD => Err(Refusal::HeadTooLarge),
-        None if bytes.len() >= MAX_HEAD => Err(too_large(bytes)),
-        head => Ok(head),
+        Ok(Some(head)) if head.length > MAX_HEAD => Err(Refusal::HeadTooLarge),
+        Ok(Some(head)) => Ok(Some(head)),
+        _ if bytes.len() >= MAX_HEAD => Err(head.err().unwrap_or_else(|| too_large(bytes))),
+        Err(refusal) if has_end(bytes) => Err(refusal),
+        _ => Ok(None),
     }
+}
+
+/// Tells whether the head at the front of `bytes` has ended: by an empty line, or by a bare LF, behind which nothing can be
+/// told any more.
+pub(super) fn has_end(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|at| {
+        let before = bytes.get(..at).unwrap_or_default();
+        !before.ends_with(b"\r") || before.ends_with(b"\r\n\r")
+    })
 }
 
 /// A head that does not end is usually one overlong target.
@@ -402,6 +413,15 @@ mod tests {
             let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nbody\n";
             prop_assert_eq!(read(&head[..cut], 0), Ok(None));
             prop_assert_eq!(read(head, cut).map(|head| head.map(|head| head.length)), Ok(Some(33)));
+        }
+
+        /// The answer to a head of which some is still under way would be lost with the connection.
+        #[test]
+        fn a_wrong_head_is_refused_when_it_has_ended(cut in 1usize..60) {
+            let head = b"GET / HTTP/1.1\r\nHost: a\r\nBad Name: y\r\nX: a long value\r\n\r\n";
+            let cut = cut.min(head.len() - 1);
+            prop_assert_eq!(read(&head[..cut], 0), Ok(None));
+            prop_assert_eq!(read(head, cut), Err(Refusal::Malformed));
         }
 
         /// Whatever comes in whatever pieces, the outcome is that of the whole.

@@ -1,7 +1,7 @@
 //! JSON bodies, parsed strictly (INP-05): the right content type, UTF-8, bounded depth, no duplicate keys at any
 //! depth, nothing after the document. Unknown keys are refused by `deny_unknown_fields` on every DTO.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use http::{HeaderMap, StatusCode, header};
@@ -16,22 +16,20 @@ pub const MAX_DEPTH: usize = 16;
 /// Parses a body, which must be an object. Errors: 415 `unsupported_media_type`, 400 `malformed_json`, 400 `unknown_field`, 422
 /// `missing_field`, 422 `invalid_field`.
 pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
-    check_object(headers, body)?;
-    read(body)
+    read(check_object(headers, body)?)
 }
 
 /// Parses a document whose content type has been checked.
 pub fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    check_sound(body)?;
-    read(body)
+    read(check_sound(body)?)
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| refused(&error))
+fn read<T: DeserializeOwned>(body: &str) -> Result<T, Problem> {
+    serde_json::from_str(body).map_err(|error| refused(&error))
 }
 
 /// Checks what holds of every body, whatever it is read as.
-fn check_object(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+fn check_object<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<&'a str, Problem> {
     if !has_content_type(headers, "application/json") {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -47,9 +45,12 @@ fn check_object(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     check_sound(body)
 }
 
-fn check_sound(body: &[u8]) -> Result<(), Problem> {
-    let mut walk = serde_json::Deserializer::from_slice(body);
-    Sound { depth: 0 }.deserialize(&mut walk).and_then(|()| walk.end()).map_err(|error| malformed(&error))
+fn check_sound(body: &[u8]) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Problem::bad_request("malformed_json", english_only("The JSON must be UTF-8.")))?;
+    let mut walk = serde_json::Deserializer::from_str(text);
+    let walked = Sound { depth: 0 }.deserialize(&mut walk).and_then(|()| walk.end());
+    walked.map(|()| text).map_err(|error| malformed(&error))
 }
 
 /// Tells whether the one `Content-Type` header is `wanted`, with no parameter but `charset=utf-8`.
@@ -171,7 +172,7 @@ impl<'de> Visitor<'de> for Sound {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let inner = self.deeper::<A::Error>()?.depth;
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         while let Some(key) = entries.next_key::<String>()? {
             if seen.contains(&key) {
                 return Err(de::Error::custom(format_args!("the key “{key}” is there twice")));

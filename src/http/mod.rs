@@ -3,7 +3,7 @@
 //!
 //! The way in: bytes come by `socket` into a `buffer`, `wire` lets only sound heads through (`head`), `connection`
 //! resolves the client, reads the body within the route's limits and calls the [`Handler`]; an answer leaves by
-//! `headers::finish`. What this program asks of others goes through `outgoing` alone.
+//! `headers::finish`, and `wire` writes what `finish` says that it must have. What this program asks of others goes through `outgoing` alone.
 
 pub mod address;
 mod buffer;

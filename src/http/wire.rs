@@ -78,7 +78,8 @@ pub(super) struct Wire {
     mode: Mode,
     /// Whether the next head has to wait until an answer has been taken.
     is_held: bool,
-    /// What of an answer hyper has handed over and the socket has not taken, or room for it.
+    /// What hyper has handed over and the socket has not taken: the head of an answer and at most `MOST_AT_ONCE` behind it.
+    /// Empty, it is room for the next one.
     rest: Vec<u8>,
     phase: Phase,
     deadline: Instant,
@@ -229,10 +230,18 @@ impl Wire {
         ready!(self.poll_rest(cx))?;
         let standing = std::mem::take(&mut *self.flow.standing.lock());
         if !standing.is_due() {
-            return self.poll_send(cx, bytes);
+            if bytes != CONTINUE {
+                return self.poll_send(cx, bytes);
+            }
+            // Or hyper might come with the answer behind some of it.
+            self.rest.extend_from_slice(CONTINUE);
+            return self.poll_rest(cx).map_ok(|()| CONTINUE.len());
         }
-        // Rather no answer than one without them.
-        let (before, after) = split_answer(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        let Some((before, after)) = split_answer(bytes) else {
+            // Rather no answer than one without them.
+            tracing::error!("an answer was held back: it does not begin as one");
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        };
         self.rest.extend_from_slice(before);
         standing.write(&mut self.rest);
         let after = after.get(..MOST_AT_ONCE).unwrap_or(after);
@@ -290,10 +299,12 @@ const MOST_AT_ONCE: usize = 32 * 1024;
 /// The room for an answer that a connection keeps while it waits.
 const USUAL_ANSWER: usize = 2 * 1024;
 
+/// What hyper sends to who waits with a body until it is wanted.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// Splits the beginning of an answer behind its status line, and behind the one of a 100 (Continue) in front of it that is
 /// still to be sent. `None` if it is none.
 fn split_answer(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
     let start = if bytes.starts_with(CONTINUE) { CONTINUE.len() } else { 0 };
     let answer = bytes.get(start..).filter(|answer| answer.starts_with(b"HTTP/1."))?;
     bytes.split_at_checked(start + memchr::memchr(b'\n', answer)? + 1)
@@ -318,16 +329,21 @@ impl Read for Wire {
                 return Poll::Ready(Ok(()));
             }
             // What comes next is answered in its turn: when the answers to all that came before have been taken.
-            if wire.mode == Mode::Head && !wire.buffer.waiting().is_empty() && wire.is_answering() {
-                wire.is_held = true;
-                return Poll::Pending;
-            }
-            match wire.approve() {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(refusal) => {
-                    wire.refuse(refusal, cx);
-                    return Poll::Ready(Ok(()));
+            wire.is_held =
+                wire.mode == Mode::Head && !wire.buffer.waiting().is_empty() && wire.is_answering();
+            if wire.is_held {
+                // A part of a head does not hide that the other end goes away.
+                if wire.buffer.waiting().len() >= head::MAX_HEAD || head::has_end(wire.buffer.waiting()) {
+                    return Poll::Pending;
+                }
+            } else {
+                match wire.approve() {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(refusal) => {
+                        wire.refuse(refusal, cx);
+                        return Poll::Ready(Ok(()));
+                    }
                 }
             }
             match wire.socket.poll_recv(cx, wire.buffer.room()) {
