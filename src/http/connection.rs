@@ -275,7 +275,12 @@ async fn read_body(
         None
     };
     let extra = Duration::from_secs(u64::try_from(expected / (16 * 1024)).unwrap_or(u64::MAX));
-    match tokio::time::timeout(shared.settings.body_timeout + extra, collect(body, limits.body)).await {
+    let mut collected = std::pin::pin!(collect(body, limits.body));
+    // A body that came with its head needs no timer.
+    if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
+        return result;
+    }
+    match tokio::time::timeout(shared.settings.body_timeout + extra, collected).await {
         Ok(result) => result,
         Err(_) => {
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", Said::of(Words::errors_body_late)))
