@@ -229,27 +229,28 @@ impl Wire {
         self.flow.is_due.store(false, Ordering::Relaxed);
         ready!(self.poll_rest(cx))?;
         let standing = std::mem::take(&mut *self.flow.standing.lock());
-        if !standing.is_due() {
-            if bytes != CONTINUE {
-                return self.poll_send(cx, bytes);
-            }
+        let taken = if standing.is_due() {
+            let Some((before, after)) = split_answer(bytes) else {
+                // Rather no answer than one without them.
+                tracing::error!("an answer was held back: it does not begin as one");
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            };
+            self.rest.extend_from_slice(before);
+            standing.write(&mut self.rest);
+            let after = after.get(..MOST_AT_ONCE).unwrap_or(after);
+            self.rest.extend_from_slice(after);
+            before.len() + after.len()
+        } else if bytes == CONTINUE {
             // Or hyper might come with the answer behind some of it.
-            self.rest.extend_from_slice(CONTINUE);
-            return self.poll_rest(cx).map_ok(|()| CONTINUE.len());
-        }
-        let Some((before, after)) = split_answer(bytes) else {
-            // Rather no answer than one without them.
-            tracing::error!("an answer was held back: it does not begin as one");
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            self.rest.extend_from_slice(bytes);
+            bytes.len()
+        } else {
+            return self.poll_send(cx, bytes);
         };
-        self.rest.extend_from_slice(before);
-        standing.write(&mut self.rest);
-        let after = after.get(..MOST_AT_ONCE).unwrap_or(after);
-        self.rest.extend_from_slice(after);
         // What has been copied is ours, so hyper is rid of it whether or not the socket takes it now.
         match self.poll_rest(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(before.len() + after.len())),
+            _ => Poll::Ready(Ok(taken)),
         }
     }
 

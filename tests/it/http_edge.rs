@@ -96,7 +96,19 @@ struct Server {
 
 impl Server {
     async fn start(change: impl FnOnce(&mut ServerSettings)) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Server::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), change)
+    }
+
+    /// Starts one whose sockets take little at a time.
+    fn start_narrow() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // Those that it accepts have it from the listener.
+        socket.set_send_buffer_size(4096).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Server::start_on(socket.listen(8).unwrap(), |_| {})
+    }
+
+    fn start_on(listener: TcpListener, change: impl FnOnce(&mut ServerSettings)) -> Self {
         let address = listener.local_addr().unwrap();
         let mut settings =
             ServerSettings::new(TrustedProxies::default(), SystemClock::shared(), Random::os());
@@ -494,6 +506,42 @@ async fn every_one_of_many_answers_has_the_security_headers() {
         let bodies = answers.iter().map(|answer| answer.split("\r\n\r\n").nth(1).unwrap_or_default());
         assert!(bodies.skip(1).take(count).all(|told| told == body), "{body:.20}");
     }
+}
+
+/// The word that a body is wanted goes out once and before the answer, however full the socket is.
+#[tokio::test]
+async fn who_waits_with_a_body_is_told_once_that_it_is_wanted() {
+    let server = Server::start_narrow();
+    let (mut reading, mut writing) = narrow(server.address).await.into_split();
+    let count = 100;
+    let sending = tokio::spawn(async move {
+        for _ in 0..count {
+            let head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+            writing.write_all(head).await.unwrap();
+            // By then nothing more fits into the socket.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            writing.write_all(b"abc").await.unwrap();
+        }
+        writing.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        writing
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut answers = Vec::new();
+    loop {
+        let mut piece = [0; 307];
+        let read = tokio::time::timeout(PATIENCE, reading.read(&mut piece)).await.unwrap();
+        let came = read.unwrap();
+        answers.extend_from_slice(&piece[..came]);
+        if came == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(sending.await.unwrap());
+    let answers = String::from_utf8(answers).unwrap();
+    assert_eq!(answers.matches("\r\n\r\nPOST abc").count(), count, "{answers:.2000}");
+    assert_eq!(answers.matches("100 Continue").count(), count);
+    assert_eq!(answers.matches("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n").count(), count);
 }
 
 /// Connects by a socket that takes little at a time.
