@@ -59,16 +59,16 @@ pub(super) fn read(bytes: &[u8], seen: usize) -> Result<Option<Head>, Refusal> {
         Ok(Some(head)) if head.length > MAX_HEAD => Err(Refusal::HeadTooLarge),
         Ok(Some(head)) => Ok(Some(head)),
         _ if bytes.len() >= MAX_HEAD => Err(head.err().unwrap_or_else(|| too_large(bytes))),
-        Err(refusal) if has_end(bytes) => Err(refusal),
+        Err(refusal) if has_end(bytes, seen) => Err(refusal),
         _ => Ok(None),
     }
 }
 
-/// Tells whether the head at the front of `bytes` has ended: by an empty line, or by a bare LF, behind which nothing can be
-/// told any more.
-pub(super) fn has_end(bytes: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', bytes).any(|at| {
-        let before = bytes.get(..at).unwrap_or_default();
+/// Tells whether the head at the front of `bytes`, which had not ended with the first `seen` of them, has ended: by an empty
+/// line, or by a bare LF, behind which nothing can be told any more.
+pub(super) fn has_end(bytes: &[u8], seen: usize) -> bool {
+    memchr::memchr_iter(b'\n', bytes.get(seen..).unwrap_or_default()).any(|at| {
+        let before = bytes.get(..seen + at).unwrap_or_default();
         !before.ends_with(b"\r") || before.ends_with(b"\r\n\r")
     })
 }

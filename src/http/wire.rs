@@ -334,7 +334,7 @@ impl Read for Wire {
                 wire.mode == Mode::Head && !wire.buffer.waiting().is_empty() && wire.is_answering();
             if wire.is_held {
                 // A part of a head does not hide that the other end goes away.
-                if wire.buffer.waiting().len() >= head::MAX_HEAD || head::has_end(wire.buffer.waiting()) {
+                if wire.buffer.waiting().len() >= head::MAX_HEAD || head::has_end(wire.buffer.waiting(), 0) {
                     return Poll::Pending;
                 }
             } else {

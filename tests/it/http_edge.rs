@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use doorward::http::{
@@ -20,6 +20,9 @@ use crate::harness::PATIENCE;
 
 /// More than the buffers of two sockets hold.
 const LARGE: usize = 32 * 1024 * 1024;
+
+/// How many answers to `/watched` nobody waits for any more.
+static GIVEN_UP: AtomicUsize = AtomicUsize::new(0);
 
 /// A small application with one route for each thing that can go wrong.
 struct Probe;
@@ -58,6 +61,16 @@ async fn answer(request: &Request) -> Reply {
     match request.path() {
         "/panic" => panic!("as asked"),
         "/stuck" => std::future::pending().await,
+        "/watched" => {
+            struct Gone;
+            impl Drop for Gone {
+                fn drop(&mut self) {
+                    GIVEN_UP.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            let _gone = Gone;
+            std::future::pending().await
+        }
         "/slow" => {
             tokio::time::sleep(Duration::from_millis(300)).await;
             text("slow")
@@ -317,6 +330,23 @@ async fn a_slow_reader_gets_the_whole_answer() {
         let rest = rest(&mut slow).await;
         let body = answer.iter().chain(rest.as_bytes()).filter(|byte| **byte == b'x').count();
         assert!(body >= LARGE, "{body} bytes came, behind them {behind:?}");
+    }
+}
+
+/// RES-04: nothing is made any more for a client that has gone, whatever it sent last.
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_is_given_up() {
+    let server = Server::start(|_| {}).await;
+    for (count, behind) in ["", "\r", "GET / HT"].into_iter().enumerate() {
+        let mut client = server.connect().await;
+        let head = format!("GET /watched HTTP/1.1\r\nHost: a\r\n\r\n{behind}");
+        client.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(GIVEN_UP.load(Ordering::SeqCst), count);
+        drop(client);
+        // Sooner than the deadline of a route, which ends it as well.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(GIVEN_UP.load(Ordering::SeqCst), count + 1, "behind it {behind:?}");
     }
 }
 
