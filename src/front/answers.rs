@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use crate::app::App;
 use crate::http::problem::seconds_rounded_up;
 use crate::http::rate::RateFields;
+use crate::http::request_headers::ascii;
 use crate::http::{Problem, Reply, Request};
 use crate::limits::Verdict;
 use crate::sign_in::frames;
@@ -80,8 +81,7 @@ pub(super) fn answer_asset(request: &Request) -> Reply {
     let takes_gzip = request
         .headers
         .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+        .filter_map(ascii)
         .any(|value| value.contains("gzip"));
     let mut reply = if takes_gzip && !asset.gzip.is_empty() {
         Reply::bytes(StatusCode::OK, asset.content_type, Bytes::from_static(&asset.gzip))

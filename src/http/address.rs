@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 use ipnet::IpNet;
 
 pub use crate::config::parse_network;
 
 use super::byte_set::ByteSet;
+use super::request_headers::{RequestHeaders, ascii};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -71,7 +72,7 @@ pub struct Client {
 
 impl Client {
     /// Reads the forwarding headers if, and only if, `peer` is trusted.
-    pub fn resolve(peer: SocketAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
+    pub fn resolve(peer: SocketAddr, headers: &RequestHeaders, trusted: &TrustedProxies) -> Self {
         let peer = peer.ip().to_canonical();
         let networks = trusted.0.load();
         if networks.is_empty() || !is_in(&networks, peer) {
@@ -175,9 +176,9 @@ const HOST_BYTES: ByteSet =
     ByteSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-_:[]");
 
 /// A host header that occurs once, holds one value, and holds only bytes that hosts have.
-fn single_host(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.as_bytes();
+fn single_host(headers: &RequestHeaders, name: &HeaderName) -> Option<String> {
+    let mut values = headers.get_all(name);
+    let value = values.next()?;
     if values.next().is_some() || value.is_empty() || value.len() > 260 {
         return None;
     }
@@ -191,11 +192,11 @@ fn single_host(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 /// Reads all `X-Forwarded-For` headers as one list from the right and returns the first hop that is not trusted.
 /// A hop that cannot be parsed ends the search: nothing beyond it can be believed, so the peer is used.
-fn last_untrusted_hop(headers: &HeaderMap, networks: &[IpNet]) -> Option<IpAddr> {
+fn last_untrusted_hop(headers: &RequestHeaders, networks: &[IpNet]) -> Option<IpAddr> {
     let mut nearest = None;
     let mut seen = 0;
-    for value in headers.get_all(&X_FORWARDED_FOR).iter().rev() {
-        for hop in value.to_str().ok()?.rsplit(',') {
+    for value in headers.get_all(&X_FORWARDED_FOR).rev() {
+        for hop in ascii(value)?.rsplit(',') {
             seen += 1;
             let address = parse_hop(hop)?;
             if seen > MAX_HOPS {
@@ -240,10 +241,10 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
 }
 
 /// HTTPS, if every element of `X-Forwarded-Proto` says so; a chain of proxies may have added one each.
-fn is_https(headers: &HeaderMap) -> bool {
+fn is_https(headers: &RequestHeaders) -> bool {
     let mut is_any = false;
     for value in headers.get_all(&X_FORWARDED_PROTO) {
-        let Ok(value) = value.to_str() else { return false };
+        let Some(value) = ascii(value) else { return false };
         for element in value.split(',') {
             let element = element.trim();
             if !element.eq_ignore_ascii_case("https") && !element.eq_ignore_ascii_case("wss") {
@@ -259,12 +260,8 @@ fn is_https(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in pairs {
-            map.append(*name, value.parse().unwrap());
-        }
-        map
+    fn headers(pairs: &[(&'static str, &str)]) -> RequestHeaders {
+        pairs.iter().copied().collect()
     }
 
     fn resolve(peer: &str, pairs: &[(&'static str, &str)]) -> Client {

@@ -46,18 +46,23 @@ impl Buffer {
         self.end = (self.end + count).min(self.bytes.len());
     }
 
-    /// Takes pieces out of the midst of those that wait: in order, and none within another. Returns how many bytes went.
-    pub(super) fn cut(&mut self, pieces: &[Range<usize>]) -> usize {
+    /// Keeps of the first `length` bytes that wait only these pieces of them, given from the last to the first. Returns how
+    /// many bytes that is.
+    pub(super) fn keep(
+        &mut self,
+        length: usize,
+        pieces_from_the_end: impl Iterator<Item = Range<usize>>,
+    ) -> usize {
         let waiting = self.bytes.get_mut(self.start..self.end).unwrap_or_default();
-        let ends = pieces.iter().skip(1).map(|next| next.start).chain([waiting.len()]);
-        let mut kept = pieces.first().map_or(waiting.len(), |first| first.start);
-        for (piece, end) in pieces.iter().zip(ends) {
-            waiting.copy_within(piece.end..end, kept);
-            kept += end - piece.end;
+        let end = length.min(waiting.len());
+        let mut first = end;
+        // Moved towards the end, as what stands behind may be more.
+        for piece in pieces_from_the_end {
+            first -= piece.len();
+            waiting.copy_within(piece, first);
         }
-        let gone = waiting.len() - kept;
-        self.end -= gone;
-        gone
+        self.start += first;
+        end - first
     }
 }
 
@@ -90,17 +95,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_out_leaves_the_rest_in_order() {
+    fn what_is_kept_stands_in_front_of_the_rest() {
         let mut buffer = Buffer::default();
         put(&mut buffer, b"gone0123456789");
         buffer.advance(4);
-        assert_eq!(buffer.cut(&[]), 0);
-        assert_eq!(buffer.cut(&[0..2, 6..8]), 4);
-        assert_eq!(buffer.waiting(), b"234589");
-        assert_eq!(buffer.cut(&[1..2, 2..3, 5..6]), 3);
-        assert_eq!(buffer.waiting(), b"258");
+        assert_eq!(buffer.keep(8, [6..8, 3..5, 0..2].into_iter()), 6);
+        assert_eq!(buffer.waiting(), b"01346789");
+        assert_eq!(buffer.keep(6, [0..6].into_iter()), 6);
+        assert_eq!(buffer.waiting(), b"01346789");
+        assert_eq!(buffer.keep(3, std::iter::empty()), 0);
+        assert_eq!(buffer.waiting(), b"46789");
         put(&mut buffer, b"!");
-        assert_eq!(buffer.waiting(), b"258!");
+        assert_eq!(buffer.waiting(), b"46789!");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -25,7 +25,7 @@ use super::reply::Payload;
 use super::server::{Handler, LARGE_BODY, RouteId, RouteLimits, STRANGERS_BODY, Shared};
 use super::socket::Socket;
 use super::wire::{Flow, Patience, Wire};
-use super::{Client, HAD_UNDERSCORES, Problem, Reply, Request};
+use super::{Client, Problem, Reply, Request, RequestHeaders};
 use crate::words::{Said, Words, english_only, said};
 
 /// Serves one connection until it ends, or, once `stopped` says so, until the request under way is answered.
@@ -120,17 +120,15 @@ fn respond(
     flow: &Arc<Flow>,
 ) -> Responding {
     flow.is_due.store(true, Ordering::Relaxed);
-    let (mut parts, body) = request.into_parts();
-    // Only the doctor looks at it, so it may as well come from a client.
-    if flow.had_underscores.load(Ordering::Relaxed) {
-        parts.headers.insert(HAD_UNDERSCORES.clone(), HeaderValue::from_static("1"));
-    }
-    let client = Client::resolve(peer, &parts.headers, &shared.settings.trusted_proxies);
+    let (parts, body) = request.into_parts();
+    // hyper calls once for each head. Without fields of its own a request would be nobody's.
+    let headers = flow.past_hyper.lock().request.take().unwrap_or_default();
+    let client = Client::resolve(peer, &headers, &shared.settings.trusted_proxies);
     let (route, limits) = shared.handler.route(&parts.method, parts.uri.path());
     let request = Request {
         method: parts.method,
         uri: parts.uri,
-        headers: parts.headers,
+        headers,
         body: Bytes::new(),
         client,
         id: shared.request_id(),
@@ -178,10 +176,13 @@ async fn work(
 }
 
 /// Turns a reply into a response that hyper writes next.
-fn make(reply: Reply, request: Request, flow: &Flow) -> Response<Payload> {
-    let (response, standing) = finish(reply, request.client.is_https, request.headers);
-    let before = std::mem::replace(&mut *flow.standing.lock(), standing);
+fn make(reply: Reply, mut request: Request, flow: &Flow) -> Response<Payload> {
+    let (response, headers) = finish(reply, request.client.is_https);
+    let mut past = flow.past_hyper.lock();
+    let before = std::mem::replace(&mut past.answer, headers);
     debug_assert!(!before.is_due(), "an answer was made and not sent");
+    request.headers.clear();
+    past.spare = request.headers;
     response
 }
 
@@ -235,7 +236,7 @@ async fn answer(handler: &dyn Handler, route: RouteId, request: &mut Request, de
 /// Reads the body within the route's limits (INP-02).
 async fn read_body(
     shared: &Shared,
-    headers: &HeaderMap,
+    headers: &RequestHeaders,
     body: Incoming,
     limits: RouteLimits,
 ) -> Result<Bytes, Problem> {

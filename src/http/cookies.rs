@@ -3,17 +3,18 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::header;
 
 use super::byte_set::ByteSet;
 use super::request::Ambiguous;
+use super::request_headers::RequestHeaders;
 
 /// Returns the value of the cookie `name`. Two cookies of that name are refused, even with equal values: a sibling
 /// app on the same parent domain may have tossed one in (SES-11). Other cookies may hold any bytes.
-pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Ambiguous> {
+pub fn find<'a>(headers: &'a RequestHeaders, name: &str) -> Result<Option<&'a str>, Ambiguous> {
     let mut found = None;
     for line in headers.get_all(header::COOKIE) {
-        let mut rest = line.as_bytes();
+        let mut rest = line;
         while !rest.is_empty() {
             let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
             let (pair, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
@@ -143,12 +144,8 @@ impl SetCookie {
 mod tests {
     use super::*;
 
-    fn headers(lines: &[&[u8]]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for line in lines {
-            map.append(header::COOKIE, http::HeaderValue::from_bytes(line).unwrap());
-        }
-        map
+    fn headers(lines: &[&[u8]]) -> RequestHeaders {
+        lines.iter().map(|line| (header::COOKIE, *line)).collect()
     }
 
     #[test]

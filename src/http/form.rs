@@ -1,10 +1,10 @@
 //! Forms (`application/x-www-form-urlencoded`): UTF-8, each field at most once except groups of boxes, bounded.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use percent_encoding::percent_decode;
 use zeroize::Zeroize;
 
-use super::Problem;
+use super::{Problem, RequestHeaders};
 use crate::words::{Said, Words};
 
 /// More fields than this are refused.
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Form {
 }
 
 /// Parses a body. Errors are 415 and 400 problems.
-pub fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Form, Problem> {
+pub fn parse(headers: &RequestHeaders, body: &[u8]) -> Result<Form, Problem> {
     if !super::json::has_content_type(headers, "application/x-www-form-urlencoded") {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -147,7 +147,7 @@ mod tests {
         for bad in [&b"a=1&a=2"[..], b"a=1&%61=2", b"a=%ff", b"%ff=a", many.as_bytes()] {
             assert_eq!(parse_body(bad).unwrap_err().code, "malformed_form");
         }
-        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())]);
+        let headers = RequestHeaders::from_iter([(header::CONTENT_TYPE, "application/json")]);
         assert_eq!(parse(&headers, b"a=1").unwrap_err().status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
 }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::byte_set::ByteSet;
+use super::request_headers::{Line, RequestHeaders};
 
 /// A head larger than this is refused.
 pub(super) const MAX_HEAD: usize = 32 * 1024;
@@ -38,23 +39,24 @@ pub(super) enum Framing {
 }
 
 /// A sound head.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// How many bytes it takes, with its empty line.
     pub length: usize,
+    /// How many of them the request line takes, with its CRLF.
+    pub request_line: usize,
     /// What follows.
     pub framing: Framing,
-    /// Header lines whose name holds an underscore; gateways read them as if it were a hyphen, so they are dropped
-    /// (`Remote_User`).
-    pub underscored: Vec<Range<usize>>,
 }
 
-/// Reads the head at the front of `bytes`, of which the first `seen` did not make a whole one. Returns `None` if more is
-/// needed. What is wrong is refused when all of the head is there, or the answer would be lost to what is still under way.
-pub(super) fn read(bytes: &[u8], seen: usize) -> Result<Option<Head>, Refusal> {
+/// Reads the head at the front of `bytes`, of which the first `seen` did not make a whole one, and its fields into
+/// `headers`. Returns `None` if more is needed. What is wrong is refused when all of the head is there, or the answer would
+/// be lost to what is still under way.
+pub(super) fn read(bytes: &[u8], seen: usize, headers: &mut RequestHeaders) -> Result<Option<Head>, Refusal> {
+    headers.clear();
     // So whoever sends single bytes has each line judged as often as there are lines, and not as there are bytes.
     let has_new_line = memchr::memchr(b'\n', bytes.get(seen..).unwrap_or_default()).is_some();
-    let head = if has_new_line { judge(bytes) } else { Ok(None) };
+    let head = if has_new_line { judge(bytes, headers) } else { Ok(None) };
     match head {
         Ok(Some(head)) if head.length > MAX_HEAD => Err(Refusal::HeadTooLarge),
         Ok(Some(head)) => Ok(Some(head)),
@@ -82,12 +84,12 @@ fn too_large(bytes: &[u8]) -> Refusal {
 }
 
 /// Judges the lines of a head one by one, until the empty one.
-fn judge(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
+fn judge(bytes: &[u8], headers: &mut RequestHeaders) -> Result<Option<Head>, Refusal> {
     let mut lines = Lines { bytes, next: 0 };
     let Some((_, line)) = lines.take()? else { return Ok(None) };
     let RequestLine { target, is_http_11 } = request_line(line)?;
+    let request_line = lines.next;
     let mut fields = FramingFields::default();
-    let mut underscored = Vec::new();
     let mut count = 0;
     loop {
         let Some((start, line)) = lines.take()? else { return Ok(None) };
@@ -98,13 +100,28 @@ fn judge(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
         if count > MAX_HEADERS {
             return Err(Refusal::HeadTooLarge);
         }
-        if fields.take(line)? {
-            underscored.push(start..lines.next);
+        let field = fields.take(line)?;
+        if field.is_underscored {
+            headers.had_underscores = true;
+            continue;
         }
+        headers.push(Line {
+            start: place(start)?,
+            end: place(lines.next)?,
+            name: place(field.name)?,
+            value: place(start + field.value.start)?,
+            value_end: place(start + field.value.end)?,
+            is_framing: field.is_framing,
+        });
     }
     let framing = fields.framing(is_http_11)?;
     check_host(target, fields.host, is_http_11)?;
-    Ok(Some(Head { length: lines.next, framing, underscored }))
+    headers.set_text(bytes.get(..lines.next).unwrap_or_default());
+    Ok(Some(Head { length: lines.next, request_line, framing }))
+}
+
+fn place(at: usize) -> Result<u16, Refusal> {
+    u16::try_from(at).map_err(|_| Refusal::HeadTooLarge)
 }
 
 /// The lines of a head.
@@ -160,6 +177,16 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     Ok(RequestLine { target, is_http_11 })
 }
 
+/// A header line, taken apart.
+struct Field {
+    /// How long its name is.
+    name: usize,
+    /// Where its value stands in the line, without the spaces around it.
+    value: Range<usize>,
+    is_underscored: bool,
+    is_framing: bool,
+}
+
 #[derive(Default)]
 struct FramingFields<'a> {
     host: Option<&'a [u8]>,
@@ -168,8 +195,8 @@ struct FramingFields<'a> {
 }
 
 impl<'a> FramingFields<'a> {
-    /// Takes one header line. Tells whether its name holds an underscore.
-    fn take(&mut self, line: &'a [u8]) -> Result<bool, Refusal> {
+    /// Takes one header line.
+    fn take(&mut self, line: &'a [u8]) -> Result<Field, Refusal> {
         // No colon, a space before it, or a folded line: the name is no token.
         let mut is_underscored = false;
         let is_colon = |byte: &u8| {
@@ -178,25 +205,35 @@ impl<'a> FramingFields<'a> {
         };
         let colon = line.iter().position(is_colon).ok_or(Refusal::Malformed)?;
         let (name, rest) = line.split_at_checked(colon).ok_or(Refusal::Malformed)?;
-        let value = rest.strip_prefix(b":").ok_or(Refusal::Malformed)?;
-        if name.is_empty() || !is_value(value) {
+        let rest = rest.strip_prefix(b":").ok_or(Refusal::Malformed)?;
+        if name.is_empty() || !is_value(rest) {
             return Err(Refusal::Malformed);
         }
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => once(self.host.replace(value.trim_ascii()))?,
+        let value = rest.trim_ascii_start();
+        let start = line.len() - value.len();
+        let value = value.trim_ascii_end();
+        let is_framing = match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                once(self.host.replace(value))?;
+                false
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                let length = decimal(value.trim_ascii()).ok_or(Refusal::Malformed)?;
+                let length = decimal(value).ok_or(Refusal::Malformed)?;
                 once(self.length.replace(length))?;
+                true
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.is_chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Refusal::Malformed);
                 }
                 self.is_chunked = true;
+                true
             }
-            _ => {}
-        }
-        Ok(is_underscored)
+            10 => name.eq_ignore_ascii_case(b"connection"),
+            6 => name.eq_ignore_ascii_case(b"expect"),
+            _ => false,
+        };
+        Ok(Field { name: name.len(), value: start..start + value.len(), is_underscored, is_framing })
     }
 
     fn framing(&self, is_http_11: bool) -> Result<Framing, Refusal> {
@@ -277,6 +314,10 @@ fn holds_value(word: u64) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn read(bytes: &[u8], seen: usize) -> Result<Option<Head>, Refusal> {
+        super::read(bytes, seen, &mut RequestHeaders::default())
+    }
 
     fn check(head: &[u8]) -> Result<Head, Refusal> {
         read(head, 0).map(|head| head.expect("the head ends"))
@@ -390,12 +431,32 @@ mod tests {
         }
     }
 
+    /// FWD-09: a name with an underscore is none of a request.
     #[test]
-    fn underscored_names_are_pointed_out() {
-        let head = b"GET / HTTP/1.1\r\nRemote_User: a\r\nHost: a\r\nX_: b\r\n\r\n";
-        let lines: Vec<_> =
-            check(head).unwrap().underscored.into_iter().map(|range| head[range].to_vec()).collect();
-        assert_eq!(lines, [b"Remote_User: a\r\n".to_vec(), b"X_: b\r\n".to_vec()]);
+    fn the_fields_are_told_without_those_of_underscored_names() {
+        let head = b"POST /a HTTP/1.1\r\nRemote_User: a\r\nHost:a\r\nX_: b\r\nX-Empty:\t \r\nExpect: 100-continue\r\n\
+            CONNECTION: close\r\nCookie: \ta=b; c= \xe4 \r\nContent-Length: 3\r\n\r\nabcX: y\r\n\r\n";
+        let mut headers: RequestHeaders = [("left", "over")].into_iter().collect();
+        let sound = super::read(head, 0, &mut headers).unwrap().unwrap();
+        assert_eq!((sound.request_line, sound.length), (18, head.len() - 11));
+        assert!(headers.had_underscores);
+        let all: Vec<_> = headers.iter().collect();
+        let expected: [(&str, &[u8]); 6] = [
+            ("Host", b"a"),
+            ("X-Empty", b""),
+            ("Expect", b"100-continue"),
+            ("CONNECTION", b"close"),
+            ("Cookie", b"a=b; c= \xe4"),
+            ("Content-Length", b"3"),
+        ];
+        assert_eq!(all, expected);
+        let framing: Vec<_> = headers.framing_from_the_end().map(|range| &head[range]).collect();
+        assert_eq!(
+            framing,
+            [&b"Content-Length: 3\r\n"[..], b"CONNECTION: close\r\n", b"Expect: 100-continue\r\n"]
+        );
+        super::read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0, &mut headers).unwrap().unwrap();
+        assert!(!headers.had_underscores && headers.iter().count() == 1);
     }
 
     proptest! {

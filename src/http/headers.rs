@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, Response, header};
 
 use super::reply::Payload;
 use super::{Fields, Reply};
@@ -39,47 +39,44 @@ const DATA: &str = "permissions-policy: fullscreen=()\r\n\
 
 const HSTS: &str = "strict-transport-security: max-age=31536000\r\n";
 
-const EMBEDDING: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// What hyper writes.
+const FRAMING: [&str; 6] =
+    ["connection", "content-length", "date", "trailer", "transfer-encoding", "upgrade"];
 
-/// The most that is kept of the memory of a map: what the headers of any answer of ours need.
-const MOST_ROOM: usize = 64;
+const EMBEDDING: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Headers that were written once for many answers.
 #[derive(Debug, Default)]
 pub struct WrittenHeaders {
-    headers: HeaderMap,
+    fields: Fields,
     text: Vec<u8>,
 }
 
-impl From<HeaderMap> for WrittenHeaders {
-    fn from(headers: HeaderMap) -> Self {
+impl From<Fields> for WrittenHeaders {
+    fn from(fields: Fields) -> Self {
         let mut text = Vec::new();
-        // Neither names nor values of these types can hold a line end.
-        for (name, value) in &headers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                text.extend_from_slice(part);
-            }
-        }
-        WrittenHeaders { headers, text }
+        fields.write(&mut text);
+        WrittenHeaders { fields, text }
     }
 }
 
 impl WrittenHeaders {
     /// Returns the first value of a header.
     pub fn get(&self, name: &str) -> Option<&HeaderValue> {
-        self.headers.get(name)
+        self.fields.get(name)
     }
 }
 
-/// What an answer has besides the headers that hyper encodes. The wire writes it as text behind the status line: to put the
-/// same names and values into a map and to encode them for every answer would be a fifteenth of the whole work for it.
+/// The headers of an answer but those of its framing, which are hyper's. The wire writes them as text behind the status line:
+/// to put them into a map and to encode them from it for every answer would be a tenth of the whole work for it.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct AnswerHeaders {
     bits: u8,
     identity: Option<Arc<WrittenHeaders>>,
+    own: Fields,
 }
 
-impl Standing {
+impl AnswerHeaders {
     const IS_DUE: u8 = 1;
     const IS_PAGE: u8 = 1 << 1;
     const IS_DATA: u8 = 1 << 2;
@@ -90,7 +87,7 @@ impl Standing {
 
     /// What the answer to a request that was no HTTP has.
     pub(super) fn of_refusal() -> Self {
-        Standing { bits: Self::IS_DUE | Self::IS_PAGE, identity: None }
+        AnswerHeaders { bits: Self::IS_DUE | Self::IS_PAGE, ..AnswerHeaders::default() }
     }
 
     /// Tells whether an answer is to be sent.
@@ -102,16 +99,23 @@ impl Standing {
         self.bits & bits != 0
     }
 
-    /// Tells whether a header of it is set by the reply too, so that it would stand twice.
-    fn has_any_of(&self, own: &Fields) -> bool {
+    /// Tells whether the reply sets a header that would then stand twice.
+    fn has_any_twice(&self) -> bool {
         let mut text = Vec::new();
-        self.write(&mut text);
+        self.write_standing(&mut text);
         let text = String::from_utf8_lossy(&text);
-        text.lines().filter_map(|line| line.split_once(':')).any(|(name, _)| own.contains_key(name))
+        let standing = text.lines().filter_map(|line| line.split_once(':').map(|(name, _)| name));
+        standing.chain(FRAMING).any(|name| self.own.contains_key(name))
     }
 
     /// Writes the lines, each with its CRLF.
     pub(super) fn write(&self, text: &mut Vec<u8>) {
+        self.own.write(text);
+        self.write_standing(text);
+    }
+
+    /// Writes those that the reply does not set.
+    fn write_standing(&self, text: &mut Vec<u8>) {
         let mut put = |line: &str, is_needed: bool| {
             if is_needed {
                 text.extend_from_slice(line.as_bytes());
@@ -133,38 +137,31 @@ impl Standing {
     }
 }
 
-/// Turns a reply into a response, and says what it must have besides. What the reply sets itself wins. `old` is a map that
-/// nobody needs any more, such as the one of the request: its memory serves again, because to get some and to give it
-/// back would take longer than to fill it.
-pub(super) fn finish(reply: Reply, is_https: bool, mut old: HeaderMap) -> (Response<Payload>, Standing) {
-    if old.capacity() > MOST_ROOM {
-        old = HeaderMap::new();
+/// Turns a reply into a response, and into the headers that it must have. What the reply sets itself wins.
+pub(super) fn finish(reply: Reply, is_https: bool) -> (Response<Payload>, AnswerHeaders) {
+    let kept = bit(AnswerHeaders::MAY_BE_KEPT, reply.headers.contains_key(header::CACHE_CONTROL));
+    // An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it.
+    let browsers = if reply.identity.is_some() { 0 } else { for_browsers(&reply, is_https) };
+    let policy = own_policy(&reply, browsers);
+    let mut headers = AnswerHeaders {
+        bits: AnswerHeaders::IS_DUE | kept | browsers | bit(AnswerHeaders::HAS_OWN_POLICY, policy.is_some()),
+        identity: reply.identity,
+        own: reply.headers,
+    };
+    debug_assert!(!headers.has_any_twice(), "{:?}", headers.own);
+    if let Some(policy) = policy {
+        headers.own.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    old.clear();
-    let bits = Standing::IS_DUE
-        | bit(Standing::MAY_BE_KEPT, reply.headers.contains_key(header::CACHE_CONTROL))
-        // An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it.
-        | if reply.identity.is_some() { 0 } else { for_browsers(&reply, is_https, &mut old) };
-    let standing = Standing { bits, identity: reply.identity };
-    debug_assert!(!standing.has_any_of(&reply.headers), "{:?}", reply.headers);
-    reply.headers.set_in(&mut old);
     let mut response = Response::new(Payload::new(reply.body, reply.rest));
     *response.status_mut() = reply.status;
-    *response.headers_mut() = old;
-    (response, standing)
+    (response, headers)
 }
 
-/// Tells what any other answer must have, and puts into `headers` what of it no other has.
-fn for_browsers(reply: &Reply, is_https: bool, headers: &mut HeaderMap) -> u8 {
-    let is_data = reply.is_data();
-    let own = own_policy(reply).filter(|_| !is_data).and_then(|policy| HeaderValue::from_str(&policy).ok());
-    let bits = bit(Standing::IS_HTTPS, is_https && !reply.is_for_other_host)
-        | bit(Standing::MAY_BE_EMBEDDED, reply.headers.contains_key(EMBEDDING))
-        | bit(Standing::HAS_OWN_POLICY, own.is_some());
-    if let Some(own) = own {
-        headers.insert(header::CONTENT_SECURITY_POLICY, own);
-    }
-    bits | if is_data { Standing::IS_DATA } else { Standing::IS_PAGE }
+/// Tells what any other answer must have.
+fn for_browsers(reply: &Reply, is_https: bool) -> u8 {
+    let kind = if reply.is_data() { AnswerHeaders::IS_DATA } else { AnswerHeaders::IS_PAGE };
+    kind | bit(AnswerHeaders::IS_HTTPS, is_https && !reply.is_for_other_host)
+        | bit(AnswerHeaders::MAY_BE_EMBEDDED, reply.headers.contains_key(EMBEDDING))
 }
 
 const fn bit(bit: u8, is_set: bool) -> u8 {
@@ -172,9 +169,10 @@ const fn bit(bit: u8, is_set: bool) -> u8 {
 }
 
 /// Returns the content policy of a page that needs another one than all pages.
-fn own_policy(reply: &Reply) -> Option<String> {
+fn own_policy(reply: &Reply, bits: u8) -> Option<HeaderValue> {
     let is_special = !reply.form_targets.is_empty() || !reply.connect_targets.is_empty() || reply.runs_wasm;
-    is_special.then(|| policy_of(reply))
+    let is_page = bits & AnswerHeaders::IS_PAGE != 0;
+    (is_page && is_special).then(|| HeaderValue::from_str(&policy_of(reply)).ok()).flatten()
 }
 
 fn policy_of(reply: &Reply) -> String {
@@ -221,33 +219,22 @@ pub fn clear_site_data(reply: &mut Reply) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::StatusCode;
+    use http::{HeaderMap, StatusCode};
 
     /// Every header of an answer as it will be on the wire.
     fn told(reply: Reply, is_https: bool) -> HeaderMap {
-        told_with(reply, is_https, HeaderMap::new())
-    }
-
-    fn told_with(reply: Reply, is_https: bool, old: HeaderMap) -> HeaderMap {
-        let (response, standing) = finish(reply, is_https, old);
-        let mut headers = response.headers().clone();
-        assert!(standing.is_due());
-        for (name, value) in lines(&standing) {
-            headers.append(name, value);
-        }
-        headers
-    }
-
-    fn lines(standing: &Standing) -> Vec<(HeaderName, HeaderValue)> {
+        let (response, headers) = finish(reply, is_https);
+        assert!(headers.is_due() && response.headers().is_empty());
         let mut text = Vec::new();
-        standing.write(&mut text);
+        headers.write(&mut text);
         let text = String::from_utf8(text).unwrap();
         assert!(text.ends_with("\r\n"));
-        let pair = |line: &str| {
+        let mut told = HeaderMap::new();
+        for line in text.split_terminator("\r\n") {
             let (name, value) = line.split_once(": ").unwrap();
-            (name.parse().unwrap(), value.parse().unwrap())
-        };
-        text.split_terminator("\r\n").map(pair).collect()
+            told.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        told
     }
 
     /// WEB-07, WEB-08: every response has every header, whatever its status.
@@ -331,39 +318,17 @@ mod tests {
             assert_eq!(data[name], value);
         }
         assert_eq!(data.len(), 10);
-        let identity = [("remote-user", "ada"), ("remote-groups", ""), ("remote-name", "Ädä")];
-        let identity: HeaderMap = identity
-            .into_iter()
-            .map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
-            })
-            .collect();
+        let (mut identity, mut expected) = (Fields::default(), HeaderMap::new());
+        for (name, value) in [("remote-user", "ada"), ("remote-groups", ""), ("remote-name", "Ädä")] {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            identity.insert(HeaderName::from_static(name), value.clone());
+            expected.insert(name, value);
+        }
         let mut word = Reply::empty(StatusCode::OK);
-        word.identity = Some(Arc::new(identity.clone().into()));
+        word.identity = Some(Arc::new(identity.into()));
         let mut word = told(word, true);
         assert_eq!(word.remove(header::CACHE_CONTROL).unwrap(), "no-store");
-        assert_eq!(word, identity);
-    }
-
-    /// A map that served before leaves nothing behind, neither fields nor more memory than answers need.
-    #[test]
-    fn nothing_of_an_old_map_is_told() {
-        let old = |count: usize| -> HeaderMap {
-            (0..count)
-                .map(|number| {
-                    let name = HeaderName::try_from(format!("x-{number}")).unwrap();
-                    (name, HeaderValue::from_static("secret"))
-                })
-                .chain([(header::COOKIE, HeaderValue::from_static("secret"))])
-                .collect()
-        };
-        for count in [0, 5, 99] {
-            for reply in [Reply::json(StatusCode::OK, &1), Reply::no_content()] {
-                let (response, _) = finish(reply, true, old(count));
-                assert!(response.headers().values().all(|value| value != "secret"), "{response:?}");
-                assert!(response.headers().capacity() <= MOST_ROOM);
-            }
-        }
+        assert_eq!(word, expected);
     }
 
     #[test]
@@ -390,6 +355,12 @@ mod tests {
     #[should_panic(expected = "x-frame-options")]
     fn a_reply_cannot_set_what_would_then_stand_twice() {
         told(Reply::no_content().with(header::X_FRAME_OPTIONS, HeaderValue::from_static("x")), false);
+    }
+
+    #[test]
+    #[should_panic(expected = "content-length")]
+    fn a_reply_cannot_set_what_hyper_writes() {
+        told(Reply::no_content().with(header::CONTENT_LENGTH, HeaderValue::from_static("3")), false);
     }
 
     fn policy_told(reply: Reply) -> String {

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::Problem;
+use super::{Problem, RequestHeaders};
 use crate::words::english_only;
 
 /// Objects and arrays nest at most this deep.
@@ -15,7 +15,7 @@ pub const MAX_DEPTH: usize = 16;
 
 /// Parses a body, which must be an object. Errors: 415 `unsupported_media_type`, 400 `malformed_json`, 400 `unknown_field`, 422
 /// `missing_field`, 422 `invalid_field`.
-pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
+pub fn parse<T: DeserializeOwned>(headers: &RequestHeaders, body: &[u8]) -> Result<T, Problem> {
     read(check_object(headers, body)?)
 }
 
@@ -29,7 +29,7 @@ fn read<T: DeserializeOwned>(body: &str) -> Result<T, Problem> {
 }
 
 /// Checks what holds of every body, whatever it is read as.
-fn check_object<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<&'a str, Problem> {
+fn check_object<'a>(headers: &RequestHeaders, body: &'a [u8]) -> Result<&'a str, Problem> {
     if !has_content_type(headers, "application/json") {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -54,10 +54,8 @@ fn check_sound(body: &[u8]) -> Result<&str, Problem> {
 }
 
 /// Tells whether the one `Content-Type` header is `wanted`, with no parameter but `charset=utf-8`.
-pub fn has_content_type(headers: &HeaderMap, wanted: &str) -> bool {
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Ok(value) = value.to_str() else { return false };
+pub fn has_content_type(headers: &RequestHeaders, wanted: &str) -> bool {
+    let Ok(Some(value)) = headers.only(header::CONTENT_TYPE) else { return false };
     let mut parts = value.split(';').map(str::trim);
     parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
         && parts.all(|parameter| {
@@ -256,10 +254,7 @@ mod tests {
     /// INP-05: a list is no object, whatever its items.
     #[test]
     fn a_list_is_not_taken_for_an_object() {
-        let headers = HeaderMap::from_iter([(
-            header::CONTENT_TYPE,
-            http::HeaderValue::from_static("application/json"),
-        )]);
+        let headers = RequestHeaders::from_iter([(header::CONTENT_TYPE, "application/json")]);
         assert!(super::parse::<Login>(&headers, br#" {"username":"ada"}"#).is_ok());
         for bad in [&br#"["ada"]"#[..], br#" ["ada",true]"#, b"", b"null", br#""ada""#] {
             assert_eq!(super::parse::<Login>(&headers, bad).unwrap_err().code, "malformed_json");
@@ -270,10 +265,7 @@ mod tests {
     #[test]
     fn the_content_type_must_be_json() {
         let parse = |kinds: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for kind in kinds {
-                headers.append(header::CONTENT_TYPE, kind.parse().unwrap());
-            }
+            let headers: RequestHeaders = kinds.iter().map(|kind| (header::CONTENT_TYPE, *kind)).collect();
             super::parse::<serde_json::Value>(&headers, b"{}").map_err(|problem| problem.status)
         };
         for good in [

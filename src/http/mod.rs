@@ -1,9 +1,10 @@
 //! The HTTP edge: one server loop with limits, request and response types, cookies, CSRF, client addresses, problem
 //! documents and the headers that no response can leave without. Knows nothing of accounts or sessions.
 //!
-//! The way in: bytes come by `socket` into a `buffer`, `wire` lets only sound heads through (`head`), `connection`
-//! resolves the client, reads the body within the route's limits and calls the [`Handler`]; an answer leaves by
-//! `headers::finish`, and `wire` writes what `finish` says that it must have. What this program asks of others goes through `outgoing` alone.
+//! The way in: bytes come by `socket` into a `buffer`, `wire` lets only sound heads through (`head`) and keeps their fields
+//! (`request_headers`), `connection` resolves the client, reads the body within the route's limits and calls the
+//! [`Handler`]; an answer leaves by `headers::finish`, and `wire` writes the headers that `finish` says. What this program
+//! asks of others goes through `outgoing` alone.
 
 pub mod address;
 mod buffer;
@@ -26,6 +27,7 @@ pub mod rate;
 pub mod redirect;
 pub mod reply;
 pub mod request;
+pub mod request_headers;
 pub mod server;
 mod socket;
 mod store_errors;
@@ -37,5 +39,6 @@ pub use fields::Fields;
 pub use form::Form;
 pub use problem::Problem;
 pub use reply::Reply;
-pub use request::{Ambiguous, HAD_UNDERSCORES, Request};
+pub use request::{Ambiguous, Request};
+pub use request_headers::RequestHeaders;
 pub use server::{Answering, Handler, RouteId, RouteLimits, ServerSettings, serve};

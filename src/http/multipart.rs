@@ -1,10 +1,10 @@
 //! Forms with files (`multipart/form-data`, RFC 7578): every field at most once, bounded, nothing guessed. The parts are
 //! slices of the body.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use memchr::memmem;
 
-use super::Problem;
+use super::{Problem, RequestHeaders};
 use crate::words::{Said, Words};
 
 /// More parts than this are refused.
@@ -30,7 +30,7 @@ impl<'a> Multipart<'a> {
 }
 
 /// Takes a body apart. Errors are 415 and 400 problems.
-pub fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Multipart<'a>, Problem> {
+pub fn parse<'a>(headers: &RequestHeaders, body: &'a [u8]) -> Result<Multipart<'a>, Problem> {
     let boundary = boundary(headers).ok_or_else(|| {
         Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -42,9 +42,8 @@ pub fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Multipart<'a>, P
         .ok_or_else(|| Problem::bad_request("malformed_form", Said::of(Words::errors_form_damaged)))
 }
 
-fn boundary(headers: &HeaderMap) -> Option<String> {
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
+fn boundary(headers: &RequestHeaders) -> Option<String> {
+    let value = headers.only(header::CONTENT_TYPE).ok()??;
     let mut parameters = value.split(';').map(str::trim);
     if !parameters.next()?.eq_ignore_ascii_case("multipart/form-data") {
         return None;
@@ -106,8 +105,8 @@ fn name_of(head: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn headers(kind: &str) -> HeaderMap {
-        HeaderMap::from_iter([(header::CONTENT_TYPE, kind.parse().unwrap())])
+    fn headers(kind: &str) -> RequestHeaders {
+        RequestHeaders::from_iter([(header::CONTENT_TYPE, kind)])
     }
 
     const KIND: &str = "multipart/form-data; boundary=----b0undary";

@@ -1,16 +1,14 @@
 //! A request as handlers see it: body read and bounded, client address decided, nothing ambient.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderName, Method, Uri};
 
-use super::Problem;
 use super::address::Client;
+use super::request_headers::ascii;
+use super::{Problem, RequestHeaders};
 use crate::kernel::ids::RequestId;
 use crate::kernel::time::Timestamp;
 use crate::words::{Lang, Words};
-
-/// Stands in a request whose head had names with an underscore; they were taken out. For the doctor alone.
-pub static HAD_UNDERSCORES: HeaderName = HeaderName::from_static("doorward-had-underscores");
 
 /// One request.
 pub struct Request {
@@ -19,7 +17,7 @@ pub struct Request {
     /// The target as it was sent.
     pub uri: Uri,
     /// All headers.
-    pub headers: HeaderMap,
+    pub headers: RequestHeaders,
     /// The body, already read within the route's limit.
     pub body: Bytes,
     /// Who is at the other end, as far as addresses tell.
@@ -57,12 +55,7 @@ impl Request {
 
     /// Returns a header that may be sent at most once, as visible ASCII.
     pub fn header(&self, name: &HeaderName) -> Result<Option<&str>, Ambiguous> {
-        let mut values = self.headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some(value), None) => ascii(value).map(Some).ok_or(Ambiguous),
-            _ => Err(Ambiguous),
-        }
+        self.headers.only(name)
     }
 
     /// Returns the cookie with this name. Two of them are refused: a sibling app may have tossed one in (SES-11).
@@ -96,8 +89,7 @@ impl Request {
     pub fn wants_html(&self) -> bool {
         self.headers
             .get_all(http::header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
+            .filter_map(ascii)
             .any(|accept| accept.contains("text/html"))
     }
 
@@ -110,10 +102,4 @@ impl Request {
     pub fn form(&self) -> Result<super::form::Form, Problem> {
         super::form::parse(&self.headers, &self.body)
     }
-}
-
-/// Reads a header as `HeaderValue::to_str` does, but by words rather than by bytes: tokens are long. No header holds
-/// control characters but tabs, which that one takes too, so all that is to be seen is whether it is ASCII.
-fn ascii(value: &HeaderValue) -> Option<&str> {
-    std::str::from_utf8(value.as_bytes()).ok().filter(|text| text.is_ascii())
 }

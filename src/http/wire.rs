@@ -1,6 +1,6 @@
 //! The byte stream between socket and hyper. It hands over one judged head and its body at a time, answers heads that
-//! it refuses itself, drops header lines with underscores, writes into every answer the headers that all of them have
-//! (WEB-08), and keeps the clocks of idle connections, slow heads and slow readers (INP-01, INP-03).
+//! it refuses itself, keeps the header fields for the service and writes those of the answer (WEB-08), so that hyper sees
+//! only what it has to know of both, and keeps the clocks of idle connections, slow heads and slow readers (INP-01, INP-03).
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -18,7 +18,8 @@ use tokio::time::{Instant, Sleep};
 
 use super::buffer::Buffer;
 use super::head::{self, Framing, Refusal};
-use super::headers::Standing;
+use super::headers::AnswerHeaders;
+use super::request_headers::RequestHeaders;
 use super::socket::Socket;
 
 /// How long the ends of a connection may take. Idle and head times are separate: a proxy keeps connections open
@@ -40,12 +41,22 @@ pub(super) struct Flow {
     pub in_flight: AtomicUsize,
     /// Whether a request has come to its handler and nothing has been sent since.
     pub is_due: AtomicBool,
-    /// What the answer that is to be sent next has besides its own headers.
-    pub standing: Mutex<Standing>,
+    /// What they hand each other past hyper.
+    pub past_hyper: Mutex<PastHyper>,
     /// Set when the answer under way must be the last, because what follows on the wire cannot be trusted to be a head.
     pub is_last: AtomicBool,
-    /// Whether the last head had names with an underscore, which were taken out.
-    pub had_underscores: AtomicBool,
+}
+
+/// What does not go through hyper.
+#[derive(Debug, Default)]
+pub(super) struct PastHyper {
+    /// The fields of the head that hyper has been given, until its request has come to the service. They belong to that head
+    /// and to no other: many people may share the connection of one proxy.
+    pub request: Option<RequestHeaders>,
+    /// Room for those of the next one.
+    pub spare: RequestHeaders,
+    /// The fields of the answer that is to be sent next.
+    pub answer: AnswerHeaders,
 }
 
 /// Where the next unread byte stands.
@@ -119,13 +130,24 @@ impl Wire {
                 if waiting.is_empty() {
                     return Ok(false);
                 }
-                let Some(sound) = head::read(waiting, self.seen)? else {
+                let mut past = self.flow.past_hyper.lock();
+                let Some(sound) = head::read(waiting, self.seen, &mut past.spare)? else {
                     self.seen = waiting.len();
                     return Ok(false);
                 };
                 self.seen = 0;
-                self.flow.had_underscores.store(!sound.underscored.is_empty(), Ordering::Relaxed);
-                self.approved = sound.length - self.buffer.cut(&sound.underscored);
+                if past.request.is_some() {
+                    tracing::error!("a head was held back: the one before it has not been looked at");
+                    return Err(Refusal::Malformed);
+                }
+                let headers = std::mem::take(&mut past.spare);
+                let empty_line = sound.length - 2..sound.length;
+                let kept = [empty_line]
+                    .into_iter()
+                    .chain(headers.framing_from_the_end())
+                    .chain([0..sound.request_line]);
+                self.approved = self.buffer.keep(sound.length, kept);
+                past.request = Some(headers);
                 self.mode = match sound.framing {
                     Framing::Length(0) => Mode::Head,
                     Framing::Length(length) => Mode::Body(length),
@@ -228,15 +250,15 @@ impl Wire {
     fn poll_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.flow.is_due.store(false, Ordering::Relaxed);
         ready!(self.poll_rest(cx))?;
-        let standing = std::mem::take(&mut *self.flow.standing.lock());
-        let taken = if standing.is_due() {
+        let headers = std::mem::take(&mut self.flow.past_hyper.lock().answer);
+        let taken = if headers.is_due() {
             let Some((before, after)) = split_answer(bytes) else {
                 // Rather no answer than one without them.
                 tracing::error!("an answer was held back: it does not begin as one");
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             };
             self.rest.extend_from_slice(before);
-            standing.write(&mut self.rest);
+            headers.write(&mut self.rest);
             let after = after.get(..MOST_AT_ONCE).unwrap_or(after);
             self.rest.extend_from_slice(after);
             before.len() + after.len()
@@ -434,11 +456,11 @@ fn answer(status_line: &str, status: u16, code: &str, detail: &str, extra: &str)
     let body = format!(
         r#"{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}"}}"#
     );
-    let mut standing = Vec::new();
-    Standing::of_refusal().write(&mut standing);
+    let mut headers = Vec::new();
+    AnswerHeaders::of_refusal().write(&mut headers);
     format!(
         "HTTP/1.1 {status_line}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{extra}{}\r\n{body}",
         body.len(),
-        String::from_utf8_lossy(&standing),
+        String::from_utf8_lossy(&headers),
     )
 }

@@ -30,7 +30,7 @@ pub(crate) fn passkey_row(passkey: &Passkey) -> views::PasskeyRow {
 
 /// `GET /account/passkeys`.
 pub async fn show(room: &MyAccount, request: &Request, principal: &Principal) -> Result<Reply, Problem> {
-    let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let label = request.headers.text(http::header::USER_AGENT);
     let name = device_name(label.unwrap_or_default(), request.words());
     page(room, request, principal, &name, (StatusCode::OK, FieldErrors::none()))
 }

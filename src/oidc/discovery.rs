@@ -14,6 +14,7 @@ use super::request::{ACR_ONE, ACR_PHR, ACR_TWO};
 use super::scopes::KNOWN;
 use crate::crypto::jwe::KeyManagement;
 use crate::crypto::mac::sha256;
+use crate::http::request_headers::ascii;
 use crate::http::{Problem, Reply, Request};
 use crate::words::Lang;
 
@@ -40,10 +41,11 @@ impl Document {
     }
 
     fn reply(&self, request: &Request) -> Reply {
-        let is_known =
-            request.headers.get_all(header::IF_NONE_MATCH).iter().any(|value| {
-                value.to_str().is_ok_and(|text| text.split(',').any(|tag| tag.trim() == self.tag))
-            });
+        let is_known = request
+            .headers
+            .get_all(header::IF_NONE_MATCH)
+            .filter_map(ascii)
+            .any(|text| text.split(',').any(|tag| tag.trim() == self.tag));
         let reply = if is_known {
             Reply::empty(StatusCode::NOT_MODIFIED)
         } else {

@@ -1,9 +1,10 @@
 //! What stands in an `Authorization` header. Pure.
 
 use data_encoding::{BASE64, BASE64_NOPAD};
-use http::{HeaderMap, header};
+use http::header;
 use zeroize::Zeroizing;
 
+use crate::http::RequestHeaders;
 use crate::kernel::secret::SecretText;
 use crate::sessions::app_tokens;
 
@@ -41,13 +42,13 @@ pub enum Authorization<'a> {
 }
 
 /// Takes the `Authorization` header apart. Two of them are none of ours: nobody can tell which one the app would read.
-pub fn read(headers: &HeaderMap) -> Authorization<'_> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Authorization::None };
-    let text = value.to_str().ok().filter(|text| text.len() <= LONGEST && values.next().is_none());
-    let Some((scheme, rest)) = text.and_then(|text| text.split_once(' ')) else {
-        return Authorization::Unknown;
+pub fn read(headers: &RequestHeaders) -> Authorization<'_> {
+    let text = match headers.only(header::AUTHORIZATION) {
+        Ok(None) => return Authorization::None,
+        Ok(Some(text)) if text.len() <= LONGEST => text,
+        _ => return Authorization::Unknown,
     };
+    let Some((scheme, rest)) = text.split_once(' ') else { return Authorization::Unknown };
     let rest = rest.trim_matches(' ');
     if scheme.eq_ignore_ascii_case("bearer") {
         return read_bearer(rest);
@@ -87,15 +88,10 @@ fn read_basic(encoded: &str) -> Option<(String, SecretText)> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn shown(values: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
-        }
+        let headers = values.iter().map(|value| (header::AUTHORIZATION, *value)).collect();
         match read(&headers) {
             Authorization::None => "none".to_owned(),
             Authorization::Unknown => "unknown".to_owned(),

@@ -137,7 +137,7 @@ fn as_password(access: &Access, request: &Request, inquiry: &Inquiry<'_>, user: 
 }
 
 fn visit(request: &Request) -> Visit<'_> {
-    let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let label = request.headers.text(http::header::USER_AGENT);
     let (ip, label) = (request.client.ip, label.unwrap_or("unknown"));
     // Known devices are known by a cookie of ours, which no app gets to see.
     Visit { ip, request: request.id, label, device: None, session: None, can_tell: false }

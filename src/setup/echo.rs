@@ -1,13 +1,12 @@
 //! The test app: Doorward itself in the place of the first app, behind its proxy and under its host. It shows what an app
 //! there would be told, and the live test takes note. While the setup is under way, and by way of a proxy that may ask.
 
-use http::header::HeaderMap;
 use http::{HeaderName, StatusCode};
 
 use super::Setup;
 use super::pages::SEC_FETCH_SITE;
 use crate::http::address::without_port;
-use crate::http::{Problem, Reply, Request};
+use crate::http::{Problem, Reply, Request, RequestHeaders};
 use crate::sign_in::frames;
 use crate::views::{Fact, Frame, setup as views};
 
@@ -28,12 +27,11 @@ pub(super) struct Told {
 }
 
 /// Returns a header as text; of several, the last one, as most apps take it.
-fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+fn text(headers: &RequestHeaders, name: &HeaderName) -> String {
     headers
         .get_all(name)
-        .iter()
         .next_back()
-        .map_or_else(String::new, |value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
+        .map_or_else(String::new, |value| String::from_utf8_lossy(value).trim().to_owned())
 }
 
 impl Setup {
@@ -55,8 +53,8 @@ impl Setup {
 
 /// Tells whether a page of this host asks, which is what a browser says and no other page can: a stranger could say
 /// otherwise that nothing comes through.
-fn is_asked_by_own_page(headers: &HeaderMap) -> bool {
-    headers.get(&SEC_FETCH_SITE).is_some_and(|value| value.as_bytes() == b"same-origin")
+fn is_asked_by_own_page(headers: &RequestHeaders) -> bool {
+    headers.get(&SEC_FETCH_SITE) == Some(b"same-origin")
 }
 
 /// `GET /setup/echo`: what an app is told here. With `forged`, whether the name came through that the script of this page
@@ -65,8 +63,7 @@ pub async fn echo(room: &Setup, request: &Request) -> Result<Reply, Problem> {
     let host = room.played_host(request).ok_or_else(Problem::not_found)?;
     let headers = &request.headers;
     if request.query("forged").is_some() {
-        let came_through =
-            headers.get_all(&REMOTE_USER).iter().any(|value| value.as_bytes() == MADE_UP.as_bytes());
+        let came_through = headers.get_all(&REMOTE_USER).any(|value| value == MADE_UP.as_bytes());
         if is_asked_by_own_page(headers) {
             room.watch.app_told(&host, |told| told.is_forgeable = Some(came_through));
         }

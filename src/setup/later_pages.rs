@@ -81,7 +81,7 @@ async fn second_factor_page(
             sign_in.registration_options(&ceremony, owner)?.to_string()
         }
     };
-    let label = here.request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let label = here.request.headers.text(http::header::USER_AGENT);
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = views::SecondFactor {
         frame: here.frame(here.request.words().setup_factor_title()).without_query(),

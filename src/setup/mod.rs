@@ -588,6 +588,6 @@ fn names_visitor(request: &Request) -> bool {
 fn is_forwarded(request: &Request) -> bool {
     ["x-forwarded-for", "x-forwarded-proto", "x-real-ip"]
         .iter()
-        .any(|name| request.headers.contains_key(*name))
+        .any(|name| request.headers.contains_key(name))
         || request.headers.contains_key(header::FORWARDED)
 }

@@ -20,7 +20,7 @@ use crate::words::{Said, Words, english_only};
 
 /// Returns who is knocking.
 pub(crate) fn visit<'a>(room: &SignIn, request: &'a Request) -> Result<Visit<'a>, Problem> {
-    let label = request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let label = request.headers.text(http::header::USER_AGENT);
     let device = Cookie::Device.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let session = Cookie::Session.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let label = label.unwrap_or("unknown");
@@ -386,8 +386,7 @@ pub async fn refresh_web(room: &SignIn, request: &Request) -> Result<Reply, Prob
     let cookie = Cookie::Refresh.read(&room.site, request).map_err(|_| ambiguous_cookie())?;
     let token = cookie.ok_or_else(invalid_refresh)?;
     let session = crate::sessions::refresh_session(token).ok_or_else(invalid_refresh)?;
-    let presented =
-        request.headers.get("x-csrf-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let presented = request.headers.text("x-csrf-token").unwrap_or_default();
     if !room.sessions.is_csrf_token(&session, presented) {
         return Err(Problem::forbidden(
             "csrf",

@@ -18,7 +18,7 @@ use doorward::crypto::mac::sha256;
 use doorward::crypto::webauthn;
 use doorward::http::path::canonical;
 use doorward::http::redirect::safe_return_target;
-use doorward::http::{Client, SetCookie, TrustedProxies, cookies, form, json};
+use doorward::http::{Client, RequestHeaders, SetCookie, TrustedProxies, cookies, form, json};
 use doorward::import::{Found, MOST_USERS, Outcome, SourceFile, authelia, pocket_id, tinyauth};
 use doorward::kernel::text::{DisplayName, Email, GroupName, Username};
 use doorward::kernel::time::Timestamp;
@@ -29,7 +29,7 @@ use doorward::oidc::{self, ClientId, ClientSettings, redirect_uri};
 use doorward::programs::header::{self as authorization_header, Authorization};
 use doorward::store::export;
 use ed25519_dalek::Signer;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 /// The name of a target and its function.
 pub(crate) type Target = (&'static str, fn(&[u8]));
@@ -66,30 +66,24 @@ pub(crate) fn run(name: &str, bytes: &[u8]) {
 }
 
 /// Reads lines of `name: value` as a request head would hold them; what HTTP forbids is left out.
-fn headers_of(bytes: &[u8]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for line in bytes.split(|byte| *byte == b'\n').take(40) {
+fn headers_of(bytes: &[u8]) -> RequestHeaders {
+    let field = |line: &[u8]| {
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
         let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii();
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            headers.append(name, value);
-        }
-    }
-    headers
+        Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+    };
+    bytes.split(|byte| *byte == b'\n').take(40).filter_map(field).collect()
 }
 
 /// The `Authorization` header of an app's request: at most one reading of at most one header; what is taken for a name,
 /// a password or a token stands in it, whole, and nothing else is taken for one.
 fn authorization(bytes: &[u8]) {
-    let mut headers = HeaderMap::new();
-    for line in bytes.split(|byte| *byte == b'\n').take(3) {
-        if let Ok(value) = HeaderValue::from_bytes(line) {
-            headers.append(header::AUTHORIZATION, value);
-        }
-    }
-    let count = headers.get_all(header::AUTHORIZATION).iter().count();
-    let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let values =
+        bytes.split(|byte| *byte == b'\n').take(3).filter_map(|line| HeaderValue::from_bytes(line).ok());
+    let headers: RequestHeaders = values.map(|value| (header::AUTHORIZATION, value)).collect();
+    let count = headers.get_all(header::AUTHORIZATION).count();
+    let text = headers.text(header::AUTHORIZATION).unwrap_or_default();
     let scheme = text.split(' ').next().unwrap_or_default().to_ascii_lowercase();
     let decoded = || {
         let rest = text.split_once(' ').map_or("", |(_, rest)| rest.trim_matches(' '));
@@ -127,16 +121,11 @@ fn authorization(bytes: &[u8]) {
 
 /// Cookies: one value of plain bytes or none; two of one name are refused (SES-11).
 fn cookie(bytes: &[u8]) {
-    let mut headers = HeaderMap::new();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        if let Ok(value) = HeaderValue::from_bytes(line) {
-            headers.append(header::COOKIE, value);
-        }
-    }
+    let values = bytes.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
+    let headers: RequestHeaders = values.map(|value| (header::COOKIE, value)).collect();
     let ours: Vec<Vec<u8>> = headers
         .get_all(header::COOKIE)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::to_vec).collect::<Vec<_>>())
+        .flat_map(|line| line.split(|byte| *byte == b';').map(<[u8]>::to_vec).collect::<Vec<_>>())
         .filter_map(|pair| pair.trim_ascii().strip_prefix(b"__Host-dw=").map(<[u8]>::to_vec))
         .collect();
     match cookies::find(&headers, "__Host-dw") {
@@ -381,7 +370,7 @@ fn forwarded_headers(bytes: &[u8]) {
     let client = Client::resolve(stranger, &headers, &trusted);
     assert_eq!((client.ip, client.peer), (stranger.ip(), stranger.ip()));
     assert!(!client.is_https && !client.is_trusted_peer);
-    let host = headers.get(header::HOST).map(|host| host.as_bytes().to_ascii_lowercase());
+    let host = headers.get(header::HOST).map(<[u8]>::to_ascii_lowercase);
     assert!(client.host.is_none_or(|found| is_host(&found) && Some(found.into_bytes()) == host));
 
     let proxy: SocketAddr = "[::ffff:10.0.0.1]:9".parse().unwrap();
@@ -391,13 +380,9 @@ fn forwarded_headers(bytes: &[u8]) {
     assert!(client.host.as_deref().is_none_or(is_host));
     assert!(!client.is_https || headers.contains_key("x-forwarded-proto"));
     // Whatever a client puts to the left of what the proxies appended changes nothing.
-    let mut forged = HeaderMap::new();
-    for hop in ["198.51.100.66", "10.6.6.6, 127.0.0.1", "garbage"] {
-        forged.append("x-forwarded-for", HeaderValue::from_static(hop));
-    }
-    for (name, value) in &headers {
-        forged.append(name, value.clone());
-    }
+    let hops = ["198.51.100.66", "10.6.6.6, 127.0.0.1", "garbage"];
+    let hops = hops.iter().map(|hop| ("x-forwarded-for", hop.as_bytes()));
+    let forged: RequestHeaders = hops.chain(headers.iter()).collect();
     if !trusted.contains(client.ip) {
         assert_eq!(Client::resolve(proxy, &forged, &trusted), client);
     } else {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::endpoint::Dialect;
 use super::inquiry::Inquiry;
-use crate::http::Reply;
 use crate::http::headers::WrittenHeaders;
 use crate::http::problem::seconds_rounded_up;
+use crate::http::request_headers::ascii;
+use crate::http::{Reply, RequestHeaders};
 use crate::words::Words;
 
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
@@ -21,14 +22,12 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remov
 
 /// Tells whether the client wants a page: no XMLHttpRequest, and HTML among what it accepts; `*/*` counts only in
 /// front, because scripts put it behind `application/json`.
-pub(super) fn expects_page(headers: &HeaderMap) -> bool {
-    let is_script = headers
-        .get(&X_REQUESTED_WITH)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"));
+pub(super) fn expects_page(headers: &RequestHeaders) -> bool {
+    let is_script =
+        headers.get(&X_REQUESTED_WITH).is_some_and(|value| value.eq_ignore_ascii_case(b"XMLHttpRequest"));
     let mut accepted = headers
         .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+        .filter_map(ascii)
         .flat_map(|value| value.split(','))
         .map(|range| range.split_once(';').map_or(range, |(kind, _)| kind).trim())
         .enumerate();
@@ -68,7 +67,7 @@ pub(super) fn busy(dialect: Dialect, retry_after: Duration) -> Reply {
 pub(super) fn to_sign_in(
     dialect: Dialect,
     inquiry: &Inquiry<'_>,
-    headers: &HeaderMap,
+    headers: &RequestHeaders,
     portal: Option<&str>,
 ) -> Reply {
     let Some(portal) = portal else { return Reply::empty(StatusCode::UNAUTHORIZED) };

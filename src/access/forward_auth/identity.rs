@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use crate::accounts::User;
+use crate::http::Fields;
 use crate::http::headers::WrittenHeaders;
 use crate::kernel::ids::UserId;
 
@@ -54,7 +55,7 @@ pub(super) fn identity_headers(user: Option<&User>) -> WrittenHeaders {
     let display_name = user.map_or("", |user| user.display_name.as_str());
     let name: String = display_name.chars().filter(|character| !character.is_control()).collect();
     let email = user.and_then(|user| user.email.as_ref()).map_or("", |email| email.as_str());
-    let mut headers = HeaderMap::with_capacity(4);
+    let mut headers = Fields::default();
     for (header, text) in [
         (&REMOTE_USER, user.map_or("", |user| user.username.as_str())),
         (&REMOTE_GROUPS, &groups),

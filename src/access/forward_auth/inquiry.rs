@@ -5,12 +5,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 
 use super::endpoint::Dialect;
 use crate::access::domain::{normal_host, split_authority};
-use crate::http::Request;
 use crate::http::path::{self, PathError};
+use crate::http::{Request, RequestHeaders};
 use crate::words::Words;
 
 static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
@@ -30,7 +30,7 @@ pub const EXT_AUTHZ: &str = "/api/authz/ext-authz";
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a RequestHeaders,
     /// The method of the proxy's own request.
     pub method: &'a str,
     /// The path and query of the proxy's own request.
@@ -174,13 +174,13 @@ impl fmt::Display for Refusal {
 }
 
 /// Reads a header that is there once and holds UTF-8 without spaces and controls.
-pub(super) fn one<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<&'a str, Refusal> {
-    let mut values = headers.get_all(name).iter();
+pub(super) fn one<'a>(headers: &'a RequestHeaders, name: &'static HeaderName) -> Result<&'a str, Refusal> {
+    let mut values = headers.get_all(name);
     let value = values.next().ok_or(Refusal::Missing(name.as_str()))?;
     if values.next().is_some() {
         return Err(Refusal::Doubled(name.as_str()));
     }
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::Invalid(name.as_str()))?;
+    let text = std::str::from_utf8(value).map_err(|_| Refusal::Invalid(name.as_str()))?;
     if text.is_empty() || has_space(text) {
         // A proxy that appends to a header joins values by a comma and a space.
         let is_joined = text.contains(", ");
@@ -199,7 +199,7 @@ fn has_space(text: &str) -> bool {
 }
 
 /// Reads a header that may hold no comma.
-fn one_plain<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<&'a str, Refusal> {
+fn one_plain<'a>(headers: &'a RequestHeaders, name: &'static HeaderName) -> Result<&'a str, Refusal> {
     let text = one(headers, name)?;
     if text.contains(',') { Err(Refusal::Doubled(name.as_str())) } else { Ok(text) }
 }
@@ -257,7 +257,7 @@ fn parse<'a>(url: &'a str, method: Option<&'a str>) -> Result<Inquiry<'a>, Refus
 }
 
 /// Reads `X-Forwarded-Proto`, `-Host` and `-Uri`.
-fn forwarded<'a>(headers: &'a HeaderMap, method: Option<&'a str>) -> Result<Inquiry<'a>, Refusal> {
+fn forwarded<'a>(headers: &'a RequestHeaders, method: Option<&'a str>) -> Result<Inquiry<'a>, Refusal> {
     let scheme = scheme(headers)?;
     let authority = one_plain(headers, &X_FORWARDED_HOST)?;
     let target = one(headers, &X_FORWARDED_URI)?;
@@ -335,7 +335,7 @@ fn legacy_method<'a>(question: Question<'a>) -> Result<Option<&'a str>, Refusal>
 
 /// Returns the scheme that the browser speaks, as the proxy says; without a word of it, the one that we were asked by,
 /// which is always plain.
-fn scheme(headers: &HeaderMap) -> Result<&str, Refusal> {
+fn scheme(headers: &RequestHeaders) -> Result<&str, Refusal> {
     or(one_plain(headers, &X_FORWARDED_PROTO), "http")
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 
 use super::answer::{self, expects_page};
 use super::check::check_with;
@@ -16,20 +16,19 @@ use super::{Dialect, Endpoint};
 use crate::access::Access;
 use crate::access::tests::{fixed, user, with_rules, with_rules_at};
 use crate::http::address::Client;
-use crate::http::{Reply, Request};
+use crate::http::{Reply, Request, RequestHeaders};
 use crate::kernel::ids::{RequestId, SessionId};
 use crate::kernel::time::Timestamp;
 use crate::sessions::cookies::Cookie;
 use crate::sessions::{Factors, Principal, Scope, SessionKind};
 use crate::site::Fixed;
 
-fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in lines {
-        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        map.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-    }
-    map
+fn headers(lines: &[(&str, &str)]) -> RequestHeaders {
+    lines.iter().copied().collect()
+}
+
+fn add(headers: &mut RequestHeaders, name: &str, value: &str) {
+    *headers = headers.iter().chain([(name, value.as_bytes())]).collect();
 }
 
 const AUTH_REQUEST: &[(&str, &str)] = &[
@@ -70,30 +69,25 @@ fn target(dialect: Dialect) -> &'static str {
 const BOTH: [Dialect; 2] = [Dialect::AuthRequest, Dialect::ForwardAuth];
 const ALL: [Dialect; 4] = [Dialect::AuthRequest, Dialect::ForwardAuth, Dialect::ExtAuthz, Dialect::Legacy];
 
-fn parse(dialect: Dialect, headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
+fn parse(dialect: Dialect, headers: &RequestHeaders) -> Result<Inquiry<'_>, Refusal> {
     read(dialect, Question { headers, method: "GET", target: target(dialect) })
 }
 
-fn parse_auth_request(headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
+fn parse_auth_request(headers: &RequestHeaders) -> Result<Inquiry<'_>, Refusal> {
     parse(Dialect::AuthRequest, headers)
 }
 
-fn parse_forward_auth(headers: &HeaderMap) -> Result<Inquiry<'_>, Refusal> {
+fn parse_forward_auth(headers: &RequestHeaders) -> Result<Inquiry<'_>, Refusal> {
     parse(Dialect::ForwardAuth, headers)
 }
 
 /// Replaces one header; an empty value removes it.
-fn but(dialect: Dialect, name: &str, value: &str) -> HeaderMap {
-    let mut map = headers(lines(dialect));
-    let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-    map.remove(&name);
-    if !value.is_empty() {
-        map.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-    }
-    map
+fn but(dialect: Dialect, name: &str, value: &str) -> RequestHeaders {
+    let others = lines(dialect).iter().copied().filter(|(other, _)| *other != name);
+    others.chain([(name, value)].into_iter().filter(|(_, value)| !value.is_empty())).collect()
 }
 
-fn request(dialect: Dialect, headers: HeaderMap, peer: &str) -> Request {
+fn request(dialect: Dialect, headers: RequestHeaders, peer: &str) -> Request {
     let peer: IpAddr = peer.parse().unwrap();
     Request {
         method: Method::GET,
@@ -176,8 +170,12 @@ fn hosts_and_default_ports_have_one_form() {
         let map = but(Dialect::AuthRequest, "x-original-url", &format!("{scheme}://{authority}/a?b"));
         let inquiry = parse_auth_request(&map).unwrap();
         assert_eq!((&*inquiry.host, inquiry.url()), ("photos.home.example", url.to_owned()));
-        let mut map = but(Dialect::ForwardAuth, "x-forwarded-host", authority);
-        map.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
+        let map = headers(&[
+            ("x-forwarded-proto", scheme),
+            ("x-forwarded-host", authority),
+            ("x-forwarded-uri", "/a?b"),
+            ("x-forwarded-method", "GET"),
+        ]);
         assert_eq!(parse_forward_auth(&map).unwrap().url(), url);
     }
 }
@@ -261,10 +259,7 @@ fn doubled_headers_are_refused() {
                 continue;
             }
             let mut map = headers(lines(dialect));
-            map.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
+            add(&mut map, name, value);
             assert!(matches!(parse(dialect, &map), Err(Refusal::Doubled(_))), "{name}");
             for joined in [format!("{value}, {value}"), format!("{value},{value}")] {
                 // After a query, a comma is part of it.
@@ -294,12 +289,11 @@ fn each_dialect_ignores_the_headers_of_the_other() {
     for (dialect, other) in [(BOTH[0], BOTH[1]), (BOTH[1], BOTH[0])] {
         let mut map = headers(lines(dialect));
         for (name, _) in lines(other).iter().filter(|(name, _)| *name != "accept") {
-            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            map.append(name.clone(), HeaderValue::from_static("evil.home.example"));
-            map.append(name, HeaderValue::from_static("evil"));
+            add(&mut map, name, "evil.home.example");
+            add(&mut map, name, "evil");
         }
-        map.append("x-forwarded-server", HeaderValue::from_static("evil.home.example"));
-        map.append("x_original_url", HeaderValue::from_static("https://evil.home.example/"));
+        add(&mut map, "x-forwarded-server", "evil.home.example");
+        add(&mut map, "x_original_url", "https://evil.home.example/");
         assert_eq!(parse(dialect, &map).unwrap().url(), "https://photos.home.example/a?b");
         let foreign = headers(lines(other));
         assert!(matches!(parse(dialect, &foreign), Err(Refusal::Missing(_))));
@@ -641,7 +635,7 @@ async fn the_caller_is_who_the_one_cookie_says() {
     ] {
         let mut map = but(Dialect::AuthRequest, "x-original-url", &format!("https://{host}.home.example/"));
         for (name, value) in extra {
-            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
+            add(&mut map, name, value);
         }
         let reply =
             decide(&access, &request(Dialect::AuthRequest, map, "127.0.0.1"), Dialect::AuthRequest, identify);

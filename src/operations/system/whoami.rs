@@ -57,11 +57,11 @@ pub struct Seen {
 /// Says what is seen of a request.
 pub fn look(request: &Request) -> Seen {
     let client = &request.client;
-    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        let name = name.as_str();
+    let header = |(name, value): (&str, &[u8])| {
+        let name = name.to_ascii_lowercase();
         let is_hidden = HIDDEN_PARTS.iter().any(|part| name.contains(part));
-        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        SeenHeader { name: name.to_owned(), length: value.len(), value: (!is_hidden).then_some(text) }
+        let text = String::from_utf8_lossy(value).into_owned();
+        SeenHeader { name, length: value.len(), value: (!is_hidden).then_some(text) }
     };
     Seen {
         address: client.ip.to_string(),

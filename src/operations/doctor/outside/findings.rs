@@ -11,7 +11,7 @@ use super::lines::{Fault, line, line_for_header};
 use super::probes::{About, Asked, COOKIE, TOLD};
 use crate::access::snippet::{Addresses, Proxy};
 use crate::access::{Dialect, Refusal};
-use crate::http::HAD_UNDERSCORES;
+use crate::http::RequestHeaders;
 use crate::kernel::time::Timestamp;
 use crate::operations::doctor::{Finding, Severity};
 use crate::words::{Said, Words, said};
@@ -31,7 +31,7 @@ const SOON: Duration = Duration::from_secs(14 * 86_400);
 pub(super) struct Step {
     pub(super) answer: Option<Answer>,
     pub(super) question: Option<Asked>,
-    pub(super) app: Option<HeaderMap>,
+    pub(super) app: Option<RequestHeaders>,
 }
 
 #[derive(Clone, Debug)]
@@ -383,10 +383,10 @@ fn web_sockets(facts: &Facts) -> Finding {
     }
     let Some(headers) = &facts.socket.app else { return check.skipped(say!(doctor_no_echo)) };
     let is_upgrade =
-        headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        headers.get(header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
     let is_connection = headers
         .get(header::CONNECTION)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().windows(7).any(|word| word == b"upgrade"));
+        .is_some_and(|value| value.to_ascii_lowercase().windows(7).any(|word| word == b"upgrade"));
     if is_upgrade && is_connection {
         return check.ok(say!(doctor_socket_right));
     }
@@ -398,16 +398,15 @@ fn identity(facts: &Facts) -> Finding {
     let check = check(facts, "identity", Words::doctor_t_identity);
     let Some(headers) = &facts.forged.app else { return check.skipped(say!(doctor_no_echo)) };
     let forged = headers.iter().find(|(_, value)| {
-        let value = value.as_bytes();
         [FORGED_USER, FORGED_ADDRESS, FORGED_PATH].iter().any(|claim| contains(value, claim.as_bytes()))
     });
     // Our own edge takes these out and says so; other apps read them as Remote-User.
-    let underscored = headers.contains_key(&HAD_UNDERSCORES).then_some("remote_user");
-    let Some(name) = forged.map(|(name, _)| name.as_str()).or(underscored) else {
+    let underscored = || headers.had_underscores.then(|| "remote_user".to_owned());
+    let Some(name) = forged.map(|(name, _)| name.to_ascii_lowercase()).or_else(underscored) else {
         return check.ok(say!(doctor_identity_right));
     };
-    let line = facts.proxy.and_then(|proxy| line_for_header(proxy, name, &facts.addresses));
-    let sentence = say!(doctor_identity_leaks, spelled(name));
+    let line = facts.proxy.and_then(|proxy| line_for_header(proxy, &name, &facts.addresses));
+    let sentence = say!(doctor_identity_leaks, spelled(&name));
     check.fix_by(line, sentence)
 }
 

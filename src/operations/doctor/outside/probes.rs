@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use data_encoding::BASE32_NOPAD;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 
 use crate::access::Dialect;
 use crate::access::forward_auth::{Question, Refusal, read};
-use crate::http::{Reply, Request};
+use crate::http::{Reply, Request, RequestHeaders};
 use crate::kernel::random::Random;
 
 /// Runs at once; more are refused.
@@ -67,7 +67,7 @@ pub(super) enum Arrival {
     /// The proxy asked.
     Question(Asked),
     /// It came as far as the app.
-    App(HeaderMap),
+    App(RequestHeaders),
 }
 
 struct Run {
@@ -118,9 +118,9 @@ impl Probes {
         let headers = &request.headers;
         let texts = [
             Some(question.target),
-            text(headers, &X_ORIGINAL_URL),
-            text(headers, &X_FORWARDED_URI),
-            text(headers, &PROBE),
+            headers.text(&X_ORIGINAL_URL),
+            headers.text(&X_FORWARDED_URI),
+            headers.text(&PROBE),
         ];
         let arrival = || {
             let is_asked_by_us = request.client.is_trusted_peer || request.client.peer.is_loopback();
@@ -188,10 +188,6 @@ pub(super) fn path(token: &str, number: usize) -> String {
     format!("{PATH}{token}/{number}")
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,7 +199,7 @@ mod tests {
         assert_eq!(probes.begin(&random), None);
         let first = tokens.first().unwrap();
         let own = format!("https://photos.home.example{}/x?y", path(first, 7));
-        let seen = || Arrival::App(HeaderMap::new());
+        let seen = || Arrival::App(RequestHeaders::default());
         assert!(probes.note([own.as_str()].into_iter(), seen));
         assert!(!probes.note(
             ["/doorward-probe-unknown/7", "/", "/doorward-probe-", "doorward-probe-x"].into_iter(),

@@ -1,12 +1,12 @@
 //! Findings out of made-up facts. What real proxies make of real visits is tested in tests/proxies/doctor.
 
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use super::findings::{Answer, FORGED_USER, Facts, Step, examine};
 use super::probes::{About, Asked};
 use crate::access::snippet::{Addresses, Proxy};
 use crate::access::{Dialect, Refusal};
-use crate::http::HAD_UNDERSCORES;
+use crate::http::RequestHeaders;
 use crate::kernel::time::Timestamp;
 use crate::operations::doctor::{Finding, Severity};
 
@@ -130,19 +130,19 @@ fn each_mistake_is_found_once() {
         facts.portal_questions.push(("/api/authz/forward-auth", StatusCode::BAD_REQUEST))
     });
     fix("clock", |facts| facts.now = NOW.plus(std::time::Duration::from_secs(31)));
-    fix("web_socket", |facts| facts.socket.app = Some(HeaderMap::new()));
+    fix("web_socket", |facts| facts.socket.app = Some(RequestHeaders::default()));
 }
 
 /// FWD-09
 #[test]
 fn claims_that_reach_the_app_are_found() {
-    let seen = |name: &'static str, value: &'static str| {
-        Some(HeaderMap::from_iter([(http::HeaderName::from_static(name), HeaderValue::from_static(value))]))
-    };
-    let found = fix("identity", |facts| facts.forged.app = seen("remote-user", FORGED_USER));
+    let seen = |name: &'static str, value: &'static str| Some(RequestHeaders::from_iter([(name, value)]));
+    let found = fix("identity", |facts| facts.forged.app = seen("Remote-User", FORGED_USER));
     assert!(found.sentence.english().contains("Remote-User"));
     assert_eq!(found.line_to_paste.as_deref(), Some("proxy_set_header Remote-User $doorward_user;"));
-    let found = fix("identity", |facts| facts.forged.app = seen(HAD_UNDERSCORES.as_str(), "1"));
+    let found = fix("identity", |facts| {
+        facts.forged.app.get_or_insert_default().had_underscores = true;
+    });
     assert_eq!(found.line_to_paste.as_deref(), Some("proxy_set_header Remote_User \"\";"));
     let found = fix("identity", |facts| {
         facts.proxy = None;
