@@ -22,7 +22,7 @@ pub(super) fn with_rate_headers(
     match answer {
         Ok(mut reply) => {
             if let Some(verdict) = &verdict {
-                fields.of(verdict).for_each(|(name, value)| reply.set(name, value));
+                reply.tell_rate(fields, verdict);
             }
             Ok(reply)
         }

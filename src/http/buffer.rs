@@ -101,7 +101,7 @@ mod tests {
         buffer.advance(4);
         assert_eq!(buffer.keep(8, [6..8, 3..5, 0..2].into_iter()), 6);
         assert_eq!(buffer.waiting(), b"01346789");
-        assert_eq!(buffer.keep(6, [0..6].into_iter()), 6);
+        assert_eq!(buffer.keep(6, std::iter::once(0..6)), 6);
         assert_eq!(buffer.waiting(), b"01346789");
         assert_eq!(buffer.keep(3, std::iter::empty()), 0);
         assert_eq!(buffer.waiting(), b"46789");

@@ -122,7 +122,7 @@ fn respond(
     flow.is_due.store(true, Ordering::Relaxed);
     let (parts, body) = request.into_parts();
     // hyper calls once for each head. Without fields of its own a request would be nobody's.
-    let headers = flow.past_hyper.lock().request.take().unwrap_or_default();
+    let headers = flow.past_hyper.lock().begin(parts.headers);
     let client = Client::resolve(peer, &headers, &shared.settings.trusted_proxies);
     let (route, limits) = shared.handler.route(&parts.method, parts.uri.path());
     let request = Request {
@@ -140,49 +140,47 @@ fn respond(
     if (limits.is_body_ignored || has_no_body)
         && let Some(reply) = answer_at_once(&*shared.handler, route, &request)
     {
-        let mut response = make(reply, request, flow);
+        let mut response = make(reply, request.client.is_https, request.headers, flow);
         response.body_mut().keep(|| UnderWay::start(flow.clone()));
         return Responding::Made(Some(close_after(response, is_last)));
     }
     let under_way = UnderWay::start(flow.clone());
-    let work = work(shared.clone(), route, request, body, limits, is_last, under_way);
-    Responding::InTheMaking(Box::pin(work))
+    Responding::InTheMaking(work(shared.clone(), route, request, body, limits, is_last, under_way))
 }
 
 /// Reads the body, then lets the handler take its time.
-async fn work(
+fn work(
     shared: Arc<Shared>,
     route: RouteId,
     mut request: Request,
-    body: Incoming,
+    mut body: Incoming,
     limits: RouteLimits,
     is_last: bool,
     under_way: UnderWay,
-) -> Response<Payload> {
-    let (reply, must_close) = match shared.handler.admit(route, &request) {
-        // What is left of the body is not worth reading.
-        Some(reply) => (reply, true),
-        None => match read_body(&shared, &request.headers, body, limits).await {
-            Ok(body) => {
-                request.body = body;
-                (answer(&*shared.handler, route, &mut request, limits.deadline).await, is_last)
-            }
-            Err(problem) => (shared.handler.refuse(route, &request, problem), true),
-        },
-    };
-    let mut response = make(reply, request, &under_way.0);
-    response.body_mut().keep(|| under_way);
-    close_after(response, must_close)
+) -> Pin<Box<dyn Future<Output = Response<Payload>> + Send>> {
+    // A block, because an `async fn` would hold each of these twice.
+    Box::pin(async move {
+        let (reply, must_close) = match shared.handler.admit(route, &request) {
+            // What is left of the body is not worth reading.
+            Some(reply) => (reply, true),
+            None => match read_body(&shared, &request.headers, &mut body, limits).await {
+                Ok(body) => {
+                    request.body = body;
+                    (answer(&*shared.handler, route, &mut request, limits.deadline).await, is_last)
+                }
+                Err(problem) => (shared.handler.refuse(route, &request, problem), true),
+            },
+        };
+        let mut response = make(reply, request.client.is_https, request.headers, &under_way.0);
+        response.body_mut().keep(|| under_way);
+        close_after(response, must_close)
+    })
 }
 
-/// Turns a reply into a response that hyper writes next.
-fn make(reply: Reply, mut request: Request, flow: &Flow) -> Response<Payload> {
-    let (response, headers) = finish(reply, request.client.is_https);
-    let mut past = flow.past_hyper.lock();
-    let before = std::mem::replace(&mut past.answer, headers);
-    debug_assert!(!before.is_due(), "an answer was made and not sent");
-    request.headers.clear();
-    past.spare = request.headers;
+/// Turns a reply into a response that hyper writes next. `headers` are those of the request.
+fn make(reply: Reply, is_https: bool, headers: RequestHeaders, flow: &Flow) -> Response<Payload> {
+    let (mut response, answer) = finish(reply, is_https);
+    *response.headers_mut() = flow.past_hyper.lock().end(headers, answer);
     response
 }
 
@@ -237,7 +235,7 @@ async fn answer(handler: &dyn Handler, route: RouteId, request: &mut Request, de
 async fn read_body(
     shared: &Shared,
     headers: &RequestHeaders,
-    body: Incoming,
+    body: &mut Incoming,
     limits: RouteLimits,
 ) -> Result<Bytes, Problem> {
     if limits.is_body_ignored {
@@ -262,7 +260,7 @@ async fn read_body(
     let _place = if expected > LARGE_BODY {
         let places =
             if limits.body > STRANGERS_BODY { &shared.large_bodies } else { &shared.strangers_bodies };
-        match tokio::time::timeout(Duration::from_secs(2), places.acquire()).await {
+        match Box::pin(tokio::time::timeout(Duration::from_secs(2), places.acquire())).await {
             Ok(Ok(place)) => Some(place),
             _ => {
                 return Err(Problem::unavailable(
@@ -281,7 +279,7 @@ async fn read_body(
     if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
         return result;
     }
-    match tokio::time::timeout(shared.settings.body_timeout + extra, collected).await {
+    match Box::pin(tokio::time::timeout(shared.settings.body_timeout + extra, collected)).await {
         Ok(result) => result,
         Err(_) => {
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", Said::of(Words::errors_body_late)))
@@ -289,7 +287,7 @@ async fn read_body(
     }
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Response, header};
 
+use super::rate::RateStanding;
 use super::reply::Payload;
 use super::{Fields, Reply};
 
@@ -72,6 +73,8 @@ impl WrittenHeaders {
 #[derive(Debug, Default)]
 pub(super) struct AnswerHeaders {
     bits: u8,
+    content_type: Option<&'static str>,
+    rate: Option<RateStanding>,
     identity: Option<Arc<WrittenHeaders>>,
     own: Fields,
 }
@@ -122,6 +125,10 @@ impl AnswerHeaders {
             }
         };
         let (is_page, is_for_browsers) = (self.has(Self::IS_PAGE), self.has(Self::IS_PAGE | Self::IS_DATA));
+        let content_type = self.content_type.unwrap_or_default();
+        for part in ["content-type: ", content_type, "\r\n"] {
+            put(part, self.content_type.is_some());
+        }
         put(NOT_KEPT, !self.has(Self::MAY_BE_KEPT));
         put(ALWAYS, is_for_browsers);
         put(NOT_EMBEDDED, is_for_browsers && !self.has(Self::MAY_BE_EMBEDDED));
@@ -131,6 +138,9 @@ impl AnswerHeaders {
             put(part, is_page && !self.has(Self::HAS_OWN_POLICY));
         }
         put(HSTS, self.has(Self::IS_HTTPS));
+        if let Some(rate) = &self.rate {
+            rate.write(text);
+        }
         if let Some(identity) = &self.identity {
             text.extend_from_slice(&identity.text);
         }
@@ -145,6 +155,8 @@ pub(super) fn finish(reply: Reply, is_https: bool) -> (Response<Payload>, Answer
     let policy = own_policy(&reply, browsers);
     let mut headers = AnswerHeaders {
         bits: AnswerHeaders::IS_DUE | kept | browsers | bit(AnswerHeaders::HAS_OWN_POLICY, policy.is_some()),
+        content_type: reply.content_type,
+        rate: reply.rate,
         identity: reply.identity,
         own: reply.headers,
     };

@@ -1,10 +1,12 @@
 //! JSON bodies, parsed strictly (INP-05): the right content type, UTF-8, bounded depth, no duplicate keys at any
 //! depth, nothing after the document. Unknown keys are refused by `deny_unknown_fields` on every DTO.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use http::{StatusCode, header};
+use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Problem, RequestHeaders};
@@ -109,6 +111,11 @@ fn capitalised(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
+/// The key of a value, where it stands in the document unless it has escapes.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(transparent)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// Walks a document without keeping it, and refuses depth and duplicate keys.
 struct Sound {
     depth: usize,
@@ -171,9 +178,9 @@ impl<'de> Visitor<'de> for Sound {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let inner = self.deeper::<A::Error>()?.depth;
         let mut seen = BTreeSet::new();
-        while let Some(key) = entries.next_key::<String>()? {
+        while let Some(key) = entries.next_key::<Key<'de>>()? {
             if seen.contains(&key) {
-                return Err(de::Error::custom(format_args!("the key “{key}” is there twice")));
+                return Err(de::Error::custom(format_args!("the key “{}” is there twice", key.0)));
             }
             seen.insert(key);
             entries.next_value_seed(Sound { depth: inner })?;
@@ -185,7 +192,6 @@ impl<'de> Visitor<'de> for Sound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

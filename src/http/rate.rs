@@ -1,6 +1,6 @@
 //! What answers say of rate limits: draft-ietf-httpapi-ratelimit-headers-10 and `Retry-After` (RFC 9110 section 10.2.3).
 
-use std::io::{Cursor, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, header};
@@ -10,21 +10,58 @@ use crate::limits::Verdict;
 static POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 static STANDING: HeaderName = HeaderName::from_static("ratelimit");
 
-/// More than a name and two numbers take.
-const LONGEST: usize = 96;
-
 /// What clients are told of one rule. What it allows is always the same, so that is written once.
 pub struct RateFields {
     rule: &'static str,
     limit: u32,
     window: Duration,
     policy: HeaderValue,
+    start: Arc<str>,
+}
+
+/// What is left of a rule, ready to be written into an answer.
+#[derive(Debug)]
+pub(super) struct RateStanding {
+    /// The policy, and the beginning of the other field.
+    start: Arc<str>,
+    remaining: u32,
+    /// In whole seconds.
+    reset_after: u64,
+}
+
+impl RateStanding {
+    /// Writes the lines, each with its CRLF.
+    pub(super) fn write(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(self.start.as_bytes());
+        for (key, number) in [(";r=", self.remaining.into()), (";t=", self.reset_after)] {
+            text.extend_from_slice(key.as_bytes());
+            text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        }
+        text.extend_from_slice(b"\r\n");
+    }
 }
 
 impl RateFields {
     /// Tells of a rule by name: letters, digits, `-`, `_` and `.`; nothing else of it is shown.
     pub fn new(rule: &'static str, limit: u32, window: Duration) -> Self {
-        RateFields { rule, limit, window, policy: policy(rule, limit, window) }
+        let policy = policy(rule, limit, window);
+        let start = start(rule, &policy);
+        RateFields { rule, limit, window, policy, start }
+    }
+
+    /// Returns what is left, for an answer to a request that was allowed. See [`RateFields::of`].
+    pub(super) fn standing(&self, verdict: &Verdict) -> RateStanding {
+        let start = if self.is_usual(verdict) {
+            self.start.clone()
+        } else {
+            start(self.rule, &policy(self.rule, verdict.limit, verdict.window))
+        };
+        RateStanding { start, remaining: verdict.remaining, reset_after: whole_seconds(verdict.reset_after) }
+    }
+
+    /// Tells whether a verdict is by this very rule: a place may be allowed several times as much as one address.
+    fn is_usual(&self, verdict: &Verdict) -> bool {
+        (verdict.limit, verdict.window) == (self.limit, self.window)
     }
 
     /// Returns the fields for an answer that `verdict` was given to.
@@ -32,10 +69,11 @@ impl RateFields {
     /// Do not send counts of a limit that is keyed by an account before the person has signed in: they would tell
     /// whether others try that account.
     pub fn of(&self, verdict: &Verdict) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        // A place may be allowed several times as much as one address.
-        let is_usual = (verdict.limit, verdict.window) == (self.limit, self.window);
-        let policy =
-            if is_usual { self.policy.clone() } else { policy(self.rule, verdict.limit, verdict.window) };
+        let policy = if self.is_usual(verdict) {
+            self.policy.clone()
+        } else {
+            policy(self.rule, verdict.limit, verdict.window)
+        };
         let standing =
             field(self.rule, [("r", verdict.remaining.into()), ("t", whole_seconds(verdict.reset_after))]);
         let wait = (!verdict.allowed).then(|| HeaderValue::from(whole_seconds(verdict.retry_after).max(1)));
@@ -48,27 +86,21 @@ fn policy(rule: &str, limit: u32, window: Duration) -> HeaderValue {
     field(rule, [("q", limit.into()), ("w", whole_seconds(window))])
 }
 
-/// Writes a string with two numbers as parameters (RFC 9651 section 3.1.2). On the stack, because most answers to
-/// programs have one.
-fn field(name: &str, parameters: [(&str, u64); 2]) -> HeaderValue {
-    let mut text = Cursor::new([0; LONGEST]);
-    let mut put = |part: &[u8]| {
-        let _ = text.write_all(part);
-    };
-    put(b"\"");
-    for byte in name.bytes().filter(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte)) {
-        put(&[byte]);
-    }
-    put(b"\"");
-    for (key, number) in parameters {
-        put(b";");
-        put(key.as_bytes());
-        put(b"=");
-        put(itoa::Buffer::new().format(number).as_bytes());
-    }
-    let length = usize::try_from(text.position()).unwrap_or(0);
-    let value = text.get_ref().get(..length).and_then(|value| HeaderValue::from_bytes(value).ok());
-    value.unwrap_or(const { HeaderValue::from_static("") })
+/// Returns a rule's policy as a line, and the beginning of the line that says what is left.
+fn start(rule: &str, policy: &HeaderValue) -> Arc<str> {
+    format!("{POLICY}: {}\r\n{STANDING}: {}", policy.to_str().unwrap_or_default(), quoted(rule)).into()
+}
+
+/// Writes a string with two numbers as parameters (RFC 9651 section 3.1.2).
+fn field(name: &str, [(one, first), (other, second)]: [(&str, u64); 2]) -> HeaderValue {
+    let text = format!("{};{one}={first};{other}={second}", quoted(name));
+    HeaderValue::from_str(&text).unwrap_or(const { HeaderValue::from_static("") })
+}
+
+fn quoted(name: &str) -> String {
+    let plain =
+        name.chars().filter(|character| character.is_ascii_alphanumeric() || "-_.".contains(*character));
+    format!("\"{}\"", plain.collect::<String>())
 }
 
 /// Rounds up: a client that waits this long has waited long enough.
@@ -93,7 +125,14 @@ mod tests {
             reservation: Reservation::NONE,
         };
         let told = |fields: &RateFields, verdict: &Verdict| -> Vec<String> {
-            fields.of(verdict).map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+            let told: Vec<_> = fields
+                .of(verdict)
+                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+                .collect();
+            let mut text = Vec::new();
+            fields.standing(verdict).write(&mut text);
+            assert_eq!(String::from_utf8(text).unwrap(), format!("{}\r\n{}\r\n", told[0], told[1]));
+            told
         };
         let login = RateFields::new("lo\"gin", 5, Duration::from_secs(300));
         assert_eq!(

@@ -15,7 +15,9 @@ use serde::Serialize;
 use super::connection::UnderWay;
 use super::cookies::SetCookie;
 use super::headers::WrittenHeaders;
+use super::rate::{RateFields, RateStanding};
 use super::{Fields, Problem};
+use crate::limits::Verdict;
 
 type Next = dyn FnMut() -> Result<Option<Bytes>, Problem> + Send + Sync;
 
@@ -110,7 +112,11 @@ impl Body for Payload {
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// Headers beyond the ones every response gets. `Cache-Control: no-store` is added unless one is set here.
+    /// What the body is.
+    pub content_type: Option<&'static str>,
+    /// What the rule for requests has left.
+    pub(super) rate: Option<RateStanding>,
+    /// Headers beyond these and the ones every response gets. `Cache-Control: no-store` is added unless one is set here.
     pub headers: Fields,
     /// The body, or its beginning.
     pub body: Bytes,
@@ -134,6 +140,8 @@ impl Reply {
     pub fn empty(status: StatusCode) -> Self {
         Reply {
             status,
+            content_type: None,
+            rate: None,
             headers: Fields::default(),
             body: Bytes::new(),
             rest: None,
@@ -152,8 +160,7 @@ impl Reply {
 
     /// Tells whether the answer is data and no page.
     pub(super) fn is_data(&self) -> bool {
-        let kind = self.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        matches!(kind, Some(b"application/json" | b"application/problem+json"))
+        matches!(self.content_type, Some("application/json" | "application/problem+json"))
     }
 
     /// Answers 204.
@@ -202,7 +209,7 @@ impl Reply {
     pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut reply = Reply::empty(status);
         reply.body = body.into();
-        reply.set(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        reply.content_type = Some(content_type);
         reply
     }
 
@@ -222,6 +229,11 @@ impl Reply {
             reply.set(header::LOCATION, location);
         }
         reply
+    }
+
+    /// Says what the rule for requests has left.
+    pub fn tell_rate(&mut self, fields: &RateFields, verdict: &Verdict) {
+        self.rate = Some(fields.standing(verdict));
     }
 
     /// Sets a header.

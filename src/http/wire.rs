@@ -4,6 +4,7 @@
 
 use std::future::{Future as _, poll_fn};
 use std::io;
+use std::iter::once;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::HeaderMap;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use parking_lot::Mutex;
 use tokio::task::coop::unconstrained;
@@ -52,11 +54,34 @@ pub(super) struct Flow {
 pub(super) struct PastHyper {
     /// The fields of the head that hyper has been given, until its request has come to the service. They belong to that head
     /// and to no other: many people may share the connection of one proxy.
-    pub request: Option<RequestHeaders>,
+    request: Option<RequestHeaders>,
     /// Room for those of the next one.
-    pub spare: RequestHeaders,
+    spare: RequestHeaders,
+    /// Room for what hyper sees of the next one. It takes it back with the answer.
+    spare_map: HeaderMap,
     /// The fields of the answer that is to be sent next.
-    pub answer: AnswerHeaders,
+    answer: AnswerHeaders,
+}
+
+impl PastHyper {
+    /// Returns the fields of the request that hyper comes with, of which it saw `map`.
+    pub(super) fn begin(&mut self, mut map: HeaderMap) -> RequestHeaders {
+        if map.len() <= MOST_SPARE {
+            map.clear();
+            self.spare_map = map;
+        }
+        self.request.take().unwrap_or_default()
+    }
+
+    /// Takes the fields of an answer that hyper is going to send, and those of its request, whose memory serves again. Returns
+    /// an empty map for that answer.
+    pub(super) fn end(&mut self, mut request: RequestHeaders, answer: AnswerHeaders) -> HeaderMap {
+        debug_assert!(!self.answer.is_due(), "an answer was made and not sent");
+        self.answer = answer;
+        request.clear();
+        self.spare = request;
+        std::mem::take(&mut self.spare_map)
+    }
 }
 
 /// Where the next unread byte stands.
@@ -141,32 +166,35 @@ impl Wire {
                     return Err(Refusal::Malformed);
                 }
                 let headers = std::mem::take(&mut past.spare);
-                let empty_line = sound.length - 2..sound.length;
-                let kept = [empty_line]
-                    .into_iter()
-                    .chain(headers.framing_from_the_end())
-                    .chain([0..sound.request_line]);
+                let (request_line, empty_line) =
+                    (once(0..sound.request_line), once(sound.length - 2..sound.length));
+                let kept = empty_line.chain(headers.framing_from_the_end()).chain(request_line);
                 self.approved = self.buffer.keep(sound.length, kept);
                 past.request = Some(headers);
-                self.mode = match sound.framing {
-                    Framing::Length(0) => Mode::Head,
-                    Framing::Length(length) => Mode::Body(length),
+                drop(past);
+                self.phase = Phase::None;
+                match sound.framing {
+                    // What has come of the body goes with its head: hyper would make room anew for what comes by itself.
+                    Framing::Length(length) => self.approve_body(length),
                     Framing::Chunked => {
                         self.flow.is_last.store(true, Ordering::Relaxed);
-                        Mode::UntilClose
+                        self.mode = Mode::UntilClose;
                     }
-                };
-                self.phase = Phase::None;
+                }
             }
-            Mode::Body(left) => {
-                let here = u64::try_from(self.buffer.waiting().len()).unwrap_or(u64::MAX).min(left);
-                self.approved = usize::try_from(here).unwrap_or(0);
-                self.mode = if here == left { Mode::Head } else { Mode::Body(left - here) };
-            }
+            Mode::Body(left) => self.approve_body(left),
             Mode::UntilClose => self.approved = self.buffer.waiting().len(),
             Mode::Refused => return Ok(false),
         }
         Ok(self.approved > 0)
+    }
+
+    /// Lets hyper have what is there of a body of which so much is still to come, beside what it may have already.
+    fn approve_body(&mut self, left: u64) {
+        let here = self.buffer.waiting().len() - self.approved;
+        let here = u64::try_from(here).unwrap_or(u64::MAX).min(left);
+        self.approved += usize::try_from(here).unwrap_or(0);
+        self.mode = if here == left { Mode::Head } else { Mode::Body(left - here) };
     }
 
     /// Checks the clock that runs at the moment; called whenever it is the other end's turn to send or to read.
@@ -317,6 +345,8 @@ impl Wire {
     }
 }
 
+/// Of a map with more fields than this the memory is not kept.
+const MOST_SPARE: usize = 4;
 /// The most of a body that is sent together with its head.
 const MOST_AT_ONCE: usize = 32 * 1024;
 /// The room for an answer that a connection keeps while it waits.

@@ -1,5 +1,7 @@
 //! The JSON faces of signing in: the web flow (cookies) and the API flow (tokens), kept apart.
 
+use std::fmt::Write as _;
+
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -457,7 +459,9 @@ pub async fn validate(room: &SignIn, request: &Request) -> Result<Reply, Problem
             let expires_in = verified.claims.exp.saturating_sub(request.now.as_secs());
             // The claims are JSON already, and were made once for many answers.
             let claims = verified.shown.get();
-            let answer = format!(r#"{{"active":true,"expires_in":{expires_in},"claims":{claims}}}"#);
+            let mut answer = String::with_capacity(claims.len() + 64);
+            // Writing to a String cannot fail.
+            let _ = write!(answer, r#"{{"active":true,"expires_in":{expires_in},"claims":{claims}}}"#);
             Ok(Reply::bytes(StatusCode::OK, "application/json", answer))
         }
         Err(refusal) => {

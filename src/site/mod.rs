@@ -333,9 +333,9 @@ impl Site {
     /// Tells whether a `Host` header names the public origin.
     pub fn is_own_host(&self, host: &str) -> bool {
         let state = self.0.state.load();
+        let scheme = if state.origin.is_https { "https://" } else { "http://" };
         // Nearly always it is the very same text.
-        let authority = state.origin.text.split_once("://").map(|(_, authority)| authority);
-        authority == Some(host) || host_matches(&state.origin.text, host)
+        state.origin.text.strip_prefix(scheme) == Some(host) || host_matches(&state.origin.text, host)
     }
 
     /// Tells whether `text` is the public origin.
