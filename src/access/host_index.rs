@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-use super::domain::DomainPattern;
+use super::domain::{DomainPattern, split_at_byte};
 use super::rules::Rule;
 
 /// Most bytes of all expressions for hosts, compiled as one. Beyond that they are tried one after the other.
@@ -22,12 +22,42 @@ struct Span {
 #[derive(Debug, Default)]
 pub(super) struct HostIndex {
     /// The rules that name a host exactly.
-    exact: HashMap<Arc<str>, Span>,
+    exact: Names,
     /// The rules that name hosts below a parent.
-    below: HashMap<Arc<str>, Span>,
+    below: Names,
     /// Indexes of rules; those of each name stand together, in order.
     numbers: Vec<u32>,
     patterns: HostPatterns,
+}
+
+/// Names of hosts. Most that are asked for are none of them, which their length alone nearly always tells.
+#[derive(Debug, Default)]
+struct Names {
+    table: HashMap<Arc<str>, Span>,
+    /// Whether there is a name of so many bytes; the last place is for all longer ones.
+    lengths: Vec<bool>,
+}
+
+impl Names {
+    const LONGEST: usize = 63;
+
+    fn get(&self, name: &str) -> Option<&Span> {
+        let length = name.len().min(Self::LONGEST);
+        if self.lengths.get(length).copied().unwrap_or_default() { self.table.get(name) } else { None }
+    }
+}
+
+impl FromIterator<(Arc<str>, Span)> for Names {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Span)>>(names: I) -> Self {
+        let table: HashMap<_, _> = names.into_iter().collect();
+        let mut lengths = vec![false; Self::LONGEST + 1];
+        for name in table.keys() {
+            if let Some(place) = lengths.get_mut(name.len().min(Self::LONGEST)) {
+                *place = true;
+            }
+        }
+        Names { table, lengths }
+    }
 }
 
 /// The rules that name hosts by expressions.
@@ -86,9 +116,9 @@ impl HostIndex {
         if let Some(span) = self.exact.get(host) {
             show(span);
         }
-        if !self.below.is_empty() {
+        if !self.below.table.is_empty() {
             let mut rest = host;
-            while let Some((_, parent)) = rest.split_once('.') {
+            while let Some((_, parent)) = split_at_byte(rest, b'.') {
                 if let Some(span) = self.below.get(parent) {
                     show(span);
                 }

@@ -8,7 +8,7 @@ use std::fmt;
 use http::{HeaderName, StatusCode, header};
 
 use super::endpoint::Dialect;
-use crate::access::domain::{normal_host, split_authority};
+use crate::access::domain::{normal_host, split_at_byte, split_authority};
 use crate::http::path::{self, PathError};
 use crate::http::{Request, RequestHeaders};
 use crate::words::Words;
@@ -201,7 +201,7 @@ fn has_space(text: &str) -> bool {
 /// Reads a header that may hold no comma.
 fn one_plain<'a>(headers: &'a RequestHeaders, name: &'static HeaderName) -> Result<&'a str, Refusal> {
     let text = one(headers, name)?;
-    if text.contains(',') { Err(Refusal::Doubled(name.as_str())) } else { Ok(text) }
+    if text.as_bytes().contains(&b',') { Err(Refusal::Doubled(name.as_str())) } else { Ok(text) }
 }
 
 /// Makes of a missing header another value, and leaves every other mistake.
@@ -241,13 +241,15 @@ pub fn parse_url<'a>(url: &'a str, method: &'a str) -> Result<Inquiry<'a>, Refus
 
 fn parse<'a>(url: &'a str, method: Option<&'a str>) -> Result<Inquiry<'a>, Refusal> {
     let invalid = Refusal::Invalid("x-original-url");
-    let (scheme, rest) = url.split_once(':').ok_or(invalid)?;
+    let (scheme, rest) = split_at_byte(url, b':').ok_or(invalid)?;
     let rest = rest.strip_prefix("//").ok_or(invalid)?;
     // `https://host?x` and `https://host` have no path; proxies always send one.
-    let slash = rest.find('/').ok_or(invalid)?;
+    let slash = memchr::memchr(b'/', rest.as_bytes()).ok_or(invalid)?;
     let (authority, target) = rest.split_at_checked(slash).ok_or(invalid)?;
     let raw_path = path_of(target);
-    if raw_path.contains(',') && (raw_path.contains(",http://") || raw_path.contains(",https://")) {
+    if raw_path.as_bytes().contains(&b',')
+        && (raw_path.contains(",http://") || raw_path.contains(",https://"))
+    {
         return Err(Refusal::Doubled("x-original-url"));
     }
     if has_space(url) {
@@ -340,7 +342,7 @@ fn scheme(headers: &RequestHeaders) -> Result<&str, Refusal> {
 }
 
 fn path_of(target: &str) -> &str {
-    target.split_once('?').map_or(target, |(path, _)| path)
+    split_at_byte(target, b'?').map_or(target, |(path, _)| path)
 }
 
 fn assemble<'a>(

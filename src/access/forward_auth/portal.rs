@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::endpoint::Dialect;
 use super::inquiry::{Inquiry, Question, Refusal, one};
+use crate::access::domain::split_at_byte;
 use crate::http::redirect::safe_return_target;
 use crate::site::Site;
 
@@ -43,7 +44,7 @@ fn header(question: Question<'_>) -> Result<Option<Cow<'_, str>>, Refusal> {
 
 /// Returns a parameter of the proxy's own query, decoded; an empty one is none.
 fn parameter<'a>(target: &'a str, name: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
-    let Some((_, query)) = target.split_once('?') else { return Ok(None) };
+    let Some((_, query)) = split_at_byte(target, b'?') else { return Ok(None) };
     let mut found =
         form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).map(|(_, value)| value);
     match (found.next(), found.next()) {
