@@ -121,8 +121,12 @@ fn respond(
 ) -> Responding {
     flow.is_due.store(true, Ordering::Relaxed);
     let (parts, body) = request.into_parts();
-    // hyper calls once for each head. Without fields of its own a request would be nobody's.
-    let headers = flow.past_hyper.lock().begin(parts.headers);
+    let Some(headers) = flow.past_hyper.lock().begin(parts.headers) else {
+        tracing::error!("a request came without its header fields");
+        let reply = Reply::empty(StatusCode::INTERNAL_SERVER_ERROR);
+        let response = make(reply, false, RequestHeaders::default(), flow);
+        return Responding::Made(Some(close_after(response, true)));
+    };
     let client = Client::resolve(peer, &headers, &shared.settings.trusted_proxies);
     let (route, limits) = shared.handler.route(&parts.method, parts.uri.path());
     let request = Request {
@@ -159,6 +163,8 @@ fn work(
     under_way: UnderWay,
 ) -> Pin<Box<dyn Future<Output = Response<Payload>> + Send>> {
     // A block, because an `async fn` would hold each of these twice.
+    // What comes of it after the answer was made would be taken for a head.
+    let has_unread_body = limits.is_body_ignored && !body.is_end_stream();
     Box::pin(async move {
         let (reply, must_close) = match shared.handler.admit(route, &request) {
             // What is left of the body is not worth reading.
@@ -173,7 +179,7 @@ fn work(
         };
         let mut response = make(reply, request.client.is_https, request.headers, &under_way.0);
         response.body_mut().keep(|| under_way);
-        close_after(response, must_close)
+        close_after(response, must_close || has_unread_body)
     })
 }
 

@@ -1,7 +1,8 @@
 //! The judge of request heads. hyper is lenient where RFC 9112 lets it be (bare LF, Content-Length beside
 //! Transfer-Encoding, two Hosts) and answers what it does refuse without our security headers; so every head is
-//! judged here first, and only sound ones reach hyper (INP-02, INP-03, WEB-08).
+//! judged here first, and only of sound ones hyper gets to know what frames them (INP-02, INP-03, WEB-08).
 
+use std::iter;
 use std::ops::Range;
 
 use super::byte_set::ByteSet;
@@ -47,6 +48,15 @@ pub(super) struct Head {
     pub request_line: usize,
     /// What follows.
     pub framing: Framing,
+}
+
+impl Head {
+    /// Returns where in the head stands what hyper has to know of it, the last piece first. `headers` are its fields.
+    pub(super) fn pieces_from_the_end(&self, headers: &RequestHeaders) -> impl Iterator<Item = Range<usize>> {
+        let request_line = iter::once(0..self.request_line);
+        let empty_line = iter::once(self.length - 2..self.length);
+        empty_line.chain(headers.framing_from_the_end()).chain(request_line)
+    }
 }
 
 /// Reads the head at the front of `bytes`, of which the first `seen` did not make a whole one, and its fields into
@@ -213,24 +223,24 @@ impl<'a> FramingFields<'a> {
         let start = line.len() - value.len();
         let value = value.trim_ascii_end();
         let is_framing = match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
+            4 if is_name(name, b"host") => {
                 once(self.host.replace(value))?;
                 false
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+            14 if is_name(name, b"content-length") => {
                 let length = decimal(value).ok_or(Refusal::Malformed)?;
                 once(self.length.replace(length))?;
                 true
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            17 if is_name(name, b"transfer-encoding") => {
                 if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Refusal::Malformed);
                 }
                 self.is_chunked = true;
                 true
             }
-            10 => name.eq_ignore_ascii_case(b"connection"),
-            6 => name.eq_ignore_ascii_case(b"expect"),
+            10 => is_name(name, b"connection"),
+            6 => is_name(name, b"expect"),
             _ => false,
         };
         Ok(Field { name: name.len(), value: start..start + value.len(), is_underscored, is_framing })
@@ -244,6 +254,11 @@ impl<'a> FramingFields<'a> {
             (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
         }
     }
+}
+
+/// Tells whether a name is `wanted`, which is in lower case. Most that are as long differ in the first letter.
+fn is_name(name: &[u8], wanted: &[u8]) -> bool {
+    name.first().map(u8::to_ascii_lowercase) == wanted.first().copied() && name.eq_ignore_ascii_case(wanted)
 }
 
 /// Refuses a field that was there before.
@@ -313,6 +328,7 @@ fn holds_value(word: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::buffer::Buffer;
     use proptest::prelude::*;
 
     fn read(bytes: &[u8], seen: usize) -> Result<Option<Head>, Refusal> {
@@ -442,12 +458,12 @@ mod tests {
         assert!(headers.had_underscores);
         let all: Vec<_> = headers.iter().collect();
         let expected: [(&str, &[u8]); 6] = [
-            ("Host", b"a"),
-            ("X-Empty", b""),
-            ("Expect", b"100-continue"),
-            ("CONNECTION", b"close"),
-            ("Cookie", b"a=b; c= \xe4"),
-            ("Content-Length", b"3"),
+            ("host", b"a"),
+            ("x-empty", b""),
+            ("expect", b"100-continue"),
+            ("connection", b"close"),
+            ("cookie", b"a=b; c= \xe4"),
+            ("content-length", b"3"),
         ];
         assert_eq!(all, expected);
         let framing: Vec<_> = headers.framing_from_the_end().map(|range| &head[range]).collect();
@@ -503,6 +519,49 @@ mod tests {
                 seen = end;
             }
             prop_assert_eq!(in_pieces, whole);
+        }
+
+        /// Nobody but the judge reads the fields, so they are compared with what the parser of hyper makes of them; and what hyper
+        /// is given it must take whole, or it would answer without our headers (WEB-08).
+        #[test]
+        fn the_parser_of_hyper_reads_the_same(
+            lines in prop::collection::vec(
+                "(Content-Length: 3|Transfer-Encoding: chunked|[cC]onnection: (close|x, keep-alive)|Expect: 100-continue\
+                |(X|x-y|Cookie|a_b|Content_Length):[ \t]{0,2}[ -~\u{e4}\t]{0,9}[ \t]{0,2})", 0..9),
+            target in "/[a-z?=%]{0,20}",
+            behind in "[ -~\r\n]{0,20}",
+        ) {
+            let mut head = format!("POST {target} HTTP/1.1\r\nHost: a\r\n");
+            lines.iter().for_each(|line| head.extend([line, "\r\n"]));
+            let bytes = head + "\r\n" + &behind;
+            let mut headers = RequestHeaders::default();
+            let Ok(Some(sound)) = super::read(bytes.as_bytes(), 0, &mut headers) else { return Ok(()) };
+
+            let mut space = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut whole = httparse::Request::new(&mut space);
+            prop_assert_eq!(whole.parse(bytes.as_bytes()), Ok(httparse::Status::Complete(sound.length)));
+            let theirs: Vec<_> = whole.headers.iter().filter(|field| !field.name.contains('_')).collect();
+            prop_assert_eq!(headers.had_underscores, theirs.len() < whole.headers.len());
+            prop_assert_eq!(headers.iter().count(), theirs.len());
+            for ((name, value), theirs) in headers.iter().zip(&theirs) {
+                prop_assert_eq!((name, value), (&*theirs.name.to_ascii_lowercase(), theirs.value));
+            }
+
+            let mut buffer = Buffer::default();
+            buffer.room()[..bytes.len()].copy_from_slice(bytes.as_bytes());
+            buffer.add(bytes.len());
+            let kept = buffer.keep(sound.length, sound.pieces_from_the_end(&headers));
+            prop_assert_eq!(&buffer.waiting()[kept..], behind.as_bytes());
+            let mut space = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut seen = httparse::Request::new(&mut space);
+            prop_assert_eq!(seen.parse(buffer.waiting()), Ok(httparse::Status::Complete(kept)));
+            prop_assert_eq!((seen.method, seen.path, seen.version), (whole.method, whole.path, whole.version));
+            let is_framing = |name: &str| {
+                let framing = ["connection", "content-length", "expect", "transfer-encoding"];
+                framing.iter().any(|own| name.eq_ignore_ascii_case(own))
+            };
+            let framing: Vec<_> = theirs.into_iter().filter(|field| is_framing(field.name)).collect();
+            prop_assert_eq!(seen.headers.iter().collect::<Vec<_>>(), framing);
         }
 
         /// What is judged sound must never fail in hyper, which would answer without our headers (WEB-08).

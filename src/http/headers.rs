@@ -147,7 +147,7 @@ impl AnswerHeaders {
     }
 }
 
-/// Turns a reply into a response, and into the headers that it must have. What the reply sets itself wins.
+/// Turns a reply into a response, and into the headers that it must have.
 pub(super) fn finish(reply: Reply, is_https: bool) -> (Response<Payload>, AnswerHeaders) {
     let kept = bit(AnswerHeaders::MAY_BE_KEPT, reply.headers.contains_key(header::CACHE_CONTROL));
     // An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it.

@@ -1,6 +1,6 @@
 //! What answers say of rate limits: draft-ietf-httpapi-ratelimit-headers-10 and `Retry-After` (RFC 9110 section 10.2.3).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, header};
@@ -16,7 +16,7 @@ pub struct RateFields {
     limit: u32,
     window: Duration,
     policy: HeaderValue,
-    start: Arc<str>,
+    start: OnceLock<Arc<str>>,
 }
 
 /// What is left of a rule, ready to be written into an answer.
@@ -44,15 +44,13 @@ impl RateStanding {
 impl RateFields {
     /// Tells of a rule by name: letters, digits, `-`, `_` and `.`; nothing else of it is shown.
     pub fn new(rule: &'static str, limit: u32, window: Duration) -> Self {
-        let policy = policy(rule, limit, window);
-        let start = start(rule, &policy);
-        RateFields { rule, limit, window, policy, start }
+        RateFields { rule, limit, window, policy: policy(rule, limit, window), start: OnceLock::new() }
     }
 
     /// Returns what is left, for an answer to a request that was allowed. See [`RateFields::of`].
     pub(super) fn standing(&self, verdict: &Verdict) -> RateStanding {
         let start = if self.is_usual(verdict) {
-            self.start.clone()
+            self.start.get_or_init(|| start(self.rule, &self.policy)).clone()
         } else {
             start(self.rule, &policy(self.rule, verdict.limit, verdict.window))
         };

@@ -153,7 +153,7 @@ impl Reply {
         }
     }
 
-    /// Returns the first value of a header that the answer sets itself.
+    /// Returns the first value of a header that the answer sets itself, but for its content type and what is left of a rule.
     pub fn header(&self, name: &str) -> Option<&HeaderValue> {
         self.headers.get(name).or_else(|| self.identity.as_ref()?.get(name))
     }
@@ -231,9 +231,11 @@ impl Reply {
         reply
     }
 
-    /// Says what the rule for requests has left.
+    /// Says what the rule for requests has left, unless the answer tells of a stricter one.
     pub fn tell_rate(&mut self, fields: &RateFields, verdict: &Verdict) {
-        self.rate = Some(fields.standing(verdict));
+        if !self.headers.contains_key("ratelimit") {
+            self.rate = Some(fields.standing(verdict));
+        }
     }
 
     /// Sets a header.

@@ -16,7 +16,7 @@ pub struct Request {
     pub method: Method,
     /// The target as it was sent.
     pub uri: Uri,
-    /// All headers.
+    /// All header fields, but those with an underscore in their names.
     pub headers: RequestHeaders,
     /// The body, already read within the route's limit.
     pub body: Bytes,

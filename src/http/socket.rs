@@ -34,12 +34,13 @@ impl Socket {
     /// Sends as many of `bytes` as the socket takes. Returns how many.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
+            // Nearly always there is room, so that is asked only afterwards.
             let sent = self
                 .at_once(Interest::WRITABLE, bytes.len(), || Ok(send(&self.0, bytes, SendFlags::NOSIGNAL)?));
             if let Some(sent) = sent {
                 return Poll::Ready(sent);
             }
+            ready!(self.0.poll_write_ready(cx))?;
         }
     }
 

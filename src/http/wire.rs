@@ -4,7 +4,6 @@
 
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::iter::once;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -61,22 +60,25 @@ pub(super) struct PastHyper {
     spare_map: HeaderMap,
     /// The fields of the answer that is to be sent next.
     answer: AnswerHeaders,
+    /// Whether an answer was made while another one had not begun to be sent, so that nobody knows which one comes next.
+    is_mixed_up: bool,
 }
 
 impl PastHyper {
-    /// Returns the fields of the request that hyper comes with, of which it saw `map`.
-    pub(super) fn begin(&mut self, mut map: HeaderMap) -> RequestHeaders {
+    /// Returns the fields of the request that hyper comes with, of which it saw `map`. It comes once for each head; a request
+    /// without fields of its own is nobody's.
+    pub(super) fn begin(&mut self, mut map: HeaderMap) -> Option<RequestHeaders> {
         if map.len() <= MOST_SPARE {
             map.clear();
             self.spare_map = map;
         }
-        self.request.take().unwrap_or_default()
+        self.request.take()
     }
 
     /// Takes the fields of an answer that hyper is going to send, and those of its request, whose memory serves again. Returns
     /// an empty map for that answer.
     pub(super) fn end(&mut self, mut request: RequestHeaders, answer: AnswerHeaders) -> HeaderMap {
-        debug_assert!(!self.answer.is_due(), "an answer was made and not sent");
+        self.is_mixed_up |= self.answer.is_due();
         self.answer = answer;
         request.clear();
         self.spare = request;
@@ -166,10 +168,7 @@ impl Wire {
                     return Err(Refusal::Malformed);
                 }
                 let headers = std::mem::take(&mut past.spare);
-                let (request_line, empty_line) =
-                    (once(0..sound.request_line), once(sound.length - 2..sound.length));
-                let kept = empty_line.chain(headers.framing_from_the_end()).chain(request_line);
-                self.approved = self.buffer.keep(sound.length, kept);
+                self.approved = self.buffer.keep(sound.length, sound.pieces_from_the_end(&headers));
                 past.request = Some(headers);
                 drop(past);
                 self.phase = Phase::None;
@@ -278,7 +277,14 @@ impl Wire {
     fn poll_answer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.flow.is_due.store(false, Ordering::Relaxed);
         ready!(self.poll_rest(cx))?;
-        let headers = std::mem::take(&mut self.flow.past_hyper.lock().answer);
+        let headers = {
+            let mut past = self.flow.past_hyper.lock();
+            if past.is_mixed_up {
+                tracing::error!("an answer was held back: two were made at once");
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            std::mem::take(&mut past.answer)
+        };
         let taken = if headers.is_due() {
             let Some((before, after)) = split_answer(bytes) else {
                 // Rather no answer than one without them.
@@ -493,4 +499,43 @@ fn answer(status_line: &str, status: u16, code: &str, detail: &str, extra: &str)
         body.len(),
         String::from_utf8_lossy(&headers),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Reply;
+    use crate::http::headers::finish;
+    use http::StatusCode;
+
+    fn answer() -> AnswerHeaders {
+        finish(Reply::empty(StatusCode::OK), false).1
+    }
+
+    /// Whatever hyper does: no fields serve twice, and no answer takes the place of another.
+    #[test]
+    fn the_fields_of_a_request_are_taken_once_and_those_of_two_answers_are_never_mixed_up() {
+        let mut past = PastHyper::default();
+        assert_eq!(past.begin(HeaderMap::new()), None);
+        let fields: RequestHeaders = [("cookie", "a")].into_iter().collect();
+        past.request = Some(fields.clone());
+        assert_eq!(past.begin(HeaderMap::new()), Some(fields.clone()));
+        assert_eq!(past.begin(HeaderMap::new()), None);
+        past.end(fields, answer());
+        assert_eq!((past.spare.iter().count(), past.is_mixed_up), (0, false));
+        past.end(RequestHeaders::default(), answer());
+        assert!(past.is_mixed_up);
+    }
+
+    #[test]
+    fn the_map_that_hyper_gets_back_is_empty() {
+        let mut past = PastHyper::default();
+        for count in [1, MOST_SPARE + 1] {
+            let names = (0..count).map(|number| format!("x-{number}").parse::<http::HeaderName>().unwrap());
+            let seen = names.map(|name| (name, http::HeaderValue::from_static("secret"))).collect();
+            let _ = past.begin(seen);
+            let map = past.end(RequestHeaders::default(), AnswerHeaders::default());
+            assert_eq!((map.len(), map.capacity() > 0), (0, count == 1));
+        }
+    }
 }

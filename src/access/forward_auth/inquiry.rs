@@ -244,7 +244,7 @@ fn parse<'a>(url: &'a str, method: Option<&'a str>) -> Result<Inquiry<'a>, Refus
     let (scheme, rest) = split_at_byte(url, b':').ok_or(invalid)?;
     let rest = rest.strip_prefix("//").ok_or(invalid)?;
     // `https://host?x` and `https://host` have no path; proxies always send one.
-    let slash = memchr::memchr(b'/', rest.as_bytes()).ok_or(invalid)?;
+    let slash = rest.bytes().position(|byte| byte == b'/').ok_or(invalid)?;
     let (authority, target) = rest.split_at_checked(slash).ok_or(invalid)?;
     let raw_path = path_of(target);
     if raw_path.as_bytes().contains(&b',')

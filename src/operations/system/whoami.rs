@@ -58,10 +58,9 @@ pub struct Seen {
 pub fn look(request: &Request) -> Seen {
     let client = &request.client;
     let header = |(name, value): (&str, &[u8])| {
-        let name = name.to_ascii_lowercase();
         let is_hidden = HIDDEN_PARTS.iter().any(|part| name.contains(part));
         let text = String::from_utf8_lossy(value).into_owned();
-        SeenHeader { name, length: value.len(), value: (!is_hidden).then_some(text) }
+        SeenHeader { name: name.to_owned(), length: value.len(), value: (!is_hidden).then_some(text) }
     };
     Seen {
         address: client.ip.to_string(),

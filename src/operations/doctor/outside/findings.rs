@@ -401,12 +401,12 @@ fn identity(facts: &Facts) -> Finding {
         [FORGED_USER, FORGED_ADDRESS, FORGED_PATH].iter().any(|claim| contains(value, claim.as_bytes()))
     });
     // Our own edge takes these out and says so; other apps read them as Remote-User.
-    let underscored = || headers.had_underscores.then(|| "remote_user".to_owned());
-    let Some(name) = forged.map(|(name, _)| name.to_ascii_lowercase()).or_else(underscored) else {
+    let underscored = headers.had_underscores.then_some("remote_user");
+    let Some(name) = forged.map(|(name, _)| name).or(underscored) else {
         return check.ok(say!(doctor_identity_right));
     };
-    let line = facts.proxy.and_then(|proxy| line_for_header(proxy, &name, &facts.addresses));
-    let sentence = say!(doctor_identity_leaks, spelled(&name));
+    let line = facts.proxy.and_then(|proxy| line_for_header(proxy, name, &facts.addresses));
+    let sentence = say!(doctor_identity_leaks, spelled(name));
     check.fix_by(line, sentence)
 }
 
