@@ -287,9 +287,13 @@ pub(super) fn is_worth_compacting(db: &sled::Db, dir: &Path, floor: u64) -> bool
         // What does not read is for the examination after this to report.
         let Ok((key, value)) = pair else { return false };
         logical = logical.saturating_add((key.len() + value.len()) as u64);
+        // Enough has been seen: to read the rest of a large store as well would take half of its start.
+        if logical.saturating_mul(BLOAT) >= size {
+            return false;
+        }
     }
     let room = logical.saturating_mul(BLOAT).saturating_add(floor);
-    size > logical.saturating_mul(BLOAT) && directory::free_bytes(dir).is_some_and(|free| free > room)
+    directory::free_bytes(dir).is_some_and(|free| free > room)
 }
 
 /// Copies every pair of `db` into a fresh store, compares both, and swaps them.
