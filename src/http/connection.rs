@@ -162,9 +162,9 @@ fn work(
     is_last: bool,
     under_way: UnderWay,
 ) -> Pin<Box<dyn Future<Output = Response<Payload>> + Send>> {
-    // A block, because an `async fn` would hold each of these twice.
     // What comes of it after the answer was made would be taken for a head.
     let has_unread_body = limits.is_body_ignored && !body.is_end_stream();
+    // A block, because an `async fn` would hold each argument twice.
     Box::pin(async move {
         let (reply, must_close) = match shared.handler.admit(route, &request) {
             // What is left of the body is not worth reading.

@@ -68,8 +68,8 @@ impl WrittenHeaders {
     }
 }
 
-/// The headers of an answer but those of its framing, which are hyper's. The wire writes them as text behind the status line:
-/// to put them into a map and to encode them from it for every answer would be a tenth of the whole work for it.
+/// The headers of an answer but those of its framing, which are hyper's. The wire writes them as text behind the status line,
+/// which is much less work than to put them into a map and to encode them from it.
 #[derive(Debug, Default)]
 pub(super) struct AnswerHeaders {
     bits: u8,
