@@ -112,7 +112,7 @@ impl Body for Payload {
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// What the body is.
+    /// The media type of the body; `None` without one.
     pub content_type: Option<&'static str>,
     /// What the rule for requests has left.
     pub(super) rate: Option<RateStanding>,
