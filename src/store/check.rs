@@ -47,6 +47,8 @@ pub(super) fn soundness(key: &[u8], value: &[u8], sealer: Option<&Sealer>) -> So
 pub struct CheckReport {
     /// Pairs looked at.
     pub checked: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
     /// Values that fail their checksum or their seal, and keys of no known table. Zero in a sound store.
     pub damaged: u64,
     /// Index rows whose record is gone. Normal: the purge removes them when their time comes.
@@ -59,6 +61,7 @@ pub struct CheckReport {
 #[derive(Debug, Default)]
 pub struct BackgroundCheck {
     checked: AtomicU64,
+    bytes: AtomicU64,
     damaged: AtomicU64,
     dangling: AtomicU64,
     is_finished: AtomicBool,
@@ -70,6 +73,7 @@ impl BackgroundCheck {
     pub fn report(&self) -> CheckReport {
         CheckReport {
             checked: self.checked.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
             damaged: self.damaged.load(Ordering::Relaxed),
             dangling: self.dangling.load(Ordering::Relaxed),
             is_finished: self.is_finished.load(Ordering::Relaxed),
@@ -104,6 +108,7 @@ pub(super) fn run(
         let slice = engine.scan(b"", last.as_deref(), SLICE)?;
         for (key, value) in &slice {
             check.checked.fetch_add(1, Ordering::Relaxed);
+            check.bytes.fetch_add((key.len() + value.len()) as u64, Ordering::Relaxed);
             if soundness(key, value, Some(sealer)) != Soundness::Sound {
                 check.damaged.fetch_add(1, Ordering::Relaxed);
                 let table =

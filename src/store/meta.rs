@@ -83,6 +83,15 @@ pub(super) struct Progress {
 }
 single!(Progress, META, b"progress");
 
+/// How much there is in the store, as the last check of everything counted it. It stands only in a store so large on disk
+/// that a start may compact it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Contents {
+    /// Of all keys and values.
+    pub(super) bytes: u64,
+}
+single!(Contents, META, b"contents");
+
 /// A sealed value that opens only with the master key of this store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Canary {

@@ -312,13 +312,20 @@ const REST: Duration = Duration::from_millis(2);
 
 fn start_check(store: &Store, check: &Arc<BackgroundCheck>) -> Option<JoinHandle<()>> {
     let engine = Arc::downgrade(store.engine());
-    let (sealer, check) = (store.sealer.clone(), check.clone());
+    let (sealer, random, check) = (store.sealer.clone(), store.random.clone(), check.clone());
     let started = std::thread::Builder::new().name("store-check".to_owned()).spawn(move || {
         // Not idle: sled's readers hold a lock that the writer waits for, and on a busy core an idle thread would not get
         // to let go of it.
         step_back(false);
         if let Err(error) = check::run(&|| engine.upgrade(), &sealer, &check, REST) {
             tracing::error!(%error, "the check of the store ended early");
+        }
+        let report = check.report();
+        if report.is_finished
+            && let Some(engine) = engine.upgrade()
+            && let Err(error) = restore::note_contents(&Store::new(engine, sealer, random), report.bytes)
+        {
+            tracing::debug!(%error, "what the check of the store counted was not noted");
         }
     });
     match started {
@@ -396,7 +403,7 @@ impl Opening<'_> {
         }
         let mut db = open_db()?;
         let floor = self.settings.free_space_floor.unwrap_or_else(|| default_floor(&db));
-        if restore::is_worth_compacting(&db, self.dir(), floor) {
+        if restore::is_worth_compacting(&db, self, floor) {
             restore::rewrite(self, db, &lock)?;
             db = open_db()?;
         }

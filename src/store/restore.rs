@@ -9,15 +9,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::beginning;
 use super::directory::{self, DirectoryLock, STORE, STORE_NEW};
-use super::engine::{Engine, RawBatch, StoreError, Write};
+use super::engine::{CommitError, Engine, RawBatch, StoreError, Write};
 use super::export::{self, Counts, ExportError, Leniency, Reader};
 use super::guarded;
-use super::meta::{self, Canary, Instance, NotBefore, OLDEST_SCHEMA, Schema};
+use super::meta::{self, Canary, Contents, Instance, NotBefore, OLDEST_SCHEMA, Schema, Single as _};
 use super::open::{OpenError, OpenSettings, Opening, Refusal};
 use super::sled_engine::SledEngine;
 use super::swap::{self, Old};
 use super::tables::{EXPIRY_TAG, Table};
-use super::{Store, check, progress, wait};
+use super::{Record as _, Store, check, envelope, progress, wait};
 use crate::crypto::sealed::Sealer;
 use crate::kernel::ids::InstanceId;
 use crate::kernel::random::Random;
@@ -277,9 +277,14 @@ pub fn compact(
 }
 
 /// Returns whether the store is so bloated that a start should compact it, and the disk has room for that.
-pub(super) fn is_worth_compacting(db: &sled::Db, dir: &Path, floor: u64) -> bool {
+pub(super) fn is_worth_compacting(db: &sled::Db, opening: &Opening<'_>, floor: u64) -> bool {
     let Ok(size) = db.size_on_disk() else { return false };
     if size <= SMALLEST_TO_COMPACT {
+        return false;
+    }
+    // To look would read most of the store, which takes a third of its start. So the last check has to have found
+    // reason to, or has to be missing.
+    if noted_contents(db, opening.sealer).is_some_and(|contents| !is_bloated(contents.bytes, size)) {
         return false;
     }
     let mut logical = 0_u64;
@@ -287,13 +292,31 @@ pub(super) fn is_worth_compacting(db: &sled::Db, dir: &Path, floor: u64) -> bool
         // What does not read is for the examination after this to report.
         let Ok((key, value)) = pair else { return false };
         logical = logical.saturating_add((key.len() + value.len()) as u64);
-        // Enough has been seen: to read the rest of a large store as well would take half of its start.
-        if logical.saturating_mul(BLOAT) >= size {
+        if !is_bloated(logical, size) {
             return false;
         }
     }
     let room = logical.saturating_mul(BLOAT).saturating_add(floor);
-    directory::free_bytes(dir).is_some_and(|free| free > room)
+    directory::free_bytes(&opening.settings.dir).is_some_and(|free| free > room)
+}
+
+fn is_bloated(logical: u64, size: u64) -> bool {
+    logical.saturating_mul(BLOAT) < size
+}
+
+fn noted_contents(db: &sled::Db, sealer: &Arc<Sealer>) -> Option<Contents> {
+    let raw = db.get(Contents::TABLE.key(Contents::ROW)).ok()??;
+    envelope::open(sealer, Contents::ROW, raw.to_vec()).ok().map(|found| found.value)
+}
+
+/// Notes for the next start how much a check found in a store that may have to be compacted; nothing in a smaller one.
+pub(super) fn note_contents(store: &Store, bytes: u64) -> Result<(), CommitError> {
+    if store.engine().size_on_disk() <= SMALLEST_TO_COMPACT {
+        return Ok(());
+    }
+    let mut batch = store.batch();
+    meta::put(&mut batch, &Contents { bytes });
+    wait(store.commit(batch))
 }
 
 /// Copies every pair of `db` into a fresh store, compares both, and swaps them.

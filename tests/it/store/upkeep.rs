@@ -37,10 +37,8 @@ fn compaction_keeps_every_record_and_gives_space_back() {
     }
 }
 
-#[test]
-fn a_bloated_store_is_compacted_at_start() {
-    let place = Place::new();
-    let opened = place.open();
+/// Fills 80 MiB of the table of events, and puts one record beside them.
+fn fill_with_events(opened: &Opened) {
     let mut waiting = Vec::new();
     for part in 0..500_u64 {
         let writes = (0..50_u64)
@@ -51,21 +49,67 @@ fn a_bloated_store_is_compacted_at_start() {
             waiting.drain(..).for_each(|answer| wait(answer).unwrap());
         }
     }
+    waiting.into_iter().for_each(|answer| wait(answer).unwrap());
+    put(opened, "a", "1");
+}
+
+fn remove_the_events(opened: &Opened) {
     for part in 0..500_u64 {
         let writes = (0..50_u64)
             .map(|row| Write::Remove(Table::AUDIT.key(&(part * 50 + row).to_be_bytes())))
             .collect();
         drop(opened.engine.commit(raw(Vec::new(), writes)));
     }
-    put(&opened, "a", "1");
+}
+
+fn size_of_the_store(place: &Place) -> u64 {
+    fs::metadata(place.dir.join("store/db")).unwrap().len()
+}
+
+fn assert_is_compacted(place: &Place, opened: &Opened) {
+    assert!(size_of_the_store(place) < 4 * 1024 * 1024, "{}", size_of_the_store(place));
+    assert_eq!(get(opened, "a").as_deref(), Some("1"));
+    assert!(opened.engine.scan(&[Table::AUDIT.tag], None, 10).unwrap().is_empty());
+}
+
+#[test]
+fn a_bloated_store_is_compacted_at_start() {
+    let place = Place::new();
+    let opened = place.open();
+    fill_with_events(&opened);
+    remove_the_events(&opened);
     opened.close();
     drop(opened);
-    let size = || fs::metadata(place.dir.join("store/db")).unwrap().len();
-    assert!(size() > 64 * 1024 * 1024, "{}", size());
+    assert!(size_of_the_store(&place) > 64 * 1024 * 1024, "{}", size_of_the_store(&place));
+    assert_is_compacted(&place, &place.open());
+}
+
+/// What the last check counted decides whether a start looks at all, so that a start with many records does not read them
+/// twice.
+#[test]
+fn a_start_looks_for_bloat_by_what_the_last_check_counted() {
+    let place = Place::new();
+    let checked = || {
+        let opened = place.open();
+        opened.begin_check();
+        until("the check ends", || opened.check.report().is_finished);
+        opened
+    };
     let opened = place.open();
-    assert!(size() < 4 * 1024 * 1024, "{}", size());
+    fill_with_events(&opened);
+    opened.close();
+    drop(opened);
+    let opened = checked();
+    assert!(opened.check.report().bytes > 80 * 1024 * 1024, "{:?}", opened.check.report());
+    remove_the_events(&opened);
+    opened.close();
+    drop(opened);
+    let opened = checked();
+    assert!(size_of_the_store(&place) > 64 * 1024 * 1024, "the last check had counted a full store");
     assert_eq!(get(&opened, "a").as_deref(), Some("1"));
-    assert!(opened.engine.scan(&[Table::AUDIT.tag], None, 10).unwrap().is_empty());
+    opened.close();
+    drop(opened);
+    assert_is_compacted(&place, &place.open());
 }
 
 /// A crash between any two steps of a swap leaves a store that opens, old or new, whole.
