@@ -20,12 +20,13 @@ use hyper::service::service_fn;
 use tokio::sync::watch;
 use tokio::task::coop::unconstrained;
 
+use super::arrival::{Arrival, Reception, panicked};
 use super::headers::finish;
 use super::reply::Payload;
 use super::server::{Handler, LARGE_BODY, RouteId, RouteLimits, STRANGERS_BODY, Shared};
 use super::socket::Socket;
 use super::wire::{Flow, Patience, Wire};
-use super::{Client, Problem, Reply, Request, RequestHeaders};
+use super::{Problem, Reply, Request, RequestHeaders};
 use crate::words::{Said, Words, english_only, said};
 
 /// Serves one connection until it ends, or, once `stopped` says so, until the request under way is answered.
@@ -37,8 +38,8 @@ pub(super) async fn run(
     mut stopped: watch::Receiver<()>,
 ) {
     let flow = Arc::new(Flow::default());
-    let wire = Wire::new(socket, flow.clone(), patience);
-    let service = service_fn(move |request| respond(&shared, peer, request, &flow));
+    let wire = Wire::new(socket, Reception { shared: shared.clone(), peer }, flow.clone(), patience);
+    let service = service_fn(move |request| respond(&shared, request, &flow));
     let connection = http1::Builder::new()
         // The wire keeps the time of heads: hyper's own clock would also end idle connections after ten seconds.
         .header_read_timeout(None)
@@ -78,7 +79,6 @@ pub(super) async fn run(
 }
 
 /// Counts a request as under way until dropped, also when hyper drops it half-way.
-#[derive(Debug)]
 pub(super) struct UnderWay(Arc<Flow>);
 
 impl UnderWay {
@@ -113,37 +113,18 @@ impl Future for Responding {
     }
 }
 
-fn respond(
-    shared: &Arc<Shared>,
-    peer: SocketAddr,
-    request: http::Request<Incoming>,
-    flow: &Arc<Flow>,
-) -> Responding {
+fn respond(shared: &Arc<Shared>, request: http::Request<Incoming>, flow: &Arc<Flow>) -> Responding {
     flow.is_due.store(true, Ordering::Relaxed);
     let (parts, body) = request.into_parts();
-    let Some(headers) = flow.past_hyper.lock().begin(parts.headers) else {
-        tracing::error!("a request came without its header fields");
+    let Some(arrival) = flow.past_hyper.lock().begin(parts.headers) else {
+        tracing::error!("a request came that had not arrived");
         let reply = Reply::empty(StatusCode::INTERNAL_SERVER_ERROR);
         let response = make(reply, false, RequestHeaders::default(), flow);
         return Responding::Made(Some(close_after(response, true)));
     };
-    let client = Client::resolve(peer, &headers, &shared.settings.trusted_proxies);
-    let (route, limits) = shared.handler.route(&parts.method, parts.uri.path());
-    let request = Request {
-        method: parts.method,
-        uri: parts.uri,
-        headers,
-        body: Bytes::new(),
-        client,
-        id: shared.request_id(),
-        now: shared.settings.clock.now(),
-        params: Vec::new(),
-    };
+    let Arrival { request, route, limits, reply } = *arrival;
     let is_last = flow.is_last.load(Ordering::Relaxed);
-    let has_no_body = body.is_end_stream() && !request.headers.contains_key(header::CONTENT_ENCODING);
-    if (limits.is_body_ignored || has_no_body)
-        && let Some(reply) = answer_at_once(&*shared.handler, route, &request)
-    {
+    if let Some(reply) = reply {
         let mut response = make(reply, request.client.is_https, request.headers, flow);
         response.body_mut().keep(|| UnderWay::start(flow.clone()));
         return Responding::Made(Some(close_after(response, is_last)));
@@ -196,16 +177,6 @@ fn close_after(mut response: Response<Payload>, must_close: bool) -> Response<Pa
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// Lets the handler answer without waiting for anything. A panic is one 500 (INP-09).
-fn answer_at_once(handler: &dyn Handler, route: RouteId, request: &Request) -> Option<Reply> {
-    catch_unwind(AssertUnwindSafe(|| handler.handle_at_once(route, request)))
-        .unwrap_or_else(|_| Some(handler.refuse(route, request, panicked())))
-}
-
-fn panicked() -> Problem {
-    Problem::internal("a handler panicked")
 }
 
 fn too_slow() -> Problem {

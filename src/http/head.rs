@@ -46,11 +46,22 @@ pub(super) struct Head {
     pub length: usize,
     /// How many of them the request line takes, with its CRLF.
     pub request_line: usize,
+    /// How long the method is, and, behind a space, the target.
+    pub method: usize,
+    pub target: usize,
+    /// Whether this is HTTP/1.1, where a connection stays open unless somebody says otherwise.
+    pub is_http_11: bool,
     /// What follows.
     pub framing: Framing,
 }
 
 impl Head {
+    /// Returns method and target. `head` is what it was read from.
+    pub(super) fn request_line<'a>(&self, head: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let (method, rest) = head.split_at_checked(self.method)?;
+        Some((method, rest.get(1..=self.target)?))
+    }
+
     /// Returns where in the head stands what hyper has to know of it, the last piece first. `headers` are its fields.
     pub(super) fn pieces_from_the_end(&self, headers: &RequestHeaders) -> impl Iterator<Item = Range<usize>> {
         let request_line = iter::once(0..self.request_line);
@@ -97,7 +108,7 @@ fn too_large(bytes: &[u8]) -> Refusal {
 fn judge(bytes: &[u8], headers: &mut RequestHeaders) -> Result<Option<Head>, Refusal> {
     let mut lines = Lines { bytes, next: 0 };
     let Some((_, line)) = lines.take()? else { return Ok(None) };
-    let RequestLine { target, is_http_11 } = request_line(line)?;
+    let RequestLine { method, target, is_http_11 } = request_line(line)?;
     let request_line = lines.next;
     let mut fields = FramingFields::default();
     let mut count = 0;
@@ -127,7 +138,7 @@ fn judge(bytes: &[u8], headers: &mut RequestHeaders) -> Result<Option<Head>, Ref
     let framing = fields.framing(is_http_11)?;
     check_host(target, fields.host, is_http_11)?;
     headers.set_text(bytes.get(..lines.next).unwrap_or_default());
-    Ok(Some(Head { length: lines.next, request_line, framing }))
+    Ok(Some(Head { length: lines.next, request_line, method, target: target.len(), is_http_11, framing }))
 }
 
 fn place(at: usize) -> Result<u16, Refusal> {
@@ -155,6 +166,8 @@ impl<'a> Lines<'a> {
 }
 
 struct RequestLine<'a> {
+    /// How long the method is.
+    method: usize,
     target: &'a [u8],
     is_http_11: bool,
 }
@@ -184,7 +197,7 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     if target.is_empty() || !TARGET_BYTES.has_all(target) {
         return Err(Refusal::Malformed);
     }
-    Ok(RequestLine { target, is_http_11 })
+    Ok(RequestLine { method: method.len(), target, is_http_11 })
 }
 
 /// A header line, taken apart.

@@ -88,6 +88,26 @@ impl AnswerHeaders {
     const MAY_BE_EMBEDDED: u8 = 1 << 5;
     const HAS_OWN_POLICY: u8 = 1 << 6;
 
+    /// Takes out of a reply the headers that its answer must have.
+    pub(super) fn of(reply: &mut Reply, is_https: bool) -> Self {
+        let kept = bit(Self::MAY_BE_KEPT, reply.headers.contains_key(header::CACHE_CONTROL));
+        // An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it.
+        let browsers = if reply.identity.is_some() { 0 } else { for_browsers(reply, is_https) };
+        let policy = own_policy(reply, browsers);
+        let mut headers = AnswerHeaders {
+            bits: Self::IS_DUE | kept | browsers | bit(Self::HAS_OWN_POLICY, policy.is_some()),
+            content_type: reply.content_type,
+            rate: reply.rate.take(),
+            identity: reply.identity.take(),
+            own: std::mem::take(&mut reply.headers),
+        };
+        debug_assert!(!headers.has_any_twice(), "{:?}", headers.own);
+        if let Some(policy) = policy {
+            headers.own.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        headers
+    }
+
     /// What the answer to a request that was no HTTP has.
     pub(super) fn of_refusal() -> Self {
         AnswerHeaders { bits: Self::IS_DUE | Self::IS_PAGE, ..AnswerHeaders::default() }
@@ -147,23 +167,9 @@ impl AnswerHeaders {
     }
 }
 
-/// Turns a reply into a response, and into the headers that it must have.
-pub(super) fn finish(reply: Reply, is_https: bool) -> (Response<Payload>, AnswerHeaders) {
-    let kept = bit(AnswerHeaders::MAY_BE_KEPT, reply.headers.contains_key(header::CACHE_CONTROL));
-    // An answer of 200 to a reverse proxy ends at the proxy, which reads the identity out of it; no browser sees it.
-    let browsers = if reply.identity.is_some() { 0 } else { for_browsers(&reply, is_https) };
-    let policy = own_policy(&reply, browsers);
-    let mut headers = AnswerHeaders {
-        bits: AnswerHeaders::IS_DUE | kept | browsers | bit(AnswerHeaders::HAS_OWN_POLICY, policy.is_some()),
-        content_type: reply.content_type,
-        rate: reply.rate,
-        identity: reply.identity,
-        own: reply.headers,
-    };
-    debug_assert!(!headers.has_any_twice(), "{:?}", headers.own);
-    if let Some(policy) = policy {
-        headers.own.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
+/// Turns a reply into a response for hyper, and into the headers that it must have.
+pub(super) fn finish(mut reply: Reply, is_https: bool) -> (Response<Payload>, AnswerHeaders) {
+    let headers = AnswerHeaders::of(&mut reply, is_https);
     let mut response = Response::new(Payload::new(reply.body, reply.rest));
     *response.status_mut() = reply.status;
     (response, headers)

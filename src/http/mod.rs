@@ -7,6 +7,8 @@
 //! asks of others goes through `outgoing` alone.
 
 pub mod address;
+mod answer;
+mod arrival;
 mod buffer;
 mod byte_set;
 mod connection;

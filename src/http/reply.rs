@@ -38,7 +38,7 @@ impl fmt::Debug for Rest {
 }
 
 /// The body of a response on its way.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Payload {
     whole: Bytes,
     rest: Option<Box<Rest>>,

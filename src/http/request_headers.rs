@@ -71,6 +71,16 @@ impl RequestHeaders {
         }
     }
 
+    /// Tells whether there is memory to read a head into.
+    pub(super) fn has_room(&self) -> bool {
+        self.text.capacity() > 0
+    }
+
+    /// Tells whether there is a line that hyper has to know.
+    pub(super) fn has_framing(&self) -> bool {
+        self.lines.iter().any(|line| line.is_framing)
+    }
+
     /// Returns the lines that hyper has to know, the last one first.
     pub(super) fn framing_from_the_end(&self) -> impl Iterator<Item = Range<usize>> {
         self.lines.iter().rev().filter(|line| line.is_framing).map(Line::range)

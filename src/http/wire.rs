@@ -1,6 +1,7 @@
-//! The byte stream between socket and hyper. It hands over one judged head and its body at a time, answers heads that
-//! it refuses itself, keeps the header fields for the service and writes those of the answer (WEB-08), so that hyper sees
-//! only what it has to know of both, and keeps the clocks of idle connections, slow heads and slow readers (INP-01, INP-03).
+//! The byte stream between socket and hyper. A request that can be answered at once is answered here, and hyper never learns
+//! of it; nor does it of heads that are refused. Any other one it is handed with its body, one at a time, but of its header
+//! fields and of those of its answer it sees only what frames them (WEB-08). The clocks of idle connections, slow heads and
+//! slow readers are kept here too (INP-01, INP-03).
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -11,14 +12,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use parking_lot::Mutex;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
+use super::answer::{self, Date};
+use super::arrival::{Arrival, Reception};
 use super::buffer::Buffer;
-use super::head::{self, Framing, Refusal};
+use super::head::{self, Framing, Head, Refusal};
 use super::headers::AnswerHeaders;
 use super::request_headers::RequestHeaders;
 use super::socket::Socket;
@@ -36,7 +39,7 @@ pub(super) struct Patience {
 }
 
 /// What the wire and the service of one connection know of each other.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Flow {
     /// Requests whose handler runs at the moment.
     pub in_flight: AtomicUsize,
@@ -49,12 +52,12 @@ pub(super) struct Flow {
 }
 
 /// What does not go through hyper.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct PastHyper {
-    /// The fields of the head that hyper has been given, until its request has come to the service. They belong to that head
-    /// and to no other: many people may share the connection of one proxy.
-    request: Option<RequestHeaders>,
-    /// Room for those of the next one.
+    /// The request whose head hyper has been given, until hyper comes to the service with it. It belongs to that head and to
+    /// no other: many people may share the connection of one proxy.
+    request: Option<Box<Arrival>>,
+    /// Room for the fields of the next one.
     spare: RequestHeaders,
     /// Room for what hyper sees of the next one. It takes it back with the answer.
     spare_map: HeaderMap,
@@ -65,14 +68,19 @@ pub(super) struct PastHyper {
 }
 
 impl PastHyper {
-    /// Returns the fields of the request that hyper comes with, of which it saw `map`. It comes once for each head; a request
-    /// without fields of its own is nobody's.
-    pub(super) fn begin(&mut self, mut map: HeaderMap) -> Option<RequestHeaders> {
+    /// Returns the request that hyper comes with, of which it saw the fields in `map`. It comes once for each head; one that
+    /// did not arrive is nobody's.
+    pub(super) fn begin(&mut self, mut map: HeaderMap) -> Option<Box<Arrival>> {
         if map.len() <= MOST_SPARE {
             map.clear();
             self.spare_map = map;
         }
         self.request.take()
+    }
+
+    /// Tells whether hyper is to come with no request, and with no answer.
+    fn is_idle(&self) -> bool {
+        self.request.is_none() && !self.answer.is_due() && !self.is_mixed_up
     }
 
     /// Takes the fields of an answer that hyper is going to send, and those of its request, whose memory serves again. Returns
@@ -95,6 +103,28 @@ enum Mode {
     Refused,
 }
 
+/// Who answers the next request. Two at a time would mix the bytes of two answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// We may: hyper is rid of every byte of every answer.
+    Ours,
+    /// hyper, until that is so again.
+    Hypers,
+    /// hyper, as the other end has a say in whether the connection stays open.
+    HypersForGood,
+}
+
+/// How far it went with what has arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    /// More has to arrive.
+    Wait,
+    /// hyper may have something.
+    Approved,
+    /// An answer is to be sent.
+    Answered,
+}
+
 /// What the timer waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -106,6 +136,7 @@ enum Phase {
 /// A socket whose heads are judged.
 pub(super) struct Wire {
     socket: Socket,
+    reception: Reception,
     flow: Arc<Flow>,
     patience: Patience,
     buffer: Buffer,
@@ -114,10 +145,14 @@ pub(super) struct Wire {
     /// How much of `buffer` is known not to make a whole head.
     seen: usize,
     mode: Mode,
+    turn: Turn,
+    /// Room for the header fields of the next request.
+    spare: RequestHeaders,
+    date: Date,
     /// Whether the next head has to wait until an answer has been taken.
     is_held: bool,
-    /// What hyper has handed over and the socket has not taken: the head of an answer and at most `MOST_AT_ONCE` behind it.
-    /// Empty, it is room for the next one.
+    /// What the socket has not taken of an answer of ours, or of what hyper has handed over: the head of an answer and at most
+    /// `MOST_AT_ONCE` behind it. Empty, it is room for the next one.
     rest: Vec<u8>,
     phase: Phase,
     deadline: Instant,
@@ -127,15 +162,19 @@ pub(super) struct Wire {
 
 impl Wire {
     /// Wraps a fresh connection; its first head is due now.
-    pub(super) fn new(socket: Socket, flow: Arc<Flow>, patience: Patience) -> Self {
+    pub(super) fn new(socket: Socket, reception: Reception, flow: Arc<Flow>, patience: Patience) -> Self {
         Wire {
             socket,
+            reception,
             flow,
             patience,
             buffer: Buffer::default(),
             approved: 0,
             seen: 0,
             mode: Mode::Head,
+            turn: Turn::Ours,
+            spare: RequestHeaders::default(),
+            date: Date::default(),
             is_held: false,
             rest: Vec::new(),
             phase: Phase::Head,
@@ -145,47 +184,88 @@ impl Wire {
         }
     }
 
-    /// Decides how much of the buffer hyper may have. Tells whether there is something.
-    fn approve(&mut self) -> Result<bool, Refusal> {
+    /// Looks at what has arrived.
+    fn step(&mut self) -> Result<Step, Refusal> {
         match self.mode {
-            Mode::Head => {
-                // One empty line before a request is tolerated (RFC 9112 section 2.2).
-                if self.seen == 0 && self.buffer.waiting().starts_with(b"\r\n") {
-                    self.buffer.advance(2);
-                }
-                let waiting = self.buffer.waiting();
-                if waiting.is_empty() {
-                    return Ok(false);
-                }
-                let mut past = self.flow.past_hyper.lock();
-                let Some(sound) = head::read(waiting, self.seen, &mut past.spare)? else {
-                    self.seen = waiting.len();
-                    return Ok(false);
-                };
-                self.seen = 0;
-                if past.request.is_some() {
-                    tracing::error!("a head was held back: the one before it has not been looked at");
-                    return Err(Refusal::Malformed);
-                }
-                let headers = std::mem::take(&mut past.spare);
-                self.approved = self.buffer.keep(sound.length, sound.pieces_from_the_end(&headers));
-                past.request = Some(headers);
-                drop(past);
-                self.phase = Phase::None;
-                match sound.framing {
-                    // What has come of the body goes with its head: hyper would make room anew for what comes by itself.
-                    Framing::Length(length) => self.approve_body(length),
-                    Framing::Chunked => {
-                        self.flow.is_last.store(true, Ordering::Relaxed);
-                        self.mode = Mode::UntilClose;
-                    }
-                }
-            }
+            Mode::Head => return self.take_head(),
             Mode::Body(left) => self.approve_body(left),
             Mode::UntilClose => self.approved = self.buffer.waiting().len(),
-            Mode::Refused => return Ok(false),
+            Mode::Refused => {}
         }
-        Ok(self.approved > 0)
+        Ok(if self.approved > 0 { Step::Approved } else { Step::Wait })
+    }
+
+    fn take_head(&mut self) -> Result<Step, Refusal> {
+        // One empty line before a request is tolerated (RFC 9112 section 2.2).
+        if self.seen == 0 && self.buffer.waiting().starts_with(b"\r\n") {
+            self.buffer.advance(2);
+        }
+        let waiting = self.buffer.waiting();
+        if waiting.is_empty() {
+            return Ok(Step::Wait);
+        }
+        if !self.spare.has_room() {
+            self.spare = std::mem::take(&mut self.flow.past_hyper.lock().spare);
+        }
+        let Some(head) = head::read(waiting, self.seen, &mut self.spare)? else {
+            self.seen = waiting.len();
+            return Ok(Step::Wait);
+        };
+        self.seen = 0;
+        if self.turn != Turn::Ours && self.flow.past_hyper.lock().request.is_some() {
+            tracing::error!("a head was held back: the one before it has not been looked at");
+            return Err(Refusal::Malformed);
+        }
+        let (method, target) = head.request_line(waiting).ok_or(Refusal::Malformed)?;
+        let headers = std::mem::take(&mut self.spare);
+        let arrival = self.reception.take(method, target, head.framing, headers).ok_or(Refusal::Malformed)?;
+        self.phase = Phase::None;
+        Ok(match self.answer(head, arrival) {
+            None => Step::Answered,
+            Some(arrival) => {
+                self.hand_over(head, arrival);
+                Step::Approved
+            }
+        })
+    }
+
+    /// Writes the answer of a request that has one already, if hyper need not know of either. Else returns the request.
+    fn answer(&mut self, head: Head, mut arrival: Arrival) -> Option<Arrival> {
+        // Whatever says more of the message or of the connection is hyper's.
+        let is_plain = head.is_http_11 && !arrival.request.headers.has_framing();
+        if self.turn != Turn::Ours || !is_plain {
+            return Some(arrival);
+        }
+        let Some(reply) = arrival.reply.take_if(|reply| answer::is_short(reply)) else {
+            return Some(arrival);
+        };
+        let mut request = arrival.request;
+        let is_https = request.client.is_https;
+        answer::write(&mut self.rest, reply, &request.method, is_https, &mut self.date, request.now);
+        request.headers.clear();
+        self.spare = request.headers;
+        self.buffer.advance(head.length);
+        None
+    }
+
+    /// Lets hyper have a head, with what has come of its body: hyper would make room anew for what comes by itself.
+    fn hand_over(&mut self, head: Head, arrival: Arrival) {
+        let headers = &arrival.request.headers;
+        let is_for_good = !head.is_http_11 || headers.contains_key(header::CONNECTION);
+        if is_for_good || self.turn == Turn::HypersForGood {
+            self.turn = Turn::HypersForGood;
+        } else {
+            self.turn = Turn::Hypers;
+        }
+        self.approved = self.buffer.keep(head.length, head.pieces_from_the_end(headers));
+        self.flow.past_hyper.lock().request = Some(Box::new(arrival));
+        match head.framing {
+            Framing::Length(length) => self.approve_body(length),
+            Framing::Chunked => {
+                self.flow.is_last.store(true, Ordering::Relaxed);
+                self.mode = Mode::UntilClose;
+            }
+        }
     }
 
     /// Lets hyper have what is there of a body of which so much is still to come, beside what it may have already.
@@ -234,6 +314,14 @@ impl Wire {
             timer.as_mut().reset(self.deadline);
         }
         Poll::Pending
+    }
+
+    /// Takes the turn back from hyper, which flushes only when it has nothing left of what it was to send, unless a request or
+    /// an answer is still under way.
+    fn end_turn(&mut self) {
+        if self.turn == Turn::Hypers && !self.is_answering() && self.flow.past_hyper.lock().is_idle() {
+            self.turn = Turn::Ours;
+        }
     }
 
     /// Tells whether an answer is being made, or waits for the peer to take it.
@@ -351,6 +439,8 @@ impl Wire {
     }
 }
 
+/// So many requests of one connection are answered before others have their turn.
+const MOST_IN_A_ROW: usize = 16;
 /// Of a map with more fields than this the memory is not kept.
 const MOST_SPARE: usize = 4;
 /// The most of a body that is sent together with its head.
@@ -376,6 +466,7 @@ impl Read for Wire {
         mut out: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
+        let mut answered = 0;
         loop {
             if wire.approved > 0 {
                 let count = wire.approved.min(out.remaining());
@@ -396,9 +487,20 @@ impl Read for Wire {
                     return Poll::Pending;
                 }
             } else {
-                match wire.approve() {
-                    Ok(true) => continue,
-                    Ok(false) => {}
+                match wire.step() {
+                    Ok(Step::Approved) => continue,
+                    Ok(Step::Answered) => {
+                        if let Poll::Ready(Err(error)) = wire.poll_rest(cx) {
+                            return Poll::Ready(Err(error));
+                        }
+                        answered += 1;
+                        if answered == MOST_IN_A_ROW {
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                        continue;
+                    }
+                    Ok(Step::Wait) => {}
                     Err(refusal) => {
                         wire.refuse(refusal, cx);
                         return Poll::Ready(Ok(()));
@@ -425,6 +527,7 @@ impl Write for Wire {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_rest(cx))?;
+        self.end_turn();
         // Nothing else wakes the connection for a head whose turn has come: its bytes have been read long ago.
         if self.is_held && !self.is_answering() {
             self.is_held = false;
@@ -504,25 +607,42 @@ fn answer(status_line: &str, status: u16, code: &str, detail: &str, extra: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Reply;
-    use crate::http::headers::finish;
-    use http::StatusCode;
+    use crate::http::{Client, Reply, Request, RouteId, RouteLimits, TrustedProxies};
+    use crate::kernel::ids::RequestId;
+    use crate::kernel::time::Timestamp;
+    use http::{Method, StatusCode, Uri};
 
     fn answer() -> AnswerHeaders {
-        finish(Reply::empty(StatusCode::OK), false).1
+        AnswerHeaders::of(&mut Reply::empty(StatusCode::OK), false)
+    }
+
+    fn arrival(headers: RequestHeaders) -> Arrival {
+        let peer = ([127, 0, 0, 1], 50_000).into();
+        let request = Request {
+            method: Method::GET,
+            uri: Uri::from_static("/"),
+            client: Client::resolve(peer, &headers, &TrustedProxies::default()),
+            headers,
+            body: bytes::Bytes::new(),
+            id: RequestId([0; 16]),
+            now: Timestamp::ZERO,
+            params: Vec::new(),
+        };
+        Arrival { request, route: RouteId(0), limits: RouteLimits::body(0), reply: None }
     }
 
     /// Whatever hyper does: no fields serve twice, and no answer takes the place of another.
     #[test]
     fn the_fields_of_a_request_are_taken_once_and_those_of_two_answers_are_never_mixed_up() {
         let mut past = PastHyper::default();
-        assert_eq!(past.begin(HeaderMap::new()), None);
+        assert!(past.begin(HeaderMap::new()).is_none());
         let fields: RequestHeaders = [("cookie", "a")].into_iter().collect();
-        past.request = Some(fields.clone());
-        assert_eq!(past.begin(HeaderMap::new()), Some(fields.clone()));
-        assert_eq!(past.begin(HeaderMap::new()), None);
+        past.request = Some(Box::new(arrival(fields.clone())));
+        assert!(!past.is_idle());
+        assert_eq!(past.begin(HeaderMap::new()).unwrap().request.headers, fields);
+        assert!(past.is_idle() && past.begin(HeaderMap::new()).is_none());
         past.end(fields, answer());
-        assert_eq!((past.spare.iter().count(), past.is_mixed_up), (0, false));
+        assert_eq!((past.spare.iter().count(), past.is_mixed_up, past.is_idle()), (0, false, false));
         past.end(RequestHeaders::default(), answer());
         assert!(past.is_mixed_up);
     }
