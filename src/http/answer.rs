@@ -13,9 +13,9 @@ use crate::kernel::time::Timestamp;
 /// The largest body that is copied behind its head.
 const LARGEST: usize = 32 * 1024;
 
-/// Tells whether a reply can be written as a whole.
+/// Tells whether a reply can be written as a whole. One that is no final answer would have another one behind it.
 pub(super) fn is_short(reply: &Reply) -> bool {
-    reply.rest.is_none() && reply.body.len() <= LARGEST
+    reply.rest.is_none() && reply.body.len() <= LARGEST && !reply.status.is_informational()
 }
 
 /// Writes the answer to a request: its head, and its body, unless the request was a HEAD (RFC 9110 section 9.3.2). `reply` is
@@ -39,9 +39,11 @@ pub(super) fn write(
         }
     }
     headers.write(text);
-    // These two never have a body, and a length would speak of the one that a GET had been given (RFC 9110 section 8.6).
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if has_body {
+    let is_head = *method == Method::HEAD;
+    // A length never stands at 204; at 304 and in an answer to HEAD it speaks of the body that a GET would have been given,
+    // which is not known if there is none (RFC 9110 section 8.6).
+    if has_body && !(is_head && reply.body.is_empty()) {
         text.extend_from_slice(b"content-length: ");
         text.extend_from_slice(itoa::Buffer::new().format(reply.body.len()).as_bytes());
         text.extend_from_slice(b"\r\n");
@@ -49,7 +51,7 @@ pub(super) fn write(
     text.extend_from_slice(b"date: ");
     text.extend_from_slice(date.at(now).as_bytes());
     text.extend_from_slice(b"\r\n\r\n");
-    if has_body && *method != Method::HEAD {
+    if has_body && !is_head {
         text.extend_from_slice(&reply.body);
     }
 }
@@ -102,6 +104,8 @@ mod tests {
             empty.starts_with("HTTP/1.1 200 OK\r\n") && empty.contains("\r\ncontent-length: 0\r\n"),
             "{empty}"
         );
+        let empty = written(Reply::empty(StatusCode::UNAUTHORIZED), &Method::HEAD);
+        assert!(!empty.contains("content-length") && empty.ends_with(" GMT\r\n\r\n"), "{empty}");
         for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED] {
             assert!(!written(Reply::empty(status), &Method::GET).contains("content-length"), "{status}");
         }
@@ -112,6 +116,7 @@ mod tests {
         let of = |length| Reply::bytes(StatusCode::OK, "text/plain", vec![b'a'; length]);
         assert!(is_short(&of(LARGEST)) && !is_short(&of(LARGEST + 1)));
         assert!(!is_short(&of(1).followed_by(|| Ok(None))));
+        assert!(!is_short(&Reply::empty(StatusCode::CONTINUE)));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One connection: hyper on a [`Wire`], and for each request the way from bytes to [`Request`] and from [`Reply`] to
-//! bytes. Written so that a request without a body costs no allocation beyond its host and its answer.
+//! One connection: hyper on a [`Wire`], and for each request that the wire does not answer itself the way over its body to
+//! the [`Reply`], and to the response that hyper frames.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};

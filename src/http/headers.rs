@@ -40,7 +40,7 @@ const DATA: &str = "permissions-policy: fullscreen=()\r\n\
 
 const HSTS: &str = "strict-transport-security: max-age=31536000\r\n";
 
-/// What hyper writes.
+/// What is written by hyper, or by `answer`.
 const FRAMING: [&str; 6] =
     ["connection", "content-length", "date", "trailer", "transfer-encoding", "upgrade"];
 
@@ -68,7 +68,7 @@ impl WrittenHeaders {
     }
 }
 
-/// The headers of an answer but those of its framing, which are hyper's. The wire writes them as text behind the status line,
+/// The headers of an answer but those of its framing. The wire writes them as text behind the status line,
 /// which is much less work than to put them into a map and to encode them from it.
 #[derive(Debug, Default)]
 pub(super) struct AnswerHeaders {

@@ -2,9 +2,10 @@
 //! documents and the headers that no response can leave without. Knows nothing of accounts or sessions.
 //!
 //! The way in: bytes come by `socket` into a `buffer`, `wire` lets only sound heads through (`head`) and keeps their fields
-//! (`request_headers`), `connection` resolves the client, reads the body within the route's limits and calls the
-//! [`Handler`]; an answer leaves by `headers::finish`, and `wire` writes the headers that `finish` says. What this program
-//! asks of others goes through `outgoing` alone.
+//! (`request_headers`), and `arrival` makes a request of a head, resolves the client and asks the [`Handler`] whether it can
+//! answer at once. If so, `wire` writes that `answer`. If not, hyper frames body and answer: `connection` reads the body
+//! within the route's limits and lets the handler take its time. Either way the headers of an answer are those that
+//! `headers` says, and `wire` writes them. What this program asks of others goes through `outgoing` alone.
 
 pub mod address;
 mod answer;

@@ -1,4 +1,4 @@
-//! A response as handlers make it. It goes out only by `headers::finish`, which says what security headers it must have,
+//! A response as handlers make it. It goes out only by `AnswerHeaders::of`, which says what security headers it must have,
 //! so no response can leave without them (WEB-08).
 
 use std::pin::Pin;

@@ -43,7 +43,7 @@ pub(super) struct Patience {
 pub(super) struct Flow {
     /// Requests whose handler runs at the moment.
     pub in_flight: AtomicUsize,
-    /// Whether a request has come to its handler and nothing has been sent since.
+    /// Whether hyper has come with a request and nothing has been sent since.
     pub is_due: AtomicBool,
     /// What they hand each other past hyper.
     pub past_hyper: Mutex<PastHyper>,
@@ -316,8 +316,9 @@ impl Wire {
         Poll::Pending
     }
 
-    /// Takes the turn back from hyper, which flushes only when it has nothing left of what it was to send, unless a request or
-    /// an answer is still under way.
+    /// Takes the turn back from hyper when it flushes. It does so only when it has nothing left of what it was to send; unless
+    /// a request or an answer is still under way, nothing more will come. After the last answer of a connection this does no
+    /// harm, as hyper never reads another head.
     fn end_turn(&mut self) {
         if self.turn == Turn::Hypers && !self.is_answering() && self.flow.past_hyper.lock().is_idle() {
             self.turn = Turn::Ours;

@@ -48,6 +48,7 @@ impl Handler for Probe {
         match request.path() {
             "/at-once" => Some(text("at once")),
             "/nothing" => Some(Reply::no_content()),
+            "/empty" => Some(Reply::empty(StatusCode::OK)),
             "/missing-at-once" => Some(Reply::bytes(StatusCode::NOT_FOUND, "text/plain", "none")),
             "/pieces" => Some(pieces()),
             "/large" => Some(text(&"x".repeat(LARGE))),
@@ -605,7 +606,7 @@ async fn answers_at_once_keep_their_place_and_their_form() {
 
     // With a word on the connection they come by hyper.
     for kind in ["GET", "HEAD"] {
-        for path in ["/at-once", "/nothing", "/missing-at-once"] {
+        for path in ["/at-once", "/nothing", "/missing-at-once", "/empty"] {
             let lines = |answer: &str| -> Vec<String> {
                 let (head, body) = answer.split_once("\r\n\r\n").unwrap();
                 let mut lines: Vec<_> = head
