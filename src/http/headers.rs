@@ -68,8 +68,8 @@ impl WrittenHeaders {
     }
 }
 
-/// The headers of an answer but those of its framing. The wire writes them as text behind the status line,
-/// which is much less work than to put them into a map and to encode them from it.
+/// The headers of an answer but those of its framing. The wire writes them as text behind the status line, which is much
+/// less work than to put them into a map and to encode them from it.
 #[derive(Debug, Default)]
 pub(super) struct AnswerHeaders {
     bits: u8,

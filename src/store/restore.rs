@@ -282,8 +282,8 @@ pub(super) fn is_worth_compacting(db: &sled::Db, opening: &Opening<'_>, floor: u
     if size <= SMALLEST_TO_COMPACT {
         return false;
     }
-    // To look would read most of the store, which takes a third of its start. So the last check has to have found
-    // reason to, or has to be missing.
+    // To look would read most of the store, which is much of its start. So the last check has to have found reason to,
+    // or has to be missing.
     if noted_contents(db, opening.sealer).is_some_and(|contents| !is_bloated(contents.bytes, size)) {
         return false;
     }
